@@ -1,0 +1,107 @@
+import { mistake } from '../failure.js'
+import type { RelayOptions } from '../options.js'
+import { relayTo, type Sink } from '../relay.js'
+import type { Source, Summary } from '../types.js'
+
+export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
+export type { Source, SourceContext, Summary } from '../types.js'
+
+/** As much of `IncomingMessage`, and of `Http2ServerRequest`, as is needed. */
+export interface NodeRequest {
+  readonly method?: string | undefined
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly readableFlowing?: boolean | null
+  resume(): unknown
+}
+
+/** As much of `ServerResponse`, and of `Http2ServerResponse`, as is needed. */
+export interface NodeResponse {
+  readonly headersSent: boolean
+  readonly writableEnded: boolean
+  readonly destroyed?: boolean
+  readonly stream?: { readonly destroyed: boolean } | undefined
+  writeHead(status: number, headers: Record<string, string | string[]>): unknown
+  removeHeader(name: string): void
+  write(text: string): boolean
+  end(text?: string): unknown
+  destroy(error?: Error): unknown
+  on(event: 'close' | 'drain' | 'finish' | 'error', listener: () => void): unknown
+  /** There if compression middleware is in front. */
+  flush?(): void
+}
+
+/**
+ * Relays a source as the answer to a request of Node's `http`, `https` or `http2` (compatibility API).
+ *
+ * Read the request's body before, or begin to read it synchronously in the source function: what nobody reads is
+ * dropped then, because a large unread body would hide that the client left.
+ *
+ * @returns how it ended. Rejects only with what `onError` throws before anything was sent.
+ * @example
+ * ```ts
+ * createServer((req, res) => {
+ *   relay(req, res, ({ signal }) => client.messages.create({ ...params, stream: true }, { signal }))
+ * })
+ * ```
+ */
+export function relay(req: NodeRequest, res: NodeResponse, source: Source, options?: RelayOptions): Promise<Summary> {
+  const request = { method: req.method, header: (name: string) => req.headers[name] }
+  const handle = relayTo(new NodeSink(res), source, { ...options, request })
+  // Of the response: a request's 'close' comes when its body was read, or not at all.
+  res.on('close', () => handle.left())
+  res.on('error', () => handle.left())
+  res.on('drain', () => handle.drained())
+  res.on('finish', () => handle.drained())
+  // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
+  if (req.readableFlowing === null) req.resume()
+  return handle.done
+}
+
+class NodeSink implements Sink {
+  readonly #res: NodeResponse
+
+  constructor(res: NodeResponse) {
+    this.#res = res
+  }
+
+  get gone(): boolean {
+    const res = this.#res
+    this.#check()
+    return res.destroyed === true || res.stream?.destroyed === true
+  }
+
+  open(status: number, headers: Record<string, string | string[]>): void {
+    const res = this.#res
+    this.#check()
+    // A length set earlier would cut the stream off there.
+    res.removeHeader('content-length')
+    res.writeHead(status, headers)
+  }
+
+  #check(): void {
+    if (this.#res.headersSent || this.#res.writableEnded) {
+      throw mistake(
+        'response-used',
+        'The response was already written to: hand relay an untouched response, and only once',
+      )
+    }
+  }
+
+  write(text: string): boolean {
+    const more = this.#res.write(text)
+    this.#res.flush?.()
+    return more
+  }
+
+  end(text?: string): void {
+    this.#res.end(text)
+  }
+
+  destroy(): void {
+    this.#res.destroy()
+  }
+
+  schedule(task: () => void): void {
+    process.nextTick(task)
+  }
+}

@@ -1,0 +1,157 @@
+import { RelayError } from '../errors.js'
+import type { RelayOptions } from '../options.js'
+import { type RelayHandle, relayTo, type Sink, type SinkHeaders } from '../relay.js'
+import type { ReadableStreamLike, Source } from '../types.js'
+
+/** As much of `Request` as is needed. */
+export interface WebRequest {
+  readonly method: string
+  readonly headers: { get(name: string): string | null }
+  readonly signal?: AbortSignal | null
+  readonly body?: (ReadableStreamLike & { readonly locked: boolean }) | null
+  readonly bodyUsed?: boolean
+}
+
+/** How the host makes a response of its own. */
+export type Respond = (
+  body: ReadableStream<Uint8Array> | string | null,
+  status: number,
+  headers: SinkHeaders,
+) => Response
+
+/** A relay whose answer is an object that the host sends. */
+export function answer(
+  request: WebRequest,
+  source: Source,
+  options: RelayOptions | undefined,
+  respond: Respond,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const { signal } = request
+    const head = { method: request.method, header: (name: string) => request.headers.get(name) }
+    const sink = new WebSink(signal?.aborted === true, (...parts) => resolve(respond(...parts)))
+    const handle = relayTo(sink, source, { ...options, request: head })
+    sink.handle = handle
+    // Some runtimes cancel the body when the client leaves, some abort the request, some do both.
+    const left = () => sink.left()
+    signal?.addEventListener('abort', left)
+    const forget = () => signal?.removeEventListener('abort', left)
+    handle.done.then(forget, (error) => {
+      forget()
+      reject(error)
+    })
+    if (request.method !== 'GET' && request.method !== 'HEAD') drop(request)
+  })
+}
+
+const encoder = new TextEncoder()
+/** Text that nobody asked for yet may grow to this many characters. */
+const HIGH_WATER_MARK = 16_384
+
+/**
+ * A body that is pulled: everything pending is handed out at each pull, and nothing is enqueued that was not
+ * asked for. A stream fed by `enqueue` alone takes whatever the source makes into memory.
+ */
+class WebSink implements Sink {
+  readonly gone: boolean
+  handle: RelayHandle | undefined
+  readonly #send: (...parts: Parameters<Respond>) => void
+  #head: [status: number, headers: SinkHeaders] = [500, {}]
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined
+  #pending = ''
+  #wanted = false
+  #ended = false
+  #left = false
+
+  constructor(gone: boolean, send: (...parts: Parameters<Respond>) => void) {
+    this.gone = gone
+    this.#send = send
+  }
+
+  left(): void {
+    this.#left = true
+    this.handle?.left()
+  }
+
+  open(status: number, headers: SinkHeaders): void {
+    this.#head = [status, headers]
+  }
+
+  write(text: string): boolean {
+    this.#pending += text
+    if (!this.#controller) this.#send(this.#body(), ...this.#head)
+    this.#handOut()
+    return this.#pending.length < HIGH_WATER_MARK
+  }
+
+  end(text?: string): void {
+    this.#ended = true
+    if (this.#controller) {
+      this.#pending += text ?? ''
+      this.#handOut()
+    } else {
+      this.#send(text ?? null, ...this.#head)
+      // Not before the relay knows that it has ended.
+      queueMicrotask(() => this.handle?.drained())
+    }
+  }
+
+  destroy(): void {
+    const controller = this.#controller
+    // Nobody is there to read it, but the host waits for an answer. 499: client closed request.
+    if (!controller) return this.#send(null, 499, {})
+    try {
+      // An error would be printed by some hosts, and a client that left is none.
+      if (this.#left) controller.close()
+      else controller.error(new RelayError('stalled', 'The client took nothing for stallTimeoutMs and was dropped'))
+    } catch {
+      // Cancelled: there is nothing to close.
+    }
+  }
+
+  schedule(task: () => void): void {
+    queueMicrotask(task)
+  }
+
+  #body(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller
+        },
+        pull: () => {
+          this.#wanted = true
+          this.#handOut()
+        },
+        cancel: () => this.left(),
+      },
+      { highWaterMark: 0 },
+    )
+  }
+
+  #handOut(): void {
+    const controller = this.#controller as ReadableStreamDefaultController<Uint8Array>
+    const text = this.#pending
+    if (this.#wanted && text !== '') {
+      this.#wanted = false
+      this.#pending = ''
+      controller.enqueue(encoder.encode(text))
+      if (!this.#ended && text.length >= HIGH_WATER_MARK) this.handle?.drained()
+    }
+    if (this.#ended && this.#pending === '') {
+      controller.close()
+      this.handle?.drained()
+    }
+  }
+}
+
+/** Reads a body nobody reads, to its end: as long as it waits in the host's buffers the host cannot see the client leave. */
+async function drop({ body, bodyUsed }: WebRequest): Promise<void> {
+  if (!body || bodyUsed || body.locked) return
+  try {
+    const reader = body.getReader()
+    while (!(await reader.read()).done);
+  } catch {
+    // The client left, or someone else reads after all.
+  }
+}

@@ -1,0 +1,180 @@
+/** The page: ask, read the answer as it comes, stop it, and say how it ended. */
+
+import { readText } from './sse-relay/client.js'
+import { createTimeline, duration } from './timeline.js'
+
+const element = (id) => document.getElementById(id)
+const prompt = element('prompt')
+const stopButton = element('stop')
+const answer = element('answer')
+const spoken = element('spoken')
+const upstream = element('upstream')
+const timeline = createTimeline(element('timeline'))
+
+// One text node that grows: scripts that join their letters stay joined across tokens.
+const text = element('text').appendChild(document.createTextNode(''))
+
+/** The question on the page. A new one takes its place, and what still comes for the old one is not shown. */
+let current
+
+async function ask(demo) {
+  current?.controller.abort()
+  const question = { id: randomId(), controller: new AbortController(), unspoken: '' }
+  current = question
+  const { signal } = question.controller
+  const isShown = () => current === question
+
+  text.data = ''
+  spoken.replaceChildren()
+  show('waiting', 'Waiting for the first token')
+  showUpstream('open', 'The provider is answering us.')
+  stopButton.setAttribute('aria-disabled', 'false')
+  timeline.start()
+  const ticking = setInterval(() => isShown() && showFigures(), 100)
+
+  try {
+    const messages = [{ role: 'user', content: prompt.value.trim() || prompt.defaultValue }]
+    const response = await fetch('api/chat', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ messages, ask: question.id, demo }),
+      signal,
+    })
+    for await (const piece of readText(response, { signal })) {
+      if (!isShown()) return
+      if (text.data === '') show('streaming', 'Answering')
+      timeline.arrived()
+      text.appendData(piece)
+      speak(question, piece)
+    }
+    if (isShown()) end('complete', 'Complete', [], 'The server said that this is all of it.')
+  } catch (error) {
+    if (!isShown()) return
+    if (signal.aborted) end('stopped', 'Stopped', [], 'You ended it; what came before stays.')
+    else showError(error)
+  } finally {
+    clearInterval(ticking)
+    if (isShown()) await showEndOfUpstream(question, isShown)
+  }
+}
+
+function stop() {
+  if (stopButton.ariaDisabled === 'false') current?.controller.abort()
+}
+
+function showError(error) {
+  // What fetch itself throws has no code: the server could not be reached.
+  const { code = 'network', status, retryable = !('code' in error), message } = error
+  const tags = [status && status >= 400 && `HTTP ${status}`, code, retryable && 'can be retried'].filter(Boolean)
+  if (code === 'truncated') end('truncated', 'Cut short', tags, 'It broke off: this is not the whole answer.')
+  else end('failed', text.data === '' ? 'Failed before the first token' : 'Failed half way', tags, message)
+}
+
+function end(state, title, tags, detail) {
+  timeline.end(state)
+  stopButton.setAttribute('aria-disabled', 'true')
+  speak(current, '\n')
+  show(state, title, tags, detail)
+  showFigures()
+  element('timeline-summary').textContent = summary(timeline.figures())
+}
+
+function show(state, title, tags = [], detail = '') {
+  answer.dataset.state = state
+  element('state').textContent = title
+  element('tags').replaceChildren(
+    ...tags.flatMap((tag) => {
+      const span = document.createElement('span')
+      span.className = 'tag'
+      span.textContent = tag
+      return [span, ' ']
+    }),
+  )
+  element('detail').textContent = detail
+}
+
+function showFigures() {
+  const { count, firstMs, longestGapMs, durationMs } = timeline.figures()
+  element('first').textContent = firstMs === undefined ? '–' : duration(firstMs)
+  element('count').textContent = count
+  element('gap').textContent = longestGapMs === undefined ? '–' : duration(longestGapMs)
+  element('duration').textContent = duration(durationMs)
+}
+
+function summary({ count, firstMs, longestGapMs, durationMs, largestPiece }) {
+  if (count === 0) return `No token arrived in ${duration(durationMs)}.`
+  const facts = `${count} tokens in ${duration(durationMs)}, the first after ${duration(firstMs)}`
+  if (count < 8) return `${facts}.`
+  return largestPiece > count / 2
+    ? `${facts}, and ${largestPiece} of them at one moment: something between the server and this page buffers.`
+    : `${facts}, never more than ${duration(longestGapMs)} apart: nothing on the way held them back.`
+}
+
+/** Asks the server what became of its own request to the provider. */
+async function showEndOfUpstream({ id }, isShown) {
+  const leftAt = performance.now()
+  while (isShown() && performance.now() - leftAt < 20_000) {
+    const end = await fetch(`api/upstream?ask=${id}`).then(
+      (response) => response.json(),
+      () => ({ state: 'unknown' }),
+    )
+    if (!isShown()) return
+    if (end.state === 'open') {
+      showUpstream('open', 'The provider is still answering us.')
+      continue
+    }
+    if (end.state === 'unknown') return showUpstream('idle', '')
+    const after = `${duration(end.afterMs ?? 0)} after you left`
+    if (end.by === 'client') {
+      const count = `${end.sent} of ${end.total} tokens had come, and no more will`
+      return showUpstream('closed', `Our server closed its request to the provider ${after}: ${count}.`)
+    }
+    if (end.by === 'aborted') return showUpstream('closed', `Our server aborted its call to the provider ${after}.`)
+    return showUpstream('closed', 'The request to the provider had ended by itself.')
+  }
+}
+
+function showUpstream(state, words) {
+  upstream.dataset.state = state
+  upstream.textContent = words
+}
+
+/** Hands whole sentences to the screen reader: word by word, it would never finish one. */
+function speak(question, piece) {
+  question.unspoken += piece
+  const sentences = /^.*(?:[.!?…](?=\s)|[。！？\n])/s.exec(question.unspoken)
+  if (sentences === null) return
+  question.unspoken = question.unspoken.slice(sentences[0].length)
+  if (sentences[0].trim() === '') return
+  const paragraph = document.createElement('p')
+  paragraph.textContent = sentences[0].trim()
+  spoken.append(paragraph)
+}
+
+/** Not `randomUUID`, which a page on `http://192.168.…` does not have. */
+function randomId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+element('form').addEventListener('submit', (event) => {
+  event.preventDefault()
+  if (prompt.value.trim() !== '') ask()
+})
+prompt.addEventListener('keydown', (event) => {
+  // While an input method composes a word, Enter chooses it.
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return
+  event.preventDefault()
+  element('form').requestSubmit()
+})
+document.addEventListener('keydown', (event) => event.key === 'Escape' && stop())
+stopButton.addEventListener('click', stop)
+for (const button of document.querySelectorAll('[data-demo]')) {
+  button.addEventListener('click', () => ask(button.dataset.demo))
+}
+
+fetch('api/provider')
+  .then((response) => response.json())
+  .then(({ name, real }) => {
+    element('provider').textContent = name
+    element('provider').dataset.real = real
+  })

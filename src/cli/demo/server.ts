@@ -1,0 +1,210 @@
+/** The demo's server: the page, the answer, and what became of the request upstream. */
+import { readFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { setTimeout } from 'node:timers/promises'
+import { relay } from '../../adapters/node.js'
+import { isRelayError, RelayError } from '../../errors.js'
+import type { Summary } from '../../types.js'
+import { findProvider, type Message } from './provider.js'
+import { FAILURES, type Failure } from './replay.js'
+
+export interface DemoOptions {
+  /** Where keys and models are looked up. @default process.env */
+  env?: NodeJS.ProcessEnv
+  /** Takes a line about each answer. @default console.log */
+  log?: (line: string) => void
+}
+
+export interface Demo {
+  /** Not listening yet. */
+  server: Server
+  /** Whom it asks, as the page says it. */
+  provider: string
+  /** Ends the answers under way as `shutdown`, then the server. */
+  close(): Promise<void>
+}
+
+interface Question {
+  messages: Message[]
+  /** An id the page chose, to ask with it what became of the request upstream. */
+  ask?: string
+  demo?: Failure
+}
+
+const BODY_LIMIT = 1024 * 1024
+const POLL_MS = 5000
+const GRACE_MS = 2000
+/** Of how many questions the end upstream is remembered. */
+const REMEMBERED = 500
+
+const UNKNOWN = { state: 'unknown' }
+
+const HTML = 'text/html; charset=utf-8'
+const CSS = 'text/css; charset=utf-8'
+const SCRIPT = 'text/javascript; charset=utf-8'
+const FILES: ReadonlyMap<string, [name: string, type: string]> = new Map([
+  ['/', ['page/index.html', HTML]],
+  ['/page.css', ['page/page.css', CSS]],
+  ['/page.js', ['page/page.js', SCRIPT]],
+  ['/timeline.js', ['page/timeline.js', SCRIPT]],
+  ['/favicon.svg', ['page/favicon.svg', 'image/svg+xml']],
+])
+const FILE_HEADERS = {
+  'cache-control': 'no-cache',
+  'content-security-policy': "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+
+/** The demo as an HTTP server. */
+export function createDemo({ env = process.env, log = console.log }: DemoOptions = {}): Demo {
+  const provider = findProvider(env)
+  const shutdown = new AbortController()
+  const upstreams = new Map<string, Promise<object>>()
+
+  async function route(req: IncomingMessage, res: ServerResponse): Promise<unknown> {
+    const { pathname, searchParams } = new URL(`http://demo${req.url}`)
+    if (pathname === '/api/chat') {
+      allow(req, res, 'POST')
+      return answer(req, res, toQuestion(await readBody(req)))
+    }
+    allow(req, res, 'GET', 'HEAD')
+    if (pathname === '/api/provider') return sendJSON(res, 200, { name: provider.name, real: provider.real })
+    if (pathname === '/api/upstream') {
+      const end = upstreams.get(searchParams.get('ask') ?? '') ?? UNKNOWN
+      // It waits, but not for ever: the page asks again.
+      const open = setTimeout(POLL_MS, { state: 'open' }, { ref: false })
+      return sendJSON(res, 200, await Promise.race([end, open]))
+    }
+    return sendFile(res, pathname)
+  }
+
+  function answer(req: IncomingMessage, res: ServerResponse, { messages, ask, demo }: Question): Promise<Summary> {
+    const call = provider.call(messages, demo)
+    let leftAt = performance.now()
+    res.once('close', () => {
+      leftAt = performance.now()
+    })
+    const run = relay(req, res, ({ signal }) => call.start(signal), {
+      shutdown: shutdown.signal,
+      onError: (error) => log(`  ${error instanceof Error ? `${error.name}: ${error.message}` : error}`),
+      onEnd: (summary) => log(toLine(summary)),
+    })
+    remember(
+      ask,
+      run.then(async ({ outcome }) => {
+        const end = await call.ended()
+        if (!end) return UNKNOWN
+        if (outcome !== 'disconnected') return { state: 'closed', ...end }
+        const afterMs = performance.now() - leftAt
+        const count = end.total === undefined ? '' : `, ${end.sent} of ${end.total} tokens sent`
+        log(`  upstream ${end.by === 'client' ? 'closed by client' : end.by} after ${afterMs.toFixed(1)} ms${count}`)
+        return { state: 'closed', ...end, afterMs }
+      }),
+    )
+    return run
+  }
+
+  function remember(ask: string | undefined, end: Promise<object>): void {
+    end.catch((error) => log(`  ${error}`))
+    if (ask === undefined) return
+    upstreams.set(ask, end)
+    for (const oldest of upstreams.keys()) {
+      if (upstreams.size <= REMEMBERED) break
+      upstreams.delete(oldest)
+    }
+  }
+
+  const server = createServer((req, res) => {
+    route(req, res).catch((error) => {
+      // Who left while asking has nothing to be told.
+      if (res.headersSent || res.destroyed) return
+      const known = isRelayError(error) && error.expose
+      if (!known) log(`  ${error}`)
+      const { status = 500, code, message }: RelayError = known ? error : FAILED
+      sendJSON(res, status, { error: { code, message, retryable: false } })
+    })
+  })
+
+  return {
+    server,
+    provider: provider.name,
+    async close() {
+      shutdown.abort()
+      const closed = new Promise((resolve) => server.close(resolve))
+      const impatience = globalThis.setTimeout(() => server.closeAllConnections(), GRACE_MS)
+      await closed
+      clearTimeout(impatience)
+    },
+  }
+}
+
+const refusal = (status: number, code: string, message: string) =>
+  new RelayError(code, message, { status, expose: true })
+
+const FAILED = refusal(500, 'internal', 'The demo failed; its log says why')
+
+function allow(req: IncomingMessage, res: ServerResponse, ...methods: string[]): void {
+  if (methods.includes(req.method ?? '')) return
+  res.setHeader('allow', methods.join(', '))
+  throw refusal(405, 'method-not-allowed', `${req.method} is not answered here, but ${methods.join(' and ')}`)
+}
+
+async function readBody(req: IncomingMessage): Promise<unknown> {
+  // The page of another site may send a request from here to there, and with it spend somebody's tokens.
+  if (req.headers['sec-fetch-site'] === 'cross-site') {
+    throw refusal(403, 'cross-site', 'This is answered to this server’s own page, and to what is no browser')
+  }
+  let chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of req) {
+    size += chunk.length
+    // Read on, and keep nothing: a refusal is heard when all is said.
+    if (size > BODY_LIMIT) chunks = []
+    else chunks.push(chunk)
+  }
+  if (size > BODY_LIMIT) throw refusal(413, 'body-too-large', `The body has ${size} bytes; the limit is ${BODY_LIMIT}`)
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString())
+  } catch (error) {
+    throw refusal(400, 'invalid-json', `The body is not JSON: ${(error as Error).message}`)
+  }
+}
+
+const isMessage = (value: Message | null) =>
+  (value?.role === 'user' || value?.role === 'assistant') && typeof value.content === 'string' && value.content !== ''
+
+function toQuestion(body: unknown): Question {
+  const { messages, ask, demo } = (body ?? {}) as Partial<Question>
+  if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isMessage)) {
+    const shape = '{ "messages": [{ "role": "user" | "assistant", "content": "…" }] }'
+    throw refusal(400, 'invalid-messages', `The body is not of the shape ${shape}, with at least one message`)
+  }
+  if (ask !== undefined && !/^[\w-]{8,64}$/.test(ask)) {
+    throw refusal(400, 'invalid-ask', '"ask" is not an id of 8 to 64 letters, digits, - and _')
+  }
+  if (demo !== undefined && !FAILURES.includes(demo)) {
+    throw refusal(400, 'invalid-demo', `"demo" is none of ${FAILURES.join(', ')}: ${JSON.stringify(demo)}`)
+  }
+  return { messages: messages.map(({ role, content }) => ({ role, content })), ask, demo }
+}
+
+function sendJSON(res: ServerResponse, status: number, value: unknown): void {
+  res.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
+  res.end(JSON.stringify(value))
+}
+
+async function sendFile(res: ServerResponse, pathname: string): Promise<void> {
+  // The library as it was built, next to this file: its client, and the chunks that imports.
+  const [, script] = /^\/sse-relay\/([a-z0-9-]+\.js)$/i.exec(pathname) ?? []
+  const [name, type] = script ? [script, SCRIPT] : (FILES.get(pathname) ?? [])
+  const content = name && (await readFile(new URL(name, import.meta.url)).catch(() => undefined))
+  if (!content) throw refusal(404, 'not-found', `There is nothing at ${pathname}`)
+  res.writeHead(200, { ...FILE_HEADERS, 'content-type': type }).end(content)
+}
+
+function toLine({ outcome, events, firstEventMs, durationMs, usage }: Summary): string {
+  const first = firstEventMs === undefined ? 'none' : `${Math.round(firstEventMs)} ms`
+  const tokens = usage ? `  tokens in ${usage.inputTokens ?? '?'}, out ${usage.outputTokens ?? '?'}` : ''
+  return `${outcome.padEnd(12)}  events ${events}  first ${first}  in all ${Math.round(durationMs)} ms${tokens}`
+}

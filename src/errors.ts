@@ -1,0 +1,74 @@
+/** The codes this library uses. The set is open: an application's own codes are as good. */
+export type ErrorCode =
+  | 'rate-limit'
+  | 'overload'
+  | 'upstream-timeout'
+  | 'upstream-failure'
+  | 'internal'
+  | 'truncated'
+  | 'stopped'
+  | 'shutdown'
+  | 'expired'
+  | 'invalid-field'
+  | 'invalid-source'
+  | 'invalid-option'
+  | 'response-used'
+  | 'run-exists'
+  | 'run-not-found'
+  | 'cursor-gone'
+  | 'producer-lost'
+  | 'http-status'
+  | 'content-type'
+  | 'idle-timeout'
+  | 'event-timeout'
+  | 'event-too-large'
+  | 'invalid-json'
+  | 'network'
+  // Keeps the list above for completion while any string is allowed.
+  | (string & {})
+
+/** What a {@link RelayError} may carry besides its code and message. */
+export interface RelayErrorOptions {
+  /** @default false */
+  retryable?: boolean
+  /** An HTTP status: on the server the one to answer with, on the client the one that came. */
+  status?: number
+  /** On the server: whether `message` and `code` may be shown to the client. */
+  expose?: boolean
+  cause?: unknown
+  /** On the client: the body of the refusing answer, or the data of the error event, capped at 64 KiB. */
+  body?: string
+  /** On the client: how many events had been handed over. */
+  received?: number
+  /** On the client: the last event id at that moment. */
+  lastEventId?: string
+  /** On the client: the text after the last complete event, which was not delivered. */
+  pending?: string
+}
+
+/** Every error of this library: a code to branch on, a message that names the value and the remedy. */
+export class RelayError extends Error {
+  override name = 'RelayError' as const
+  readonly code: ErrorCode
+  /** Whether asking again may help. Informs; nothing here acts on it. */
+  readonly retryable: boolean
+  declare readonly status?: number
+  declare readonly expose?: boolean
+  declare readonly body?: string
+  declare readonly received?: number
+  declare readonly lastEventId?: string
+  declare readonly pending?: string
+
+  constructor(code: ErrorCode, message: string, options: RelayErrorOptions = {}) {
+    const { cause, ...rest } = options
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.retryable = false
+    Object.assign(this, rest)
+  }
+}
+
+/** Whether `value` is a {@link RelayError}, from whichever copy of the package. */
+export function isRelayError(value: unknown): value is RelayError {
+  return value instanceof Error && value.name === 'RelayError' && typeof (value as RelayError).code === 'string'
+}

@@ -1,0 +1,157 @@
+import { isRelayError, RelayError } from './errors.js'
+import type { Failure, Outcome } from './types.js'
+
+/** A failure as a client may see it, and how HTTP says it if nothing was sent yet. */
+export interface FailureAnswer extends Failure {
+  status: number
+  /** The upstream's own `Retry-After`. */
+  retryAfter?: string
+}
+
+/** Status, retryable, and the words that are safe to show. */
+const TABLE: Record<string, readonly [number, boolean, string]> = {
+  'rate-limit': [429, true, 'Too many requests right now. Please try again in a moment.'],
+  overload: [503, true, 'The service is overloaded. Please try again in a moment.'],
+  'upstream-timeout': [504, true, 'The answer took too long. Please try again.'],
+  'upstream-failure': [502, true, 'The service behind this one could not answer.'],
+  internal: [500, false, 'Something went wrong on the server.'],
+  truncated: [502, true, 'The answer was cut off before it was complete.'],
+  stopped: [409, false, 'The answer was stopped.'],
+  shutdown: [503, true, 'The server is going away. Please try again.'],
+  expired: [504, false, 'The answer took longer than is allowed.'],
+}
+
+/** The failure a code stands for. A code that is not in the table is a mistake of the server's developer. */
+export function failureOf(code: string): FailureAnswer {
+  const [status, retryable, message] = (Object.hasOwn(TABLE, code) && TABLE[code]) || [
+    500,
+    false,
+    'Something went wrong on the server.',
+  ]
+  return { code, message, retryable, status }
+}
+
+/** The outcomes a code can name. */
+export function outcomeOf(code: string): Outcome {
+  return code === 'truncated' || code === 'stopped' || code === 'shutdown' || code === 'expired' ? code : 'error'
+}
+
+/** As much of the errors of SDKs, of `fetch` and of http-errors as is looked at. */
+interface ErrorLike {
+  name?: unknown
+  message?: unknown
+  status?: unknown
+  statusCode?: unknown
+  code?: unknown
+  type?: unknown
+  error?: { type?: unknown; error?: { type?: unknown } }
+  cause?: unknown
+  expose?: unknown
+  retryable?: unknown
+  headers?: unknown
+  $metadata?: unknown
+}
+
+/** Codes of sockets, of DNS, of TLS and of undici: the network between here and the provider. */
+const NETWORK =
+  /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS)|CERT_|Connection)|^(terminated|fetch failed|Connection error\.)$/
+const TIMEOUT = /time.?d?.?out|deadline/i
+const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|quota|resource.?exhausted/i
+const OVERLOAD = /overload|unavailable/i
+
+/**
+ * What an error becomes for the client. Only what says `expose: true` keeps its own words: a provider's may
+ * hold keys, prompts and names of systems.
+ */
+export function toFailure(error: unknown): FailureAnswer {
+  const { expose, message, code, retryable } = (error ?? {}) as ErrorLike
+  const failure = failureOf(classify(error))
+  const status = statusOf(error)
+  const retryAfter = retryAfterOf(error)
+  if (retryAfter !== undefined) failure.retryAfter = retryAfter
+  if (failure.code === 'upstream-failure' && status !== undefined && status < 500) failure.retryable = false
+  if (expose === true) {
+    if (typeof code === 'string') failure.code = code
+    else if (failure.code === 'internal' || failure.code === 'upstream-failure') failure.code = 'http-status'
+    if (typeof message === 'string') failure.message = message
+    if (typeof retryable === 'boolean') failure.retryable = retryable
+    if (status !== undefined && status >= 400 && status <= 599) failure.status = status
+  }
+  return failure
+}
+
+/** A code of the table, or one of our own for a mistake of the server's developer. */
+function classify(error: unknown, depth = 0): string {
+  if (typeof error !== 'object' || error === null) return 'internal'
+  const { name, message, code, type, cause, error: inner } = error as ErrorLike
+  const status = statusOf(error)
+  if (mistakes.has(error)) return code as string
+  if (isRelayError(error)) {
+    if (Object.hasOwn(TABLE, code as string)) return code as string
+    if (code === 'idle-timeout' || code === 'event-timeout') return 'upstream-timeout'
+    if (code === 'network' || code === 'content-type' || code === 'invalid-json') return 'upstream-failure'
+  }
+  if (status === 429) return 'rate-limit'
+  if (status === 503 || status === 529) return 'overload'
+  if (status === 408 || status === 504) return 'upstream-timeout'
+  const words = [name, code, type, inner?.type, inner?.error?.type, error.constructor?.name]
+    .filter((word) => typeof word === 'string')
+    .join(' ')
+  if (RATE_LIMIT.test(words)) return 'rate-limit'
+  if (OVERLOAD.test(words)) return 'overload'
+  if (TIMEOUT.test(words)) return 'upstream-timeout'
+  if (status !== undefined) return 'upstream-failure'
+  if (NETWORK.test(String(code)) || NETWORK.test(String(message))) return 'upstream-failure'
+  const deeper = depth < 4 ? classify(cause, depth + 1) : 'internal'
+  // An error of a provider's SDK has a status even where it has none to tell: the failure came in the stream.
+  return deeper === 'internal' && ('status' in error || '$metadata' in error) ? 'upstream-failure' : deeper
+}
+
+function statusOf(error: unknown): number | undefined {
+  const { status, statusCode, $metadata } = (error ?? {}) as ErrorLike
+  const value = status ?? statusCode ?? ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode
+  return typeof value === 'number' ? value : undefined
+}
+
+/** The header is the upstream's: only a number of seconds or a date goes on. */
+function retryAfterOf(error: unknown): string | undefined {
+  const headers = (error as ErrorLike | undefined)?.headers as
+    | { get?(name: string): unknown; 'retry-after'?: unknown }
+    | undefined
+  const value = typeof headers?.get === 'function' ? headers.get('retry-after') : headers?.['retry-after']
+  if (typeof value !== 'string' && typeof value !== 'number') return
+  const text = String(value)
+  return /^\d{1,9}$/.test(text) || /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(text)
+    ? text
+    : undefined
+}
+
+/**
+ * The errors made here: their codes are ours to show. A `RelayError` thrown by a source may be what
+ * `parseSSE` made of an upstream's words.
+ */
+const mistakes = new WeakSet<object>()
+
+/** A mistake of the server's developer: the client learns the code, the developer the message. */
+export function mistake(code: string, message: string, cause?: unknown): RelayError {
+  return asMistake(new RelayError(code, message, { cause, status: 500 }))
+}
+
+/** Marks an error as one made here. */
+export function asMistake<E extends object>(error: E): E {
+  mistakes.add(error)
+  return error
+}
+
+/** The same where the language's own word for it is `TypeError`. */
+export function typeMistake(code: string, message: string): TypeError {
+  return asMistake(Object.assign(new TypeError(message), { code }))
+}
+
+/** A value in an error's message. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  return `an object (${value.constructor?.name ?? 'without a prototype'})`
+}

@@ -1,0 +1,17 @@
+/**
+ * The core: the codec, the parts, and the contract for adapters. Hosts are under their own names,
+ * `sse-relay/express` for example.
+ */
+export { DONE, encodeComment, encodeEvent } from './encode.js'
+export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
+export type { ErrorContext, HeadersLike, RelayOptions, ShownFailure } from './options.js'
+export {
+  type RelayHandle,
+  type RelayToOptions,
+  type RequestHead,
+  relayTo,
+  type Sink,
+  type SinkHeaders,
+} from './relay.js'
+export { toParts } from './sources/index.js'
+export type * from './types.js'

@@ -1,0 +1,142 @@
+import type { FailureAnswer } from './failure.js'
+import { mistake, show } from './failure.js'
+import type { Failure, Protocol, Summary } from './types.js'
+
+/** What an `onError` is told besides the error. */
+export interface ErrorContext {
+  runId: string
+  /** The failure the client will be shown, unless `onError` returns another; absent for an error of `onEnd`. */
+  failure?: Failure & { status: number }
+  /** Whether something was sent before: then the status is 200 already. */
+  sent: boolean
+}
+
+/** What an `onError` may return, to show instead. */
+export interface ShownFailure {
+  status?: number
+  code?: string
+  message?: string
+  retryable?: boolean
+}
+
+/** Options of every adapter's `relay`. Durations are in milliseconds. */
+export interface RelayOptions {
+  /** The dialect spoken to the client. @default text() */
+  protocol?: Protocol
+  /** A comment after this long without a byte; 0 for none. @default 8000 */
+  heartbeatMs?: number
+  /** A client that takes nothing for this long is dropped, and the upstream aborted. @default 30000 */
+  stallTimeoutMs?: number
+  /** The longest a run may take; each run's own limit is a random 80 to 100 % of it. @default Infinity */
+  maxDurationMs?: number
+  /** The `retry` field: how long an `EventSource` waits before it reconnects. @default none */
+  retryMs?: number
+  /**
+   * Extra response headers. They win over this library's own, but for `content-type` and the headers of the
+   * connection itself, which are the host's.
+   */
+  headers?: HeadersLike
+  /**
+   * Ends the run from outside. The reason decides how: a `RelayError` gives its own code, a `TimeoutError` is
+   * `expired`, anything else `stopped`.
+   */
+  signal?: AbortSignal
+  /** One signal for the whole server, shared by all relays: ends them as `shutdown`. */
+  shutdown?: AbortSignal
+  /** For hosts whose work ends with the response: is given the end of the run, `onEnd` included. */
+  waitUntil?(promise: Promise<unknown>): void
+  /**
+   * Sees the original error of the outcomes `error` and `truncated`, and what `onEnd` throws. What it returns
+   * is shown to the client instead. It may throw as long as nothing was sent: then `relay` rejects with that,
+   * the response untouched, for the framework's own error handling. Without it the original goes to
+   * `console.error`.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a callback that returns nothing is the common one
+  onError?(error: unknown, context: ErrorContext): ShownFailure | undefined | void
+  /** Called once, for every ending. The wire does not wait for it; what it throws goes to `onError`. */
+  onEnd?(summary: Summary): unknown
+}
+
+/** A `Headers`, pairs, or a plain object. */
+export type HeadersLike = Headers | Iterable<readonly [string, string]> | Record<string, string>
+
+const FUNCTIONS = ['waitUntil', 'onError', 'onEnd'] as const
+const DURATIONS = ['heartbeatMs', 'stallTimeoutMs', 'maxDurationMs', 'retryMs'] as const
+const SIGNALS = ['signal', 'shutdown'] as const
+
+/**
+ * Looks the options over before anything is sent or asked for.
+ *
+ * @throws {RelayError} `invalid-option`, naming the option, the value and the remedy.
+ */
+export function checkOptions(options: RelayOptions): void {
+  if (typeof options !== 'object' || options === null) throw invalid('options', options, 'give an object')
+  for (const name of FUNCTIONS) {
+    const value = options[name]
+    if (value !== undefined && typeof value !== 'function') throw invalid(name, value, 'give a function')
+  }
+  for (const name of DURATIONS) {
+    const value = options[name]
+    if (value === undefined) continue
+    if (typeof value !== 'number' || !(value >= 0) || (name === 'retryMs' && !Number.isSafeInteger(value))) {
+      throw invalid(name, value, 'give a non-negative number of milliseconds (retryMs: an integer)')
+    }
+  }
+  if (options.stallTimeoutMs === 0)
+    throw invalid('stallTimeoutMs', 0, 'give a positive number, or Infinity to wait for ever')
+  for (const name of SIGNALS) {
+    const value = options[name]
+    if (value !== undefined && typeof value?.addEventListener !== 'function')
+      throw invalid(name, value, 'give an AbortSignal')
+  }
+  const { protocol, log } = options as { protocol?: Protocol; log?: unknown }
+  if (protocol !== undefined && typeof protocol?.encoder !== 'function') {
+    throw invalid('protocol', protocol, 'give what text(), parts() or raw() returns, from sse-relay/protocols')
+  }
+  if (log !== undefined) {
+    const logger = typeof (log as Console | null)?.info === 'function' || typeof log === 'function'
+    throw invalid(
+      'log',
+      log,
+      logger ? 'that is a logger; use onError and onEnd to write log lines' : 'this version has no logs of runs',
+    )
+  }
+}
+
+const HOP_BY_HOP = /^(content-type|connection|keep-alive|transfer-encoding|upgrade|proxy-connection)$/
+
+/**
+ * The extra headers, by their lower-case names.
+ *
+ * @throws {RelayError} `invalid-option` for a name or value that HTTP does not allow.
+ */
+export function extraHeaders(headers: HeadersLike | undefined): Record<string, string | string[]> {
+  const result: Record<string, string | string[]> = {}
+  if (headers === undefined) return result
+  let checked: Headers
+  try {
+    checked = new Headers(headers as HeadersInit)
+  } catch (cause) {
+    throw mistake('invalid-option', `headers cannot be sent: ${(cause as Error).message}`, cause)
+  }
+  for (const [name, value] of checked) if (!HOP_BY_HOP.test(name)) result[name] = value
+  const cookies = checked.getSetCookie?.() ?? []
+  if (cookies.length > 1) result['set-cookie'] = cookies
+  return result
+}
+
+/** What the client is shown, with what `onError` said put over it. */
+export function withShown(failure: FailureAnswer, shown: ShownFailure | undefined): FailureAnswer {
+  const { status, code, message, retryable } = shown ?? {}
+  return {
+    ...failure,
+    ...(typeof code === 'string' && { code }),
+    ...(typeof message === 'string' && { message }),
+    ...(typeof retryable === 'boolean' && { retryable }),
+    ...(Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599 && { status }),
+  }
+}
+
+function invalid(name: string, value: unknown, remedy: string): Error {
+  return mistake('invalid-option', `${name} cannot be ${show(value)}: ${remedy}`)
+}

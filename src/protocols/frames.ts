@@ -1,0 +1,52 @@
+import { encodeEvent } from '../encode.js'
+import { mistake } from '../failure.js'
+
+/** A frame of JSON that was made here: it has no line breaks, so it needs no scan. */
+export function dataFrame(json: string): string {
+  return `data: ${json}\n\n`
+}
+
+/** A frame with a name that came from a source. */
+export function namedFrame(event: string, json: string): string {
+  refuseError(event)
+  return encodeEvent({ event, data: json })
+}
+
+/** A source cannot forge an ending: `error` is the relay's to say. */
+export function refuseError(event: string | undefined): void {
+  if (event === 'error') {
+    throw mistake(
+      'invalid-field',
+      'An event or data part of a source cannot be named "error": throw the error, or choose another name',
+    )
+  }
+}
+
+/** The failure frame of every protocol; `payload` holds `error: { code, message, retryable }`. */
+export function failureFrame(payload: object): string {
+  return `event: error\ndata: ${JSON.stringify(payload)}\n\n`
+}
+
+/**
+ * A value from a source as JSON text.
+ *
+ * @throws {RelayError} `invalid-source` for a BigInt, a cycle, and what has no JSON.
+ */
+export function toJson(value: unknown): string {
+  let json: string | undefined
+  let cause: unknown
+  try {
+    json = JSON.stringify(value)
+  } catch (error) {
+    cause = error
+  }
+  if (json === undefined) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : `${typeof value} has no JSON`
+    throw mistake(
+      'invalid-source',
+      `The source yields what cannot be written as JSON (${reason}): convert it first`,
+      cause,
+    )
+  }
+  return json
+}

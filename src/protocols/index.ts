@@ -1,0 +1,5 @@
+/** The dialects spoken to the client. */
+export type { Encoder, EncoderEnd, EncoderRun, Failure, Protocol } from '../types.js'
+export { parts } from './parts.js'
+export { raw } from './raw.js'
+export { text } from './text.js'

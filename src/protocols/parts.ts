@@ -1,0 +1,25 @@
+import { encodeEvent } from '../encode.js'
+import type { Encoder, Protocol } from '../types.js'
+import { dataFrame, failureFrame, toJson } from './frames.js'
+
+const encoder: Encoder = {
+  part: (part) => dataFrame(toJson(part)),
+  event: encodeEvent,
+  end({ usage, finishReason }) {
+    return (
+      (usage ? dataFrame(JSON.stringify({ type: 'usage', usage })) : '') +
+      (finishReason ? dataFrame(JSON.stringify({ type: 'finish', reason: finishReason })) : '')
+    )
+  },
+  fail: (error) => failureFrame({ error }),
+}
+
+const protocol: Protocol = { name: 'parts', encoder: () => encoder }
+
+/**
+ * Every part as typed JSON, `data: {"type":"text","text":"…"}`: text, reasoning, tool calls and data as
+ * they come, usage and finish once, at the end.
+ */
+export function parts(): Protocol {
+  return protocol
+}

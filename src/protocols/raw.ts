@@ -1,0 +1,28 @@
+import { encodeEvent } from '../encode.js'
+import type { Encoder, Protocol } from '../types.js'
+import { dataFrame, failureFrame, namedFrame, toJson } from './frames.js'
+
+/** The words of the Anthropic client for the failures it knows. */
+const ERROR_TYPES: Record<string, string | undefined> = {
+  'rate-limit': 'rate_limit_error',
+  overload: 'overloaded_error',
+  'upstream-timeout': 'timeout_error',
+}
+
+const encoder: Encoder = {
+  chunk: (chunk, event) => (event === undefined ? dataFrame(toJson(chunk)) : namedFrame(event, toJson(chunk))),
+  part: (part) => dataFrame(toJson(part)),
+  event: encodeEvent,
+  end: () => '',
+  fail: (error) => failureFrame({ type: 'error', error: { type: ERROR_TYPES[error.code] ?? 'api_error', ...error } }),
+}
+
+const protocol: Protocol = { name: 'raw', encoder: () => encoder }
+
+/**
+ * The provider's own chunks under their own event names, for a client that knows the provider. Failures
+ * are ours all the same: what the provider said of them stays on the server.
+ */
+export function raw(): Protocol {
+  return protocol
+}

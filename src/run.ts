@@ -1,0 +1,492 @@
+import { isRelayError, RelayError } from './errors.js'
+import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, show, toFailure } from './failure.js'
+import { type ErrorContext, type RelayOptions, type ShownFailure, withShown } from './options.js'
+import { failureFrame, refuseError, toJson } from './protocols/frames.js'
+import { text } from './protocols/text.js'
+import { createReading, readChunk } from './sources/index.js'
+import {
+  DONE,
+  type Encoder,
+  type FinishReason,
+  type Outcome,
+  type OwnEvent,
+  type ReadableStreamLike,
+  type Source,
+  type SourceContext,
+  type Summary,
+  type Usage,
+} from './types.js'
+
+/** Where the frames of a run go. */
+export interface Outlet {
+  /** Takes whole frames. `false` asks the run to wait for {@link Run.resume}. */
+  write(frames: string): boolean
+  /** The run is over; called once. */
+  end(end: RunEnd): void
+  /** Whether something was sent to a client already. */
+  readonly sent: boolean
+}
+
+/** How a run ended, for its outlet. */
+export interface RunEnd {
+  outcome: Outcome
+  /** Frames that come before the last one. */
+  frames: string
+  /** The sentinel or the failure frame; empty when nobody is there to read it. */
+  last: string
+  /** For an outcome that fails: what the client is shown. */
+  failure?: FailureAnswer
+  /** `onError` threw this, for the host's own error handling. */
+  thrown?: { error: unknown }
+  summary: Summary
+}
+
+const DONE_FRAME = `data: ${DONE}\n\n`
+const MAX_TEXT = 1_048_576
+
+/** One generation: from a source to frames in an outlet, and to one outcome. */
+export class Run {
+  readonly runId: string
+  outcome: Outcome | undefined
+
+  readonly #options: RelayOptions
+  readonly #outlet: Outlet
+  readonly #context: Context
+  readonly #reading = createReading()
+  readonly #started = performance.now()
+  #encoder: Encoder | undefined
+  #settled: (() => void) | undefined
+  #iteration: Iteration | undefined
+  #resume: (() => void) | undefined
+  #unlisten: (() => void)[] | undefined
+  #events = 0
+  #firstEventMs: number | undefined
+  #text = ''
+  #usage: Usage | undefined
+  #finishReason: FinishReason | undefined
+
+  constructor(runId: string, options: RelayOptions, outlet: Outlet, lastEventId: string | undefined) {
+    this.runId = runId
+    this.#options = options
+    this.#outlet = outlet
+    this.#context = new Context(runId, lastEventId)
+  }
+
+  /** Asks for the source, synchronously: a factory is called before this returns. */
+  start(source: Source): void {
+    try {
+      const { signal, shutdown, waitUntil, protocol = text() } = this.#options
+      this.#encoder = protocol.encoder({ runId: this.runId })
+      if (signal) this.#listen(signal, () => this.#signalled(signal))
+      if (shutdown) this.#listen(shutdown, () => this.stop('shutdown'))
+      if (this.outcome) return refuse(source)
+      waitUntil?.(
+        new Promise<void>((resolve) => {
+          this.#settled = resolve
+        }),
+      )
+      const stream: unknown = typeof source === 'function' ? source(this.#context) : source
+      if (isThenable(stream)) {
+        stream.then(
+          (late) => this.#attach(late),
+          (error) => this.fail(error),
+        )
+      } else this.#attach(stream)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /** The outlet takes frames again. */
+  resume(): void {
+    const resume = this.#resume
+    this.#resume = undefined
+    resume?.()
+  }
+
+  /** Ends the run early. Whatever the source says to that is no news. */
+  stop(outcome: Exclude<Outcome, 'done' | 'error' | 'truncated'>): void {
+    const gone = outcome === 'disconnected' || outcome === 'stalled'
+    this.#end(outcome, gone ? undefined : failureOf(outcome))
+  }
+
+  /** Ends the run with an error: the source's, or a mistake in how the relay was called. */
+  fail(error: unknown): void {
+    if (this.outcome) return
+    let failure = toFailure(error)
+    const outcome = outcomeOf(failure.code)
+    const { code, message, retryable, status } = failure
+    const sent = this.#outlet.sent
+    let thrown: { error: unknown } | undefined
+    try {
+      const context = { runId: this.runId, failure: { code, message, retryable, status }, sent }
+      failure = withShown(failure, this.#report(error, context))
+    } catch (unhandled) {
+      if (sent) console.error(unhandled)
+      else thrown = { error: unhandled }
+    }
+    this.#end(outcome, failure, { error, thrown })
+  }
+
+  #signalled(signal: AbortSignal): void {
+    const reason: unknown = signal.reason
+    if (!isRelayError(reason)) return this.stop((reason as Error)?.name === 'TimeoutError' ? 'expired' : 'stopped')
+    const { code, message, retryable, status, expose } = reason
+    const failure = {
+      ...failureOf(code),
+      ...(status && { status }),
+      ...(retryable && { retryable }),
+      ...(expose && { message }),
+    }
+    this.#end(outcomeOf(code), failure, { error: reason })
+  }
+
+  #listen(signal: AbortSignal, callback: () => void): void {
+    if (signal.aborted) return callback()
+    this.#unlisten ??= []
+    this.#unlisten.push(listen(signal, callback))
+  }
+
+  /** Hands an error to `onError`, or writes it to the console. */
+  #report(error: unknown, context: ErrorContext): ShownFailure | undefined {
+    const { onError } = this.#options
+    if (typeof onError !== 'function') {
+      console.error(error)
+      return
+    }
+    const shown = onError(error, context) as ShownFailure | undefined
+    // An async onError has nothing to show in time; what goes wrong in it is not to end the process.
+    if (isThenable(shown)) shown.then(ignore, (rejection) => console.error(rejection))
+    return shown
+  }
+
+  /** The source's stream is there: its iterator is asked for at once, since some streams listen only from then. */
+  #attach(stream: unknown): void {
+    try {
+      if (this.outcome) return release(stream)
+      this.#iteration = iterate(stream)
+      this.#pump(this.#iteration)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /** The hard loop. */
+  async #pump({ iterator, stream }: Iteration): Promise<void> {
+    try {
+      while (!this.outcome) {
+        const { done, value } = (await iterator.next()) as IteratorResult<unknown>
+        if (this.outcome) return
+        if (done) return await this.#exhausted(stream)
+        const frames = this.#encode(value)
+        if (frames !== '' && !this.#write(frames) && !this.outcome) {
+          await new Promise<void>((resolve) => {
+            this.#resume = resolve
+          })
+        }
+      }
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  #write(frames: string): boolean {
+    if (this.outcome) return false
+    if (this.#firstEventMs === undefined) this.#firstEventMs = performance.now() - this.#started
+    for (let end = 0; (end = frames.indexOf('\n\n', end)) !== -1; end += 2) this.#events++
+    return this.#outlet.write(frames)
+  }
+
+  /** The frames of one chunk. A failure in it ends the run, after what came before it. */
+  #encode(chunk: unknown): string {
+    const encoder = this.#encoder as Encoder
+    const reading = this.#reading
+    const own = readChunk(chunk, reading)
+    try {
+      if (own) return this.#encodeOwn(own)
+      let frames = ''
+      for (const part of reading.parts) {
+        switch (part.type) {
+          case 'usage':
+            this.#usage = { ...this.#usage, ...part.usage }
+            break
+          case 'finish':
+            this.#finishReason = part.reason
+            break
+          case 'error':
+            if (frames !== '') this.#write(frames)
+            this.fail(part.error)
+            return ''
+          case 'text':
+            if (this.#options.onEnd && this.#text.length < MAX_TEXT) {
+              this.#text += part.text.slice(0, MAX_TEXT - this.#text.length)
+            }
+            if (!encoder.chunk) frames += encoder.part(part)
+            break
+          default:
+            if (!encoder.chunk) frames += encoder.part(part)
+        }
+      }
+      if (!encoder.chunk || chunk === '' || chunk === null || chunk === undefined) return frames
+      return encoder.chunk(chunk, reading.event)
+    } catch (error) {
+      throw isRelayError(error) ? asMistake(error) : error
+    }
+  }
+
+  #encodeOwn({ event, data, id, retry }: OwnEvent): string {
+    refuseError(event)
+    const payload = typeof data === 'string' ? data : toJson(data)
+    if (payload === DONE) {
+      throw mistake(
+        'invalid-field',
+        `An event of a source cannot have the data ${DONE}: return, and the relay will say it`,
+      )
+    }
+    return (this.#encoder as Encoder).event({ event, data: payload, id, retry })
+  }
+
+  /** The source has ended. Whether the answer is complete is another question. */
+  async #exhausted(stream: SDKStream): Promise<void> {
+    // The iterators of the SDKs' helper streams can lose an error that came while nobody was reading.
+    if ((stream.errored === true || stream.aborted === true) && typeof stream.done === 'function') await stream.done()
+    if (this.outcome) return
+    if (this.#reading.proof === 'missing') {
+      return this.fail(
+        new RelayError(
+          'truncated',
+          'The source ended without the finish its provider sends last: the answer is not complete',
+          { retryable: true },
+        ),
+      )
+    }
+    const frames = (this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage })
+    this.#end('done', undefined, { frames })
+  }
+
+  #end(
+    outcome: Outcome,
+    failure: FailureAnswer | undefined,
+    more: { frames?: string; error?: unknown; thrown?: { error: unknown } | undefined } = {},
+  ): void {
+    if (this.outcome) return
+    this.outcome = outcome
+    const durationMs = performance.now() - this.#started
+    for (const unlisten of this.#unlisten ?? []) unlisten()
+    if (outcome !== 'done') {
+      this.#context.abort(outcome)
+      if (this.#iteration) abort(this.#iteration)
+    }
+    this.resume()
+    const { frames = '', error, thrown } = more
+    const summary: Summary = {
+      outcome,
+      events: this.#events,
+      ...(this.#usage && { usage: this.#usage }),
+      ...(this.#finishReason && { finishReason: this.#finishReason }),
+      text: this.#text,
+      ...(this.#firstEventMs !== undefined && { firstEventMs: this.#firstEventMs }),
+      durationMs,
+      runId: this.runId,
+      ...(error !== undefined && { error }),
+    }
+    const last = outcome === 'done' ? DONE_FRAME : failure ? this.#failureFrame(failure) : ''
+    this.#outlet.end({ outcome, frames, last, failure, thrown, summary })
+    this.#tell(summary)
+  }
+
+  #failureFrame({ code, message, retryable }: FailureAnswer): string {
+    const error = { code, message, retryable }
+    try {
+      return (this.#encoder as Encoder).fail(error)
+    } catch {
+      // No encoder, or one that fails at failing: the ending is said all the same.
+      return failureFrame({ error })
+    }
+  }
+
+  async #tell(summary: Summary): Promise<void> {
+    try {
+      await this.#options.onEnd?.(summary)
+    } catch (error) {
+      try {
+        this.#report(error, { runId: this.runId, sent: true })
+      } catch (unhandled) {
+        console.error(unhandled)
+      }
+    }
+    this.#settled?.()
+  }
+}
+
+/** What a factory is given. Most sources never look at the signal, so it is made when they do. */
+class Context implements SourceContext {
+  readonly runId: string
+  readonly lastEventId: string | undefined
+  #controller: AbortController | undefined
+  #reason: DOMException | undefined
+
+  constructor(runId: string, lastEventId: string | undefined) {
+    this.runId = runId
+    this.lastEventId = lastEventId
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#reason) this.#controller.abort(this.#reason)
+    return this.#controller.signal
+  }
+
+  abort(outcome: Outcome): void {
+    this.#reason = new DOMException(`The run has ended: ${outcome}`, 'AbortError')
+    this.#controller?.abort(this.#reason)
+  }
+}
+
+/** As much as is looked at of the streams that SDKs hand out. */
+interface SDKStream {
+  controller?: { abort?(): void }
+  abort?(): void
+  destroy?(): void
+  // The helper streams of OpenAI and Anthropic.
+  ended?: boolean
+  errored?: boolean
+  aborted?: boolean
+  done?(): Promise<unknown>
+}
+
+interface Iteration {
+  iterator: { next(): unknown; return?(): unknown }
+  stream: SDKStream
+}
+
+/** Iterators that were handed in themselves, and so can be read only once. */
+const consumed = new WeakSet<object>()
+
+function iterate(stream: unknown): Iteration {
+  // One chunk; of bytes it is one that is refused, by name.
+  if (typeof stream === 'string' || ArrayBuffer.isView(stream)) return { iterator: [stream].values(), stream: {} }
+  const source = (stream ?? {}) as SDKStream & Partial<ReadableStreamLike & AsyncIterable<unknown> & Iterable<unknown>>
+  // The helper streams drop what came before they were iterated; a late one would wait for ever.
+  if (source.ended === true && typeof source.done === 'function') {
+    if (!source.errored && !source.aborted) throw wasConsumed()
+    return { iterator: { next: async () => ({ done: true }) }, stream: source }
+  }
+  if (typeof source.getReader === 'function') {
+    if ((source as ReadableStream).locked) throw wasConsumed()
+    const reader = source.getReader()
+    return { iterator: { next: () => reader.read(), return: () => reader.cancel() }, stream: source }
+  }
+  const method = source[Symbol.asyncIterator] ?? source[Symbol.iterator]
+  if (typeof method !== 'function') {
+    const status = typeof (source as { status?: unknown }).status === 'number' && 'headers' in source
+    throw mistake(
+      'invalid-source',
+      `The source is ${show(stream)}, which cannot be iterated: ${
+        status
+          ? 'read a Response with parseSSE'
+          : 'give an async iterable, or a function that returns one (is stream: true set?)'
+      }`,
+    )
+  }
+  const iterator = (method as () => AsyncIterator<unknown>).call(source)
+  if ((iterator as unknown) === source) {
+    if (consumed.has(iterator)) throw wasConsumed()
+    consumed.add(iterator)
+  }
+  if (source[Symbol.asyncIterator]) return { iterator, stream: source }
+  // A sync iterable may hold promises.
+  const sync = iterator as unknown as Iterator<unknown>
+  return {
+    iterator: {
+      async next() {
+        const { done, value } = sync.next()
+        return { done, value: await value }
+      },
+      return: () => sync.return?.(),
+    },
+    stream: source,
+  }
+}
+
+function wasConsumed(): Error {
+  return mistake(
+    'invalid-source',
+    'The source was read before: create it in a function, relay(…, () => create()), so that each run has its own',
+  )
+}
+
+/**
+ * Stops the upstream of a stream. `return()` alone does not: an SDK's iterator answers it after the token it
+ * waits for, and the provider goes on until then. So first what the SDKs have for it, then `return()`,
+ * which is not waited for.
+ */
+function abort({ stream, iterator }: Iteration): void {
+  for (const attempt of [
+    () => (typeof stream.controller?.abort === 'function' ? stream.controller.abort() : stream.abort?.()),
+    () => iterator.return?.(),
+    // A Node stream's iterator waits as well.
+    () => stream.destroy?.(),
+  ]) {
+    try {
+      const answer: unknown = attempt()
+      if (isThenable(answer)) answer.then(ignore, ignore)
+    } catch {
+      // It is being thrown away.
+    }
+  }
+}
+
+/** Aborts a stream that nobody will read; its iterator is asked for first, or the abort would go unhandled. */
+function release(stream: unknown): void {
+  try {
+    abort(iterate(stream))
+  } catch {
+    // No stream, or someone else's.
+  }
+}
+
+/** Lets go of a source that will not be read: a factory is not called, a stream is aborted. */
+export function refuse(source: Source): void {
+  if (typeof source === 'function') return
+  if (isThenable(source)) source.then(release, ignore)
+  else release(source)
+}
+
+interface Listener {
+  callbacks: Set<() => void>
+  remove(): void
+}
+
+const listeners = new WeakMap<AbortSignal, Listener>()
+
+/**
+ * Calls back when the signal aborts; returns how to take that back. One listener a signal: with ten thousand on
+ * the signal of a whole server, each end of a run would search through all of them.
+ */
+function listen(signal: AbortSignal, callback: () => void): () => void {
+  let listener = listeners.get(signal)
+  if (!listener) {
+    const callbacks = new Set<() => void>()
+    const tell = () => {
+      for (const each of callbacks) each()
+    }
+    signal.addEventListener('abort', tell)
+    listener = { callbacks, remove: () => signal.removeEventListener('abort', tell) }
+    listeners.set(signal, listener)
+  }
+  const { callbacks, remove } = listener
+  callbacks.add(callback)
+  return () => {
+    if (callbacks.delete(callback) && callbacks.size === 0) {
+      remove()
+      listeners.delete(signal)
+    }
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
+}
+
+function ignore(): void {}

@@ -1,0 +1,102 @@
+import type { FinishReason, Usage } from '../types.js'
+import { type ChunkShape, numbers, type Reading } from './reading.js'
+
+interface MessagesUsage {
+  input_tokens?: number | null
+  output_tokens?: number | null
+  cache_creation_input_tokens?: number | null
+  cache_read_input_tokens?: number | null
+}
+
+interface MessagesEvent {
+  type: string
+  index?: number
+  message?: { usage?: MessagesUsage }
+  content_block?: { type?: string; id?: string; name?: string; text?: string }
+  delta?: {
+    type?: string
+    text?: string
+    thinking?: string
+    partial_json?: string
+    citation?: unknown
+    stop_reason?: string | null
+  }
+  usage?: MessagesUsage
+  error?: unknown
+}
+
+const EVENTS = new Set([
+  'message_start',
+  'content_block_start',
+  'content_block_delta',
+  'content_block_stop',
+  'message_delta',
+  'message_stop',
+  'ping',
+])
+
+const FINISH: Record<string, FinishReason | undefined> = {
+  end_turn: 'stop',
+  stop_sequence: 'stop',
+  max_tokens: 'length',
+  model_context_window_exceeded: 'length',
+  tool_use: 'tool-calls',
+  refusal: 'content-filter',
+}
+
+/** Anthropic messages. The answer is complete at `message_stop`. */
+export const anthropic: ChunkShape = {
+  is: (chunk) => EVENTS.has((chunk as MessagesEvent).type),
+
+  read(event: MessagesEvent, reading: Reading) {
+    const { parts } = reading
+    const { type, index = 0, delta } = event
+    reading.event = type
+    if (reading.proof !== 'given') reading.proof = 'missing'
+    switch (type) {
+      case 'content_block_delta':
+        if (delta?.type === 'text_delta') {
+          if (delta.text) parts.push({ type: 'text', text: delta.text })
+        } else if (delta?.type === 'thinking_delta') {
+          if (delta.thinking) parts.push({ type: 'reasoning', text: delta.thinking })
+        } else if (delta?.type === 'input_json_delta') {
+          // The input of the provider's own tools looks the same, and is no call for the client.
+          if (delta.partial_json && (reading.toolIndex ?? index) === index) {
+            parts.push({ type: 'tool-call', index, input: delta.partial_json })
+          }
+        } else if (delta?.type === 'citations_delta') {
+          parts.push({ type: 'data', name: 'citation', data: delta.citation })
+        }
+        break
+      case 'content_block_start': {
+        const block = event.content_block
+        reading.toolIndex = block?.type === 'tool_use' ? index : -1
+        if (block?.type === 'tool_use')
+          parts.push({ type: 'tool-call', index, id: block.id, name: block.name, input: '' })
+        else if (block?.type === 'text' && block.text) parts.push({ type: 'text', text: block.text })
+        break
+      }
+      case 'message_start':
+        pushUsage(event.message?.usage, reading)
+        break
+      case 'message_delta':
+        pushUsage(event.usage, reading)
+        if (delta?.stop_reason) parts.push({ type: 'finish', reason: FINISH[delta.stop_reason] ?? 'other' })
+        break
+      case 'message_stop':
+        reading.proof = 'given'
+    }
+  },
+}
+
+/** `input_tokens` leaves out what the cache took or gave; on the common scale it is part of the input. */
+function pushUsage(counts: MessagesUsage | undefined, reading: Reading): void {
+  if (!counts) return
+  const { input_tokens: input, cache_read_input_tokens: cached, cache_creation_input_tokens: created } = counts
+  const usage: Usage = numbers({
+    inputTokens: typeof input === 'number' ? input + (cached ?? 0) + (created ?? 0) : undefined,
+    outputTokens: counts.output_tokens,
+    cachedInputTokens: cached,
+  })
+  reading.parts.push({ type: 'usage', usage })
+}

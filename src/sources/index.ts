@@ -1,0 +1,85 @@
+/** What a source yields, recognised by its shape: no SDK is imported. */
+import { show, typeMistake } from '../failure.js'
+import type { OwnEvent, Part } from '../types.js'
+import { anthropic } from './anthropic.js'
+import { openaiChat } from './openai-chat.js'
+import { openaiResponses } from './openai-responses.js'
+import { type ChunkShape, createReading, providerError, type Reading } from './reading.js'
+
+export { createReading, type Reading }
+
+/** In the order in which they are asked. */
+const SHAPES: readonly ChunkShape[] = [openaiChat, anthropic, openaiResponses]
+
+/**
+ * A chunk as parts: a string as text, a provider's chunk as what it says, a part as itself, an event of one's
+ * own as data under its name, any other object as data named `data`. Empty chunks have no parts.
+ *
+ * @throws {TypeError} for bytes, and for values that are neither text nor object.
+ */
+export function toParts(chunk: unknown): Part[] {
+  const reading = createReading()
+  const own = readChunk(chunk, reading)
+  return own ? [{ type: 'data', name: own.event ?? 'data', data: own.data }] : reading.parts
+}
+
+/** Reads one chunk: `reading.parts` are its parts then, or it is an event of one's own, which is returned. */
+export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefined {
+  const { parts } = reading
+  parts.length = 0
+  reading.event = undefined
+  if (typeof chunk === 'string') {
+    if (chunk !== '') parts.push({ type: 'text', text: chunk })
+    return
+  }
+  if (chunk === null || chunk === undefined) return
+  if (typeof chunk !== 'object') throw wrongChunk(show(chunk), 'yield strings or objects')
+  for (const shape of SHAPES) {
+    if (shape.is(chunk)) {
+      shape.read(chunk as never, reading)
+      return
+    }
+  }
+  if (ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer) {
+    throw wrongChunk('bytes', 'read an event stream with parseSSE, decode text with TextDecoderStream')
+  }
+  if (isPart(chunk)) {
+    // An error event of the Anthropic Messages API has the shape of our own error part.
+    const told = chunk.type === 'error' && !(chunk.error instanceof Error)
+    parts.push(told ? { type: 'error', error: providerError(chunk.error) } : chunk)
+  } else if (isOwnEvent(chunk)) return chunk
+  else parts.push({ type: 'data', name: 'data', data: chunk })
+}
+
+/** A plain object with `data` and no keys but those of an event. */
+function isOwnEvent(chunk: object): chunk is OwnEvent {
+  if (!('data' in chunk)) return false
+  const prototype = Object.getPrototypeOf(chunk)
+  if (prototype !== Object.prototype && prototype !== null) return false
+  return Object.keys(chunk).every((key) => key === 'data' || key === 'event' || key === 'id' || key === 'retry')
+}
+
+function isPart(chunk: object): chunk is Part {
+  const part = chunk as { [key: string]: unknown }
+  switch (part.type) {
+    case 'text':
+    case 'reasoning':
+      return typeof part.text === 'string'
+    case 'tool-call':
+      return typeof part.index === 'number' && typeof part.input === 'string'
+    case 'usage':
+      return typeof part.usage === 'object' && part.usage !== null
+    case 'finish':
+      return typeof part.reason === 'string'
+    case 'data':
+      return typeof part.name === 'string' && 'data' in part
+    case 'error':
+      return 'error' in part
+    default:
+      return false
+  }
+}
+
+function wrongChunk(what: string, remedy: string): TypeError {
+  return typeMistake('invalid-source', `The source yields ${what}: ${remedy}`)
+}

@@ -1,0 +1,91 @@
+import type { FinishReason } from '../types.js'
+import { type ChunkShape, numbers, providerError, type Reading } from './reading.js'
+
+interface ChatChunk {
+  choices: ({
+    index?: number
+    delta?: {
+      content?: string | null
+      refusal?: string | null
+      /** DeepSeek, vLLM. */
+      reasoning_content?: string | null
+      /** OpenRouter, Ollama. */
+      reasoning?: string | null
+      tool_calls?: { index?: number; id?: string; function?: { name?: string; arguments?: string } }[] | null
+    }
+    finish_reason?: string | null
+  } | null)[]
+  usage?: {
+    prompt_tokens?: number
+    completion_tokens?: number
+    total_tokens?: number
+    prompt_tokens_details?: { cached_tokens?: number } | null
+    completion_tokens_details?: { reasoning_tokens?: number } | null
+  } | null
+  error?: unknown
+}
+
+const FINISH: Record<string, FinishReason | undefined> = {
+  stop: 'stop',
+  length: 'length',
+  tool_calls: 'tool-calls',
+  function_call: 'tool-calls',
+  content_filter: 'content-filter',
+  error: 'error',
+}
+
+/**
+ * OpenAI chat completions, and what imitates them. Of several choices the first is the answer. The answer is
+ * complete at a `finish_reason`, or, since some servers never give one, at the token counts that come last.
+ */
+export const openaiChat: ChunkShape = {
+  is: (chunk) => Array.isArray((chunk as ChatChunk).choices),
+
+  read(chunk: ChatChunk, reading: Reading) {
+    const { parts } = reading
+    if (reading.proof !== 'given') reading.proof = 'missing'
+    for (const choice of chunk.choices) {
+      if (!choice || (choice.index ?? 0) !== 0) continue
+      const { delta, finish_reason: finish } = choice
+      if (delta) {
+        const reasoning = delta.reasoning_content ?? delta.reasoning
+        if (reasoning) parts.push({ type: 'reasoning', text: reasoning })
+        if (delta.content) parts.push({ type: 'text', text: delta.content })
+        if (delta.refusal) {
+          reading.refused = true
+          parts.push({ type: 'text', text: delta.refusal })
+        }
+        for (const { index = 0, id, function: call } of delta.tool_calls ?? []) {
+          parts.push({
+            type: 'tool-call',
+            index,
+            ...(id && { id }),
+            ...(call?.name && { name: call.name }),
+            input: call?.arguments ?? '',
+          })
+        }
+      }
+      if (finish && !chunk.error) {
+        reading.proof = 'given'
+        parts.push({ type: 'finish', reason: reading.refused ? 'content-filter' : (FINISH[finish] ?? 'other') })
+      }
+    }
+    const { usage, error } = chunk
+    if (usage) {
+      // Some servers count with every chunk: only the chunk without choices is the last one.
+      if (chunk.choices.length === 0) reading.proof = 'given'
+      parts.push({
+        type: 'usage',
+        usage: numbers({
+          inputTokens: usage.prompt_tokens,
+          outputTokens: usage.completion_tokens,
+          totalTokens: usage.total_tokens,
+          cachedInputTokens: usage.prompt_tokens_details?.cached_tokens,
+          reasoningTokens: usage.completion_tokens_details?.reasoning_tokens,
+        }),
+      })
+    }
+    // OpenRouter's way of failing in the middle.
+    if (error) parts.push({ type: 'error', error: providerError(error) })
+  },
+}

@@ -1,0 +1,28 @@
+/** What tests of streaming code need: answers read to the end, sources and clients that misbehave, an upstream. */
+
+export { type ClientEnding, type ClientOptions, openClient, type TestClient } from './clients.js'
+export { type Collected, type CollectedOutcome, collect } from './collect.js'
+export {
+  type ProviderName,
+  providerError,
+  type Replay,
+  type ReplayEnding,
+  type ReplayRequest,
+  type ReplayUpstream,
+  replayUpstream,
+} from './replay.js'
+export {
+  type ChatChunk,
+  type FloodingOptions,
+  flooding,
+  type Probe,
+  probe,
+  type SourceOptions,
+  type StallingOptions,
+  stalling,
+  type TokensOptions,
+  throwing,
+  tokens,
+  truncated,
+} from './sources.js'
+export { readTrace, traceNames } from './traces.js'

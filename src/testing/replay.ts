@@ -1,0 +1,282 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
+import { readTrace } from './traces.js'
+
+/** How one request is answered. */
+export interface Replay {
+  /** The name of a trace. @default the plain text one of the provider whose path was asked for */
+  trace?: string
+  /** The body instead of a trace: an event stream unless `headers` say otherwise, JSON when `status` is not 200. */
+  body?: string | Uint8Array
+  /** Without `trace` and `body`, any other than 200 is answered with the provider's JSON error. @default 200 */
+  status?: number
+  /** Extra headers, in lower case; they win over the content type found here. */
+  headers?: Record<string, string>
+  /** The wait before the headers, in milliseconds; `Infinity` never answers. @default 0 */
+  delayMs?: number
+  /**
+   * The wait before each frame but the first, and before a reset, in milliseconds; or a function that is given the
+   * index of what comes next. Frames without a wait may reach the client in one piece. @default 0
+   */
+  pauseMs?: number | ((index: number) => number)
+  /** After this many frames: silence, with the connection open. */
+  stallAfter?: number
+  /** After this many frames: a RST. What the client has not read by then may be lost, so give it a `pauseMs`. */
+  resetAfter?: number
+  /** After this many frames: a clean end of the body. */
+  endAfter?: number
+}
+
+/** How an exchange was over. */
+export interface ReplayEnding {
+  /** `server` when the answer was sent to its end, reset or cut by `close()`; `client` when the client left before. */
+  by: 'client' | 'server'
+  /** Since the request had come, in milliseconds. */
+  atMs: number
+}
+
+/** A request that came to the replay upstream. */
+export interface ReplayRequest {
+  readonly method: string
+  /** Path and query. */
+  readonly path: string
+  readonly headers: IncomingMessage['headers']
+  readonly body: string
+  /** The body as JSON; undefined if it is none. */
+  readonly json: unknown
+  /** How many frames were sent so far: events, lines, or one whole body. */
+  readonly sent: number
+  /** Resolves when the exchange is over, whoever ended it. */
+  readonly closed: Promise<ReplayEnding>
+}
+
+/** A provider on 127.0.0.1. */
+export interface ReplayUpstream extends AsyncDisposable {
+  /** `http://127.0.0.1:<port>`, the `baseURL` of the Anthropic client; OpenAI's wants `/v1` after it. */
+  readonly url: string
+  /** Every request so far, in the order of their coming. */
+  readonly requests: readonly ReplayRequest[]
+  /**
+   * Answers the next request like this, and only that; called again, the one after it.
+   *
+   * @throws {RangeError} If there is no such trace.
+   */
+  next(replay: Replay): void
+  /** Answers all requests like this for which there is no `next()`. Throws as that does. */
+  always(replay: Replay): void
+  /** The next request to come. */
+  request(): Promise<ReplayRequest>
+  /** Stops listening and destroys every connection. */
+  close(): Promise<void>
+}
+
+/** Whose errors {@link providerError} speaks. */
+export type ProviderName = 'openai' | 'anthropic'
+
+const ANTHROPIC_ERRORS: Record<number, string> = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  529: 'overloaded_error',
+}
+const OPENAI_CODES: Record<number, string> = { 401: 'invalid_api_key', 429: 'rate_limit_exceeded' }
+
+const PROVIDERS: Record<string, { provider: ProviderName; trace: string }> = {
+  '/v1/messages': { provider: 'anthropic', trace: 'anthropic-text.sse' },
+  '/v1/chat/completions': { provider: 'openai', trace: 'openai-chat-text.sse' },
+  '/v1/responses': { provider: 'openai', trace: 'openai-responses-text.sse' },
+}
+const CONTENT_TYPES: Record<string, string> = {
+  sse: 'text/event-stream; charset=utf-8',
+  ndjson: 'application/x-ndjson',
+  eventstream: 'application/vnd.amazon.eventstream',
+  json: 'application/json',
+}
+
+/**
+ * A refusal as the provider words it, for `next()` and `always()`.
+ *
+ * @example
+ * upstream.next({ ...providerError('openai', 429), headers: { 'retry-after': '2' } })
+ */
+export function providerError(
+  provider: ProviderName,
+  status: number,
+  message = `The provider answers with ${status}`,
+): Replay & { body: string } {
+  if (provider === 'anthropic') {
+    const error = { type: ANTHROPIC_ERRORS[status] ?? 'api_error', message }
+    return { status, body: JSON.stringify({ type: 'error', error, request_id: 'req_test' }) }
+  }
+  const type = status === 429 ? 'requests' : status < 500 ? 'invalid_request_error' : 'server_error'
+  return { status, body: JSON.stringify({ error: { message, type, param: null, code: OPENAI_CODES[status] ?? null } }) }
+}
+
+/**
+ * An HTTP server on 127.0.0.1 and a free port that answers as the providers do, from their wire traces, so that the
+ * real `openai` and `@anthropic-ai/sdk` run without a network: `POST /v1/messages`, `/v1/chat/completions` and
+ * `/v1/responses`, always as a stream. Any other path is answered with 404, unless a replay names its trace or body.
+ *
+ * @param replay How to answer until `always()` says otherwise.
+ * @example
+ * const upstream = await replayUpstream({ pauseMs: 20 })
+ * const openai = new OpenAI({ apiKey: 'test', baseURL: `${upstream.url}/v1` })
+ */
+export async function replayUpstream(replay: Replay = {}): Promise<ReplayUpstream> {
+  const requests: Exchange[] = []
+  const queue: Replay[] = []
+  let waiting: ((request: ReplayRequest) => void)[] = []
+  let standard = checked(replay)
+
+  const server = createServer(async (req, res) => {
+    // Who left while asking was never answered, and has nothing to be told.
+    const body = await text(req).catch(() => undefined)
+    if (body === undefined) return
+    const exchange = new Exchange(req, res, body)
+    requests.push(exchange)
+    for (const resolve of waiting) resolve(exchange)
+    waiting = []
+    exchange.play(queue.shift() ?? standard)
+  })
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+
+  const upstream: ReplayUpstream = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    next: (next) => void queue.push(checked(next)),
+    always(next) {
+      standard = checked(next)
+    },
+    request: () => new Promise((resolve) => waiting.push(resolve)),
+    close: () =>
+      new Promise((resolve) => {
+        for (const exchange of requests) exchange.cut()
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+    [Symbol.asyncDispose]: () => upstream.close(),
+  }
+  return upstream
+}
+
+class Exchange implements ReplayRequest {
+  readonly method: string
+  readonly path: string
+  readonly headers: IncomingMessage['headers']
+  readonly body: string
+  readonly json: unknown
+  readonly closed: Promise<ReplayEnding>
+  sent = 0
+  readonly #response: ServerResponse
+  readonly #over = new AbortController()
+  #ended = false
+
+  constructor(request: IncomingMessage, response: ServerResponse, body: string) {
+    const { method = 'GET', url = '/', headers } = request
+    this.method = method
+    this.path = url
+    this.headers = headers
+    this.body = body
+    this.json = parsed(body)
+    this.#response = response
+    const start = performance.now()
+    this.closed = new Promise((resolve) => {
+      const over = () => {
+        this.#over.abort()
+        resolve({ by: this.#ended ? 'server' : 'client', atMs: performance.now() - start })
+      }
+      // 'close' does not come again for a client that left while its request was read.
+      if (response.destroyed) over()
+      else response.on('close', over)
+    })
+    // Writing to a client that has left; `closed` tells.
+    response.on('error', () => {})
+  }
+
+  /** From here on it is this side that ends the exchange. */
+  cut(): void {
+    this.#ended = true
+  }
+
+  async play(asked: Replay): Promise<void> {
+    const response = this.#response
+    const replay = withContent(asked, this.method, this.path)
+    const { status = 200, headers, delayMs = 0, pauseMs = 0 } = replay
+    const { stallAfter = Infinity, resetAfter = Infinity, endAfter = Infinity } = replay
+    const { type, frames } = contentOf(replay)
+    const pause = (index: number) => this.#wait(typeof pauseMs === 'function' ? pauseMs(index) : pauseMs)
+
+    if (!(await this.#wait(delayMs))) return
+    response.writeHead(status, { 'content-type': type, ...headers }).flushHeaders()
+    for (const frame of frames.slice(0, Math.min(stallAfter, resetAfter, endAfter))) {
+      if (this.sent > 0 && !(await pause(this.sent))) return
+      if (!(await this.#write(frame))) return
+      this.sent++
+    }
+    if (this.sent >= stallAfter) return
+    if (this.sent >= resetAfter) {
+      if (!(await pause(this.sent))) return
+      this.cut()
+      response.socket?.resetAndDestroy()
+    } else {
+      response.end(() => this.cut())
+    }
+  }
+
+  /** Whether the client is still there after `ms` milliseconds. */
+  #wait(ms: number): Promise<boolean> {
+    const { signal } = this.#over
+    // Nobody waits for this promise but its own exchange, so it goes with that.
+    if (ms === Infinity) return new Promise(() => {})
+    if (!(ms > 0)) return Promise.resolve(!signal.aborted)
+    return setTimeout(ms, undefined, { signal }).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  /** Whether `frame` was taken, once the socket has room: a client that reads nothing is sent nothing more. */
+  #write(frame: Buffer): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#response.write(frame, (error) => resolve(!error))
+    })
+  }
+}
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body)
+  } catch {
+    return undefined
+  }
+}
+
+/** A wrong name is a mistake of who calls, to be told there rather than in the answer. */
+function checked(replay: Replay): Replay {
+  if (replay.trace !== undefined) readTrace(replay.trace)
+  return replay
+}
+
+/** `replay` with a trace or a body, by the path that was asked for. */
+function withContent(replay: Replay, method: string, path: string): Replay {
+  if (replay.trace !== undefined || replay.body !== undefined) return replay
+  const known = method === 'POST' ? PROVIDERS[path.replace(/\?.*/, '')] : undefined
+  if (!known) return { ...replay, ...providerError('openai', 404, `There is no ${method} ${path} here`) }
+  const { status = 200 } = replay
+  return status === 200 ? { ...replay, trace: known.trace } : { ...replay, ...providerError(known.provider, status) }
+}
+
+function contentOf({ trace, body = '', status = 200, headers }: Replay): { type: string; frames: Buffer[] } {
+  const kind = trace ? trace.slice(trace.lastIndexOf('.') + 1) : status === 200 ? 'sse' : 'json'
+  const type = headers?.['content-type'] ?? CONTENT_TYPES[kind] ?? ''
+  const bytes = trace ? readTrace(trace) : Buffer.from(body)
+  const end = /event-stream/.test(type) ? /(?<=\n\r?\n)/ : /ndjson/.test(type) ? /(?<=\n)/ : undefined
+  // One character a byte, so that a body may hold what is not UTF-8.
+  const pieces = end && bytes.toString('latin1').split(end)
+  return { type, frames: pieces?.map((piece) => Buffer.from(piece, 'latin1')) ?? [bytes] }
+}

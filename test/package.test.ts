@@ -1,0 +1,218 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, posix, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+/** What must be there; each subpath may hold more. */
+const names: Record<string, string[]> = {
+  '.': ['encodeEvent', 'encodeComment', 'DONE', 'toParts', 'RelayError', 'isRelayError', 'relayTo'],
+  './client': ['createParser', 'parseSSE', 'readText', 'RelayError', 'isRelayError'],
+  './protocols': ['text', 'parts', 'raw'],
+  './web': ['relay'],
+  './node': ['relay'],
+  './express': ['relay'],
+  './hono': ['relay'],
+  './testing': ['collect', 'replayUpstream'],
+}
+
+/** A project that has the packed package installed, and nothing else. */
+let project: string
+let installed: string
+let packed: string[]
+
+beforeAll(() => {
+  if (!existsSync(join(root, 'dist/index.js'))) throw new Error('There is no dist: run `npm run build` first')
+  project = mkdtempSync(join(tmpdir(), 'sse-relay-package-'))
+  installed = join(project, 'node_modules/sse-relay')
+  mkdirSync(installed, { recursive: true })
+  writeFileSync(join(project, 'package.json'), '{ "private": true }')
+  // The build is not a part of packing: other tests are using dist at this moment.
+  const report = execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    shell: process.platform === 'win32',
+  })
+  const [{ filename, files }] = JSON.parse(report)
+  packed = files.map((file: { path: string }) => file.path)
+  execFileSync('tar', ['-xzf', filename, '-C', relative(project, installed), '--strip-components=1'], { cwd: project })
+})
+
+afterAll(() => project && rmSync(project, { recursive: true, force: true }))
+
+const specifier = (subpath: string) => posix.join('sse-relay', subpath)
+
+/** Runs in the project, on a Node of its own, and gives what the script printed. */
+function node(inputType: 'module' | 'commonjs', script: string): unknown {
+  const output = execFileSync(process.execPath, [`--input-type=${inputType}`, '--eval', script], {
+    cwd: project,
+    encoding: 'utf8',
+    // Not the test runner's loaders and flags.
+    env: { PATH: process.env.PATH },
+  })
+  return JSON.parse(output)
+}
+
+describe('the tarball', () => {
+  it('holds dist, the licence and the README, and neither source nor tests', () => {
+    const due = ['package.json', 'LICENSE', 'README.md', 'dist/index.js']
+    expect(due.filter((path) => !packed.includes(path))).toEqual([])
+    const stray = packed.filter(
+      (path) => !path.startsWith('dist/') && !/^(package\.json|LICENSE|[A-Z]+\.md)$/.test(path),
+    )
+    expect(stray).toEqual([])
+    expect(packed.filter((path) => /\.test\.|(^|\/)(src|test)\//.test(path))).toEqual([])
+  })
+
+  it('holds every file that package.json names, and the demo', () => {
+    const targets = Object.values(manifest.exports).flatMap((entry) =>
+      typeof entry === 'string' ? [entry] : Object.values(entry as Record<string, string>),
+    )
+    expect(targets.length).toBe(2 * Object.keys(names).length + 1)
+    expect(targets.filter((target) => !packed.includes(posix.normalize(target)))).toEqual([])
+    expect(packed).toContain('dist/demo.js')
+  })
+
+  it('holds what the demo and the replay upstream read at run time', () => {
+    expect(packed.filter((path) => path.startsWith('dist/traces/')).length).toBeGreaterThan(0)
+    expect(packed.filter((path) => path.startsWith('dist/page/')).length).toBeGreaterThan(0)
+  })
+
+  it('has no runtime dependencies, and demands no peer', () => {
+    expect(manifest.dependencies).toBeUndefined()
+    const optional = Object.keys(manifest.peerDependencies).filter(
+      (peer) => manifest.peerDependenciesMeta[peer]?.optional,
+    )
+    expect(optional).toEqual(Object.keys(manifest.peerDependencies))
+  })
+})
+
+describe('every subpath', () => {
+  it('is known to this test', () => {
+    expect(Object.keys(manifest.exports)).toEqual([...Object.keys(names), './package.json'])
+  })
+
+  it('can be imported where no host and no SDK is installed', () => {
+    const found = node(
+      'module',
+      `const found = {}
+      for (const [subpath, name] of ${JSON.stringify(Object.keys(names).map((subpath) => [subpath, specifier(subpath)]))})
+        found[subpath] = Object.keys(await import(name))
+      console.log(JSON.stringify(found))`,
+    )
+    expect(found).toEqual(
+      Object.fromEntries(Object.entries(names).map(([subpath, list]) => [subpath, expect.arrayContaining(list)])),
+    )
+  })
+
+  it('can be required', () => {
+    const types = node(
+      'commonjs',
+      `console.log(JSON.stringify(${JSON.stringify(Object.keys(names).map(specifier))}.map((name) => typeof require(name))))`,
+    )
+    expect(types).toEqual(Object.keys(names).map(() => 'object'))
+  })
+
+  it('shares one RelayError with the others', () => {
+    const same = node(
+      'module',
+      `const root = await import('sse-relay'), client = await import('sse-relay/client')
+      console.log(JSON.stringify(root.RelayError === client.RelayError))`,
+    )
+    expect(same).toBe(true)
+  })
+
+  it('gives its package.json', () => {
+    expect(node('commonjs', `console.log(JSON.stringify(require('sse-relay/package.json').name))`)).toBe('sse-relay')
+  })
+})
+
+describe('the types', () => {
+  const neutral = { index: 'sse-relay', client: 'sse-relay/client' }
+
+  it.each(Object.keys(neutral))('of dist/%s.d.ts reach nothing of Node', (entry) => {
+    const files = declarations(join(installed, `dist/${entry}.d.ts`))
+    expect(files.size).toBeGreaterThan(0)
+    const found = [...files].flatMap(([file, text]) =>
+      (text.match(/['"]node:[^'"]*['"]|\bNodeJS\.\w+|\bBuffer\b|<reference\s+types=.*/g) ?? []).map((hit) => [
+        file,
+        hit,
+      ]),
+    )
+    expect(found).toEqual([])
+  })
+
+  it('serve a browser project that has no Node types', () => {
+    const consumer = join(project, 'consumer.ts')
+    writeFileSync(
+      consumer,
+      `import { DONE, encodeComment, encodeEvent, isRelayError, RelayError, relayTo, toParts } from 'sse-relay'
+      import type { Part, ServerSentEvent, Summary } from 'sse-relay'
+      import { createParser, parseSSE, readText } from 'sse-relay/client'
+      import { parts, raw, text } from 'sse-relay/protocols'
+      import { relay } from 'sse-relay/web'
+
+      const event: ServerSentEvent = { data: DONE }
+      export const frame: string = encodeEvent(event) + encodeComment()
+      export const error: RelayError = new RelayError('internal', 'no')
+      export const server = [relayTo, toParts, text(), parts(), raw()]
+      export type Seen = [Part, Summary]
+
+      export async function read(response: Response): Promise<string> {
+        const parser = createParser({ onEvent: ({ data }) => console.log(data.length) })
+        parser.feed(frame)
+        let all = ''
+        try {
+          for await (const { data, event } of parseSSE(response.clone())) all += data + (event ?? '')
+          for await (const piece of readText(response)) all += piece
+        } catch (error) {
+          if (isRelayError(error)) all += error.code
+        }
+        return all
+      }
+
+      export const POST = (request: Request): Promise<Response> => relay(request, ['a', 'b'])
+      // @ts-expect-error: this project is without Node's types.
+      export const no: Buffer = undefined
+      `,
+    )
+    const program = ts.createProgram([consumer], {
+      target: ts.ScriptTarget.ES2022,
+      lib: ['lib.es2023.d.ts', 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'],
+      module: ts.ModuleKind.ESNext,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+      types: [],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      // The package's own declarations are what is checked here.
+      skipLibCheck: false,
+      noEmit: true,
+    })
+    const problems = ts.getPreEmitDiagnostics(program)
+    expect(
+      ts.formatDiagnostics(problems, {
+        getCanonicalFileName: (name) => name,
+        getCurrentDirectory: () => project,
+        getNewLine: () => '\n',
+      }),
+    ).toBe('')
+    expect(program.getSourceFiles().some(({ fileName }) => fileName.endsWith('sse-relay/dist/client.d.ts'))).toBe(true)
+  })
+})
+
+/** A declaration file and all it reaches by relative imports, with their texts. */
+function declarations(file: string, seen = new Map<string, string>()): Map<string, string> {
+  if (seen.has(file)) return seen
+  const text = readFileSync(file, 'utf8')
+  seen.set(file, text)
+  for (const { fileName } of ts.preProcessFile(text, true, true).importedFiles) {
+    if (fileName.startsWith('.')) declarations(join(dirname(file), fileName.replace(/\.js$/, '.d.ts')), seen)
+  }
+  return seen
+}
