@@ -8,10 +8,9 @@ export {
   type EventStream,
   type ParseSSEOptions,
   parseSSE,
-  type ResponseLike,
   type SSEInput,
 } from './parse-sse.js'
-export { DONE, type ParsedEvent, type ReadableStreamLike } from './types.js'
+export { DONE, type ParsedEvent, type ReadableStreamLike, type ResponseLike } from './types.js'
 
 /** The texts of one stream, in order, to be read once. */
 export interface TextStream extends AsyncIterableIterator<string, undefined, undefined> {

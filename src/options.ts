@@ -23,6 +23,12 @@ export interface ShownFailure {
 export interface RelayOptions {
   /** The dialect spoken to the client. @default text() */
   protocol?: Protocol
+  /**
+   * Whether a provider's stream must end with its finish to count as complete. `false` is for servers that
+   * never send one; then an answer that was cut counts as complete too.
+   * @default true
+   */
+  requireFinish?: boolean
   /** A comment after this long without a byte; 0 for none. @default 8000 */
   heartbeatMs?: number
   /** A client that takes nothing for this long is dropped, and the upstream aborted. @default 30000 */

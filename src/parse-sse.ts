@@ -1,16 +1,6 @@
 import { isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
 import { Parser } from './parse.js'
-import { DONE, type ParsedEvent, type ReadableStreamLike } from './types.js'
-
-/** As much of `Response` as is needed, so that any `fetch` will do. */
-export interface ResponseLike {
-  readonly ok: boolean
-  readonly status: number
-  readonly headers: { get(name: string): string | null }
-  readonly body?: ReadableStreamLike<unknown> | AsyncIterable<unknown> | null
-  readonly bodyUsed?: boolean
-  text?(): Promise<string>
-}
+import { DONE, type ParsedEvent, type ReadableStreamLike, type ResponseLike } from './types.js'
 
 /** What {@link parseSSE} reads: a `fetch` answer, a stream or iterable of bytes or strings, or a string. */
 export type SSEInput =
@@ -182,15 +172,15 @@ class EventReader implements EventStream {
     if (this.#ending) return
     const { signal, eventTimeoutMs } = this.#options
     if (!this.#reader) {
-      if (signal?.aborted) return this.#onAbort()
       signal?.addEventListener('abort', this.#onAbort)
       try {
-        this.#open()
+        if (signal?.aborted) this.#onAbort()
+        else this.#open()
       } catch (error) {
-        return this.#close({ error })
+        this.#close({ error })
       }
     }
-    this.#eventTimer = this.#clock('event', eventTimeoutMs)
+    if (!this.#ending) this.#eventTimer = this.#clock('event', eventTimeoutMs)
   }
 
   #open(): void {
@@ -252,7 +242,10 @@ class EventReader implements EventStream {
   }
 
   #feed(chunk: unknown): void {
-    if (!(chunk instanceof Uint8Array)) return this.#parser.feed(this.#decode(chunk))
+    if (!(chunk instanceof Uint8Array)) {
+      this.#parser.feed(this.#decode(chunk))
+      return
+    }
     for (let start = 0; start < chunk.length && !this.#ending; start += SLICE) {
       this.#parser.feed(this.#decode(chunk.length > SLICE ? chunk.subarray(start, start + SLICE) : chunk))
     }
@@ -263,11 +256,9 @@ class EventReader implements EventStream {
     const { sentinel = DONE } = this.#options
     if (sentinel !== false) {
       if (event.event === 'error') {
-        return this.#close({
-          error: this.#serverError('upstream-failure', 'The server reported a failure', event.data),
-        })
-      }
-      if (event.data === sentinel) return this.#close({})
+        this.#close({ error: this.#serverError('upstream-failure', 'The server reported a failure', event.data) })
+      } else if (event.data === sentinel) this.#close({})
+      if (this.#ending) return
     }
     this.#queue.push(event)
     this.#ids.push(this.#parser.lastEventId)
@@ -355,10 +346,16 @@ class EventReader implements EventStream {
     if (!waiting) return
     const ending = this.#ending
     const ready = this.#head < this.#queue.length
-    if (!ready && !ending) return this.#read()
+    if (!ready && !ending) {
+      this.#read()
+      return
+    }
     this.#waiting = undefined
     clearTimeout(this.#eventTimer)
-    if (ready) return waiting.resolve(this.#take())
+    if (ready) {
+      waiting.resolve(this.#take())
+      return
+    }
     this.lastEventId = this.#parser.lastEventId
     this.#finish({})
     if (ending && 'error' in ending) waiting.reject(ending.error)

@@ -19,7 +19,6 @@ export interface ParserOptions {
 }
 
 const LF = 10
-const CR = 13
 const SPACE = 32
 const COLON = 58
 const BOM = 0xfeff

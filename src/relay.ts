@@ -113,14 +113,16 @@ class Relay implements Outlet, RelayHandle {
       this.#extra = extraHeaders(headers)
     } catch (error) {
       refuse(source)
-      return this.#run.fail(error)
+      this.#run.fail(error)
+      return
     }
     // An EventSource reconnects after every end; the id of the last frame says that there is nothing more.
     const over = END_ID.test(one(request?.header('last-event-id')) ?? '')
     if (gone || request?.method === 'HEAD' || over) {
       refuse(source)
-      if (gone) return this.#run.stop('disconnected')
-      return this.#answer(request?.method === 'HEAD' ? 200 : 204)
+      if (gone) this.#run.stop('disconnected')
+      else this.#answer(request?.method === 'HEAD' ? 200 : 204)
+      return
     }
     // Not all at once: readers that came together would come back together.
     if (maxDurationMs !== undefined) this.#maxDurationMs = maxDurationMs * (0.8 + Math.random() * 0.2)
@@ -147,7 +149,8 @@ class Relay implements Outlet, RelayHandle {
     } else if (this.#state === 'waiting' && failure) {
       if (thrown) {
         this.#close()
-        return this.#reject(thrown.error)
+        this.#reject(thrown.error)
+        return
       }
       this.#refuse(failure)
     } else if (this.#state !== 'closed') {
@@ -155,7 +158,8 @@ class Relay implements Outlet, RelayHandle {
         if (this.#state === 'waiting') this.#commit()
       } catch (error) {
         console.error(error)
-        return this.#resolve({ ...summary, outcome: 'error', error })
+        this.#resolve({ ...summary, outcome: 'error', error })
+        return
       }
       const text = this.#buffer + frames + this.#terminal(last)
       this.#buffer = ''
@@ -165,11 +169,12 @@ class Relay implements Outlet, RelayHandle {
   }
 
   drained(): void {
-    if (this.#state === 'ended') return this.#close()
-    if (this.#blockedSince === undefined) return
-    this.#blockedSince = undefined
-    this.#flush()
-    if (this.#blockedSince === undefined) this.#run.resume()
+    if (this.#state === 'ended') this.#close()
+    else if (this.#blockedSince !== undefined) {
+      this.#blockedSince = undefined
+      this.#flush()
+      if (this.#blockedSince === undefined) this.#run.resume()
+    }
   }
 
   left(): void {

@@ -3,7 +3,8 @@ import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, show, toF
 import { type ErrorContext, type RelayOptions, type ShownFailure, withShown } from './options.js'
 import { failureFrame, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
-import { createReading, readChunk } from './sources/index.js'
+import { createReading, isResponse, type Reading, readChunk, readEventStream } from './sources/index.js'
+import type { ChunkShape } from './sources/reading.js'
 import {
   DONE,
   type Encoder,
@@ -59,6 +60,7 @@ export class Run {
   #iteration: Iteration | undefined
   #resume: (() => void) | undefined
   #unlisten: (() => void)[] | undefined
+  #shape: ChunkShape | undefined
   #events = 0
   #firstEventMs: number | undefined
   #text = ''
@@ -79,7 +81,10 @@ export class Run {
       this.#encoder = protocol.encoder({ runId: this.runId })
       if (signal) this.#listen(signal, () => this.#signalled(signal))
       if (shutdown) this.#listen(shutdown, () => this.stop('shutdown'))
-      if (this.outcome) return refuse(source)
+      if (this.outcome) {
+        refuse(source)
+        return
+      }
       waitUntil?.(
         new Promise<void>((resolve) => {
           this.#settled = resolve
@@ -130,7 +135,10 @@ export class Run {
 
   #signalled(signal: AbortSignal): void {
     const reason: unknown = signal.reason
-    if (!isRelayError(reason)) return this.stop((reason as Error)?.name === 'TimeoutError' ? 'expired' : 'stopped')
+    if (!isRelayError(reason)) {
+      this.stop((reason as Error)?.name === 'TimeoutError' ? 'expired' : 'stopped')
+      return
+    }
     const { code, message, retryable, status, expose } = reason
     const failure = {
       ...failureOf(code),
@@ -142,9 +150,11 @@ export class Run {
   }
 
   #listen(signal: AbortSignal, callback: () => void): void {
-    if (signal.aborted) return callback()
-    this.#unlisten ??= []
-    this.#unlisten.push(listen(signal, callback))
+    if (signal.aborted) callback()
+    else {
+      this.#unlisten ??= []
+      this.#unlisten.push(listen(signal, callback))
+    }
   }
 
   /** Hands an error to `onError`, or writes it to the console. */
@@ -163,9 +173,11 @@ export class Run {
   /** The source's stream is there: its iterator is asked for at once, since some streams listen only from then. */
   #attach(stream: unknown): void {
     try {
-      if (this.outcome) return release(stream)
-      this.#iteration = iterate(stream)
-      this.#pump(this.#iteration)
+      if (this.outcome) release(stream)
+      else {
+        this.#iteration = iterate(stream, this.#reading)
+        this.#pump(this.#iteration)
+      }
     } catch (error) {
       this.fail(error)
     }
@@ -193,7 +205,7 @@ export class Run {
   #write(frames: string): boolean {
     if (this.outcome) return false
     if (this.#firstEventMs === undefined) this.#firstEventMs = performance.now() - this.#started
-    for (let end = 0; (end = frames.indexOf('\n\n', end)) !== -1; end += 2) this.#events++
+    for (let end = frames.indexOf('\n\n'); end !== -1; end = frames.indexOf('\n\n', end + 2)) this.#events++
     return this.#outlet.write(frames)
   }
 
@@ -202,6 +214,7 @@ export class Run {
     const encoder = this.#encoder as Encoder
     const reading = this.#reading
     const own = readChunk(chunk, reading)
+    if (reading.shape !== this.#shape) this.#meet(reading.shape)
     try {
       if (own) return this.#encodeOwn(own)
       let frames = ''
@@ -228,10 +241,22 @@ export class Run {
         }
       }
       if (!encoder.chunk || chunk === '' || chunk === null || chunk === undefined) return frames
-      return encoder.chunk(chunk, reading.event)
+      const { shape } = reading
+      return encoder.chunk(shape?.bare ? shape.bare(chunk as never) : chunk, shape?.event?.(chunk as never))
     } catch (error) {
       throw isRelayError(error) ? asMistake(error) : error
     }
+  }
+
+  /** The first chunk of a shape. */
+  #meet(shape: ChunkShape | undefined): void {
+    this.#shape = shape
+    const name = shape?.signalOnly
+    if (name === undefined || this.#context.asked || warned.has(name)) return
+    warned.add(name)
+    console.warn(
+      `sse-relay: a ${name} stream can be stopped only by the signal its call was given, so when a reader leaves this one goes on, and is paid for. Relay a function, ({ signal }) => …, and hand the signal to the call.`,
+    )
   }
 
   #encodeOwn({ event, data, id, retry }: OwnEvent): string {
@@ -251,7 +276,7 @@ export class Run {
     // The iterators of the SDKs' helper streams can lose an error that came while nobody was reading.
     if ((stream.errored === true || stream.aborted === true) && typeof stream.done === 'function') await stream.done()
     if (this.outcome) return
-    if (this.#reading.proof === 'missing') {
+    if (this.#reading.proof === 'missing' && this.#options.requireFinish !== false) {
       return this.fail(
         new RelayError(
           'truncated',
@@ -331,6 +356,11 @@ class Context implements SourceContext {
     this.lastEventId = lastEventId
   }
 
+  /** Whether anybody looked at the signal. */
+  get asked(): boolean {
+    return this.#controller !== undefined
+  }
+
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
     if (this.#reason) this.#controller.abort(this.#reason)
@@ -363,10 +393,11 @@ interface Iteration {
 /** Iterators that were handed in themselves, and so can be read only once. */
 const consumed = new WeakSet<object>()
 
-function iterate(stream: unknown): Iteration {
+function iterate(stream: unknown, reading: Reading): Iteration {
   // One chunk; of bytes it is one that is refused, by name.
   if (typeof stream === 'string' || ArrayBuffer.isView(stream)) return { iterator: [stream].values(), stream: {} }
   const source = (stream ?? {}) as SDKStream & Partial<ReadableStreamLike & AsyncIterable<unknown> & Iterable<unknown>>
+  if (isResponse(stream)) return { iterator: readEventStream(stream, reading), stream: {} }
   // The helper streams drop what came before they were iterated; a late one would wait for ever.
   if (source.ended === true && typeof source.done === 'function') {
     if (!source.errored && !source.aborted) throw wasConsumed()
@@ -379,14 +410,9 @@ function iterate(stream: unknown): Iteration {
   }
   const method = source[Symbol.asyncIterator] ?? source[Symbol.iterator]
   if (typeof method !== 'function') {
-    const status = typeof (source as { status?: unknown }).status === 'number' && 'headers' in source
     throw mistake(
       'invalid-source',
-      `The source is ${show(stream)}, which cannot be iterated: ${
-        status
-          ? 'read a Response with parseSSE'
-          : 'give an async iterable, or a function that returns one (is stream: true set?)'
-      }`,
+      `The source is ${show(stream)}, which cannot be iterated: give an async iterable, or a function that returns one (is stream: true set?)`,
     )
   }
   const iterator = (method as () => AsyncIterator<unknown>).call(source)
@@ -440,7 +466,7 @@ function abort({ stream, iterator }: Iteration): void {
 /** Aborts a stream that nobody will read; its iterator is asked for first, or the abort would go unhandled. */
 function release(stream: unknown): void {
   try {
-    abort(iterate(stream))
+    abort(iterate(stream, createReading()))
   } catch {
     // No stream, or someone else's.
   }
@@ -452,6 +478,9 @@ export function refuse(source: Source): void {
   if (isThenable(source)) source.then(release, ignore)
   else release(source)
 }
+
+/** The providers that were warned about. */
+const warned = new Set<string>()
 
 interface Listener {
   callbacks: Set<() => void>

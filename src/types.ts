@@ -21,7 +21,7 @@ export interface ServerSentEvent {
   retry?: number
 }
 
-/** An event as {@link createParser} hands it over. */
+/** An event as `createParser` hands it over. */
 export interface ParsedEvent {
   /** The payload: the values of the block's `data` lines, joined by LF. */
   data: string
@@ -162,8 +162,18 @@ export interface ReadableStreamLike<T = unknown> {
   }
 }
 
-/** Something to iterate: what a source is, or what a source factory returns. */
-export type SourceStream = string | AsyncIterable<unknown> | Iterable<unknown> | ReadableStreamLike
+/** As much of a `fetch` answer as is needed to read its event stream. */
+export interface ResponseLike {
+  readonly ok: boolean
+  readonly status: number
+  readonly headers: { get(name: string): string | null }
+  readonly body?: ReadableStreamLike<unknown> | AsyncIterable<unknown> | null
+  readonly bodyUsed?: boolean
+  text?(): Promise<string>
+}
+
+/** What a source is, or what a source factory returns: something to iterate, or an upstream's event stream. */
+export type SourceStream = string | ResponseLike | AsyncIterable<unknown> | Iterable<unknown> | ReadableStreamLike
 
 /**
  * What the user hands in: a function that is given a `signal` and returns a stream (the form to prefer:

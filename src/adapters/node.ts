@@ -19,7 +19,8 @@ export interface NodeResponse {
   readonly headersSent: boolean
   readonly writableEnded: boolean
   readonly destroyed?: boolean
-  readonly stream?: { readonly destroyed: boolean } | undefined
+  /** Of HTTP/2. */
+  readonly stream?: { readonly destroyed: boolean; close(code: number): void } | undefined
   writeHead(status: number, headers: Record<string, string | string[]>): unknown
   removeHeader(name: string): void
   write(text: string): boolean
@@ -56,6 +57,8 @@ export function relay(req: NodeRequest, res: NodeResponse, source: Source, optio
   if (req.readableFlowing === null) req.resume()
   return handle.done
 }
+
+const NGHTTP2_INTERNAL_ERROR = 2
 
 class NodeSink implements Sink {
   readonly #res: NodeResponse
@@ -98,7 +101,10 @@ class NodeSink implements Sink {
   }
 
   destroy(): void {
-    this.#res.destroy()
+    const { stream } = this.#res
+    // A destroyed HTTP/2 response looks ended to the client; a reset with an error does not.
+    if (stream) stream.close(NGHTTP2_INTERNAL_ERROR)
+    else this.#res.destroy()
   }
 
   schedule(task: () => void): void {

@@ -99,7 +99,10 @@ class WebSink implements Sink {
   destroy(): void {
     const controller = this.#controller
     // Nobody is there to read it, but the host waits for an answer. 499: client closed request.
-    if (!controller) return this.#send(null, 499, {})
+    if (!controller) {
+      this.#send(null, 499, {})
+      return
+    }
     try {
       // An error would be printed by some hosts, and a client that left is none.
       if (this.#left) controller.close()

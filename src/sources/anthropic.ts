@@ -48,10 +48,11 @@ const FINISH: Record<string, FinishReason | undefined> = {
 export const anthropic: ChunkShape = {
   is: (chunk) => EVENTS.has((chunk as MessagesEvent).type),
 
+  event: (chunk: { type: string }) => chunk.type,
+
   read(event: MessagesEvent, reading: Reading) {
     const { parts } = reading
     const { type, index = 0, delta } = event
-    reading.event = type
     if (reading.proof !== 'given') reading.proof = 'missing'
     switch (type) {
       case 'content_block_delta':

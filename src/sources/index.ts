@@ -1,15 +1,21 @@
 /** What a source yields, recognised by its shape: no SDK is imported. */
 import { show, typeMistake } from '../failure.js'
 import type { OwnEvent, Part } from '../types.js'
+import { aiSDK } from './ai-sdk.js'
 import { anthropic } from './anthropic.js'
+import { bedrock } from './bedrock.js'
+import { isResponse, readEventStream } from './event-stream.js'
+import { gemini } from './gemini.js'
+import { mistral } from './mistral.js'
+import { ollama } from './ollama.js'
 import { openaiChat } from './openai-chat.js'
 import { openaiResponses } from './openai-responses.js'
 import { type ChunkShape, createReading, providerError, type Reading } from './reading.js'
 
-export { createReading, type Reading }
+export { createReading, isResponse, type Reading, readEventStream }
 
 /** In the order in which they are asked. */
-const SHAPES: readonly ChunkShape[] = [openaiChat, anthropic, openaiResponses]
+const SHAPES: readonly ChunkShape[] = [openaiChat, anthropic, openaiResponses, gemini, mistral, ollama, bedrock, aiSDK]
 
 /**
  * A chunk as parts: a string as text, a provider's chunk as what it says, a part as itself, an event of one's
@@ -27,7 +33,7 @@ export function toParts(chunk: unknown): Part[] {
 export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefined {
   const { parts } = reading
   parts.length = 0
-  reading.event = undefined
+  reading.shape = undefined
   if (typeof chunk === 'string') {
     if (chunk !== '') parts.push({ type: 'text', text: chunk })
     return
@@ -36,6 +42,7 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
   if (typeof chunk !== 'object') throw wrongChunk(show(chunk), 'yield strings or objects')
   for (const shape of SHAPES) {
     if (shape.is(chunk)) {
+      reading.shape = shape
       shape.read(chunk as never, reading)
       return
     }

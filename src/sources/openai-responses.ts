@@ -38,10 +38,11 @@ export const openaiResponses: ChunkShape = {
     )
   },
 
+  event: (chunk: { type: string }) => chunk.type,
+
   read(event: ResponsesEvent, reading: Reading) {
     const { parts } = reading
     const { type, delta, output_index: index = 0, response } = event
-    reading.event = type
     if (reading.proof !== 'given') reading.proof = 'missing'
     if (type === 'response.refusal.delta') reading.refused = true
     switch (type) {

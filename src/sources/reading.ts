@@ -4,8 +4,8 @@ import type { Part } from '../types.js'
 export interface Reading {
   /** The parts of the latest chunk. */
   parts: Part[]
-  /** The provider's own name for the latest chunk's event, if it has one on the wire. */
-  event: string | undefined
+  /** The provider's shape the latest chunk has, if it has one. */
+  shape: ChunkShape | undefined
   /**
    * Whether the answer is complete when the source ends. What the user makes is complete when it ends;
    * a provider's stream ends the same way when it is cut, so its last word is waited for.
@@ -13,18 +13,28 @@ export interface Reading {
   proof: 'not-needed' | 'missing' | 'given'
   /** The model refused: its finish is `content-filter`, whatever the provider calls it. */
   refused: boolean
+  /** How many tool calls came whole, for providers that do not number them. */
+  calls: number
   /** The content block whose input is a tool call's, for providers that do not say so again in each piece. */
   toolIndex?: number
+  /** The tool calls by their ids, for providers that number them by those. */
+  ids?: string[]
 }
 
 export function createReading(): Reading {
-  return { parts: [], event: undefined, proof: 'not-needed', refused: false }
+  return { parts: [], shape: undefined, proof: 'not-needed', refused: false, calls: 0 }
 }
 
 /** A provider's shape of chunk: how it is known, and what it says. */
 export interface ChunkShape {
   is(chunk: object): boolean
   read(chunk: never, reading: Reading): void
+  /** The name the chunk's event has on the provider's own wire, if it has one. */
+  event?(chunk: never): string
+  /** The chunk without what is not for the client: headers, request ids. */
+  bare?(chunk: never): object
+  /** A stream of these cannot be stopped but by the signal its call was given: what to call it in the warning. */
+  signalOnly?: string
 }
 
 /**

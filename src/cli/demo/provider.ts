@@ -121,7 +121,7 @@ function replayCall(messages: Message[], failure?: Failure): Call {
       const upstream = await opened
       const [request] = upstream.requests
       const ending = await request?.closed
-      await upstream.close()
+      upstream.close()
       return request && ending && { by: ending.by, ...tokensIn(request.sent) }
     },
   }

@@ -115,7 +115,13 @@ export function createDemo({ env = process.env, log = console.log }: DemoOptions
     }
   }
 
+  let answering = 0
   const server = createServer((req, res) => {
+    answering++
+    res.once('close', () => {
+      answering--
+      closeWhenDone()
+    })
     route(req, res).catch((error) => {
       // Who left while asking has nothing to be told.
       if (res.headersSent || res.destroyed) return
@@ -126,12 +132,18 @@ export function createDemo({ env = process.env, log = console.log }: DemoOptions
     })
   })
 
+  // A browser holds connections it has not used yet, which Node does not count among the idle ones.
+  function closeWhenDone(): void {
+    if (shutdown.signal.aborted && answering === 0) server.closeAllConnections()
+  }
+
   return {
     server,
     provider: provider.name,
     async close() {
       shutdown.abort()
       const closed = new Promise((resolve) => server.close(resolve))
+      closeWhenDone()
       const impatience = globalThis.setTimeout(() => server.closeAllConnections(), GRACE_MS)
       await closed
       clearTimeout(impatience)

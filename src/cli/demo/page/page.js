@@ -54,12 +54,14 @@ async function ask(demo) {
     else showError(error)
   } finally {
     clearInterval(ticking)
+    // Heard by now, and no second copy for who reads the page.
+    setTimeout(() => isShown() && spoken.replaceChildren(), 10_000)
     if (isShown()) await showEndOfUpstream(question, isShown)
   }
 }
 
 function stop() {
-  if (stopButton.ariaDisabled === 'false') current?.controller.abort()
+  if (stopButton.getAttribute('aria-disabled') === 'false') current.controller.abort()
 }
 
 function showError(error) {
@@ -166,7 +168,7 @@ prompt.addEventListener('keydown', (event) => {
   event.preventDefault()
   element('form').requestSubmit()
 })
-document.addEventListener('keydown', (event) => event.key === 'Escape' && stop())
+document.addEventListener('keydown', (event) => event.key === 'Escape' && !event.isComposing && stop())
 stopButton.addEventListener('click', stop)
 for (const button of document.querySelectorAll('[data-demo]')) {
   button.addEventListener('click', () => ask(button.dataset.demo))
@@ -177,4 +179,7 @@ fetch('api/provider')
   .then(({ name, real }) => {
     element('provider').textContent = name
     element('provider').dataset.real = real
+    if (!real && answer.dataset.state === 'idle') {
+      element('detail').textContent = 'Whatever you ask, the same answer is replayed, through the provider’s real SDK.'
+    }
   })

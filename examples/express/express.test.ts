@@ -1,0 +1,3 @@
+import { checkExample } from '../check.js'
+
+checkExample('express', '/v1/messages')

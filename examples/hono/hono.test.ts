@@ -1,0 +1,3 @@
+import { checkExample } from '../check.js'
+
+checkExample('hono', '/v1/chat/completions')

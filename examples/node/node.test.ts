@@ -1,0 +1,3 @@
+import { checkExample } from '../check.js'
+
+checkExample('node', '/v1/responses')

@@ -1,0 +1,3 @@
+import { checkExample } from '../check.js'
+
+checkExample('web', '/v1/messages')

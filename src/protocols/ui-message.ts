@@ -1,0 +1,143 @@
+import type { Encoder, EncoderEnd, Protocol } from '../types.js'
+import { dataFrame, failureFrame, toJson } from './frames.js'
+
+/** Options of {@link uiMessage}. */
+export interface UIMessageOptions {
+  /** The id of the message being answered with. @default the run's id */
+  messageId?: string
+  /** More for the message's metadata, beside the `usage` of a finished answer. Called once, at its end. */
+  metadata?(end: EncoderEnd): Record<string, unknown> | undefined
+}
+
+/**
+ * The AI SDK's UI message stream, readable by `useChat` (versions 5 to 7). Tool calls are dynamic tools; own
+ * events and data parts become `data-<name>`, citations with a `url` become sources, files become files. A failure is
+ * an `error` chunk and nothing after it, so the chat is in its error state and not at a finished answer.
+ */
+export function uiMessage({ messageId, metadata }: UIMessageOptions = {}): Protocol {
+  return {
+    name: 'ui-message',
+    headers: { 'x-vercel-ai-ui-message-stream': 'v1' },
+    encoder: ({ runId }) => createEncoder(messageId ?? runId, metadata),
+  }
+}
+
+interface Call {
+  id: string
+  name: string
+  input: string
+}
+
+function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']): Encoder {
+  let begun = false
+  let blocks = 0
+  let sources = 0
+  let open: { kind: 'text' | 'reasoning'; id: string } | undefined
+  const calls = new Map<number, Call>()
+
+  const frame = (chunk: Record<string, unknown>) => dataFrame(toJson(chunk))
+  const begin = () => {
+    if (begun) return ''
+    begun = true
+    return frame({ type: 'start', messageId }) + frame({ type: 'start-step' })
+  }
+  const closeBlock = () => {
+    if (!open) return ''
+    const { kind, id } = open
+    open = undefined
+    return frame({ type: `${kind}-end`, id })
+  }
+  /** The input is known to be whole when the model goes on to something else. */
+  const closeCalls = () => {
+    let frames = ''
+    for (const { id: toolCallId, name: toolName, input } of calls.values()) {
+      const call = { toolCallId, toolName, dynamic: true }
+      try {
+        frames += frame({ type: 'tool-input-available', ...call, input: input === '' ? {} : JSON.parse(input) })
+      } catch {
+        frames += frame({
+          type: 'tool-input-error',
+          ...call,
+          input,
+          errorText: 'The input of this tool call is not JSON.',
+        })
+      }
+    }
+    calls.clear()
+    return frames
+  }
+  const data = (name: string, value: unknown, id?: string) =>
+    frame({ type: `data-${name}`, ...(id !== undefined && { id }), data: value })
+
+  return {
+    part(part) {
+      let frames = begin()
+      switch (part.type) {
+        case 'text':
+        case 'reasoning': {
+          if (open?.kind !== part.type) {
+            frames += closeBlock() + closeCalls()
+            open = { kind: part.type, id: String(blocks++) }
+            frames += frame({ type: `${part.type}-start`, id: open.id })
+          }
+          return (
+            frames + dataFrame(`{"type":"${part.type}-delta","id":"${open.id}","delta":${JSON.stringify(part.text)}}`)
+          )
+        }
+        case 'tool-call': {
+          frames += closeBlock()
+          const { index, id = `${messageId}-call-${index}`, name = 'tool', input } = part
+          let call = calls.get(index)
+          if (!call) {
+            call = { id, name, input: '' }
+            calls.set(index, call)
+            frames += frame({ type: 'tool-input-start', toolCallId: id, toolName: name, dynamic: true })
+          }
+          if (input === '') return frames
+          call.input += input
+          return frames + frame({ type: 'tool-input-delta', toolCallId: call.id, inputTextDelta: input })
+        }
+        default: {
+          const { name, data: value } = part
+          const { url, title, mediaType } = (value ?? {}) as Record<string, unknown>
+          if (name === 'citation' && typeof url === 'string') {
+            const sourceId = `${messageId}-source-${sources++}`
+            return frames + frame({ type: 'source-url', sourceId, url, ...(typeof title === 'string' && { title }) })
+          }
+          if (name === 'file' && typeof url === 'string' && typeof mediaType === 'string') {
+            return frames + frame({ type: 'file', url, mediaType })
+          }
+          return frames + data(name, value)
+        }
+      }
+    },
+    event({ event = 'data', data: text, id }) {
+      return begin() + data(event, parse(text), id)
+    },
+    end(end) {
+      const { finishReason, usage } = end
+      const messageMetadata = { ...(usage && { usage }), ...metadata?.(end) }
+      return (
+        begin() +
+        closeBlock() +
+        closeCalls() +
+        frame({ type: 'finish-step' }) +
+        frame({
+          type: 'finish',
+          ...(finishReason && { finishReason }),
+          ...(Object.keys(messageMetadata).length > 0 && { messageMetadata }),
+        })
+      )
+    },
+    fail: (error) => failureFrame({ type: 'error', errorText: error.message, error }),
+  }
+}
+
+/** The data of an own event is text by now; if that is JSON, the value is meant. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,81 @@
+import { RelayError } from '../errors.js'
+import { parseSSE } from '../parse-sse.js'
+import { DONE, type OwnEvent, type ParsedEvent, type Part, type ResponseLike } from '../types.js'
+import { providerError, type Reading } from './reading.js'
+
+/** A `fetch` answer, rather than a stream of chunks. */
+export function isResponse(source: unknown): source is ResponseLike {
+  const { ok, headers } = (source ?? {}) as Partial<ResponseLike>
+  return typeof ok === 'boolean' && typeof headers?.get === 'function'
+}
+
+/**
+ * The chunks of an upstream event stream: of a provider called with `fetch`, or of another relay. Each event's JSON is
+ * recognised by its shape. The answer is complete at the sentinel, or as its shape has it. `return()` cancels the
+ * body at once.
+ *
+ * @throws an error with the upstream's `status` and `headers` if it refused.
+ */
+export function readEventStream(response: ResponseLike, reading: Reading): AsyncIterator<unknown, undefined> {
+  const events = parseSSE(response, { sentinel: false })
+  reading.proof = 'missing'
+  return {
+    async next() {
+      if (!response.ok) throw await refusalOf(response)
+      const { done, value } = await events.next()
+      if (!done && value.data !== DONE) return { done: false, value: toChunk(value) }
+      if (!done) {
+        reading.proof = 'given'
+        events.return()
+      }
+      return { done: true, value: undefined }
+    },
+    async return() {
+      await events.return()
+      return { done: true, value: undefined }
+    },
+  }
+}
+
+function toChunk({ event, data, id }: ParsedEvent): unknown {
+  const json = parse(data)
+  if (event === 'error') throw failureOf(json, data)
+  if (typeof json !== 'object' || json === null) {
+    // None of the shapes: an event of the other relay's own, or of a server that sends plain text.
+    return { data, ...(event !== undefined && { event }), ...(id !== undefined && { id }) } satisfies OwnEvent
+  }
+  if (isText(json)) return json.text
+  // Providers that name their events say the name again in `type`.
+  return event === undefined || 'type' in json ? json : ({ type: 'data', name: event, data: json } satisfies Part)
+}
+
+/** What the relay before this one, or the provider, says of its failure. */
+function failureOf(json: unknown, data: string): unknown {
+  const told = (json as { error?: { code?: unknown; message?: unknown } } | null | undefined)?.error
+  if (typeof told?.code === 'string' && typeof told.message === 'string' && 'retryable' in told) {
+    return new RelayError(told.code, told.message)
+  }
+  return providerError(told ?? json ?? data)
+}
+
+/** The body is for the developer's eyes; the client is told by the status. */
+async function refusalOf(response: ResponseLike): Promise<Error> {
+  const { status, headers } = response
+  const body = (await response.text?.().catch(() => '')) ?? ''
+  return Object.assign(new Error(`The upstream answered with status ${status}: ${body.slice(0, 2000)}`), {
+    status,
+    headers,
+  })
+}
+
+function isText(json: object): json is { text: string } {
+  return typeof (json as { text?: unknown }).text === 'string' && Object.keys(json).length === 1
+}
+
+function parse(data: string): unknown {
+  try {
+    return JSON.parse(data)
+  } catch {
+    return undefined
+  }
+}
