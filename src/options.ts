@@ -88,14 +88,18 @@ export function checkOptions(options: RelayOptions): void {
       throw invalid(name, value, 'give a non-negative number of milliseconds (retryMs: an integer)')
     }
   }
-  if (options.stallTimeoutMs === 0)
-    throw invalid('stallTimeoutMs', 0, 'give a positive number, or Infinity to wait for ever')
+  for (const name of ['stallTimeoutMs', 'maxDurationMs'] as const) {
+    if (options[name] === 0) throw invalid(name, 0, 'give a positive number, or Infinity for no limit')
+  }
   for (const name of SIGNALS) {
     const value = options[name]
     if (value !== undefined && typeof value?.addEventListener !== 'function')
       throw invalid(name, value, 'give an AbortSignal')
   }
-  const { protocol, log } = options as { protocol?: Protocol; log?: unknown }
+  const { protocol, log, requireFinish } = options as RelayOptions & { log?: unknown }
+  if (requireFinish !== undefined && typeof requireFinish !== 'boolean') {
+    throw invalid('requireFinish', requireFinish, 'give true or false')
+  }
   if (protocol !== undefined && typeof protocol?.encoder !== 'function') {
     throw invalid('protocol', protocol, 'give what text(), parts() or raw() returns, from sse-relay/protocols')
   }

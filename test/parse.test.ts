@@ -229,45 +229,40 @@ describe('maxEventSize', () => {
 })
 
 describe('time', () => {
-  /** The characters that a task looks at: the lengths of all strings that are searched, cut or compared. */
-  function work(task: () => void): number {
-    const methods = [
-      'indexOf',
-      'slice',
-      'startsWith',
-      'includes',
-      'split',
-      'substring',
-      'match',
-      'replace',
-      'charCodeAt',
-    ] as const
-    const originals = methods.map((name) => [name, String.prototype[name]] as const)
-    const test = RegExp.prototype.test
-    let characters = 0
-    for (const [name, original] of originals) {
-      Object.defineProperty(String.prototype, name, {
-        configurable: true,
-        writable: true,
-        value(this: string, ...args: never[]) {
-          characters += name === 'charCodeAt' ? 1 : this.length
-          return (original as (...args: never[]) => unknown).apply(this, args)
-        },
-      })
-    }
-    RegExp.prototype.test = function (text) {
-      characters += text.length
-      return test.call(this, text)
+  type Method = (this: string, ...args: never[]) => unknown
+
+  /** How many characters a call looks at or copies. */
+  const costs: Record<string, (text: string, args: unknown[], result: unknown) => number> = {
+    indexOf: ({ length }, [, from = 0], found) => (found === -1 ? length : Number(found) + 1) - Number(from),
+    includes: ({ length }) => length,
+    slice: (_, __, result) => String(result).length,
+    substring: (_, __, result) => String(result).length,
+    startsWith: (_, [start]) => String(start).length,
+    charCodeAt: () => 1,
+    split: ({ length }) => length,
+    match: ({ length }) => length,
+    replace: ({ length }) => length,
+    search: ({ length }) => length,
+  }
+
+  /** The work of a task: every character that a method of strings had to look at, counted each time. */
+  function workOf(task: () => void): number {
+    const strings = String.prototype as unknown as Record<string, Method>
+    const originals = { ...Object.fromEntries(Object.keys(costs).map((name) => [name, strings[name] as Method])) }
+    let work = 0
+    for (const [name, original] of Object.entries(originals)) {
+      strings[name] = function (...args) {
+        const result = original.apply(this, args)
+        work += Math.max(0, costs[name]?.(this, args, result) ?? 0)
+        return result
+      }
     }
     try {
       task()
     } finally {
-      for (const [name, value] of originals) {
-        Object.defineProperty(String.prototype, name, { configurable: true, writable: true, value })
-      }
-      RegExp.prototype.test = test
+      Object.assign(strings, originals)
     }
-    return characters
+    return work
   }
 
   const shapes: [string, string, string][] = [
@@ -284,19 +279,20 @@ describe('time', () => {
   it.each(shapes)(
     'a stream of %s that is twice as long is twice the work (rexxars/eventsource-parser#19)',
     (_, head, unit) => {
-      const sizes = [32_768, 65_536, 131_072]
-      for (const step of [64, Number.POSITIVE_INFINITY]) {
-        const amounts = sizes.map((size) => {
+      for (const step of [64, 1_000_000]) {
+        const works = [16_384, 32_768, 65_536].map((size) => {
           const text = `${head + unit.repeat(size / unit.length)}\n\n`
-          const chunks = step === 64 ? (text.match(/[^]{1,64}/g) ?? []) : [text]
+          const chunks = Array.from({ length: Math.ceil(text.length / step) }, (_, index) =>
+            text.slice(index * step, (index + 1) * step),
+          )
           const parser = createParser({ onEvent() {}, onComment() {} })
-          return work(() => {
+          return workOf(() => {
             for (const chunk of chunks) parser.feed(chunk)
           })
         })
-        for (const index of [1, 2]) {
-          expect((amounts[index] as number) / (amounts[index - 1] as number), `chunks of ${step}`).toBeLessThan(2.1)
-        }
+        const [small = 0, double = 0, fourfold = 0] = works
+        expect(double / small, `chunks of ${step}`).toBeLessThan(2.1)
+        expect(fourfold / double, `chunks of ${step}`).toBeLessThan(2.1)
       }
     },
   )
@@ -427,7 +423,7 @@ describe('against eventsource-parser 4.1', () => {
         const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
         fc.pre(!looksLikeBOM(text))
         const all: Said = []
-        const events = parseSSE(new Blob([]).stream().constructor && iterate(slice(bytes, cuts)), {
+        const events = parseSSE(iterate(slice(bytes, cuts)), {
           sentinel: false,
           onComment: (comment) => all.push({ comment }),
           onRetry: (retry) => all.push({ retry }),
@@ -482,11 +478,13 @@ describe('however a stream is cut', () => {
   it('what end() returns makes the same events as the rest would have made', () => {
     fc.assert(
       fc.property(stream, cuts, stream, (text, cuts, rest) => {
-        fc.pre(!rest.startsWith('\n'))
         const events: ParsedEvent[] = []
         const parser = createParser({ onEvent: (event) => events.push(event) })
         for (const chunk of slice(text, cuts)) parser.feed(chunk)
-        parser.feed(`${parser.end()}${rest}`)
+        const pending = parser.end()
+        // A BOM or an LF in this place would be another thing.
+        fc.pre(!/^\ufeff|^$/.test(pending) && !rest.startsWith('\n'))
+        parser.feed(pending + rest)
         expect(events).toEqual(parse(text + rest))
       }),
       runs(1500),

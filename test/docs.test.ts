@@ -1,0 +1,237 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { collect } from 'sse-relay/testing'
+import { relay } from 'sse-relay/web'
+import ts from 'typescript'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+
+// The types of two SDKs and two hosts take their time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const filesIn = (folder: string, ending: string) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith(ending))
+    .map((path) => join(folder, path))
+
+const pages = ['README.md', 'CONTRIBUTING.md', ...filesIn('docs', '.md'), ...filesIn('examples', '.md')]
+const sources = filesIn('src', '.ts')
+
+interface Block {
+  /** Where it stands, from 1. */
+  line: number
+  language: string
+  text: string
+}
+
+/** The fenced blocks of a Markdown text. */
+function blocksOf(markdown: string): Block[] {
+  const blocks: Block[] = []
+  let block: (Block & { fence: string }) | undefined
+  for (const [index, line] of markdown.split('\n').entries()) {
+    const [, indent = '', fence, language = ''] = /^( *)(`{3,})(\w*)/.exec(line) ?? []
+    if (block) {
+      if (fence === block.fence && language === '') {
+        blocks.push(block)
+        block = undefined
+      } else block.text += `${line}\n`
+    } else if (fence) {
+      expect(indent, `a block is indented at line ${index + 1}`).toBe('')
+      block = { line: index + 2, language, text: '', fence }
+    }
+  }
+  return blocks
+}
+
+/** The `@example` blocks of a file's JSDoc, with or without a fence. */
+function examplesOf(text: string): Block[] {
+  const examples: Block[] = []
+  let example: Block | undefined
+  for (const [index, line] of text.split('\n').entries()) {
+    const [, content] = /^ *\*(?!\/) ?(.*)$/.exec(line) ?? []
+    if (content === undefined || /^@\w/.test(content)) example = undefined
+    if (content?.startsWith('@example')) {
+      example = { line: index + 2, language: 'ts', text: '' }
+      examples.push(example)
+    } else if (example) example.text += `${/^```/.test(content as string) ? '' : content}\n`
+  }
+  return examples
+}
+
+/** Everything that is compiled: the file it is from, and its text at the lines where it stands there. */
+interface Sample {
+  from: string
+  line: number
+  path: string
+  text: string
+}
+
+const COMPILED = new Set(['ts', 'tsx', 'js'])
+
+const samples: Sample[] = [
+  ...pages.flatMap((from) => blocksOf(read(from)).map((block) => ({ from, ...block }))),
+  ...sources.flatMap((from) => examplesOf(read(from)).map((block) => ({ from, ...block }))),
+]
+  .filter(({ language }) => COMPILED.has(language))
+  .map(({ from, line, language, text }) => ({
+    from,
+    line,
+    path: join(root, `${from}.${line}.${language}`),
+    // A module of its own, whatever it imports.
+    text: `${'\n'.repeat(line - 1)}${text}export {}\n`,
+  }))
+
+/** The names of the prelude as globals: a file that no other check ever sees. */
+function globals(): Sample {
+  const names = [...read('test/docs-prelude.ts').matchAll(/^export declare (?:const|function) (\w+)/gm)]
+  const lines = names.map(([, name]) => `const ${name}: typeof prelude.${name}`).join('\n')
+  const text = `import type * as prelude from './test/docs-prelude.js'\ndeclare global {\n${lines}\n}\n`
+  return { from: 'the prelude', line: 1, path: join(root, 'docs-globals.ts'), text }
+}
+
+/** What the compiler says of the samples, by the file they stand in. */
+function compile(samples: readonly Sample[]): Map<string, string[]> {
+  const virtual = new Map([globals(), ...samples].map((sample) => [resolve(sample.path), sample]))
+  const config = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
+  const host = ts.createCompilerHost({ ...options, allowJs: true, checkJs: true })
+  const { fileExists, readFile, getSourceFile } = host
+  host.fileExists = (path) => virtual.has(resolve(path)) || fileExists(path)
+  host.readFile = (path) => virtual.get(resolve(path))?.text ?? readFile(path)
+  host.getSourceFile = (path, target, ...rest) => {
+    const sample = virtual.get(resolve(path))
+    return sample ? ts.createSourceFile(path, sample.text, target) : getSourceFile(path, target, ...rest)
+  }
+  const program = ts.createProgram({
+    rootNames: [...virtual.keys()],
+    options: { ...options, allowJs: true, checkJs: true, jsx: ts.JsxEmit.ReactJSX },
+    host,
+  })
+  const problems = new Map<string, string[]>()
+  for (const path of virtual.keys()) {
+    const file = program.getSourceFile(path) as ts.SourceFile
+    for (const { start, messageText } of [
+      ...program.getSyntacticDiagnostics(file),
+      ...program.getSemanticDiagnostics(file),
+    ]) {
+      const { from } = virtual.get(path) as Sample
+      const { line, character } = file.getLineAndCharacterOfPosition(start ?? 0)
+      const message = `${from}:${line + 1}:${character + 1} ${ts.flattenDiagnosticMessageText(messageText, '\n  ')}`
+      problems.set(from, [...(problems.get(from) ?? []), message])
+    }
+  }
+  return problems
+}
+
+describe('the samples', () => {
+  let problems: Map<string, string[]>
+  beforeAll(() => {
+    problems = compile(samples)
+  })
+
+  it.each([...new Set(samples.map(({ from }) => from)), 'the prelude'])('of %s compile', (from) => {
+    expect(problems.get(from)?.join('\n') ?? '').toBe('')
+  })
+
+  it('are found', () => {
+    const count = (from: string) => samples.filter((sample) => sample.from === from).length
+    expect(count('README.md')).toBeGreaterThan(5)
+    expect(count('src/adapters/express.ts')).toBe(1)
+    expect(count('src/testing/clients.ts')).toBe(1)
+  })
+
+  it('are compiled in earnest: a wrong one is told by file and line', () => {
+    const text = `\n\nimport { relay } from 'sse-relay/express'\nrelay(1)\nmessages.nothing\nexport {}\n`
+    const wrong = compile([{ from: 'x.md', line: 3, path: join(root, 'x.md.3.ts'), text }])
+    expect(wrong.get('x.md')).toEqual([
+      expect.stringMatching(/^x\.md:4:1 Expected 3-4 arguments/),
+      expect.stringMatching(/^x\.md:5:10 Property 'nothing' does not exist/),
+    ])
+  })
+})
+
+/** The anchor a heading gets where the pages are read. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\p{Letter}\p{Number} _-]/gu, '')
+    .replaceAll(' ', '-')
+}
+
+const prose = (markdown: string) => markdown.replace(/^( *)(`{3,})[^]*?^\1\2$/gm, '')
+
+describe.each(pages)('the links of %s', (page) => {
+  it('lead somewhere', () => {
+    const links = [...prose(read(page)).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link as string)
+    const broken = links
+      .filter((link) => !/^https?:/.test(link))
+      .filter((link) => {
+        const [path = '', anchor] = link.split('#')
+        const target = join(root, path === '' ? page : join(dirname(page), path))
+        if (relative(root, target).startsWith('..') || !existsSync(target)) return true
+        if (anchor === undefined) return false
+        const headings = [...prose(readFileSync(target, 'utf8')).matchAll(/^#+ (.+)$/gm)]
+        return !headings.some(([, heading]) => anchorOf(heading as string) === anchor)
+      })
+    expect(broken).toEqual([])
+  })
+})
+
+/** The first column of the table under a heading, where it is code. */
+function rowsUnder(page: string, heading: string): string[] {
+  const [, rest = ''] = read(page).split(new RegExp(`^#+ ${heading}$`, 'm'))
+  const [section = ''] = rest.split(/^#+ /m)
+  return [...section.matchAll(/^\| ((?:`[^`]+`(?:, )?)+)/gm)].flatMap(([, cell]) =>
+    [...(cell as string).matchAll(/`([^`]+)`/g)].map(([, name]) => name as string),
+  )
+}
+
+/** The members of an interface, or the strings of a union, in a file of `src`. */
+function namesOf(path: string, type: string): string[] {
+  const file = ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest)
+  const names: string[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isLiteralTypeNode(node) && ts.isStringLiteral(node.literal)) names.push(node.literal.text)
+    else ts.forEachChild(node, visit)
+  }
+  for (const statement of file.statements) {
+    if (ts.isInterfaceDeclaration(statement) && statement.name.text === type) {
+      for (const { name } of statement.members) names.push((name as ts.Identifier).text)
+    }
+    if (ts.isTypeAliasDeclaration(statement) && statement.name.text === type) visit(statement.type)
+  }
+  return names
+}
+
+describe('the tables', () => {
+  it.each([
+    ['README.md', 'Options', 'src/options.ts', 'RelayOptions'],
+    ['README.md', 'How an answer ends', 'src/types.ts', 'Outcome'],
+    ['docs/errors-and-endings.md', 'The codes', 'src/errors.ts', 'ErrorCode'],
+    ['docs/errors-and-endings.md', 'The summary', 'src/types.ts', 'Summary'],
+    ['docs/client.md', 'Options of parseSSE', 'src/parse-sse.ts', 'ParseSSEOptions'],
+  ])('of %s, %s, name all that %s has in %s', (page, heading, path, type) => {
+    const due = namesOf(path, type)
+    expect(due.length).toBeGreaterThan(0)
+    expect(rowsUnder(page, heading).sort()).toEqual(due.sort())
+  })
+
+  it('name every subpath of the package', () => {
+    const { exports } = JSON.parse(read('package.json'))
+    const subpaths = Object.keys(exports).filter((name) => name !== './package.json')
+    const due = subpaths.map((name) => `sse-relay${name.slice(1)}`)
+    expect(rowsUnder('README.md', 'What is in the package').sort()).toEqual(due.sort())
+  })
+})
+
+describe('the wire sample of the README', () => {
+  it('is what a relay sends', async () => {
+    const [, head = '', body = ''] = /```http\n([^]*?)\n\n([^]*?)```/.exec(read('README.md')) ?? []
+    const answer = await relay(new Request('http://localhost', { method: 'POST' }), ['x'])
+    const headers = [...answer.headers].map(([name, value]) => `${name}: ${value}`)
+    expect(head.split('\n').slice(1).sort()).toEqual(headers.sort())
+    expect(await collect(body)).toMatchObject({ outcome: 'done', comments: 1, text: 'Event streams are plain text.' })
+  })
+})

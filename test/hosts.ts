@@ -1,0 +1,319 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import { createRequire } from 'node:module'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { serve } from '@hono/node-server'
+import compression from 'compression'
+import express from 'express'
+import { type Context, Hono } from 'hono'
+import { compress } from 'hono/compress'
+import type { RelayOptions, Source, SourceContext, Summary } from 'sse-relay'
+import { relay as relayExpress } from 'sse-relay/express'
+import { relay as relayHono } from 'sse-relay/hono'
+import { relay as relayNode } from 'sse-relay/node'
+import { relay as relayWeb } from 'sse-relay/web'
+
+/** When the request's body is read: before `relay`, never, or beginning in the source function. */
+export type BodyReading = 'parsed' | 'unread' | 'in-factory'
+
+/** What a host serves, at every path and for every method. */
+export interface Serving {
+  source: Source
+  options?: RelayOptions
+  /** @default 'unread' */
+  body?: BodyReading
+  /** Headers the host sets itself before `relay`; the one without a response at that time adds them to what it gets. */
+  headers?: [name: string, value: string][]
+  /** Puts the compression middleware that is usual there in front. */
+  compress?: boolean
+  /** Runs right before `relay` is called. */
+  before?(request: BeforeRelay): unknown
+}
+
+export interface BeforeRelay {
+  /** Of the hosts that write to one. */
+  res: ServerResponse
+  /** Resolves when the client has left. */
+  left: Promise<void>
+}
+
+/** One request that came to a host. */
+export interface Call {
+  /** What `relay` returned; `threw` if it threw instead. */
+  settled: Promise<PromiseSettledResult<Summary | Response | undefined> | { status: 'threw'; reason: unknown }>
+  /** Resolves when the request's body was read to its end. */
+  bodyEnd: Promise<void>
+}
+
+export interface Running {
+  readonly url: string
+  readonly calls: readonly Call[]
+  /** The first request to come, or the one with this index. */
+  call(index?: number): Promise<Call>
+  /** What reached the host's own error handling, which answers {@link HANDLED}. */
+  readonly errors: unknown[]
+  /** Drops every connection. */
+  close(): Promise<void>
+}
+
+export interface Host {
+  readonly name: string
+  readonly httpVersion: '1.1' | '2'
+  /** What its `relay` returns. */
+  readonly returns: 'summary' | 'response'
+  /** Whether `compress` can be asked for. */
+  readonly compresses: boolean
+  listen(calls: Calls): Listener
+}
+
+type Listener = Server | ((listening: (server: Server) => void) => void)
+
+/** How the hosts' own error handling answers. */
+export const HANDLED = { status: 418, body: 'handled by the host' }
+
+const MAX_BODY = 16 * 1024 * 1024
+
+/** Without types of its own: as much of it as is used is the same in both versions. */
+const express4 = createRequire(import.meta.url)('express4') as typeof express
+
+export const hosts: readonly Host[] = [
+  nodeHost('node http', '1.1'),
+  nodeHost('node http2', '2'),
+  expressHost('express 5', express),
+  expressHost('express 4', express4),
+  honoHost('hono', '1.1'),
+  honoHost('hono http2', '2'),
+  webHost('web', '1.1'),
+  webHost('web http2', '2'),
+]
+
+/** Starts a host on 127.0.0.1 and a free port. */
+export async function start(host: Host, serving: Serving): Promise<Running> {
+  const calls = new Calls(serving)
+  const listener = host.listen(calls)
+  const server = await new Promise<Server>((resolve) => {
+    if (typeof listener === 'function') listener(resolve)
+    else listener.listen(0, '127.0.0.1', () => resolve(listener))
+  })
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    calls: calls.list,
+    call: (index = 0) => calls.at(index),
+    errors: calls.errors,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        for (const socket of sockets) socket.destroy()
+      }),
+  }
+}
+
+/** The calls of `relay` in one server, and what the handlers of all hosts have in common. */
+class Calls {
+  readonly serving: Serving
+  readonly list: Call[] = []
+  readonly errors: unknown[] = []
+  readonly #waiting: (() => void)[] = []
+
+  constructor(serving: Serving) {
+    this.serving = serving
+  }
+
+  async at(index: number): Promise<Call> {
+    while (!this.list[index]) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    return this.list[index]
+  }
+
+  /** Calls `relay` as a handler does, and takes down what comes of it. */
+  relay<T extends Summary | Response | undefined>(
+    incoming: IncomingMessage | Http2ServerRequest,
+    read: () => Promise<unknown>,
+    relay: (source: Source, options: RelayOptions | undefined) => Promise<T>,
+  ): Promise<T> {
+    const bodyEnd = new Promise<void>((resolve) => {
+      if (incoming.readableEnded) resolve()
+      else incoming.on('end', () => resolve())
+    })
+    let settled: Call['settled']
+    try {
+      const { options } = this.serving
+      const promise = relay(this.#source(read), options)
+      settled = Promise.allSettled([promise]).then(([result]) => result)
+      return promise
+    } catch (reason) {
+      settled = Promise.resolve({ status: 'threw', reason })
+      throw reason
+    } finally {
+      this.list.push({ settled: settled!, bodyEnd })
+      for (const wake of this.#waiting.splice(0)) wake()
+    }
+  }
+
+  /** What the host's own error handling does with an error. */
+  handle(error: unknown): typeof HANDLED {
+    this.errors.push(error)
+    return HANDLED
+  }
+
+  #source(read: () => Promise<unknown>): Source {
+    const { source, body } = this.serving
+    if (body !== 'in-factory' || typeof source !== 'function') return source
+    return (context: SourceContext) => {
+      const reading = read()
+      return reading.then(() => source(context))
+    }
+  }
+}
+
+function nodeHost(name: string, httpVersion: Host['httpVersion']): Host {
+  // The two servers have the same names for everything that is used here.
+  type Request = IncomingMessage
+  type Response = ServerResponse
+  return {
+    name,
+    httpVersion,
+    returns: 'summary',
+    compresses: true,
+    listen(calls) {
+      const { headers = [], body, compress, before } = calls.serving
+      const squeeze = compress && compression()
+      const handle = async (req: Request, res: Response) => {
+        for (const [header, value] of headers) res.appendHeader(header, value)
+        try {
+          if (body === 'parsed') await text(req)
+          if (before) await before({ res, left: leftOf(res) })
+          const read = () => text(req)
+          await calls.relay(req, read, (source, options) => relayNode(req, res, source, options))
+        } catch (error) {
+          const { status, body } = calls.handle(error)
+          res.writeHead(status).end(body)
+        }
+      }
+      const listener = (req: Request, res: Response) => {
+        if (squeeze) squeeze(req as express.Request, res as express.Response, () => handle(req, res))
+        else handle(req, res)
+      }
+      if (httpVersion === '1.1') return createServer(listener)
+      return createHttp2Server(listener as never as (req: Http2ServerRequest, res: Http2ServerResponse) => void)
+    },
+  }
+}
+
+function expressHost(name: string, module: typeof express): Host {
+  return {
+    name,
+    httpVersion: '1.1',
+    returns: 'summary',
+    compresses: true,
+    listen(calls) {
+      const { headers = [], body, compress, before } = calls.serving
+      const app = module()
+      if (compress) app.use(compression())
+      if (body === 'parsed') app.use(module.json({ limit: MAX_BODY }))
+      app.use((_, res, next) => {
+        for (const [header, value] of headers) res.append(header, value)
+        next()
+      })
+      if (before) app.use((_, res, next) => void Promise.resolve(before({ res, left: leftOf(res) })).then(() => next()))
+      app.all('/', (req, res) =>
+        calls.relay(
+          req,
+          () => text(req),
+          (source, options) => relayExpress(req, res, source, options),
+        ),
+      )
+      app.use(((error, _req, res, _next) => {
+        const { status, body } = calls.handle(error)
+        res.status(status).send(body)
+      }) as express.ErrorRequestHandler)
+      return createServer(app)
+    },
+  }
+}
+
+/** What `@hono/node-server` hands to an app besides the request. */
+interface Bindings {
+  incoming: IncomingMessage | Http2ServerRequest
+}
+
+function honoHost(name: string, httpVersion: Host['httpVersion']): Host {
+  return {
+    name,
+    httpVersion,
+    returns: 'response',
+    compresses: true,
+    listen(calls) {
+      const { headers = [], body, compress: compressed, before } = calls.serving
+      const app = new Hono<{ Bindings: Bindings }>()
+      if (compressed) app.use(compress())
+      app.use(async (c, next) => {
+        for (const [header, value] of headers) c.header(header, value, { append: true })
+        await next()
+      })
+      app.all('/', async (c: Context<{ Bindings: Bindings }>) => {
+        if (body === 'parsed') await c.req.json()
+        if (before) await before({ res: undefined as never, left: aborted(c.req.raw.signal) })
+        return calls.relay(
+          c.env.incoming,
+          () => c.req.text(),
+          (source, options) => relayHono(c, source, options),
+        )
+      })
+      app.onError((error, c) => {
+        const { status, body } = calls.handle(error)
+        return c.text(body, status as 418)
+      })
+      return serveFetch(app.fetch, httpVersion)
+    },
+  }
+}
+
+function webHost(name: string, httpVersion: Host['httpVersion']): Host {
+  return {
+    name,
+    httpVersion,
+    returns: 'response',
+    compresses: false,
+    listen(calls) {
+      const { headers = [], body, before } = calls.serving
+      const handle = async (request: Request, { incoming }: Bindings) => {
+        try {
+          if (body === 'parsed') await request.json()
+          if (before) await before({ res: undefined as never, left: aborted(request.signal) })
+          const read = () => request.text()
+          const response = await calls.relay(incoming, read, (source, options) => relayWeb(request, source, options))
+          for (const [header, value] of headers) response.headers.append(header, value)
+          return response
+        } catch (error) {
+          const { status, body } = calls.handle(error)
+          return new Response(body, { status })
+        }
+      }
+      return serveFetch(handle as never, httpVersion)
+    },
+  }
+}
+
+function serveFetch(fetch: Parameters<typeof serve>[0]['fetch'], httpVersion: Host['httpVersion']): Listener {
+  return (listening) => {
+    const http2 = httpVersion === '2' && { createServer: createHttp2Server }
+    const server = serve({ fetch, port: 0, hostname: '127.0.0.1', ...http2 }, () => listening(server as Server))
+  }
+}
+
+function leftOf(res: ServerResponse): Promise<void> {
+  return new Promise((resolve) => res.on('close', () => resolve()))
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
