@@ -1,8 +1,9 @@
 import { RelayError } from './errors.js'
 import { type EventStream, type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
-import type { ParsedEvent } from './types.js'
+import type { ErrorPart, ParsedEvent, Part } from './types.js'
 
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
+export { type FetchLike, type FetchSSEOptions, type FetchStream, fetchSSE } from './fetch-sse.js'
 export { createParser, type Parser, type ParserOptions } from './parse.js'
 export {
   type EventStream,
@@ -10,19 +11,23 @@ export {
   parseSSE,
   type SSEInput,
 } from './parse-sse.js'
+export { SSEParserStream, type SSEParserStreamOptions } from './parser-stream.js'
 export { DONE, type ParsedEvent, type ReadableStreamLike, type ResponseLike } from './types.js'
 
-/** The texts of one stream, in order, to be read once. */
-export interface TextStream extends AsyncIterableIterator<string, undefined, undefined> {
-  /** The last event id when the latest text was handed over. */
+/** What {@link readText} and {@link readParts} return, to be read once. */
+export interface ValueStream<T> extends AsyncIterableIterator<T, undefined, undefined> {
+  /** The last event id when the latest value was handed over. */
   readonly lastEventId: string
+  /** Ends the reading and cancels the body, at once. */
   return(): Promise<IteratorReturnResult<undefined>>
+  /** As `return()`, and rejects with the error. */
   throw(error?: unknown): Promise<IteratorReturnResult<undefined>>
 }
 
 /**
  * The answer's text, piece by piece, from the `text()` protocol: the `text` of each unnamed event. Named
- * events and JSON without a `text` are passed over. Takes what {@link parseSSE} takes, or its result.
+ * events and JSON without a `text` are passed over. Takes what {@link parseSSE} takes, its result, or a
+ * {@link fetchSSE} stream.
  *
  * @throws {RelayError} what {@link parseSSE} throws, and `invalid-json` for an unnamed event that is not JSON.
  * @example
@@ -30,23 +35,51 @@ export interface TextStream extends AsyncIterableIterator<string, undefined, und
  * for await (const text of readText(await fetch('/api/chat'))) output.textContent += text
  * ```
  */
-export function readText(input: SSEInput | EventStream, options?: ParseSSEOptions): TextStream {
+export function readText(input: SSEInput | EventStream, options?: ParseSSEOptions): ValueStream<string> {
+  return readJSON(input, options, (json) => {
+    const text = (json as { text?: unknown } | null)?.text
+    return typeof text === 'string' && text !== '' ? text : undefined
+  })
+}
+
+/**
+ * The answer's parts from the `parts()` protocol: text, reasoning, tool calls and data as they come, usage and
+ * finish at the end. Named events are passed over. Takes what {@link readText} takes.
+ *
+ * @throws {RelayError} what {@link parseSSE} throws, and `invalid-json` for an unnamed event that is not JSON.
+ * @example
+ * ```ts
+ * for await (const part of readParts(await fetch('/api/chat'))) {
+ *   if (part.type === 'text') output.textContent += part.text
+ * }
+ * ```
+ */
+export function readParts(input: SSEInput | EventStream, options?: ParseSSEOptions): ValueStream<WirePart> {
+  return readJSON(input, options, (json) =>
+    typeof (json as { type?: unknown } | null)?.type === 'string' ? (json as WirePart) : undefined,
+  )
+}
+
+/** What {@link readParts} hands over: every part but the error, which is thrown. */
+export type WirePart = Exclude<Part, ErrorPart>
+
+/** The values that `pick` finds in the JSON of the unnamed events. */
+function readJSON<T>(
+  input: SSEInput | EventStream,
+  options: ParseSSEOptions | undefined,
+  pick: (json: unknown) => T | undefined,
+): ValueStream<T> {
   const events = isEventStream(input) ? input : parseSSE(input, options)
-  const next = async (): Promise<IteratorResult<string, undefined>> => {
-    for (;;) {
-      const { done, value } = await events.next()
-      if (done) return { done, value }
-      try {
-        const text = value.event === undefined ? textOf(value) : undefined
-        if (text) return { done: false, value: text }
-      } catch (error) {
-        events.return()
-        throw error
-      }
-    }
-  }
   return {
-    next,
+    async next() {
+      for (;;) {
+        const { done, value } = await events.next()
+        if (done) return { done, value }
+        if (value.event !== undefined) continue
+        const picked = pick(parse(value, events))
+        if (picked !== undefined) return { done: false, value: picked }
+      }
+    },
     return: () => events.return(),
     throw: (error) => events.throw(error),
     get lastEventId() {
@@ -58,17 +91,13 @@ export function readText(input: SSEInput | EventStream, options?: ParseSSEOption
   }
 }
 
-function textOf({ data }: ParsedEvent): string | undefined {
-  let text: unknown
+function parse({ data }: ParsedEvent, events: EventStream): unknown {
   try {
-    text = JSON.parse(data)?.text
+    return JSON.parse(data)
   } catch (cause) {
-    throw new RelayError('invalid-json', `An event is not JSON, as the text() protocol's are: ${data.slice(0, 80)}`, {
-      cause,
-      body: data,
-    })
+    events.return()
+    throw new RelayError('invalid-json', `An event is not JSON: ${data.slice(0, 80)}`, { cause, body: data })
   }
-  return typeof text === 'string' ? text : undefined
 }
 
 function isEventStream(input: SSEInput | EventStream): input is EventStream {
