@@ -143,7 +143,7 @@ class Fetching implements FetchStream {
 
   async stop(): Promise<void> {
     const { stopUrl } = this.#options
-    if (!stopUrl || !this.#begun) {
+    if (!stopUrl || !this.#begun || this.#over) {
       this.#finish()
       return
     }

@@ -53,6 +53,8 @@ export interface Running {
   call(index?: number): Promise<Call>
   /** What reached the host's own error handling, which answers {@link HANDLED}. */
   readonly errors: unknown[]
+  /** How many connections are open. */
+  readonly connections: number
   /** Drops every connection. */
   close(): Promise<void>
 }
@@ -106,6 +108,9 @@ export async function start(host: Host, serving: Serving): Promise<Running> {
     calls: calls.list,
     call: (index = 0) => calls.at(index),
     errors: calls.errors,
+    get connections() {
+      return sockets.size
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

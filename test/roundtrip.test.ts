@@ -93,8 +93,15 @@ describe('parse(encode(events)) = events', () => {
   })
 
   it('as bytes, however they are cut', async () => {
+    // UTF-8 has no half characters.
+    const whole = (text: string) => text.replace(/\p{Surrogate}/gu, '?')
     const wellFormed = event.map(
-      (event) => JSON.parse(JSON.stringify(event).replace(/\\u[dD][89a-fA-F]../g, '?')) as ServerSentEvent,
+      ({ event, data, id, ...rest }): ServerSentEvent => ({
+        ...rest,
+        data: whole(data),
+        ...(event !== undefined && { event: whole(event) }),
+        ...(id !== undefined && { id: whole(id) }),
+      }),
     )
     await fc.assert(
       fc.asyncProperty(fc.array(wellFormed, { maxLength: 4 }), cuts, async (events, cuts) => {
