@@ -13,6 +13,7 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     client: 'src/client.ts',
+    react: 'src/react.ts',
     protocols: 'src/protocols/index.ts',
     web: 'src/adapters/web.ts',
     node: 'src/adapters/node.ts',
@@ -29,7 +30,7 @@ export default defineConfig({
   treeshake: true,
   clean: true,
   sourcemap: true,
-  external: ['express', 'hono', 'openai', '@anthropic-ai/sdk'],
+  external: ['express', 'hono', 'openai', '@anthropic-ai/sdk', 'react'],
   // Only the full name of a built-in resolves on Deno and workerd.
   removeNodeProtocol: false,
   async onSuccess() {

@@ -8,6 +8,7 @@ const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const entries = {
   'sse-relay': ['dist/index.js', 'src/index.ts'],
   'sse-relay/client': ['dist/client.js', 'src/client.ts'],
+  'sse-relay/react': ['dist/react.js', 'src/react.ts'],
   'sse-relay/protocols': ['dist/protocols.js', 'src/protocols/index.ts'],
   'sse-relay/web': ['dist/web.js', 'src/adapters/web.ts'],
   'sse-relay/node': ['dist/node.js', 'src/adapters/node.ts'],

@@ -17,6 +17,9 @@ const entries = {
   'client: createParser': `export { createParser } from 'sse-relay/client'`,
   'client: parseSSE': `export { parseSSE } from 'sse-relay/client'`,
   'client: parseSSE + readText': `export { parseSSE, readText } from 'sse-relay/client'`,
+  'client: fetchSSE': `export { fetchSSE } from 'sse-relay/client'`,
+  'client: parseSSE + readText + fetchSSE': `export { parseSSE, readText, fetchSSE } from 'sse-relay/client'`,
+  react: `export { useRelay } from 'sse-relay/react'`,
   node: `export { relay } from 'sse-relay/node'`,
   web: `export { relay } from 'sse-relay/web'`,
   express: `export { relay } from 'sse-relay/express'`,
@@ -81,7 +84,7 @@ async function bundle(contents) {
     format: 'esm',
     target: 'es2022',
     platform: 'neutral',
-    external: ['node:*'],
+    external: ['node:*', 'react'],
     logLevel: 'error',
   })
   return outputFiles[0].contents

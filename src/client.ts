@@ -1,18 +1,13 @@
 import { RelayError } from './errors.js'
-import { type EventStream, type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
-import type { ErrorPart, ParsedEvent, Part } from './types.js'
+import { type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
+import type { ErrorPart, EventStream, ParsedEvent, Part } from './types.js'
 
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
 export { type FetchLike, type FetchSSEOptions, type FetchStream, fetchSSE } from './fetch-sse.js'
 export { createParser, type Parser, type ParserOptions } from './parse.js'
-export {
-  type EventStream,
-  type ParseSSEOptions,
-  parseSSE,
-  type SSEInput,
-} from './parse-sse.js'
+export { type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
 export { SSEParserStream, type SSEParserStreamOptions } from './parser-stream.js'
-export { DONE, type ParsedEvent, type ReadableStreamLike, type ResponseLike } from './types.js'
+export { DONE, type EventStream, type ParsedEvent, type ReadableStreamLike, type ResponseLike } from './types.js'
 
 /** What {@link readText} and {@link readParts} return, to be read once. */
 export interface ValueStream<T> extends AsyncIterableIterator<T, undefined, undefined> {

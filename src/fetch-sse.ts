@@ -1,6 +1,7 @@
+import { createChannel } from './channel.js'
 import { isRelayError, RelayError } from './errors.js'
-import { type EventStream, type ParseSSEOptions, parseSSE } from './parse-sse.js'
-import type { ParsedEvent } from './types.js'
+import { type ParseSSEOptions, parseSSE } from './parse-sse.js'
+import type { EventStream } from './types.js'
 
 /** As much of `fetch` as is needed. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>
@@ -36,9 +37,6 @@ export interface FetchStream extends EventStream {
   stop(): Promise<void>
 }
 
-type Result = IteratorResult<ParsedEvent, undefined>
-
-const DONE_RESULT: IteratorReturnResult<undefined> = { done: true, value: undefined }
 /** The first wait before a retry is at most this long, unless the server says otherwise; it doubles from there. */
 const RETRY_MS = 1000
 const MAX_RETRY_MS = 30_000
@@ -59,272 +57,173 @@ const LOST = new Set(['network', 'truncated', 'idle-timeout', 'event-timeout'])
  * ```
  */
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
-  return new Fetching(url, options)
-}
+  const { resumeUrl = url, stopUrl, fetch = globalThis.fetch, maxRetries = 8, onOpen, ...rest } = options
+  const { sentinel, signal, idleTimeoutMs, eventTimeoutMs, maxEventSize, eof, lastEventId = '', ...more } = rest
+  const { onComment, onRetry, runId: givenId, ...init } = more
+  if (givenId !== undefined && !/^[\w-]{16,128}$/.test(givenId)) {
+    throw new RelayError('invalid-option', `runId cannot be "${givenId}": give 16 to 128 of A-Z a-z 0-9 _ -`)
+  }
 
-class Fetching implements FetchStream {
-  lastEventId: string
-  runId: string | undefined
-  response: Response | undefined
-  readonly #url: string | URL
-  readonly #init: RequestInit
-  readonly #options: FetchSSEOptions
-  readonly #controller = new AbortController()
-  #events: EventStream | undefined
-  #begun = false
-  #over = false
+  const aborter = new AbortController()
+  let runId = givenId ?? (options.resumeUrl || stopUrl ? randomId() : undefined)
+  let response: Response | undefined
+  let events: EventStream | undefined
+  let latestId = lastEventId
   /** The connection was lost with this error. */
-  #lost: unknown
-  #retries = 0
-  #retryMs = RETRY_MS
-  #retryAfterMs = 0
-  #received = 0
-  #waiting: { resolve(result: Result): void; reject(error: unknown): void } | undefined
-  #latest: Promise<Result> | undefined
-  #aborted: Promise<never> | undefined
+  let lost: unknown
+  let retries = 0
+  let retryMs = RETRY_MS
+  let retryAfterMs = 0
   /** Ends the wait before a retry. */
-  #wake: (() => void) | undefined
+  let wake: (() => void) | undefined
 
-  constructor(url: string | URL, options: FetchSSEOptions) {
-    const { resumeUrl, stopUrl, runId, fetch, maxRetries, onOpen, signal, ...rest } = options
-    const { sentinel, idleTimeoutMs, eventTimeoutMs, maxEventSize, eof, lastEventId, onComment, onRetry, ...init } =
-      rest
-    if (runId !== undefined && !/^[\w-]{16,128}$/.test(runId)) {
-      throw new RelayError(
-        'invalid-option',
-        `runId cannot be ${JSON.stringify(runId)}: give 16 to 128 of A-Z a-z 0-9 _ -`,
-      )
-    }
-    this.#url = url
-    this.#init = init
-    this.#options = options
-    this.lastEventId = lastEventId ?? ''
-    this.runId = runId ?? (resumeUrl || stopUrl ? randomId() : undefined)
-  }
+  const channel = createChannel(
+    () => latestId,
+    signal,
+    pull,
+    () => {
+      aborter.abort()
+      events?.return()
+      wake?.()
+    },
+  )
 
-  [Symbol.asyncIterator](): this {
-    return this
-  }
+  return Object.defineProperties(channel.stream as FetchStream, {
+    runId: { get: () => runId },
+    response: { get: () => response },
+    stop: { value: stop },
+  })
 
-  next(): Promise<Result> {
-    if (this.#waiting) {
-      const turn = () => this.next()
-      this.#latest = (this.#latest as Promise<Result>).then(turn, turn)
-      return this.#latest
-    }
-    if (this.#aborted) {
-      const aborted = this.#aborted
-      this.#aborted = undefined
-      return aborted
-    }
-    this.#latest = new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject }
-    })
-    this.#begin()
-    this.#step().then(
-      (result) => {
-        if (result.done) this.#finish()
-        this.#settle((waiting) => waiting.resolve(result))
-      },
-      (error) => this.#finish(error),
-    )
-    return this.#latest
-  }
-
-  return(): Promise<IteratorReturnResult<undefined>> {
-    this.#finish()
-    return Promise.resolve(DONE_RESULT)
-  }
-
-  throw(error?: unknown): Promise<IteratorReturnResult<undefined>> {
-    this.#finish()
-    return Promise.reject(error)
-  }
-
-  async stop(): Promise<void> {
-    const { stopUrl } = this.#options
-    if (!stopUrl || !this.#begun || this.#over) {
-      this.#finish()
-      return
-    }
-    const id = this.runId as string
-    const path = String(stopUrl)
-    const url = path.includes(':runId') ? path.replace(':runId', id) : `${path.replace(/\/$/, '')}/${id}`
-    // Not with the stream's own signal: a page that stops also leaves.
-    const init = { ...this.#bare('DELETE'), keepalive: true }
-    const response = await this.#fetch(url, init).catch((cause) => {
-      throw new RelayError('network', `The server could not be told to stop: ${(cause as Error)?.message}`, { cause })
-    })
-    if (!response.ok) {
-      throw new RelayError('http-status', `The server answered the stop with status ${response.status}`, {
-        status: response.status,
-      })
-    }
-  }
-
-  #begin(): void {
-    const { signal } = this.#options
-    if (this.#begun || this.#over) return
-    this.#begun = true
-    if (signal?.aborted) this.#onAbort()
-    else signal?.addEventListener('abort', this.#onAbort)
-  }
-
-  /** The next new event, from this connection or the ones after it. */
-  async #step(): Promise<Result> {
-    while (!this.#over) {
-      try {
-        this.#events ??= await this.#connect()
-        if (this.#over) break
-        const result = await this.#events.next()
-        const known = this.lastEventId
-        this.lastEventId = this.#events.lastEventId
-        if (result.done) return result
-        const { id } = result.value
-        if (id !== undefined && this.#lost !== undefined && isRepeated(id, known)) {
-          this.lastEventId = known
-          continue
-        }
-        this.#retries = 0
-        this.#received++
-        return result
-      } catch (error) {
-        this.#events = undefined
-        if (!this.#isLost(error)) throw error
-        this.#lost = error
+  async function pull() {
+    try {
+      events ??= await connect()
+      const { done, value } = await events.next()
+      const known = latestId
+      latestId = events.lastEventId
+      if (done) channel.end()
+      else if (lost !== undefined && value.id !== undefined && isRepeated(value.id, known)) latestId = known
+      else {
+        retries = 0
+        if (!channel.ended) channel.push(value)
+      }
+    } catch (error) {
+      events = undefined
+      if (isLost(error)) lost = error
+      else {
+        if (isRelayError(error)) Object.assign(error, { received: channel.received })
+        channel.end(error)
       }
     }
-    return DONE_RESULT
+    channel.settle()
   }
 
   /** The first request, or one that resumes. */
-  async #connect(): Promise<EventStream> {
-    const again = this.#lost !== undefined
-    if (again) await this.#backOff()
-    const { signal } = this.#controller
-    const init = again ? this.#bare('GET') : { ...this.#init, headers: this.#headers(this.#init.headers) }
-    let response: Response
+  async function connect(): Promise<EventStream> {
+    const again = lost !== undefined
+    if (again) await backOff()
     try {
-      response = await this.#fetch(again ? (this.#options.resumeUrl ?? this.#url) : this.#url, { ...init, signal })
-    } catch (cause) {
-      throw new RelayError('network', `The request failed: ${(cause as Error)?.message ?? cause}`, {
-        cause,
-        retryable: true,
+      response = await fetch(String(again ? resumeUrl : url), {
+        ...(again ? bare('GET') : { ...init, headers: headersOf() }),
+        signal: aborter.signal,
       })
+    } catch (cause) {
+      throw networkError(cause)
     }
-    if (this.#over) response.body?.cancel().catch(() => {})
-    this.response = response
-    const { status, headers } = response
-    this.runId = headers.get('x-run-id') ?? this.runId
+    const { ok, status, headers } = response
+    runId = headers.get('x-run-id') ?? runId
     if (again) {
-      // Nothing more to come, and the sentinel has not come.
       if (status === 204) {
-        throw new RelayError('truncated', 'The server has nothing more, and the answer is not complete', {
-          status,
-          cause: this.#lost,
-        })
+        const message = 'The server has nothing more, and the answer is not complete'
+        throw new RelayError('truncated', message, { status, lastEventId: latestId, cause: lost })
       }
-      this.#heed(headers.get('retry-after'))
+      const retryAfter = headers.get('retry-after') ?? ''
+      retryAfterMs = /^\d+$/.test(retryAfter) ? +retryAfter * 1000 : Date.parse(retryAfter) - Date.now() || 0
     }
-    const { signal: _, onRetry, ...options } = this.#options
-    if (response.ok) options.onOpen?.(response)
-    return parseSSE(response, {
-      ...options,
-      lastEventId: this.lastEventId,
-      onRetry: (ms) => {
-        this.#retryMs = ms
+    if (ok && !channel.ended) onOpen?.(response)
+    const stream = parseSSE(response, {
+      sentinel,
+      idleTimeoutMs,
+      eventTimeoutMs,
+      maxEventSize,
+      eof,
+      lastEventId: latestId,
+      onComment,
+      onRetry(ms) {
+        retryMs = ms
         onRetry?.(ms)
       },
     })
+    // A fetch that knows no signal answers all the same.
+    if (channel.ended) stream.return()
+    return stream
   }
 
   /** Whether asking again is resuming, and not a new run. */
-  #isLost(error: unknown): boolean {
-    if (this.#over || !isRelayError(error) || !(this.lastEventId || this.runId)) return false
-    const { status = 0 } = error
+  function isLost(error: unknown): boolean {
+    if (channel.ended || !isRelayError(error) || !(latestId || runId)) return false
+    const { status = 0, body, code } = error
     // An answer to the first request is final; the resuming one may meet a server that is not up yet.
-    const transient = this.#lost !== undefined && (status >= 500 || status === 408 || status === 425 || status === 429)
+    const transient = lost !== undefined && (status >= 500 || status === 408 || status === 425 || status === 429)
     // With a body it is the server that says so, and that is an ending.
-    const lost = status === 0 && error.body === undefined && LOST.has(error.code)
-    return (transient || lost) && this.#retries++ < (this.#options.maxRetries ?? 8)
+    return (transient || (!status && body === undefined && LOST.has(code))) && retries++ < maxRetries
   }
 
-  /** Waits a random part of a time that doubles, or less if the browser comes online. */
-  #backOff(): Promise<void> {
-    const ms = Math.random() * Math.min(MAX_RETRY_MS, this.#retryMs * 2 ** (this.#retries - 1)) + this.#retryAfterMs
-    this.#retryAfterMs = 0
+  /** Waits a random part of a time that doubles, or until the browser comes online. */
+  function backOff(): Promise<void> {
+    const ms = Math.random() * Math.min(MAX_RETRY_MS, retryMs * 2 ** (retries - 1)) + Math.max(0, retryAfterMs)
+    retryAfterMs = 0
     return new Promise((resolve) => {
-      const wake = () => {
+      const done = () => {
         clearTimeout(timer)
-        globalThis.removeEventListener?.('online', wake)
-        this.#wake = undefined
+        globalThis.removeEventListener?.('online', done)
         resolve()
       }
-      const timer = setTimeout(wake, ms)
-      globalThis.addEventListener?.('online', wake)
-      this.#wake = wake
+      const timer = setTimeout(done, ms)
+      globalThis.addEventListener?.('online', done)
+      wake = done
     })
   }
 
-  #heed(retryAfter: string | null): void {
-    if (retryAfter === null) return
-    const ms = /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1000 : Date.parse(retryAfter) - Date.now()
-    if (ms > 0) this.#retryAfterMs = ms
+  async function stop(): Promise<void> {
+    if (!stopUrl || !runId || !channel.begun || channel.ended) {
+      await channel.stream.return()
+      return
+    }
+    const path = String(stopUrl)
+    const target = path.includes(':runId') ? path.replace(':runId', runId) : `${path.replace(/\/$/, '')}/${runId}`
+    let answer: Response
+    try {
+      // Not with the stream's own signal: a page that stops also leaves.
+      answer = await fetch(target, { ...bare('DELETE'), keepalive: true })
+    } catch (cause) {
+      throw networkError(cause)
+    }
+    const { ok, status } = answer
+    if (!ok) throw new RelayError('http-status', `The server answered the stop with status ${status}`, { status })
   }
 
-  #fetch(url: string | URL, init: RequestInit): Promise<Response> {
-    const fetch = this.#options.fetch ?? globalThis.fetch
-    return fetch(String(url), init)
-  }
-
-  /** The request without what belongs to its body. */
-  #bare(method: string): RequestInit {
-    const { body: _, duplex: __, ...init } = this.#init as RequestInit & { duplex?: string }
-    const headers = this.#headers(init.headers)
-    for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name)
-    // As bytes of UTF-8, which is how a browser sends it, and the only way `Headers` takes any id.
-    const id = this.lastEventId || `${this.runId}:0`
-    if (method === 'GET') headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(id)))
-    return { ...init, method, headers, cache: 'no-store' }
-  }
-
-  #headers(given: RequestInit['headers']): Headers {
-    const headers = new Headers(given)
+  function headersOf(): Headers {
+    const headers = new Headers(init.headers)
     if (!headers.has('accept')) headers.set('accept', 'text/event-stream')
-    if (this.runId) headers.set('x-run-id', this.runId)
+    if (runId) headers.set('x-run-id', runId)
     return headers
   }
 
-  #onAbort = (): void => {
-    const reason: unknown = this.#options.signal?.reason
-    const aborted = { name: 'AbortError' }
-    this.#finish(
-      reason instanceof Error
-        ? reason
-        : Object.assign(new Error('The reading was aborted', { cause: reason }), aborted),
-    )
+  /** The request without what belongs to its body. */
+  function bare(method: string): RequestInit {
+    const headers = headersOf()
+    for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name)
+    if (method === 'GET') {
+      // As the bytes of its UTF-8, which is how a browser sends it, and the only way `Headers` takes any id.
+      const bytes = new TextEncoder().encode(latestId || `${runId}:0`)
+      headers.set('last-event-id', String.fromCharCode(...bytes))
+    }
+    return { ...init, method, headers, body: undefined, cache: 'no-store' }
   }
+}
 
-  /** Ends everything, whatever it waits for, with an error for whoever waits, or without. */
-  #finish(...error: unknown[]): void {
-    if (this.#over) return
-    this.#over = true
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
-    this.#controller.abort()
-    this.#events?.return()
-    this.#wake?.()
-    if (isRelayError(error[0])) Object.assign(error[0], { received: this.#received })
-    // An abort in the middle of the consumer's work waits for its next call.
-    if (!this.#waiting && error.length > 0) this.#aborted = Promise.reject(error[0])
-    this.#aborted?.catch(() => {})
-    this.#settle((waiting) => (error.length > 0 ? waiting.reject(error[0]) : waiting.resolve(DONE_RESULT)))
-  }
-
-  #settle(answer: (waiting: { resolve(result: Result): void; reject(error: unknown): void }) => void): void {
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    if (waiting) answer(waiting)
-  }
+function networkError(cause: unknown): RelayError {
+  return new RelayError('network', `The request failed: ${(cause as Error)?.message}`, { cause, retryable: true })
 }
 
 /** Whether an event with this id was handed over before the one with the `known` id. */

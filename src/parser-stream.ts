@@ -1,4 +1,4 @@
-import { Parser } from './parse.js'
+import { createParser, type Parser } from './parse.js'
 import type { ParsedEvent } from './types.js'
 
 /** Options of {@link SSEParserStream}. */
@@ -35,7 +35,7 @@ export class SSEParserStream {
   constructor({ eof, ...options }: SSEParserStreamOptions = {}) {
     let events: TransformStreamDefaultController<ParsedEvent>
     let decoder: TextDecoder | undefined
-    const parser = new Parser({ ...options, onEvent: (event) => events.enqueue(event) })
+    const parser = createParser({ ...options, onEvent: (event) => events.enqueue(event) })
     const { readable, writable } = new TransformStream<Uint8Array | string, ParsedEvent>({
       start(controller) {
         events = controller

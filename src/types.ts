@@ -31,6 +31,16 @@ export interface ParsedEvent {
   id?: string
 }
 
+/** The events of one stream, in order, to be read once. */
+export interface EventStream extends AsyncIterableIterator<ParsedEvent, undefined, undefined> {
+  /** The last event id when the latest event was handed over. */
+  readonly lastEventId: string
+  /** Ends the reading and cancels the body, at once. */
+  return(): Promise<IteratorReturnResult<undefined>>
+  /** As `return()`, and rejects with the error. */
+  throw(error?: unknown): Promise<IteratorReturnResult<undefined>>
+}
+
 /**
  * An event a source writes itself: a plain object with `data` and no keys but these.
  * It passes through the protocols as it is. `event: 'error'` and the sentinel are refused, because a

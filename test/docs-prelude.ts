@@ -2,16 +2,18 @@
  * What the samples in the README, in docs and in JSDoc use without saying where it is from: a reader has it already.
  * Nothing here exists at run time. `test/docs.test.ts` makes these names global for the samples, and only for them.
  */
+import type { createServer as createNodeServer } from 'node:http'
 import type Anthropic from '@anthropic-ai/sdk'
 import type { Express } from 'express'
-import type OpenAI from 'openai'
+import type { Hono } from 'hono'
+import type OpenAIClient from 'openai'
 import type { SourceStream } from 'sse-relay'
-import type { ReplayUpstream } from 'sse-relay/testing'
+import type { Probe, ReplayUpstream } from 'sse-relay/testing'
 
 /** An Express app. */
 export declare const app: Express
 export declare const anthropic: Anthropic
-export declare const openai: OpenAI
+export declare const openai: OpenAIClient
 /** The conversation so far, as the request's body brought it. */
 export declare const messages: { role: 'user' | 'assistant'; content: string }[]
 /** The request of a Web handler. */
@@ -21,17 +23,23 @@ export declare const response: Response
 /** Where a page shows the answer. */
 export declare const output: HTMLElement
 /** Where a page shows how it went. */
-export declare const status: HTMLElement
+export declare const notice: HTMLElement
 export declare const url: string
-/** Any source's stream, for samples about something else. */
-export declare function source(): SourceStream
+/** Any source, for samples about something else. */
+export declare const source: (() => SourceStream) & Probe<string>
 /** Wherever an application keeps it. */
 export declare function save(fields: object): Promise<void>
 export declare const upstream: ReplayUpstream
 
 /** JSDoc says `client` and `params` for whichever SDK it speaks of. */
-export declare const client: Pick<Anthropic, 'messages'> & Pick<OpenAI, 'chat' | 'responses'>
-export declare const params: Omit<Anthropic.MessageCreateParams, 'stream'> & {
+export declare const client: Pick<Anthropic, 'messages'> & Pick<OpenAIClient, 'chat' | 'responses'>
+export declare const params: {
+  model: string
+  max_tokens: number
   messages: { role: 'user' | 'assistant'; content: string }[]
   input: string
 }
+/** What JSDoc calls `app` where it speaks of Hono. */
+export declare const hono: Hono
+export declare const createServer: typeof createNodeServer
+export declare const OpenAI: new (options: object) => OpenAIClient

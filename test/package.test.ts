@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, posix, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,7 +12,17 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 /** What must be there; each subpath may hold more. */
 const names: Record<string, string[]> = {
   '.': ['encodeEvent', 'encodeComment', 'DONE', 'toParts', 'RelayError', 'isRelayError', 'relayTo'],
-  './client': ['createParser', 'parseSSE', 'readText', 'RelayError', 'isRelayError'],
+  './client': [
+    'createParser',
+    'parseSSE',
+    'readText',
+    'readParts',
+    'fetchSSE',
+    'SSEParserStream',
+    'RelayError',
+    'isRelayError',
+  ],
+  './react': ['useRelay'],
   './protocols': ['text', 'parts', 'raw'],
   './web': ['relay'],
   './node': ['relay'],
@@ -21,7 +31,7 @@ const names: Record<string, string[]> = {
   './testing': ['collect', 'replayUpstream'],
 }
 
-/** A project that has the packed package installed, and nothing else. */
+/** A project that has the packed package installed, and React, which `./react` is nothing without. */
 let project: string
 let installed: string
 let packed: string[]
@@ -42,6 +52,7 @@ beforeAll(() => {
   const [{ filename, files }] = JSON.parse(report)
   packed = files.map((file: { path: string }) => file.path)
   execFileSync('tar', ['-xzf', filename, '-C', relative(project, installed), '--strip-components=1'], { cwd: project })
+  symlinkSync(join(root, 'node_modules/react'), join(project, 'node_modules/react'), 'junction')
 })
 
 afterAll(() => project && rmSync(project, { recursive: true, force: true }))
@@ -147,7 +158,7 @@ describe('the types', () => {
     noEmit: true,
   }
 
-  it.each(['index', 'client'])('of dist/%s.d.ts reach nothing of Node', (entry) => {
+  it.each(['index', 'client', 'react'])('of dist/%s.d.ts reach nothing of Node', (entry) => {
     const files = declarations(join(installed, `dist/${entry}.d.ts`))
     expect(files.size).toBeGreaterThan(0)
     const found = [...files].flatMap(([file, text]) =>

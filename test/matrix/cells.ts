@@ -1,0 +1,247 @@
+/** One cell of the matrix: a trace, the way it came in, and the protocol it went out by. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
+import { createParser } from 'eventsource-parser'
+import type { FinishReason, RelayOptions, Source, SourceStream, Summary } from 'sse-relay'
+import { relay } from 'sse-relay/node'
+import { type Replay, type ReplayUpstream, readTrace, replayUpstream, traceNames } from 'sse-relay/testing'
+import { type Expected, expected } from './expected.js'
+import { plain } from './plain.js'
+import { type Answer, type ProtocolUnderTest, protocols, read } from './readers.js'
+import { type Variant, variants } from './variants.js'
+import { type Family, familyOf, response, type Way, ways } from './ways.js'
+
+/** A row of the matrix: what comes in, and how. */
+export interface Row {
+  trace: string
+  way: string
+  expected: Expected
+  /** Whose chunks raw() passes on, if their SDK reads event streams. */
+  family?: Family
+  /** What is replayed upstream; a plain source has none. */
+  replay?: Replay
+  open(url: string, signal: AbortSignal): SourceStream | PromiseLike<SourceStream>
+}
+
+export interface Cell {
+  /** What was not as the table says; empty if all was. */
+  wrong: string[]
+  answer: Answer
+  summary: Summary
+}
+
+/** Asks that are refused before the first token, by every provider in its own words. */
+const refusals: Partial<Record<Family, Replay>> = {
+  'openai-chat': { body: '{"error":{"message":"SECRET","type":"requests","code":"rate_limit_exceeded"}}' },
+  'openai-responses': { body: '{"error":{"message":"SECRET","type":"requests","code":"rate_limit_exceeded"}}' },
+  anthropic: { body: '{"type":"error","error":{"type":"rate_limit_error","message":"SECRET"}}' },
+  gemini: { body: '{"error":{"code":429,"message":"SECRET","status":"RESOURCE_EXHAUSTED"}}' },
+  mistral: { body: '{"object":"error","message":"SECRET","type":"rate_limited","code":"1300"}' },
+  ollama: { body: '{"error":"SECRET"}' },
+  bedrock: { body: '{"message":"SECRET"}', headers: { 'x-amzn-errortype': 'ThrottlingException' } },
+}
+const refused: Expected = { text: '', outcome: 'error', code: 'rate-limit', status: 429 }
+
+export const rows: Row[] = [
+  ...traceNames().flatMap((trace) => rowsOf(trace, familyOf(trace), expected[trace], { trace })),
+  ...Object.entries(variants).flatMap(([name, variant]) => {
+    const { body, contentType } = variant
+    const headers = contentType && { headers: { 'content-type': contentType } }
+    return rowsOf(name, familyOf(name), variant, { body, ...headers })
+  }),
+  ...Object.entries(refusals).flatMap(([family, replay]) =>
+    rowsOf(`${family}: refused with 429`, family as Family, refused, { ...replay, status: 429 }),
+  ),
+  ...plain.map(({ name, open, ...expected }) => ({ trace: 'no provider', way: name, expected, open })),
+]
+
+function rowsOf(trace: string, family: Family, expected: Expected | undefined, replay: Replay): Row[] {
+  if (!expected) throw new Error(`The table of expected values does not have ${trace}`)
+  return ways[family].map((way) => ({
+    trace,
+    way: way.name,
+    expected: through(way, expected),
+    ...(/^(openai|anthropic|fetch)/.test(way.name) && { family }),
+    replay,
+    open: way.open,
+  }))
+}
+
+/** What is left of the expected values in this way. */
+function through(way: Way, all: Expected): Expected {
+  let result = all
+  const special = Object.keys(all.ways ?? {}).filter((name) => way.name.startsWith(name))
+  for (const name of special.sort((a, b) => a.length - b.length)) result = { ...result, ...all.ways?.[name] }
+  return way.textOnly ? { text: all.text, outcome: 'done' } : result
+}
+
+/** A server that relays what the cells ask for. */
+export async function startMatrix(): Promise<{ run(row: Row, protocol: ProtocolUnderTest): Promise<Cell>; close(): Promise<void> }> {
+  const asked = new Map<string, { source: Source; options: RelayOptions; settle(summary: Promise<Summary>): void }>()
+  const upstreams = new Map<Row['replay'], Promise<ReplayUpstream>>()
+  const server = createServer((req, res) => {
+    const ask = asked.get(req.url?.split('/')[1] ?? '')
+    if (ask) ask.settle(relay(req, res, ask.source, ask.options))
+    else res.writeHead(404).end()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+
+  const upstreamOf = (replay: Replay) => {
+    const upstream = upstreams.get(replay) ?? replayUpstream(replay)
+    upstreams.set(replay, upstream)
+    return upstream
+  }
+
+  return {
+    async run(row, protocol) {
+      const { replay, open } = row
+      const upstream = replay && (await upstreamOf(replay))
+      const seen: unknown[] = []
+      let shown: { code: string; message: string } | undefined
+      const name = String(asked.size)
+      const summary = new Promise<Summary>((settle) => {
+        asked.set(name, {
+          source: async ({ signal }) => {
+            const stream = await open(upstream?.url ?? url, signal)
+            return protocol.name === 'raw' && !(stream instanceof Response) ? tap(stream, seen) : stream
+          },
+          options: {
+            protocol: protocol.protocol(),
+            onError: (_, { failure }) => {
+              shown = failure
+            },
+            onEnd() {},
+          },
+          settle,
+        })
+      })
+      const answer = await read(protocol, `${url}/${name}`, row.family)
+      const said = await summary
+      return { answer, summary: said, wrong: compare(row, protocol, answer, said, shown, seen) }
+    },
+    async close() {
+      server.closeAllConnections()
+      server.close()
+      for (const upstream of upstreams.values()) await (await upstream).close()
+    },
+  }
+}
+
+/** The stream, with what it yields written down as JSON. */
+async function* tap(stream: SourceStream, seen: unknown[]): AsyncGenerator<unknown> {
+  for await (const chunk of stream as AsyncIterable<unknown>) {
+    seen.push(JSON.parse(JSON.stringify(chunk)))
+    yield chunk
+  }
+}
+
+function compare(
+  row: Row,
+  protocol: ProtocolUnderTest,
+  answer: Answer,
+  summary: Summary,
+  shown: { code: string; message: string } | undefined,
+  seen: unknown[],
+): string[] {
+  const { carries, name } = protocol
+  const { text, reasoning = '', tools = [], data = [], finish, usage, outcome, code, status = 200 } = row.expected
+  const wrong: string[] = []
+  const check = (what: string, is: unknown, due: unknown) => {
+    if (!isDeepStrictEqual(is, due)) wrong.push(`${what} is ${JSON.stringify(is)} and not ${JSON.stringify(due)}`)
+  }
+  const done = outcome === 'done'
+  check('status', answer.status, status)
+
+  if (name === 'raw') check('chunks', withoutPings(answer.chunks), withoutPings(dueChunks(row, seen)))
+  else {
+    check('text', answer.text, text)
+    check('reasoning', answer.reasoning, carries.reasoning ? reasoning : '')
+    check('tools', withIds(answer.tools, tools), carries.tools ? tools : [])
+    check('data', answer.data, carries.data ? data : [])
+    check('finish', answer.finish, done && carries.finish ? dueFinish(name, finish, tools.length > 0) : undefined)
+    check('usage', answer.usage, done && carries.usage ? dueUsage(name, usage) : undefined)
+  }
+
+  check('summary.outcome', summary.outcome, outcome)
+  check('summary.text', summary.text, text)
+  check('summary.finishReason', summary.finishReason, finish)
+  check('summary.usage', summary.usage, usage)
+
+  check('the sentinel', answer.wire.endsWith('data: [DONE]\n\n'), done)
+  check('words of the provider', answer.wire.includes('SECRET'), false)
+  if (done) check('failure', answer.failure, undefined)
+  else {
+    check('the failure that is shown', shown?.code, code)
+    check('failure.message', uiBody(answer.failure?.message), shown?.message)
+    if (name !== 'uiMessage') check('failure.code', answer.failure?.code, code)
+  }
+  return wrong
+}
+
+/** Of a refusal the AI SDK's client has the body, as it is. */
+function uiBody(message: string | undefined): string | undefined {
+  return message?.startsWith('{"error"') ? JSON.parse(message).error.message : message
+}
+
+/** The ids that a protocol made up count as right where the provider has none. */
+function withIds(tools: Answer['tools'], due: NonNullable<Expected['tools']>): Answer['tools'] {
+  return tools.map(({ id, ...call }, index) => (due[index]?.id === undefined && id !== '' ? call : { id, ...call }))
+}
+
+/** OpenAI's scale is shorter, and an answer ends for some reason there. */
+function dueFinish(protocol: string, finish: FinishReason | undefined, tools: boolean): FinishReason | undefined {
+  if (protocol !== 'openaiChat') return finish
+  if (finish === undefined) return tools ? 'tool-calls' : 'stop'
+  return finish === 'error' || finish === 'other' ? 'stop' : finish
+}
+
+/** OpenAI's counts are a sum and its parts. */
+function dueUsage(protocol: string, usage: Expected['usage']): Expected['usage'] {
+  if (protocol !== 'openaiChat' || !usage) return usage
+  const { inputTokens = 0, outputTokens = 0, totalTokens = inputTokens + outputTokens } = usage
+  return { ...usage, inputTokens, outputTokens, totalTokens }
+}
+
+/** What raw() is to pass on: what the SDK yielded or the upstream sent, without failures, headers and requests. */
+function dueChunks({ replay, way }: Row, seen: unknown[]): unknown[] {
+  const chunks = way === response.name && replay ? eventsOf(replay) : seen
+  return chunks.filter((chunk) => chunk !== '' && !isFailure(chunk)).map(withoutSecrets)
+}
+
+function eventsOf({ trace, body }: Replay): unknown[] {
+  const events: unknown[] = []
+  const parser = createParser({
+    onEvent({ event, data }) {
+      if (event !== 'error' && data !== '[DONE]') events.push(JSON.parse(data))
+    },
+  })
+  if (body !== undefined || trace?.endsWith('.sse')) parser.feed(String(body ?? readTrace(trace as string)))
+  return events
+}
+
+function isFailure(chunk: unknown): boolean {
+  const { type, error } = Object(chunk) as { type?: string; error?: unknown }
+  return type === 'error' || type === 'response.failed' || (type === undefined && error !== undefined)
+}
+
+function withoutSecrets(chunk: unknown): unknown {
+  if (typeof chunk !== 'object') return chunk
+  const { sdkHttpResponse: _, request: __, response, ...bare } = chunk as Record<string, unknown>
+  // The Responses API has a field of that name, too.
+  return String(bare.type).startsWith('response.') ? { ...bare, response } : bare
+}
+
+/** Anthropic's client keeps them to itself. */
+function withoutPings(chunks: unknown[] = []): unknown[] {
+  return chunks.filter((chunk) => (chunk as { type?: string } | null)?.type !== 'ping').map(withoutUndefined)
+}
+
+function withoutUndefined(chunk: unknown): unknown {
+  return JSON.parse(JSON.stringify(chunk))
+}
+
+export type { Variant }
+export { protocols }

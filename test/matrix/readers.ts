@@ -1,0 +1,276 @@
+/** The ways out: every protocol's real client, and what it made of the answer. */
+import { DefaultChatTransport, readUIMessageStream, type UIMessage, type UIMessageChunk } from 'ai'
+import OpenAI, { APIError } from 'openai'
+import type { FinishReason, Part, Protocol, Usage } from 'sse-relay'
+import { isRelayError, parseSSE, readText } from 'sse-relay/client'
+import { openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import type { ToolCall } from './expected.js'
+import { anthropic, type Family, messages, openai } from './ways.js'
+
+/** What a client knows in the end. */
+export interface Answer {
+  text: string
+  reasoning: string
+  tools: ToolCall[]
+  /** The names of the data parts. */
+  data: string[]
+  finish?: FinishReason | string
+  usage?: Usage
+  /** Of a failure, in whatever words the client has for it. */
+  failure?: { code?: string; message?: string; status?: number }
+  /** For raw(): what the provider's own client read. */
+  chunks?: unknown[]
+  /** The whole response as it was on the wire. */
+  wire: string
+  status: number
+}
+
+type Reading = Omit<Answer, 'wire' | 'status'>
+type Fetch = typeof fetch
+
+export interface ProtocolUnderTest {
+  name: 'text' | 'parts' | 'raw' | 'openaiChat' | 'uiMessage'
+  protocol(): Protocol
+  /** What a client of this protocol can learn besides the text and how it ended. */
+  carries: { reasoning: boolean; tools: boolean; data: boolean; finish: boolean; usage: boolean }
+  read(url: string, fetch: Fetch, family: Family | undefined): Promise<Reading>
+}
+
+const everything = { reasoning: true, tools: true, data: true, finish: true, usage: true }
+const nothing = { reasoning: false, tools: false, data: false, finish: false, usage: false }
+
+export const protocols: ProtocolUnderTest[] = [
+  { name: 'text', protocol: text, carries: { ...nothing, data: true }, read: readTextAnswer },
+  { name: 'parts', protocol: parts, carries: everything, read: readPartsAnswer },
+  { name: 'raw', protocol: raw, carries: everything, read: readRawAnswer },
+  {
+    name: 'openaiChat',
+    protocol: () => openaiChat({ model: 'relayed', usage: true }),
+    carries: { ...everything, data: false },
+    read: readChatAnswer,
+  },
+  { name: 'uiMessage', protocol: uiMessage, carries: everything, read: readUIAnswer },
+]
+
+/** Reads an answer of the protocol with its client. */
+export async function read(protocol: ProtocolUnderTest, url: string, family?: Family): Promise<Answer> {
+  let wire = ''
+  let status = 0
+  const decoder = new TextDecoder()
+  // Not a clone: a client that gives up would take it down with it.
+  const recording: Fetch = async (...request) => {
+    const response = await fetch(...request)
+    status = response.status
+    const look = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+      transform(bytes, controller) {
+        wire += decoder.decode(bytes, { stream: true })
+        controller.enqueue(bytes)
+      },
+    })
+    return new Response(response.body?.pipeThrough(look), response)
+  }
+  const reading = await protocol.read(url, recording, family)
+  return { ...reading, wire, status }
+}
+
+const empty = (): Reading => ({ text: '', reasoning: '', tools: [], data: [] })
+const post = { method: 'POST', body: '{}' }
+
+async function readTextAnswer(url: string, fetch: Fetch): Promise<Reading> {
+  const answer = empty()
+  const response = await fetch(url, post)
+  const copy = response.clone()
+  answer.failure = await failureOf(async () => {
+    for await (const text of readText(response)) answer.text += text
+  })
+  // readText passes named events over.
+  await failureOf(async () => {
+    for await (const { event } of parseSSE(copy)) if (event) answer.data.push(event)
+  })
+  return answer
+}
+
+async function readPartsAnswer(url: string, fetch: Fetch): Promise<Reading> {
+  const answer = empty()
+  const calls = new Calls()
+  answer.failure = await failureOf(async () => {
+    for await (const { data, event } of parseSSE(await fetch(url, post))) {
+      const part: Part = JSON.parse(data)
+      if (event !== undefined) throw new Error(`parts() does not name its events: ${event}`)
+      switch (part.type) {
+        case 'text':
+        case 'reasoning':
+          answer[part.type] += part.text
+          break
+        case 'tool-call':
+          calls.add(part.index, part.id, part.name, part.input)
+          break
+        case 'usage':
+          if (answer.usage) throw new Error('The usage came twice')
+          answer.usage = part.usage
+          break
+        case 'finish':
+          if (answer.finish) throw new Error('The finish came twice')
+          answer.finish = part.reason
+          break
+        case 'data':
+          answer.data.push(part.name)
+          break
+        default:
+          throw new Error(`Unexpected part ${data}`)
+      }
+    }
+  })
+  return { ...answer, tools: calls.list }
+}
+
+/** The provider's own client where there is one that reads event streams; else the JSON of the events. */
+async function readRawAnswer(url: string, fetch: Fetch, family: Family | undefined): Promise<Reading> {
+  const chunks: unknown[] = []
+  const failure = await failureOf(async () => {
+    const own = await openOwn(url, fetch, family)
+    if (own) for await (const chunk of own) chunks.push(chunk)
+    else for await (const { data } of parseSSE(await fetch(url, post))) chunks.push(JSON.parse(data))
+  })
+  return { ...empty(), chunks, failure }
+}
+
+function openOwn(url: string, fetch: Fetch, family: Family | undefined): PromiseLike<AsyncIterable<unknown>> | undefined {
+  switch (family) {
+    case 'openai-chat':
+    case 'openai-compat':
+      return openai(url).withOptions({ fetch }).chat.completions.create({ model: 'test', messages, stream: true })
+    case 'openai-responses':
+      return openai(url).withOptions({ fetch }).responses.create({ model: 'test', input: 'Hello?', stream: true })
+    case 'anthropic':
+      return anthropic(url)
+        .withOptions({ fetch })
+        .messages.create({ model: 'test', max_tokens: 64, messages, stream: true })
+  }
+}
+
+const FROM_OPENAI: Record<string, FinishReason> = {
+  stop: 'stop',
+  length: 'length',
+  tool_calls: 'tool-calls',
+  content_filter: 'content-filter',
+}
+
+async function readChatAnswer(url: string, fetch: Fetch): Promise<Reading> {
+  const answer = empty()
+  const calls = new Calls()
+  const client = new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, maxRetries: 0, fetch })
+  answer.failure = await failureOf(async () => {
+    const stream = await client.chat.completions.create({
+      model: 'any',
+      messages,
+      stream: true,
+      stream_options: { include_usage: true },
+      tools: [{ type: 'function', function: { name: 'get_weather', parameters: { type: 'object' } } }],
+    })
+    for await (const { choices, usage, model, object } of stream) {
+      if (model !== 'relayed' || object !== 'chat.completion.chunk') throw new Error(`Unexpected ${model}, ${object}`)
+      if (usage) {
+        answer.usage = {
+          inputTokens: usage.prompt_tokens,
+          outputTokens: usage.completion_tokens,
+          totalTokens: usage.total_tokens,
+          ...(usage.prompt_tokens_details && { cachedInputTokens: usage.prompt_tokens_details.cached_tokens }),
+          ...(usage.completion_tokens_details && { reasoningTokens: usage.completion_tokens_details.reasoning_tokens }),
+        }
+      }
+      const choice = choices[0]
+      if (!choice) continue
+      const delta: typeof choice.delta & { reasoning_content?: string } = choice.delta
+      answer.text += delta.content ?? ''
+      answer.reasoning += delta.reasoning_content ?? ''
+      for (const call of delta.tool_calls ?? []) {
+        calls.add(call.index, call.id, call.function?.name, call.function?.arguments ?? '')
+      }
+      if (choice.finish_reason) answer.finish = FROM_OPENAI[choice.finish_reason]
+    }
+  })
+  return { ...answer, tools: calls.list }
+}
+
+async function readUIAnswer(url: string, fetch: Fetch): Promise<Reading> {
+  const answer = empty()
+  let message: UIMessage | undefined
+  const transport = new DefaultChatTransport({ api: url, fetch })
+  answer.failure = await failureOf(async () => {
+    const chunks = await transport.sendMessages({
+      trigger: 'submit-message',
+      chatId: 'chat',
+      messageId: undefined,
+      messages: [{ id: '1', role: 'user', parts: [{ type: 'text', text: 'Hello?' }] }],
+      abortSignal: undefined,
+    })
+    const look = new TransformStream<UIMessageChunk, UIMessageChunk>({
+      transform(chunk, controller) {
+        if (chunk.type === 'finish') answer.finish = chunk.finishReason
+        controller.enqueue(chunk)
+      },
+    })
+    let failed: unknown
+    const snapshots = readUIMessageStream({
+      stream: chunks.pipeThrough(look),
+      onError(error) {
+        failed = error
+      },
+    })
+    for await (const snapshot of snapshots) message = snapshot
+    if (failed) throw failed
+  })
+  const { usage } = (message?.metadata ?? {}) as { usage?: Usage }
+  answer.usage = usage
+  for (const part of message?.parts ?? []) {
+    if (part.type === 'text' || part.type === 'reasoning') answer[part.type] += part.text
+    else if (part.type === 'dynamic-tool') {
+      const { toolCallId: id, toolName: name, input, state } = part
+      if (state !== 'input-available' && !answer.failure) throw new Error(`The call is ${state}`)
+      answer.tools.push({ id, name, input })
+    } else if (part.type.startsWith('data-')) answer.data.push(part.type.slice(5))
+    else if (part.type === 'source-url') answer.data.push('citation')
+    else if (part.type === 'file') answer.data.push('file')
+    else if (part.type !== 'step-start') throw new Error(`Unexpected part ${JSON.stringify(part)}`)
+  }
+  return answer
+}
+
+async function failureOf(reading: () => Promise<void>): Promise<Answer['failure']> {
+  try {
+    await reading()
+    return undefined
+  } catch (error) {
+    const { message } = error as Error
+    if (isRelayError(error)) return { code: error.code, message, status: error.status }
+    if (error instanceof APIError) {
+      const { code, status, error: told } = error
+      return { code: code ?? undefined, message: (told as Error | undefined)?.message, status }
+    }
+    // Anthropic's client: the frame's data as it is.
+    const { error: told, status } = error as { error?: { error?: { code?: string; message?: string } }; status?: number }
+    if (told?.error) return { ...told.error, status }
+    return { message, ...(status !== undefined && { status }) }
+  }
+}
+
+/** Tool calls as they grow. */
+class Calls {
+  readonly #calls = new Map<number, { id?: string; name?: string; input: string }>()
+
+  add(index: number, id: string | undefined, name: string | undefined, input: string): void {
+    const call = this.#calls.get(index)
+    if (!call) this.#calls.set(index, { id, name, input })
+    else if (id || name) throw new Error(`The call ${index} was begun twice`)
+    else call.input += input
+  }
+
+  get list(): ToolCall[] {
+    return [...this.#calls.values()].map(({ id, name = '', input }) => ({
+      ...(id !== undefined && { id }),
+      name,
+      input: JSON.parse(input || '{}'),
+    }))
+  }
+}
