@@ -101,7 +101,7 @@ export function checkOptions(options: RelayOptions): void {
     throw invalid('requireFinish', requireFinish, 'give true or false')
   }
   if (protocol !== undefined && typeof protocol?.encoder !== 'function') {
-    throw invalid('protocol', protocol, 'give what text(), parts() or raw() returns, from sse-relay/protocols')
+    throw invalid('protocol', protocol, 'give a protocol of sse-relay/protocols, text() for example')
   }
   if (log !== undefined) {
     const logger = typeof (log as Console | null)?.info === 'function' || typeof log === 'function'

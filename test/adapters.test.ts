@@ -1,5 +1,7 @@
 import { getEventListeners } from 'node:events'
-import { get } from 'node:http'
+import { get, type ServerResponse } from 'node:http'
+import { connect as connectHttp2, constants } from 'node:http2'
+import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -150,6 +152,28 @@ function ask(host: Host, running: Running, options: ClientOptions = {}): Promise
 function post(size = 0): ClientOptions {
   const body = JSON.stringify({ messages: [{ role: 'user', content: 'x'.repeat(size) }] })
   return { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+}
+
+/** Begins a POST and sends only a part of its body; returns how to leave. */
+function upload(host: Host, { url }: Running): () => void {
+  let leave: () => void
+  if (host.httpVersion === '2') {
+    const session = connectHttp2(url)
+    const stream = session.request({ ':method': 'POST', 'content-type': 'application/json' }, { endStream: false })
+    stream.on('error', () => {})
+    stream.write('{"messages":')
+    leave = () => {
+      stream.close(constants.NGHTTP2_CANCEL)
+      session.close()
+    }
+  } else {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 300000\r\n\r\n{"messages":')
+    leave = () => socket.destroy()
+  }
+  cleanups.push(leave)
+  return leave
 }
 
 /** The failure in the error frame that ends a body. */
@@ -462,15 +486,9 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
       const { upstream: provider, openai } = await upstream({ delayMs: Infinity })
       const asked = provider.request()
       const running = await relaying(host, openai, { heartbeatMs: 0 })
-      // It announces more than it sends.
-      const { body, headers } = post(300_000)
-      const client = open(host, running, {
-        method: 'POST',
-        body,
-        headers: { ...headers, ...(http1 && { expect: '' }) },
-      })
+      const leave = upload(host, running)
       const exchange = await within(asked, 'the upstream was asked')
-      annotate(await closedAfter(exchange, () => client.leave()))
+      annotate(await closedAfter(exchange, leave))
       expect(await running.ended()).toMatchObject({ outcome: 'disconnected' })
     })
 
@@ -1256,7 +1274,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
     it('a client that reads nothing costs little of 200 MB, and is dropped', async ({ annotate }) => {
       const source = flooding({ chunkSize: 65_536, total: 200 * MB })
       const before = memory()
-      let peak = 0
+      let peak = -Infinity
       const running = await relaying(host, () => source, { stallTimeoutMs: 500, onError() {} })
       const client = open(host, running, post())
       client.pause()
@@ -1671,10 +1689,12 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
       }
     })
 
+    // Whoever takes such an answer for a chunk would ask for ever, without a turn for anything else.
+    let patience = 100
     it.each<[string, () => Source]>([
       ['has a next() that throws', () => iterable({ next: () => fails() })],
       ['has no next()', () => iterable({})],
-      ['answers next() with no object', () => iterable({ next: () => 7 })],
+      ['answers next() with no object', () => iterable({ next: () => (--patience > 0 ? 7 : { done: true }) })],
       ['has a return() that throws', () => iterable({ next: () => fails(), return: () => fails() })],
       ['throws when it is iterated', () => ({ [Symbol.asyncIterator]: fails }) as never],
       ['has no iterator', () => ({ [Symbol.asyncIterator]: () => undefined }) as never],
@@ -1747,8 +1767,8 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
       ['protocol', text, 'function'],
       ['protocol', null, 'null'],
       ['headers', { 'bad name': 'x' }, 'bad name'],
-      ['headers', { 'x-a': 'one\r\ntwo: 2' }, 'x-a'],
-      ['headers', { 'x-a': '日本' }, 'x-a'],
+      ['headers', { 'x-a': 'one\r\ntwo: 2' }, 'two'],
+      ['headers', { 'x-a': '日本' }, '日本'],
       ['headers', 42, '42'],
       ['headers', 'x-a: b', 'x-a'],
       ['log', console, 'logger'],
@@ -1822,12 +1842,12 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
 
     if (writes) {
       it.each([
-        ['whose headers are sent', (res: import('node:http').ServerResponse) => void res.writeHead(200).write('mine')],
-        ['that has ended', (res: import('node:http').ServerResponse) => void res.end('mine')],
+        ['whose headers are sent', (res: ServerResponse) => void res.writeHead(200).write('mine')],
+        ['that has ended', (res: ServerResponse) => void res.end('mine')],
       ])('a response %s is left to its owner', async (_, use) => {
         const source = vi.fn(() => tokens('Hello'))
         const onError = vi.fn()
-        let response: import('node:http').ServerResponse | undefined
+        let response: ServerResponse | undefined
         const running = await relaying(
           host,
           source,
@@ -1853,7 +1873,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
 
       it('a response that someone else ends in the middle is a disconnect', async () => {
         const hand = feed('Hello')
-        let response: import('node:http').ServerResponse | undefined
+        let response: ServerResponse | undefined
         const running = await relaying(
           host,
           hand.source,

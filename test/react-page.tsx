@@ -37,13 +37,12 @@ function Chat({ url, options, ask, askOnce = false, label = '' }: ChatProps) {
     onError: (error) => told.push(`error ${label} ${(error as { code?: string }).code}`),
   })
   const asked = useRef(false)
-  const { send } = relay
   useEffect(() => {
     effects++
     if (ask === undefined || (askOnce && asked.current)) return
     asked.current = true
-    send(ask)
-  }, [send, ask, askOnce])
+    relay.send(ask)
+  }, [ask, askOnce])
   return <p id="answer">{relay.text}</p>
 }
 

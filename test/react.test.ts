@@ -52,7 +52,8 @@ interface Asked {
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown
 
-const HTML = '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script type="module" src="/page.js">'
+const HTML =
+  '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script type="module" src="/page.js"></script>'
 
 describe('useRelay in a page', () => {
   let server: Server

@@ -535,7 +535,7 @@ describe('any sequence of parts through uiMessage()', () => {
         expect(wire.endsWith('\n\ndata: [DONE]\n\n')).toBe(true)
         expect((await read(wire)).errors).toEqual([])
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     )
   })
 
@@ -553,7 +553,7 @@ describe('any sequence of parts through uiMessage()', () => {
         expect(wire).not.toContain('secret')
         expect((await read(wire)).errors).toEqual(['Something went wrong on the server.'])
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     )
   })
 
@@ -700,7 +700,7 @@ describe('an answer as providers give it, read by the AI SDK', () => {
           expect(parts).toMatchObject(JSON.parse(JSON.stringify(expected)))
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 100 },
     )
   })
 

@@ -257,8 +257,7 @@ describe.skipIf(isSkipped)(`the example for useChat${because}`, () => {
     })
 
     it('shows a failure in the middle in words that are safe, and keeps what came before', async () => {
-      // Slow enough for the SDK to have handed over what came before.
-      await ask({ trace: provider.failing.trace, pauseMs: 20 })
+      await ask({ trace: provider.failing.trace })
       await status('Failed')
       expect(await alert()).toBe(provider.failing.shown)
       expect(await last().locator('p').allTextContents()).toEqual(['Hello there! '])
@@ -267,7 +266,11 @@ describe.skipIf(isSkipped)(`the example for useChat${because}`, () => {
 
     it.each([
       ['ends too early', { endAfter: 6 }, 'The answer was cut off before it was complete.'],
-      ['is reset', { resetAfter: 6, pauseMs: 20 }, 'The service behind this one could not answer.'],
+      [
+        'is reset',
+        { resetAfter: 6, pauseMs: (index: number) => (index === 6 ? 200 : 0) },
+        'The service behind this one could not answer.',
+      ],
     ])('does not show an answer whose upstream %s as a finished one', async (_what, replay, words) => {
       await ask(replay)
       await status('Failed')
@@ -442,7 +445,9 @@ describe.skipIf(isSkipped)(`useChat, served by uiMessage()${because}`, () => {
       upstream.always({ pauseMs: 60 })
       const protocol = uiMessage({ messageId: 'msg-1', metadata: ({ finishReason }) => ({ finishReason }) })
       serving = { source: ({ signal }) => anthropic(signal), options: { protocol, heartbeatMs: 15 } }
+      const raw = fetch(`${url}api/chat`, { method: 'POST' }).then(collect)
       const { response, seen, last, answer, finish } = await send()
+      expect((await raw).comments).toBeGreaterThan(5)
       expect(response.headers()['x-vercel-ai-ui-message-stream']).toBe('v1')
 
       expect(last.status).toBe('ready')
@@ -461,9 +466,6 @@ describe.skipIf(isSkipped)(`useChat, served by uiMessage()${because}`, () => {
       expect(texts.size).toBeGreaterThanOrEqual(3)
       // One answer, whose id is there from the beginning.
       expect(new Set(seen.flatMap(({ messages }) => messages[1]?.id ?? []))).toEqual(new Set(['msg-1']))
-
-      const { comments } = await collect(await fetch(`${url}api/chat`, { method: 'POST' }))
-      expect(comments).toBeGreaterThan(5)
     })
 
     it('shows own events as data parts, and citations with a url as sources', async () => {

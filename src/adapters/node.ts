@@ -24,7 +24,8 @@ export interface NodeResponse {
   writeHead(status: number, headers: Record<string, string | string[]>): unknown
   removeHeader(name: string): void
   write(text: string): boolean
-  end(text?: string): unknown
+  end(): unknown
+  end(text: string): unknown
   destroy(error?: Error): unknown
   on(event: 'close' | 'drain' | 'finish' | 'error', listener: () => void): unknown
   /** There if compression middleware is in front. */
@@ -97,7 +98,8 @@ class NodeSink implements Sink {
   }
 
   end(text?: string): void {
-    this.#res.end(text)
+    if (text === undefined) this.#res.end()
+    else this.#res.end(text)
   }
 
   destroy(): void {

@@ -78,6 +78,8 @@ export const anthropic: ChunkShape = {
         break
       }
       case 'message_start':
+        // Of a second message in one run as well: the first one's end proves nothing for it.
+        reading.proof = 'missing'
         pushUsage(event.message?.usage, reading)
         break
       case 'message_delta':

@@ -46,6 +46,10 @@ export const openaiResponses: ChunkShape = {
     if (reading.proof !== 'given') reading.proof = 'missing'
     if (type === 'response.refusal.delta') reading.refused = true
     switch (type) {
+      case 'response.created':
+        // Of a second response in one run as well: the first one's end proves nothing for it.
+        reading.proof = 'missing'
+        break
       case 'response.refusal.delta':
       case 'response.output_text.delta':
         if (delta) parts.push({ type: 'text', text: delta })

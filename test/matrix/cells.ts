@@ -10,7 +10,7 @@ import { type Replay, type ReplayUpstream, readTrace, replayUpstream, traceNames
 import { type Expected, expected } from './expected.js'
 import { plain } from './plain.js'
 import { type Answer, type ProtocolUnderTest, protocols, read } from './readers.js'
-import { type Variant, variants } from './variants.js'
+import { variants } from './variants.js'
 import { type Family, familyOf, response, type Way, ways } from './ways.js'
 
 /** A row of the matrix: what comes in, and how. */
@@ -22,6 +22,8 @@ export interface Row {
   family?: Family
   /** What is replayed upstream; a plain source has none. */
   replay?: Replay
+  /** The protocol of the relay in between. */
+  via?: ProtocolUnderTest
   open(url: string, signal: AbortSignal): SourceStream | PromiseLike<SourceStream>
 }
 
@@ -44,6 +46,15 @@ const refusals: Partial<Record<Family, Replay>> = {
 }
 const refused: Expected = { text: '', outcome: 'error', code: 'rate-limit', status: 429 }
 
+/** Of what is relayed twice, one of each kind. */
+const RELAYED = [
+  'anthropic-thinking.sse',
+  'anthropic-tool-use.sse',
+  'anthropic-error-overloaded.sse',
+  'anthropic-truncated.sse',
+  'openai-responses: citation',
+]
+
 export const rows: Row[] = [
   ...traceNames().flatMap((trace) => rowsOf(trace, familyOf(trace), expected[trace], { trace })),
   ...Object.entries(variants).flatMap(([name, variant]) => {
@@ -54,8 +65,35 @@ export const rows: Row[] = [
   ...Object.entries(refusals).flatMap(([family, replay]) =>
     rowsOf(`${family}: refused with 429`, family as Family, refused, { ...replay, status: 429 }),
   ),
+  ...RELAYED.flatMap((trace) => protocols.map((via) => relayed(trace, via))),
   ...plain.map(({ name, open, ...expected }) => ({ trace: 'no provider', way: name, expected, open })),
 ]
+
+/** The row of a relay that reads what another relay sends, and so only what its protocol carries. */
+function relayed(trace: string, via: ProtocolUnderTest): Row {
+  const { text, reasoning, tools, data, finish, usage, outcome, code } = (expected[trace] ?? variants[trace]) as Expected
+  const { carries, name } = via
+  const [way] = ways[familyOf(trace)]
+  // Counts are said at the end: one that fails has none to tell. The provider's own chunks tell as they come.
+  const counted = carries.usage && (outcome === 'done' || name === 'raw')
+  return {
+    trace,
+    way: `another relay's ${name}()`,
+    expected: {
+      text,
+      reasoning: carries.reasoning ? reasoning : undefined,
+      tools: carries.tools ? tools : undefined,
+      data: carries.data ? data : undefined,
+      finish: carries.finish ? finish : undefined,
+      usage: counted ? dueUsage(name, usage) : undefined,
+      outcome,
+      code,
+    },
+    replay: { ...(expected[trace] ? { trace } : { body: variants[trace]?.body }) },
+    via,
+    open: (way as Way).open,
+  }
+}
 
 function rowsOf(trace: string, family: Family, expected: Expected | undefined, replay: Replay): Row[] {
   if (!expected) throw new Error(`The table of expected values does not have ${trace}`)
@@ -77,8 +115,13 @@ function through(way: Way, all: Expected): Expected {
   return way.textOnly ? { text: all.text, outcome: 'done' } : result
 }
 
+export interface Matrix {
+  run(row: Row, protocol: ProtocolUnderTest): Promise<Cell>
+  close(): Promise<void>
+}
+
 /** A server that relays what the cells ask for. */
-export async function startMatrix(): Promise<{ run(row: Row, protocol: ProtocolUnderTest): Promise<Cell>; close(): Promise<void> }> {
+export async function startMatrix(): Promise<Matrix> {
   const asked = new Map<string, { source: Source; options: RelayOptions; settle(summary: Promise<Summary>): void }>()
   const upstreams = new Map<Row['replay'], Promise<ReplayUpstream>>()
   const server = createServer((req, res) => {
@@ -97,17 +140,22 @@ export async function startMatrix(): Promise<{ run(row: Row, protocol: ProtocolU
 
   return {
     async run(row, protocol) {
-      const { replay, open } = row
+      const { replay, open, via } = row
       const upstream = replay && (await upstreamOf(replay))
       const seen: unknown[] = []
       let shown: { code: string; message: string } | undefined
       const name = String(asked.size)
+      const direct: Source = async ({ signal }) => {
+        const stream = await open(upstream?.url ?? url, signal)
+        return protocol.name === 'raw' && !via && !(stream instanceof Response) ? tap(stream, seen) : stream
+      }
+      if (via) {
+        const options = { protocol: via.protocol(), onError() {} }
+        asked.set(`${name}-first`, { source: direct, options, settle() {} })
+      }
       const summary = new Promise<Summary>((settle) => {
         asked.set(name, {
-          source: async ({ signal }) => {
-            const stream = await open(upstream?.url ?? url, signal)
-            return protocol.name === 'raw' && !(stream instanceof Response) ? tap(stream, seen) : stream
-          },
+          source: via ? ({ signal }) => fetch(`${url}/${name}-first`, { signal }) : direct,
           options: {
             protocol: protocol.protocol(),
             onError: (_, { failure }) => {
@@ -155,8 +203,8 @@ function compare(
   const done = outcome === 'done'
   check('status', answer.status, status)
 
-  if (name === 'raw') check('chunks', withoutPings(answer.chunks), withoutPings(dueChunks(row, seen)))
-  else {
+  if (name === 'raw' && !row.via) check('chunks', withoutPings(answer.chunks), withoutPings(dueChunks(row, seen)))
+  else if (name !== 'raw') {
     check('text', answer.text, text)
     check('reasoning', answer.reasoning, carries.reasoning ? reasoning : '')
     check('tools', withIds(answer.tools, tools), carries.tools ? tools : [])
@@ -242,6 +290,3 @@ function withoutPings(chunks: unknown[] = []): unknown[] {
 function withoutUndefined(chunk: unknown): unknown {
   return JSON.parse(JSON.stringify(chunk))
 }
-
-export type { Variant }
-export { protocols }

@@ -200,6 +200,7 @@ export const expected: Record<string, Expected> = {
   'ai-sdk-ui-text.sse': {
     text: ANSWER,
     finish: 'stop',
+    usage: { inputTokens: 19, outputTokens: 10 },
     outcome: 'done',
   },
   'ai-sdk-ui-full.sse': {

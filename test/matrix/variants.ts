@@ -76,6 +76,11 @@ const delta = (kind: string, text: string) => ({
   content_index: 0,
   delta: text,
 })
+const whole = (content: object) => ({
+  type: 'response.output_item.done',
+  output_index: 0,
+  item: { id: 'msg_1', type: 'message', status: 'completed', role: 'assistant', content: [content] },
+})
 const outputText = [part({ type: 'output_text', text: '', annotations: [] }), delta('output_text', 'Hello')]
 const ended = (status: string, more: object = {}) => ({
   type: `response.${status}`,
@@ -96,6 +101,7 @@ const ended = (status: string, more: object = {}) => ({
     ...more,
   },
 })
+const annotation = { type: 'url_citation', url: 'https://example.com', title: 'Ex', start_index: 0, end_index: 5 }
 const responsesUsage = { inputTokens: 5, outputTokens: 3, totalTokens: 8, cachedInputTokens: 4, reasoningTokens: 2 }
 
 const gemini = (parts: object[], more: object = {}) => ({
@@ -189,7 +195,7 @@ export const variants: Record<string, Variant> = {
     outcome: 'done',
   },
   'openai-responses: refusal': {
-    body: responses(part({ type: 'refusal', refusal: '' }), delta('refusal', 'No.'), ended('completed')),
+    body: responses(part({ type: 'refusal', refusal: '' }), delta('refusal', 'No.'), whole({ type: 'refusal', refusal: 'No.' }), ended('completed')),
     text: 'No.',
     finish: 'content-filter',
     usage: responsesUsage,
@@ -224,8 +230,9 @@ export const variants: Record<string, Variant> = {
         output_index: 0,
         content_index: 0,
         annotation_index: 0,
-        annotation: { type: 'url_citation', url: 'https://example.com', title: 'Ex', start_index: 0, end_index: 5 },
+        annotation,
       } as { type: string },
+      whole({ type: 'output_text', text: 'Hello', annotations: [annotation] }),
       ended('completed'),
     ),
     text: 'Hello',

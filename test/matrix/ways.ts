@@ -3,6 +3,7 @@
 import { request } from 'node:http'
 import { createServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { createAnthropic } from '@ai-sdk/anthropic'
 import { createOpenAI } from '@ai-sdk/openai'
 import Anthropic from '@anthropic-ai/sdk'
@@ -51,11 +52,15 @@ export interface Way {
   bare: 'stops' | { warned: string } | { unknown: string }
 }
 
-export const messages: { role: 'user'; content: string }[] = [{ role: 'user', content: 'Hello?' }]
+// None of the two may be seen by a client.
+const PROMPT = 'SECRET prompt'
+const apiKey = 'SECRET key'
+
+export const messages: { role: 'user'; content: string }[] = [{ role: 'user', content: PROMPT }]
 const once = { maxRetries: 0 }
 
-export const openai = (url: string) => new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, ...once })
-export const anthropic = (url: string) => new Anthropic({ apiKey: 'test', baseURL: url, ...once })
+export const openai = (url: string) => new OpenAI({ apiKey, baseURL: `${url}/v1`, ...once })
+export const anthropic = (url: string) => new Anthropic({ apiKey, baseURL: url, ...once })
 
 const anyInput = jsonSchema<object>({ type: 'object', additionalProperties: true })
 const tools = { get_weather: tool({ inputSchema: anyInput }), get_time: tool({ inputSchema: anyInput }) }
@@ -97,7 +102,7 @@ const chatWays: Way[] = [
     open: (url, signal) => openai(url).chat.completions.stream(chatParams, { signal }),
     bare: 'stops',
   },
-  ...aiWays('ai, openai chat,', (url) => createOpenAI({ apiKey: 'test', baseURL: `${url}/v1` }).chat('test')),
+  ...aiWays('ai, openai chat,', (url) => createOpenAI({ apiKey, baseURL: `${url}/v1` }).chat('test')),
 ]
 
 /** An event stream of any provider, and of another relay. */
@@ -113,16 +118,16 @@ export const ways: Record<Family, Way[]> = {
   'openai-responses': [
     {
       name: 'openai responses create',
-      open: (url, signal) => openai(url).responses.create({ model: 'test', input: 'Hello?', stream: true }, { signal }),
+      open: (url, signal) => openai(url).responses.create({ model: 'test', input: PROMPT, stream: true }, { signal }),
       bare: 'stops',
     },
     {
       name: 'openai responses .stream()',
-      open: (url, signal) => openai(url).responses.stream({ model: 'test', input: 'Hello?' }, { signal }),
+      open: (url, signal) => openai(url).responses.stream({ model: 'test', input: PROMPT }, { signal }),
       bare: 'stops',
     },
     ...aiWays('ai, openai responses,', (url) =>
-      createOpenAI({ apiKey: 'test', baseURL: `${url}/v1` }).responses('test'),
+      createOpenAI({ apiKey, baseURL: `${url}/v1` }).responses('test'),
     ),
     response,
   ],
@@ -138,16 +143,16 @@ export const ways: Record<Family, Way[]> = {
       open: (url, signal) => anthropic(url).messages.stream({ model: 'test', max_tokens: 64, messages }, { signal }),
       bare: 'stops',
     },
-    ...aiWays('ai, anthropic,', (url) => createAnthropic({ apiKey: 'test', baseURL: `${url}/v1` })('test')),
+    ...aiWays('ai, anthropic,', (url) => createAnthropic({ apiKey, baseURL: `${url}/v1` })('test')),
     response,
   ],
   gemini: [
     {
       name: '@google/genai',
       open: (url, abortSignal) =>
-        new GoogleGenAI({ apiKey: 'test', httpOptions: { baseUrl: url } }).models.generateContentStream({
+        new GoogleGenAI({ apiKey, httpOptions: { baseUrl: url } }).models.generateContentStream({
           model: 'test',
-          contents: 'Hello?',
+          contents: PROMPT,
           config: { abortSignal },
         }),
       bare: { warned: 'Gemini' },
@@ -158,7 +163,7 @@ export const ways: Record<Family, Way[]> = {
     {
       name: '@mistralai/mistralai',
       open: (url, signal) =>
-        new Mistral({ apiKey: 'test', serverURL: url }).chat.stream(
+        new Mistral({ apiKey, serverURL: url }).chat.stream(
           { model: 'test', messages },
           signal && { fetchOptions: { signal } },
         ),
@@ -188,7 +193,7 @@ export const ways: Record<Family, Way[]> = {
           trigger: 'submit-message',
           chatId: 'chat',
           messageId: undefined,
-          messages: [{ id: '1', role: 'user', parts: [{ type: 'text', text: 'Hello?' }] }],
+          messages: [{ id: '1', role: 'user', parts: [{ type: 'text', text: PROMPT }] }],
           abortSignal,
         }),
       bare: 'stops',
@@ -204,14 +209,17 @@ async function converse(url: string, abortSignal?: AbortSignal): Promise<SourceS
     credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
     maxAttempts: 1,
   })
-  const input = { modelId: 'test', messages: [{ role: 'user' as const, content: [{ text: 'Hello?' }] }] }
+  const input = { modelId: 'test', messages: [{ role: 'user' as const, content: [{ text: PROMPT }] }] }
   const { stream } = await client.send(new ConverseStreamCommand(input), { abortSignal })
   return stream as SourceStream
 }
 
 const fronts = new Map<string, Promise<string>>()
 
-/** The AWS client speaks HTTP/2 only: the same upstream behind a server that does. What is closed here is closed there. */
+/**
+ * The AWS client speaks HTTP/2 only: the same upstream behind a server that does. What is closed here is closed there.
+ * The header `x-pause-ms` of an answer asks for a pause after each message of it.
+ */
 function http2Front(url: string): Promise<string> {
   let front = fronts.get(url)
   if (!front) {
@@ -220,7 +228,7 @@ function http2Front(url: string): Promise<string> {
       const upstream = request(url + req.url, { method: req.method, headers: { 'content-type': type } }, (answer) => {
         const { connection: _, 'transfer-encoding': __, 'keep-alive': ___, ...headers } = answer.headers
         res.writeHead(answer.statusCode ?? 502, headers)
-        answer.pipe(res)
+        forward(answer, res).catch(() => res.stream.destroy())
       })
       upstream.on('error', () => res.stream.destroy())
       req.pipe(upstream)
@@ -233,4 +241,30 @@ function http2Front(url: string): Promise<string> {
     fronts.set(url, front)
   }
   return front
+}
+
+async function forward(answer: IncomingMessage, res: Http2ServerResponse): Promise<void> {
+  const pauseMs = Number(answer.headers['x-pause-ms'] ?? 0)
+  for await (const bytes of answer) {
+    if (pauseMs === 0) res.write(bytes)
+    else {
+      for (const message of binaryMessages(bytes)) {
+        res.write(message)
+        await setTimeout(pauseMs)
+        if (res.stream.destroyed) return
+      }
+    }
+  }
+  res.end()
+}
+
+/** The messages of a binary event stream: each begins with its length. */
+export function binaryMessages(bytes: Buffer): Buffer[] {
+  const messages: Buffer[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + bytes.readUInt32BE(at)
+    messages.push(bytes.subarray(at, end))
+    at = end
+  }
+  return messages
 }

@@ -1,0 +1,81 @@
+/** The matrix as a page of the documentation. */
+import type { Row } from './cells.js'
+import { type ProtocolUnderTest, protocols } from './readers.js'
+
+const SECTIONS: [title: string, prefix: string][] = [
+  ['OpenAI chat completions', 'openai-chat'],
+  ['Servers that imitate them', 'openai-compat'],
+  ['OpenAI Responses', 'openai-responses'],
+  ['Anthropic messages', 'anthropic'],
+  ['Google Gemini', 'gemini'],
+  ['Mistral', 'mistral'],
+  ['Ollama', 'ollama'],
+  ['AWS Bedrock ConverseStream', 'bedrock'],
+  ['AI SDK UI message stream', 'ai-sdk-ui'],
+  ['No provider', 'no provider'],
+]
+
+const INTRODUCTION = `# What comes in and what goes out
+
+Every provider's real SDK, read by \`relay\`, written in every protocol over HTTP, and read back by that protocol's real
+client: \`readText\` for \`text()\`, \`parseSSE\` for \`parts()\`, the \`openai\` client for \`openaiChat()\`, the AI SDK's own
+reader for \`uiMessage()\`; for \`raw()\` the provider's own client where it reads event streams, else \`parseSSE\`.
+Written by \`node scripts/matrix.mjs\` from the tests: each cell is what a client got and was right.
+
+- **T** text · **R** reasoning · **C** tool calls, with ids, names and arguments · **D** data: citations, files
+- **F** the finish reason · **U** the token counts
+- \`done\`: complete, and the client knows. Anything else is the code of the failure that the client was told; in
+  \`uiMessage()\` its text.
+
+A letter that is missing in a row is not in that answer. A letter that is missing in one column is what the protocol
+has no place for: \`text()\` is text and data, \`openaiChat()\` has no data, and in its scale of finish reasons \`error\` and
+\`other\` are \`stop\`. \`raw()\` has everything, in the provider's own words. Counts and finish come at the end, so an answer
+that fails has none; what was counted until then is in the summary on the server.
+
+The AI SDK's \`textStream\` is text and nothing else: not the tool calls, and not the failures. An answer that broke off is
+\`done\` there. Relay its \`stream\`.
+`
+
+/** The page, from what was wrong in each cell. */
+export function render(rows: readonly Row[], wrong: (row: Row, protocol: ProtocolUnderTest) => readonly string[]): string {
+  const sections = SECTIONS.map(([title, prefix]) => {
+    const own = rows.filter(({ trace }) => trace.startsWith(prefix))
+    const lines = [...new Set(own.map(({ trace }) => trace))].flatMap((trace) => {
+      // Ways with the same cells make one line.
+      const lines = new Map<string, string[]>()
+      for (const row of own.filter((row) => row.trace === trace)) {
+        const cells = protocols.map((protocol) => cellOf(row, protocol, wrong(row, protocol))).join(' | ')
+        lines.set(cells, [...(lines.get(cells) ?? []), row.way])
+      }
+      return [...lines].map(([cells, ways]) => `| ${nameOf(trace, prefix)} | ${shortened(ways)} | ${cells} |`)
+    })
+    const head = ['answer', 'read through', ...protocols.map(({ name }) => `\`${name}()\``)]
+    return [`## ${title}\n`, `| ${head.join(' | ')} |`, `|${'---|'.repeat(head.length)}`, ...lines].join('\n')
+  })
+  return `${[INTRODUCTION, ...sections.map((section) => `${section}\n`)].join('\n')}`
+}
+
+function cellOf({ expected }: Row, { name, carries }: ProtocolUnderTest, wrong: readonly string[]): string {
+  if (wrong.length > 0) return '**wrong**'
+  const { text, reasoning, tools, data, finish, usage, outcome, code } = expected
+  const done = outcome === 'done'
+  const letters = [
+    text && 'T',
+    reasoning && carries.reasoning && 'R',
+    tools && carries.tools && 'C',
+    data && carries.data && 'D',
+    done && finish && carries.finish && (name !== 'openaiChat' || (finish !== 'other' && finish !== 'error')) && 'F',
+    done && usage && carries.usage && 'U',
+    `\`${done ? 'done' : code}\``,
+  ]
+  return letters.filter(Boolean).join(' ')
+}
+
+function nameOf(trace: string, prefix: string): string {
+  return trace.slice(prefix.length).replace(/^(: |-)/, '').replace(/\.\w+$/, '') || 'its own streams'
+}
+
+/** The names of ways with what they have in common said once. */
+function shortened(ways: readonly string[]): string {
+  return ways.map((way) => `${way}`).join('<br>')
+}
