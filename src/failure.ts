@@ -56,6 +56,8 @@ interface ErrorLike {
 const NETWORK =
   /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS)|CERT_|Connection)|^(terminated|fetch failed|Connection error\.)$/
 const TIMEOUT = /time.?d?.?out|deadline/i
+/** What the SDKs that look for the answer's end say when it is missing. */
+const CUT = /missing finish_reason|ended without|did not receive done|incomplete json segment/i
 const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|quota|resource.?exhausted/i
 const OVERLOAD = /overload|unavailable/i
 
@@ -64,6 +66,15 @@ const OVERLOAD = /overload|unavailable/i
  * hold keys, prompts and names of systems.
  */
 export function toFailure(error: unknown): FailureAnswer {
+  try {
+    return describe(error)
+  } catch {
+    // Whatever was thrown, looking at it throws.
+    return failureOf('internal')
+  }
+}
+
+function describe(error: unknown): FailureAnswer {
   const { expose, message, code, retryable } = (error ?? {}) as ErrorLike
   const failure = failureOf(classify(error))
   const status = statusOf(error)
@@ -101,10 +112,13 @@ function classify(error: unknown, depth = 0): string {
   if (OVERLOAD.test(words)) return 'overload'
   if (TIMEOUT.test(words)) return 'upstream-timeout'
   if (status !== undefined) return 'upstream-failure'
-  if (NETWORK.test(String(code)) || NETWORK.test(String(message))) return 'upstream-failure'
   const deeper = depth < 4 ? classify(cause, depth + 1) : 'internal'
-  // An error of a provider's SDK has a status even where it has none to tell: the failure came in the stream.
-  return deeper === 'internal' && ('status' in error || '$metadata' in error) ? 'upstream-failure' : deeper
+  if (deeper !== 'internal') return deeper
+  if (CUT.test(String(message))) return 'truncated'
+  if (NETWORK.test(String(code)) || NETWORK.test(String(message))) return 'upstream-failure'
+  // An error of a provider's SDK has a status even where it has none to tell: the failure came in the stream. One of
+  // parseSSE says how much it received.
+  return 'status' in error || '$metadata' in error || 'received' in error ? 'upstream-failure' : 'internal'
 }
 
 function statusOf(error: unknown): number | undefined {

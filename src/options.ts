@@ -127,7 +127,7 @@ export function extraHeaders(headers: HeadersLike | undefined): Record<string, s
   try {
     checked = new Headers(headers as HeadersInit)
   } catch (cause) {
-    throw mistake('invalid-option', `headers cannot be sent: ${(cause as Error).message}`, cause)
+    throw mistake('invalid-option', `headers cannot be ${shown(headers)}: ${(cause as Error).message}`, cause)
   }
   for (const [name, value] of checked) if (!HOP_BY_HOP.test(name)) result[name] = value
   const cookies = checked.getSetCookie?.() ?? []
@@ -145,6 +145,11 @@ export function withShown(failure: FailureAnswer, shown: ShownFailure | undefine
     ...(typeof retryable === 'boolean' && { retryable }),
     ...(Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599 && { status }),
   }
+}
+
+/** Headers in an error's message. */
+function shown(headers: unknown): string {
+  return (JSON.stringify(headers) ?? String(headers)).slice(0, 200)
 }
 
 function invalid(name: string, value: unknown, remedy: string): Error {

@@ -47,6 +47,11 @@ export interface RelayToOptions extends RelayOptions {
   request?: RequestHead
 }
 
+/** The options with the request's head; what are no options stays so, to be refused by name. */
+export function withRequest(options: RelayOptions | undefined, request: RequestHead): RelayToOptions {
+  return options === undefined || typeof options === 'object' ? { ...options, request } : options
+}
+
 /** Frames of one tick make one write; past this many characters they do not wait for its end. */
 const FLUSH_AT = 16_384
 const MAX_TIMEOUT = 0x7fffffff
@@ -64,7 +69,7 @@ const STREAM_HEADERS: SinkHeaders = {
  * calls. Returns at once and never throws.
  */
 export function relayTo(sink: Sink, source: Source, options: RelayToOptions = {}): RelayHandle {
-  const relay = new Relay(sink, options ?? {})
+  const relay = new Relay(sink, options)
   relay.start(source)
   return relay
 }
@@ -91,8 +96,8 @@ class Relay implements Outlet, RelayHandle {
 
   constructor(sink: Sink, options: RelayToOptions) {
     this.#sink = sink
-    this.#options = options
-    const lastEventId = decodeHeader(one(options.request?.header('last-event-id')))
+    this.#options = options ?? {}
+    const lastEventId = decodeHeader(one(options?.request?.header('last-event-id')))
     this.#run = new Run(newRunId(), options, this, lastEventId)
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve

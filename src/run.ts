@@ -161,7 +161,11 @@ export class Run {
   #report(error: unknown, context: ErrorContext): ShownFailure | undefined {
     const { onError } = this.#options
     if (typeof onError !== 'function') {
-      console.error(error)
+      try {
+        console.error(error)
+      } catch {
+        console.error('sse-relay: something was thrown that cannot be shown')
+      }
       return
     }
     const shown = onError(error, context) as ShownFailure | undefined
@@ -187,7 +191,11 @@ export class Run {
   async #pump({ iterator, stream }: Iteration): Promise<void> {
     try {
       while (!this.outcome) {
-        const { done, value } = (await iterator.next()) as IteratorResult<unknown>
+        const result = (await iterator.next()) as IteratorResult<unknown>
+        if (typeof result !== 'object' || result === null) {
+          throw mistake('invalid-source', `The source's next() gives ${show(result)}: give { done, value }`)
+        }
+        const { done, value } = result
         if (this.outcome) return
         if (done) return await this.#exhausted(stream)
         const frames = this.#encode(value)
@@ -198,7 +206,8 @@ export class Run {
         }
       }
     } catch (error) {
-      this.fail(error)
+      const consumed = this.#events === 0 && /consumed stream/.test(String((error as Error | undefined)?.message))
+      this.fail(consumed ? wasConsumed(error) : error)
     }
   }
 
@@ -332,7 +341,8 @@ export class Run {
 
   async #tell(summary: Summary): Promise<void> {
     try {
-      await this.#options.onEnd?.(summary)
+      const { onEnd } = this.#options
+      if (typeof onEnd === 'function') await onEnd.call(this.#options, summary)
     } catch (error) {
       try {
         this.#report(error, { runId: this.runId, sent: true })
@@ -398,6 +408,8 @@ function iterate(stream: unknown, reading: Reading): Iteration {
   if (typeof stream === 'string' || ArrayBuffer.isView(stream)) return { iterator: [stream].values(), stream: {} }
   const source = (stream ?? {}) as SDKStream & Partial<ReadableStreamLike & AsyncIterable<unknown> & Iterable<unknown>>
   if (isResponse(stream)) return { iterator: readEventStream(stream, reading), stream: {} }
+  // An SDK's stream that ends without a chunk was none: an answer that is a page of HTML, say.
+  if (typeof source.controller?.abort === 'function') reading.proof = 'missing'
   // The helper streams drop what came before they were iterated; a late one would wait for ever.
   if (source.ended === true && typeof source.done === 'function') {
     if (!source.errored && !source.aborted) throw wasConsumed()
@@ -435,10 +447,11 @@ function iterate(stream: unknown, reading: Reading): Iteration {
   }
 }
 
-function wasConsumed(): Error {
+function wasConsumed(cause?: unknown): Error {
   return mistake(
     'invalid-source',
     'The source was read before: create it in a function, relay(…, () => create()), so that each run has its own',
+    cause,
   )
 }
 

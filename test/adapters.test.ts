@@ -1,7 +1,8 @@
 import { getEventListeners } from 'node:events'
-import { get, type ServerResponse } from 'node:http'
+import { Agent, get, request, type ServerResponse } from 'node:http'
 import { connect as connectHttp2, constants } from 'node:http2'
 import { connect } from 'node:net'
+import { text as readAll } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -10,6 +11,7 @@ import Anthropic from '@anthropic-ai/sdk'
 import { EventSource } from 'eventsource'
 import OpenAI from 'openai'
 import { RelayError, type RelayOptions, type Source, type SourceContext, type Summary } from 'sse-relay'
+import { relay as relayNode } from 'sse-relay/node'
 import { parts, raw, text } from 'sse-relay/protocols'
 import {
   type ClientOptions,
@@ -27,6 +29,7 @@ import {
   tokens,
   truncated,
 } from 'sse-relay/testing'
+import { relay as relayWeb } from 'sse-relay/web'
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Call, HANDLED, type Host, hosts, type Running, type Serving, start } from './hosts.js'
 
@@ -349,15 +352,18 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
       }
     })
 
-    if (!writes) {
-      it('leave connection and transfer-encoding to the host', async () => {
-        const running = await relaying(host, () => tokens('Hello'), { headers: { connection: 'close' } })
-        await ask(host, running)
+    it('leave the connection to the host, whatever the options say', async () => {
+      const headers = { connection: 'close', 'transfer-encoding': 'chunked', 'keep-alive': 'timeout=1', 'x-model': 'm' }
+      const running = await relaying(host, () => tokens('Hello'), { headers })
+      const answer = await ask(host, running)
+      expect(answer).toMatchObject({ status: 200, complete: true, headers: { 'x-model': 'm' } })
+      expect(answer.headers['keep-alive']).not.toBe('timeout=1')
+      if (!writes) {
         const response = (await fulfilled(await running.call())) as Response
         expect(response.headers.has('connection')).toBe(false)
         expect(response.headers.has('transfer-encoding')).toBe(false)
-      })
-    }
+      }
+    })
 
     const EARLIER: [string, string][] = [
       ['access-control-allow-origin', 'https://app.example'],
@@ -442,9 +448,15 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
 
   describe('a disconnect aborts the upstream', () => {
     const phases = ['before the first token', 'after the first token'] as const
-    const bodies: { what: string; body?: Serving['body']; client: ClientOptions }[] = [
+    const bodies: { what: string; body?: Serving['body']; before?: Serving['before']; client: ClientOptions }[] = [
       { what: 'of a GET', client: {} },
       { what: 'of a POST whose body was parsed', body: 'parsed', client: post() },
+      {
+        what: 'of a POST whose body was parsed a while ago',
+        body: 'parsed',
+        before: () => sleep(20),
+        client: post(),
+      },
       { what: 'of a POST whose body the source function reads', body: 'in-factory', client: post(300_000) },
       { what: 'of a POST with 300 kB that nobody reads', client: post(300_000) },
       { what: 'of a POST with 5 MB that nobody reads', client: post(5_000_000) },
@@ -453,7 +465,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
     describe.each(phases)('%s', (phase) => {
       it.for(bodies.map((each) => [each.what, each] as const))(
         '%s',
-        async ([, { body, client: request }], { annotate }) => {
+        async ([, { body, before, client: request }], { annotate }) => {
           const replay = phase === phases[0] ? { delayMs: Infinity } : { stallAfter: 4 }
           const { upstream: provider, openai, anthropic } = await upstream(replay)
           const asked = provider.request()
@@ -490,6 +502,35 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
       const exchange = await within(asked, 'the upstream was asked')
       annotate(await closedAfter(exchange, leave))
       expect(await running.ended()).toMatchObject({ outcome: 'disconnected' })
+    })
+
+    it('of a POST whose body the source function is still reading', async () => {
+      const source = vi.fn(() => tokens('Hello'))
+      const running = await relaying(host, source, { heartbeatMs: 0 }, { body: 'in-factory' })
+      const leave = upload(host, running)
+      await within(running.call(), 'relay was called')
+      leave()
+      expect(await running.ended()).toMatchObject({ outcome: 'disconnected' })
+      expect(source).not.toHaveBeenCalled()
+    })
+
+    it('of a client that left while nobody had begun to read its body', async () => {
+      const { openai } = await upstream({ delayMs: Infinity })
+      let client: TestClient | undefined
+      const running = await relaying(
+        host,
+        openai,
+        { heartbeatMs: 0 },
+        {
+          async before() {
+            client?.leave()
+            // As long as nobody reads, the host cannot know.
+            await sleep(30)
+          },
+        },
+      )
+      client = open(host, running, post(300_000))
+      expect(await running.ended()).toMatchObject({ outcome: 'disconnected', events: 0 })
     })
 
     it('of a client whose machine crashed', async ({ annotate }) => {
@@ -560,6 +601,33 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
       await running.close()
       expect(signal?.aborted).toBe(false)
     })
+
+    it('an unread body of 5 MB is no obstacle for a failure', async () => {
+      const limit = Object.assign(new Error(), { status: 429 })
+      const running = await relaying(host, () => throwing(limit), { onError() {} })
+      expect(await ask(host, running, post(5_000_000))).toMatchObject({ status: 429, complete: true })
+    })
+
+    if (http1) {
+      it('a connection is kept for the next request, whether its body was read or not', async () => {
+        const running = await relaying(host, ({ signal }) => tokens('Hello there', { everyMs: 1, signal }))
+        const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+        cleanups.push(() => agent.destroy())
+        const ports = new Set<number | undefined>()
+        for (const { method, headers, body } of [post(300_000), {} as ClientOptions, post(300_000), post()]) {
+          const received = await new Promise<string>((resolve, reject) => {
+            const asking = request(running.url, { agent, method, headers }, async (response) => {
+              ports.add(response.socket.localPort)
+              resolve(await readAll(response))
+            })
+            asking.on('error', reject)
+            asking.end(body)
+          })
+          expect(received).toBe(frame('Hello') + frame(' there') + SENTINEL)
+        }
+        expect(ports.size).toBe(1)
+      })
+    }
 
     it('a client that had left before relay was called costs nothing', async () => {
       const source = vi.fn(() => tokens('Hello'))
@@ -1382,12 +1450,18 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
     })
 
     it('are never inside an event', async () => {
-      const source = () => tokens(Array(30).fill('x'.repeat(40_000)), { everyMs: 4 })
+      const { source, push, end } = feed<string>()
       const running = await relaying(host, source, { heartbeatMs: 3 })
-      const { body } = await ask(host, running)
+      const client = open(host, running)
+      // Each event takes many packets, and the next comes while heartbeats do.
+      for (let count = 1; count <= 5; count++) {
+        push('x'.repeat(300_000))
+        await client.until((received) => received.split('x"}').length > count && received.endsWith(': \n'))
+      }
+      end()
+      const { body } = await answerTo(client)
       expect(body).toMatch(/^(?:: \n|data: [^\n]*\n\n)+$/)
-      expect(body).toContain(': \n')
-      expect((await collect(body)).text.length).toBe(30 * 40_000)
+      expect((await collect(body)).text.length).toBe(5 * 300_000)
     })
   })
 
@@ -1871,6 +1945,53 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
         expect(await answerTo(client)).toMatchObject({ status: 200, body: 'mine', complete: true })
       })
 
+      it('a second relay on a response ends as an error, and the first goes on', async () => {
+        const hand = feed('Hello')
+        let first: Promise<Summary> | undefined
+        const onError = vi.fn()
+        const running = await relaying(
+          host,
+          () => tokens('never'),
+          { onError },
+          {
+            async before({ req, res }) {
+              first = relayNode(req, res, hand.source)
+              await vi.waitFor(() => expect(res.headersSent).toBe(true))
+            },
+          },
+        )
+        const client = open(host, running)
+        expect(await running.ended()).toMatchObject({ outcome: 'error', error: { code: 'response-used' } })
+        hand.push(' there')
+        hand.end()
+        expect(await answerTo(client)).toMatchObject({
+          complete: true,
+          body: frame('Hello') + frame(' there') + SENTINEL,
+        })
+        expect(await first).toMatchObject({ outcome: 'done' })
+        expect(onError).toHaveBeenCalledOnce()
+      })
+
+      it('of two relays on a response the one that speaks first has it', async () => {
+        const hand = feed<string>()
+        let first: Promise<Summary> | undefined
+        const running = await relaying(
+          host,
+          () => tokens('Hello'),
+          {},
+          {
+            before({ req, res }) {
+              first = relayNode(req, res, hand.source, { onError() {} })
+            },
+          },
+        )
+        expect(await ask(host, running)).toMatchObject({ complete: true, body: frame('Hello') + SENTINEL })
+        expect(await running.ended()).toMatchObject({ outcome: 'done' })
+        hand.push('late')
+        const { outcome } = await within(first as Promise<Summary>, 'the other relay has settled')
+        expect(['error', 'disconnected']).toContain(outcome)
+      })
+
       it('a response that someone else ends in the middle is a disconnect', async () => {
         const hand = feed('Hello')
         let response: ServerResponse | undefined
@@ -1906,6 +2027,74 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
       expect({ outcome, text }).toEqual({ outcome: 'done', text: ANSWER })
       expect(await running.ended()).toMatchObject({ outcome: 'done', text: ANSWER, finishReason: 'stop' })
     })
+  })
+})
+
+describe('web without a server', () => {
+  const request = (init?: RequestInit) => new Request('http://localhost/', init)
+
+  it('a body that is cancelled is a disconnect, for runtimes that tell it only so', async () => {
+    const source = stalling(['Hello'])
+    const onEnd = vi.fn()
+    const response = await relayWeb(request(), source, { onEnd })
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    expect(new TextDecoder().decode((await reader.read()).value)).toBe(frame('Hello'))
+    await reader.cancel()
+    expect(onEnd).toHaveBeenCalledOnce()
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'disconnected' })
+    expect(source.returned).toBe(true)
+  })
+
+  it('a request that is aborted is a disconnect, for runtimes that tell it only so, and its body just ends', async () => {
+    const client = new AbortController()
+    const source = stalling(['Hello'])
+    const onEnd = vi.fn()
+    const response = await relayWeb(request({ signal: client.signal }), source, { onEnd })
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    await reader.read()
+    client.abort('The client left')
+    expect(await reader.read()).toMatchObject({ done: true })
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'disconnected' })
+    expect(source.returned).toBe(true)
+  })
+
+  it('a body that nobody pulls takes nothing into memory', async () => {
+    const source = flooding({ chunkSize: 1024, total: 200 * MB })
+    const response = await relayWeb(request(), source)
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+    expect(source.produced).toBeLessThan(256 * 1024)
+    await response.body?.cancel()
+    await source.until(({ returned }) => returned)
+  })
+
+  it('a body that nobody pulls is an error after stallTimeoutMs', async () => {
+    const source = flooding({ total: 200 * MB })
+    const onEnd = vi.fn()
+    const response = await relayWeb(request(), source, { stallTimeoutMs: 30, onEnd })
+    await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'stalled' })
+    await expect(response.text()).rejects.toMatchObject({ code: 'stalled' })
+  })
+
+  it.each([
+    ['done', () => tokens('Hello')],
+    ['error', () => throwing(new Error('bug'))],
+  ])('leaves no listener on the signal of the request after the outcome %s', async (outcome, source) => {
+    const client = new AbortController()
+    const asked = request({ signal: client.signal })
+    const before = getEventListeners(asked.signal, 'abort').length
+    const onEnd = vi.fn()
+    await (await relayWeb(asked, source, { onEnd, onError() {} })).text()
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome })
+    await new Promise(setImmediate)
+    expect(getEventListeners(asked.signal, 'abort').length).toBe(before)
+  })
+
+  it('a request whose body was read, or is being read, is left alone', async () => {
+    const asked = request({ method: 'POST', body: 'Hello' })
+    const source = async () => [await asked.text()]
+    expect(await (await relayWeb(asked, source)).text()).toBe(frame('Hello') + SENTINEL)
+    expect(await (await relayWeb(asked, () => tokens('again'))).text()).toBe(frame('again') + SENTINEL)
   })
 })
 

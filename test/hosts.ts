@@ -32,7 +32,8 @@ export interface Serving {
 }
 
 export interface BeforeRelay {
-  /** Of the hosts that write to one. */
+  /** Of the hosts that write to a response. */
+  req: IncomingMessage
   res: ServerResponse
   /** Resolves when the client has left. */
   left: Promise<void>
@@ -73,6 +74,9 @@ type Listener = Server | ((listening: (server: Server) => void) => void)
 
 /** How the hosts' own error handling answers. */
 export const HANDLED = { status: 418, body: 'handled by the host' }
+
+/** What the fetch hosts do not have. */
+const NODES_OWN = { req: undefined as never, res: undefined as never }
 
 const MAX_BODY = 16 * 1024 * 1024
 
@@ -192,7 +196,7 @@ function nodeHost(name: string, httpVersion: Host['httpVersion']): Host {
         for (const [header, value] of headers) res.appendHeader(header, value)
         try {
           if (body === 'parsed') await text(req)
-          if (before) await before({ res, left: leftOf(res) })
+          if (before) await before({ req, res, left: leftOf(res) })
           const read = () => text(req)
           await calls.relay(req, read, (source, options) => relayNode(req, res, source, options))
         } catch (error) {
@@ -225,7 +229,10 @@ function expressHost(name: string, module: typeof express): Host {
         for (const [header, value] of headers) res.append(header, value)
         next()
       })
-      if (before) app.use((_, res, next) => void Promise.resolve(before({ res, left: leftOf(res) })).then(() => next()))
+      if (before)
+        app.use((req, res, next) => {
+          Promise.resolve(before({ req, res, left: leftOf(res) })).then(() => next(), next)
+        })
       app.all('/', (req, res) =>
         calls.relay(
           req,
@@ -263,7 +270,7 @@ function honoHost(name: string, httpVersion: Host['httpVersion']): Host {
       })
       app.all('/', async (c: Context<{ Bindings: Bindings }>) => {
         if (body === 'parsed') await c.req.json()
-        if (before) await before({ res: undefined as never, left: aborted(c.req.raw.signal) })
+        if (before) await before({ ...NODES_OWN, left: aborted(c.req.raw.signal) })
         return calls.relay(
           c.env.incoming,
           () => c.req.text(),
@@ -290,7 +297,7 @@ function webHost(name: string, httpVersion: Host['httpVersion']): Host {
       const handle = async (request: Request, { incoming }: Bindings) => {
         try {
           if (body === 'parsed') await request.json()
-          if (before) await before({ res: undefined as never, left: aborted(request.signal) })
+          if (before) await before({ ...NODES_OWN, left: aborted(request.signal) })
           const read = () => request.text()
           const response = await calls.relay(incoming, read, (source, options) => relayWeb(request, source, options))
           for (const [header, value] of headers) response.headers.append(header, value)

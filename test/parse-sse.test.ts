@@ -219,6 +219,18 @@ describe('parseSSE pulls', () => {
     expect(answers).toEqual(['1=a', '2=b', '3=c', '4=d', '5=undefined'])
   })
 
+  it('in turn also for who asks again the moment an answer is there', async () => {
+    const events = parseSSE(iterate('data: a\n\ndata: b\n\n', 'data: c\n\ndata: [DONE]\n\n'))
+    const answers: string[] = []
+    const note = (name: string) => (result: IteratorResult<ParsedEvent>) =>
+      answers.push(`${name}=${result.value?.data}`)
+    const first = events.next()
+    const third = first.then(() => events.next()).then(note('3'))
+    const second = events.next().then(note('2'))
+    await Promise.all([first.then(note('1')), second, third])
+    expect(answers).toEqual(['1=a', '2=b', '3=c'])
+  })
+
   it('no more once someone who asked ahead got the end', async () => {
     const events = parseSSE('data: 1\n\n')
     const answers = await Promise.allSettled([events.next(), events.next(), events.next()])

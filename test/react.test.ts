@@ -260,7 +260,10 @@ describe('useRelay in a page', () => {
   )
 
   it('stop() changes nothing when there is nothing to stop', async () => {
-    handler = (_req, res) => res.writeHead(500).end()
+    handler = async (_req, res) => {
+      await wait(100)
+      res.writeHead(500).end()
+    }
     await show()
     await stop()
     await quiet()
@@ -302,7 +305,8 @@ describe('useRelay in a page', () => {
   })
 
   it('has the error of an answer that failed before its first token', async () => {
-    answer(() => {
+    answer(async () => {
+      await wait(100)
       throw Object.assign(new Error('sk-secret'), { status: 429 })
     })
     await show()
@@ -317,6 +321,7 @@ describe('useRelay in a page', () => {
 
   it('has the error of an answer that failed in the middle, and what had come', async () => {
     answer(async function* () {
+      await wait(100)
       yield 'Hello'
       await wait(100)
       throw Object.assign(new Error('sk-secret'), { status: 529 })

@@ -7,7 +7,7 @@ const STATUS = { ready: 'Ready', submitted: 'Waiting', streaming: 'Answering', e
 function Chat() {
   const [question, setQuestion] = useState('What is an event stream?')
   const [isStopped, setStopped] = useState(false)
-  // Its transport is the one there is by default, to /api/chat. A stopped answer looks like a whole one but for isAbort.
+  // To /api/chat, with the DefaultChatTransport. A stopped answer looks like a whole one, but for isAbort.
   const { messages, status, error, sendMessage, stop } = useChat({ onFinish: ({ isAbort }) => setStopped(isAbort) })
   const isBusy = status === 'submitted' || status === 'streaming'
 

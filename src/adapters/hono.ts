@@ -8,6 +8,7 @@ export type { Source, SourceContext, Summary } from '../types.js'
 /** As much of Hono's context as is needed. */
 export interface HonoContext {
   readonly req: { readonly raw: WebRequest }
+  header(name: string, value?: undefined): void
   newResponse(body: ReadableStream | string | null, status: never, headers: Record<string, string | string[]>): Response
 }
 
@@ -25,5 +26,9 @@ export interface HonoContext {
  * ```
  */
 export function relay(c: HonoContext, source: Source, options?: RelayOptions): Promise<Response> {
-  return answer(c.req.raw, source, options, (body, status, headers) => c.newResponse(body, status as never, headers))
+  return answer(c.req.raw, source, options, (body, status, headers) => {
+    // A length set earlier would cut the stream off there.
+    c.header('content-length', undefined)
+    return c.newResponse(body, status as never, headers)
+  })
 }

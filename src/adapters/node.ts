@@ -1,6 +1,6 @@
 import { mistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
-import { relayTo, type Sink } from '../relay.js'
+import { relayTo, type Sink, withRequest } from '../relay.js'
 import type { Source, Summary } from '../types.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
@@ -22,6 +22,7 @@ export interface NodeResponse {
   /** Of HTTP/2. */
   readonly stream?: { readonly destroyed: boolean; close(code: number): void } | undefined
   writeHead(status: number, headers: Record<string, string | string[]>): unknown
+  getHeader(name: string): unknown
   removeHeader(name: string): void
   write(text: string): boolean
   end(): unknown
@@ -48,7 +49,7 @@ export interface NodeResponse {
  */
 export function relay(req: NodeRequest, res: NodeResponse, source: Source, options?: RelayOptions): Promise<Summary> {
   const request = { method: req.method, header: (name: string) => req.headers[name] }
-  const handle = relayTo(new NodeSink(res), source, { ...options, request })
+  const handle = relayTo(new NodeSink(res), source, withRequest(options, request))
   // Of the response: a request's 'close' comes when its body was read, or not at all.
   res.on('close', () => handle.left())
   res.on('error', () => handle.left())
@@ -77,6 +78,10 @@ class NodeSink implements Sink {
   open(status: number, headers: Record<string, string | string[]>): void {
     const res = this.#res
     this.#check()
+    // Both are kept: the host's cookies and those of the options.
+    const cookies = res.getHeader('set-cookie') as string | string[] | undefined
+    const more = headers['set-cookie']
+    if (cookies && more) headers = { ...headers, 'set-cookie': [cookies, more].flat() }
     // A length set earlier would cut the stream off there.
     res.removeHeader('content-length')
     res.writeHead(status, headers)

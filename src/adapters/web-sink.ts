@@ -1,6 +1,6 @@
 import { RelayError } from '../errors.js'
 import type { RelayOptions } from '../options.js'
-import { type RelayHandle, relayTo, type Sink, type SinkHeaders } from '../relay.js'
+import { type RelayHandle, relayTo, type Sink, type SinkHeaders, withRequest } from '../relay.js'
 import type { ReadableStreamLike, Source } from '../types.js'
 
 /** As much of `Request` as is needed. */
@@ -30,7 +30,7 @@ export function answer(
     const { signal } = request
     const head = { method: request.method, header: (name: string) => request.headers.get(name) }
     const sink = new WebSink(signal?.aborted === true, (...parts) => resolve(respond(...parts)))
-    const handle = relayTo(sink, source, { ...options, request: head })
+    const handle = relayTo(sink, source, withRequest(options, head))
     sink.handle = handle
     // Some runtimes cancel the body when the client leaves, some abort the request, some do both.
     const left = () => sink.left()

@@ -34,7 +34,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   const created = Math.floor(Date.now() / 1000)
   const head = JSON.stringify({ id: `chatcmpl-${runId}`, object: 'chat.completion.chunk', created, model }).slice(0, -1)
   // The indexes of this dialect count tool calls alone; a provider's may count other blocks too.
-  const calls: number[] = []
+  const calls: { given: number; id: string | undefined }[] = []
   let begun = false
 
   const chunk = (delta: string, finish = 'null') => {
@@ -56,8 +56,9 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
           return chunk(`{"reasoning_content":${JSON.stringify(part.text)}}`)
         case 'tool-call': {
           const { index: given, id, name, input } = part
-          const known = calls.indexOf(given)
-          const index = known === -1 ? calls.push(given) - 1 : known
+          // Another id is another call: a source that has several answers may count from 0 again.
+          const known = calls.findLastIndex((call) => call.given === given && (id === undefined || call.id === id))
+          const index = known === -1 ? calls.push({ given, id }) - 1 : known
           const call =
             known === -1
               ? { index, id: id ?? `call_${runId}_${index}`, type: 'function', function: { name, arguments: input } }

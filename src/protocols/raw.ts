@@ -3,7 +3,8 @@ import type { Encoder, Protocol } from '../types.js'
 import { dataFrame, failureFrame, namedFrame, toJson } from './frames.js'
 
 /** The words of the Anthropic client for the failures it knows. */
-const ERROR_TYPES: Record<string, string | undefined> = {
+const ERROR_TYPES: Record<string, string | null | undefined> = {
+  __proto__: null,
   'rate-limit': 'rate_limit_error',
   overload: 'overloaded_error',
   'upstream-timeout': 'timeout_error',

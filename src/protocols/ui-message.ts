@@ -32,6 +32,7 @@ function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']
   let begun = false
   let blocks = 0
   let sources = 0
+  let unnamed = 0
   let open: { kind: 'text' | 'reasoning'; id: string } | undefined
   const calls = new Map<number, Call>()
 
@@ -47,23 +48,24 @@ function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']
     open = undefined
     return frame({ type: `${kind}-end`, id })
   }
-  /** The input is known to be whole when the model goes on to something else. */
-  const closeCalls = () => {
-    let frames = ''
-    for (const { id: toolCallId, name: toolName, input } of calls.values()) {
-      const call = { toolCallId, toolName, dynamic: true }
-      try {
-        frames += frame({ type: 'tool-input-available', ...call, input: input === '' ? {} : JSON.parse(input) })
-      } catch {
-        frames += frame({
-          type: 'tool-input-error',
-          ...call,
-          input,
-          errorText: 'The input of this tool call is not JSON.',
-        })
-      }
+  const closeCall = (index: number, { id: toolCallId, name: toolName, input }: Call) => {
+    calls.delete(index)
+    const call = { toolCallId, toolName, dynamic: true }
+    try {
+      return frame({ type: 'tool-input-available', ...call, input: parseInput(input || '{}') })
+    } catch {
+      return frame({
+        type: 'tool-input-error',
+        ...call,
+        input,
+        errorText: 'The input of this tool call is not JSON.',
+      })
     }
-    calls.clear()
+  }
+  /** Inputs that are whole are told when the model goes on to something else; what may still grow is not, but at the end. */
+  const closeCalls = (isEnd = false) => {
+    let frames = ''
+    for (const [index, call] of calls) if (isEnd || isWhole(call.input)) frames += closeCall(index, call)
     return frames
   }
   const data = (name: string, value: unknown, id?: string) =>
@@ -86,12 +88,17 @@ function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']
         }
         case 'tool-call': {
           frames += closeBlock()
-          const { index, id = `${messageId}-call-${index}`, name = 'tool', input } = part
+          const { index, id, name = 'tool', input } = part
           let call = calls.get(index)
+          // Another id is another call: the next answer of a source that has several counts from 0 again.
+          if (call && id !== undefined && id !== call.id) {
+            frames += closeCall(index, call)
+            call = undefined
+          }
           if (!call) {
-            call = { id, name, input: '' }
+            call = { id: id ?? `${messageId}-call-${unnamed++}`, name, input: '' }
             calls.set(index, call)
-            frames += frame({ type: 'tool-input-start', toolCallId: id, toolName: name, dynamic: true })
+            frames += frame({ type: 'tool-input-start', toolCallId: call.id, toolName: name, dynamic: true })
           }
           if (input === '') return frames
           call.input += input
@@ -120,7 +127,7 @@ function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']
       return (
         begin() +
         closeBlock() +
-        closeCalls() +
+        closeCalls(true) +
         frame({ type: 'finish-step' }) +
         frame({
           type: 'finish',
@@ -140,4 +147,22 @@ function parse(text: string): unknown {
   } catch {
     return text
   }
+}
+
+function isWhole(input: string): boolean {
+  try {
+    JSON.parse(input)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The AI SDK refuses these keys wherever they stand, and the chat would fail for what is one call's fault. */
+function parseInput(input: string): unknown {
+  return JSON.parse(input, (key, value) => {
+    if (key === '__proto__' || (key === 'constructor' && Object.hasOwn(Object(value), 'prototype')))
+      throw new TypeError(key)
+    return value
+  })
 }

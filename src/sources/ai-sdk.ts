@@ -47,7 +47,8 @@ const TYPES = new Set([
   'raw',
 ])
 
-const FINISH: Record<string, FinishReason | undefined> = {
+const FINISH: Record<string, FinishReason | null | undefined> = {
+  __proto__: null,
   stop: 'stop',
   length: 'length',
   'tool-calls': 'tool-calls',

@@ -35,7 +35,8 @@ const EVENTS = new Set([
   'ping',
 ])
 
-const FINISH: Record<string, FinishReason | undefined> = {
+const FINISH: Record<string, FinishReason | null | undefined> = {
+  __proto__: null,
   end_turn: 'stop',
   stop_sequence: 'stop',
   max_tokens: 'length',

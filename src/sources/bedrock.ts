@@ -25,7 +25,8 @@ interface ConverseEvent {
 
 const EVENTS = ['contentBlockDelta', 'contentBlockStart', 'contentBlockStop', 'messageStart', 'messageStop', 'metadata']
 
-const FINISH: Record<string, FinishReason | undefined> = {
+const FINISH: Record<string, FinishReason | null | undefined> = {
+  __proto__: null,
   end_turn: 'stop',
   stop_sequence: 'stop',
   max_tokens: 'length',

@@ -27,7 +27,8 @@ interface GeminiChunk {
   }
 }
 
-const FINISH: Record<string, FinishReason | undefined> = {
+const FINISH: Record<string, FinishReason | null | undefined> = {
+  __proto__: null,
   STOP: 'stop',
   MAX_TOKENS: 'length',
   SAFETY: 'content-filter',

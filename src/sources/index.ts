@@ -42,8 +42,11 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
   if (typeof chunk !== 'object') throw wrongChunk(show(chunk), 'yield strings or objects')
   for (const shape of SHAPES) {
     if (shape.is(chunk)) {
+      const { proof } = reading
       reading.shape = shape
       shape.read(chunk as never, reading)
+      // An answer that goes on after its end is another one, whose own end is waited for.
+      if (proof === 'given' && parts.some(isContent) && !parts.some(isFinish)) reading.proof = 'missing'
       return
     }
   }
@@ -54,7 +57,8 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
     // An error event of the Anthropic Messages API has the shape of our own error part.
     const told = chunk.type === 'error' && !(chunk.error instanceof Error)
     parts.push(told ? { type: 'error', error: providerError(chunk.error) } : chunk)
-  } else if (isOwnEvent(chunk)) return chunk
+  } else if (isFailure(chunk)) parts.push({ type: 'error', error: providerError(chunk.error) })
+  else if (isOwnEvent(chunk)) return chunk
   else parts.push({ type: 'data', name: 'data', data: chunk })
 }
 
@@ -85,6 +89,20 @@ function isPart(chunk: object): chunk is Part {
     default:
       return false
   }
+}
+
+/** A failure alone, `{ error: { … } }`, as OpenAI, Gemini and vLLM say it in their streams. */
+function isFailure(chunk: object): chunk is { error: object } {
+  const keys = Object.keys(chunk)
+  return keys.length === 1 && keys[0] === 'error' && typeof (chunk as { error: unknown }).error === 'object'
+}
+
+function isContent({ type }: Part): boolean {
+  return type === 'text' || type === 'reasoning' || type === 'tool-call'
+}
+
+function isFinish({ type }: Part): boolean {
+  return type === 'finish'
 }
 
 function wrongChunk(what: string, remedy: string): TypeError {

@@ -22,7 +22,8 @@ interface MistralEvent {
   }
 }
 
-const FINISH: Record<string, FinishReason | undefined> = {
+const FINISH: Record<string, FinishReason | null | undefined> = {
+  __proto__: null,
   stop: 'stop',
   length: 'length',
   model_length: 'length',

@@ -25,7 +25,8 @@ interface ChatChunk {
   error?: unknown
 }
 
-const FINISH: Record<string, FinishReason | undefined> = {
+const FINISH: Record<string, FinishReason | null | undefined> = {
+  __proto__: null,
   stop: 'stop',
   length: 'length',
   tool_calls: 'tool-calls',

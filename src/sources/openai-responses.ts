@@ -21,7 +21,8 @@ interface ResponsesEvent {
   }
 }
 
-const INCOMPLETE: Record<string, FinishReason | undefined> = {
+const INCOMPLETE: Record<string, FinishReason | null | undefined> = {
+  __proto__: null,
   max_output_tokens: 'length',
   content_filter: 'content-filter',
 }

@@ -44,7 +44,7 @@ export interface Collected {
  */
 export async function collect(input: SSEInput, options: ParseSSEOptions = {}): Promise<Collected> {
   const collected: Collected = { events: [], text: '', comments: 0, outcome: 'done', lastEventId: '' }
-  if (input instanceof Response) {
+  if (isResponse(input)) {
     collected.status = input.status
     collected.headers = Object.fromEntries(input.headers)
   }
@@ -68,6 +68,11 @@ export async function collect(input: SSEInput, options: ParseSSEOptions = {}): P
   }
   collected.lastEventId = stream.lastEventId
   return collected
+}
+
+/** By its shape: a host may have put its own class in the place of the global one. */
+function isResponse(input: SSEInput): input is Response {
+  return typeof (input as Response | undefined)?.headers?.entries === 'function'
 }
 
 function textOf(data: string): string {

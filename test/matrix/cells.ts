@@ -71,7 +71,8 @@ export const rows: Row[] = [
 
 /** The row of a relay that reads what another relay sends, and so only what its protocol carries. */
 function relayed(trace: string, via: ProtocolUnderTest): Row {
-  const { text, reasoning, tools, data, finish, usage, outcome, code } = (expected[trace] ?? variants[trace]) as Expected
+  const { text, reasoning, tools, data, finish, usage, outcome, code } = (expected[trace] ??
+    variants[trace]) as Expected
   const { carries, name } = via
   const [way] = ways[familyOf(trace)]
   // Counts are said at the end: one that fails has none to tell. The provider's own chunks tell as they come.

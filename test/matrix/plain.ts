@@ -30,8 +30,16 @@ export const plain: Plain[] = [
   { name: 'generator of strings', open: () => generate(pieces), ...strings },
   { name: 'array of strings', open: () => pieces, ...strings },
   { name: 'one string', open: () => strings.text, ...strings },
-  { name: 'Web stream of strings', open: () => Readable.toWeb(Readable.from(pieces)) as ReadableStream<string>, ...strings },
-  { name: 'Node stream of strings', open: () => Readable.from(pieces, { objectMode: false, encoding: 'utf8' }), ...strings },
+  {
+    name: 'Web stream of strings',
+    open: () => Readable.toWeb(Readable.from(pieces)) as ReadableStream<string>,
+    ...strings,
+  },
+  {
+    name: 'Node stream of strings',
+    open: () => Readable.from(pieces, { objectMode: false, encoding: 'utf8' }),
+    ...strings,
+  },
   {
     name: 'generator of parts',
     open: () => generate(own),

@@ -135,7 +135,11 @@ async function readRawAnswer(url: string, fetch: Fetch, family: Family | undefin
   return { ...empty(), chunks, failure }
 }
 
-function openOwn(url: string, fetch: Fetch, family: Family | undefined): PromiseLike<AsyncIterable<unknown>> | undefined {
+function openOwn(
+  url: string,
+  fetch: Fetch,
+  family: Family | undefined,
+): PromiseLike<AsyncIterable<unknown>> | undefined {
   switch (family) {
     case 'openai-chat':
     case 'openai-compat':
@@ -249,7 +253,10 @@ async function failureOf(reading: () => Promise<void>): Promise<Answer['failure'
       return { code: code ?? undefined, message: (told as Error | undefined)?.message, status }
     }
     // Anthropic's client: the frame's data as it is.
-    const { error: told, status } = error as { error?: { error?: { code?: string; message?: string } }; status?: number }
+    const { error: told, status } = error as {
+      error?: { error?: { code?: string; message?: string } }
+      status?: number
+    }
     if (told?.error) return { ...told.error, status }
     return { message, ...(status !== undefined && { status }) }
   }

@@ -37,7 +37,10 @@ The AI SDK's \`textStream\` is text and nothing else: not the tool calls, and no
 `
 
 /** The page, from what was wrong in each cell. */
-export function render(rows: readonly Row[], wrong: (row: Row, protocol: ProtocolUnderTest) => readonly string[]): string {
+export function render(
+  rows: readonly Row[],
+  wrong: (row: Row, protocol: ProtocolUnderTest) => readonly string[],
+): string {
   const sections = SECTIONS.map(([title, prefix]) => {
     const own = rows.filter(({ trace }) => trace.startsWith(prefix))
     const lines = [...new Set(own.map(({ trace }) => trace))].flatMap((trace) => {
@@ -72,7 +75,12 @@ function cellOf({ expected }: Row, { name, carries }: ProtocolUnderTest, wrong: 
 }
 
 function nameOf(trace: string, prefix: string): string {
-  return trace.slice(prefix.length).replace(/^(: |-)/, '').replace(/\.\w+$/, '') || 'its own streams'
+  return (
+    trace
+      .slice(prefix.length)
+      .replace(/^(: |-)/, '')
+      .replace(/\.\w+$/, '') || 'its own streams'
+  )
 }
 
 /** The names of ways with what they have in common said once. */

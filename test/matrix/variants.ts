@@ -9,8 +9,7 @@ export interface Variant extends Expected {
 
 const sse = (...chunks: (object | string)[]) =>
   chunks.map((chunk) => `data: ${typeof chunk === 'string' ? chunk : JSON.stringify(chunk)}\n\n`).join('')
-const named = (...events: { type: string }[]) =>
-  events.map((event) => `event: ${event.type}\n${sse(event)}`).join('')
+const named = (...events: { type: string }[]) => events.map((event) => `event: ${event.type}\n${sse(event)}`).join('')
 const ndjson = (...lines: object[]) => lines.map((line) => `${JSON.stringify(line)}\n`).join('')
 
 const chat = (delta: object, finish: string | null = null, more: object = {}) => ({
@@ -53,7 +52,10 @@ const aiMessage = { ai: { usage: { ...messageUsage, totalTokens: 13 } } }
 const responses = (...events: { type: string }[]) =>
   named(
     ...[
-      { type: 'response.created', response: { id: 'resp_1', object: 'response', created_at: 0, model: 'test', output: [] } },
+      {
+        type: 'response.created',
+        response: { id: 'resp_1', object: 'response', created_at: 0, model: 'test', output: [] },
+      },
       {
         type: 'response.output_item.added',
         output_index: 0,
@@ -195,17 +197,19 @@ export const variants: Record<string, Variant> = {
     outcome: 'done',
   },
   'openai-responses: refusal': {
-    body: responses(part({ type: 'refusal', refusal: '' }), delta('refusal', 'No.'), whole({ type: 'refusal', refusal: 'No.' }), ended('completed')),
+    body: responses(
+      part({ type: 'refusal', refusal: '' }),
+      delta('refusal', 'No.'),
+      whole({ type: 'refusal', refusal: 'No.' }),
+      ended('completed'),
+    ),
     text: 'No.',
     finish: 'content-filter',
     usage: responsesUsage,
     outcome: 'done',
   },
   'openai-responses: failed': {
-    body: responses(
-      ...outputText,
-      ended('failed', { error: { code: 'server_error', message: 'It broke: SECRET' } }),
-    ),
+    body: responses(...outputText, ended('failed', { error: { code: 'server_error', message: 'It broke: SECRET' } })),
     text: 'Hello',
     usage: responsesUsage,
     outcome: 'error',
@@ -318,10 +322,14 @@ export const variants: Record<string, Variant> = {
   'anthropic: two calls, one without arguments': {
     body: message(
       'tool_use',
-      ...block(0, { type: 'tool_use', id: 'toolu_1', name: 'get_time', input: {} }, {
-        type: 'input_json_delta',
-        partial_json: '',
-      }),
+      ...block(
+        0,
+        { type: 'tool_use', id: 'toolu_1', name: 'get_time', input: {} },
+        {
+          type: 'input_json_delta',
+          partial_json: '',
+        },
+      ),
       ...block(
         1,
         { type: 'tool_use', id: 'toolu_2', name: 'get_weather', input: {} },
@@ -405,7 +413,10 @@ export const variants: Record<string, Variant> = {
   },
   'mistral: cut': { body: sse(mistral({ content: 'Hello' })), text: 'Hello', outcome: 'truncated', code: 'truncated' },
   'ollama: max tokens': {
-    body: ndjson(ollama('Hello'), ollama('', { done: true, done_reason: 'length', prompt_eval_count: 1, eval_count: 2 })),
+    body: ndjson(
+      ollama('Hello'),
+      ollama('', { done: true, done_reason: 'length', prompt_eval_count: 1, eval_count: 2 }),
+    ),
     contentType: 'application/x-ndjson',
     text: 'Hello',
     finish: 'length',

@@ -1,7 +1,7 @@
 /** The ways in: every provider's real SDK, pointed at the replay upstream, as a user hands its stream to `relay`. */
 
-import { request } from 'node:http'
-import { createServer } from 'node:http2'
+import { type IncomingMessage, request } from 'node:http'
+import { createServer, type Http2ServerResponse } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { createAnthropic } from '@ai-sdk/anthropic'
@@ -126,9 +126,7 @@ export const ways: Record<Family, Way[]> = {
       open: (url, signal) => openai(url).responses.stream({ model: 'test', input: PROMPT }, { signal }),
       bare: 'stops',
     },
-    ...aiWays('ai, openai responses,', (url) =>
-      createOpenAI({ apiKey, baseURL: `${url}/v1` }).responses('test'),
-    ),
+    ...aiWays('ai, openai responses,', (url) => createOpenAI({ apiKey, baseURL: `${url}/v1` }).responses('test')),
     response,
   ],
   anthropic: [

@@ -1,0 +1,297 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import Anthropic from '@anthropic-ai/sdk'
+import OpenAI, { APIError, InternalServerError, RateLimitError } from 'openai'
+import type { RelayOptions, Source } from 'sse-relay'
+import { relay } from 'sse-relay/node'
+import { type OpenAIChatOptions, openaiChat } from 'sse-relay/protocols'
+import { collect, providerError, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
+import { afterEach, describe, expect, it } from 'vitest'
+
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup()
+})
+
+const messages = [{ role: 'user' as const, content: 'Hello?' }]
+const tools = [
+  {
+    type: 'function' as const,
+    function: { name: 'get_weather', parameters: { type: 'object', properties: { location: { type: 'string' } } } },
+  },
+]
+
+/** The user's own server with an OpenAI endpoint, and the official client pointed at it. */
+async function serve(source: Source, options: RelayOptions & { chat?: OpenAIChatOptions } = {}) {
+  const { chat, ...rest } = options
+  const server = createServer((req, res) => {
+    relay(req, res, source, { onError() {}, ...rest, protocol: openaiChat(chat) })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  cleanups.push(() => {
+    server.closeAllConnections()
+    return new Promise((resolve) => server.close(resolve))
+  })
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return { url, client: new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, maxRetries: 0 }) }
+}
+
+async function anthropicUpstream(...replay: Parameters<typeof replayUpstream>): Promise<{
+  upstream: ReplayUpstream
+  source: Source
+}> {
+  const upstream = await replayUpstream(...replay)
+  cleanups.push(() => upstream.close())
+  const anthropic = new Anthropic({ apiKey: 'test', baseURL: upstream.url, maxRetries: 0 })
+  return {
+    upstream,
+    source: ({ signal }) =>
+      anthropic.messages.create({ model: 'test', max_tokens: 64, messages, stream: true }, { signal }),
+  }
+}
+
+describe('the official openai client on an Anthropic upstream', () => {
+  it('reads text, the finish and the token counts as if OpenAI had sent them', async () => {
+    const { source } = await anthropicUpstream()
+    const { client } = await serve(source, { chat: { model: 'mine', usage: true } })
+    const stream = await client.chat.completions.create({
+      model: 'mine',
+      messages,
+      stream: true,
+      stream_options: { include_usage: true },
+    })
+    const chunks = []
+    for await (const chunk of stream) chunks.push(chunk)
+    expect(chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('')).toBe(
+      'Hello there! Streams\n\nwork — naïve 日本🚀',
+    )
+    expect(chunks[0]?.choices[0]?.delta.role).toBe('assistant')
+    expect(chunks.filter(({ choices }) => choices[0]?.delta.role)).toHaveLength(1)
+    expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('stop')
+    expect(chunks.filter(({ choices }) => choices[0]?.finish_reason)).toHaveLength(1)
+    expect(chunks.at(-1)).toMatchObject({
+      choices: [],
+      usage: {
+        prompt_tokens: 25,
+        completion_tokens: 15,
+        total_tokens: 40,
+        prompt_tokens_details: { cached_tokens: 0 },
+      },
+    })
+    const [{ id, created } = { id: '', created: 0 }] = chunks
+    expect(id).toMatch(/^chatcmpl-./)
+    expect(Math.abs(created - Date.now() / 1000)).toBeLessThan(60)
+    for (const chunk of chunks) expect(chunk).toMatchObject({ id, created, model: 'mine' })
+  })
+
+  it('gets no counts that were not asked for', async () => {
+    const { source } = await anthropicUpstream()
+    const { client } = await serve(source)
+    const stream = await client.chat.completions.create({ model: 'any', messages, stream: true })
+    for await (const chunk of stream) {
+      expect(chunk.choices).toHaveLength(1)
+      expect(chunk.usage).toBeUndefined()
+      expect(chunk.model).toBe('sse-relay')
+    }
+  })
+
+  it('reads a tool call that comes after a text, joined by the .stream() helper', async () => {
+    const { source } = await anthropicUpstream({ trace: 'anthropic-tool-use.sse' })
+    const { client } = await serve(source, { chat: { usage: true } })
+    const deltas: string[] = []
+    const stream = client.chat.completions
+      .stream({ model: 'any', messages, tools, stream_options: { include_usage: true } })
+      .on('tool_calls.function.arguments.delta', ({ arguments_delta }) => deltas.push(arguments_delta))
+    const completion = await stream.finalChatCompletion()
+    expect(completion.choices).toHaveLength(1)
+    expect(completion.choices[0]).toMatchObject({
+      finish_reason: 'tool_calls',
+      message: {
+        role: 'assistant',
+        content: 'Checking.',
+        tool_calls: [
+          {
+            id: 'toolu_01T1x1fJ34qAmk2tNTrN7Up6',
+            type: 'function',
+            function: { name: 'get_weather', arguments: '{"location": "Santa Cruz, CA"}' },
+          },
+        ],
+      },
+    })
+    // As they grow, and not at the end in one piece.
+    expect(deltas.filter((delta) => delta !== '')).toEqual(['{"loc', 'ation": "San', 'ta Cruz, CA"}'])
+    expect(completion.usage).toMatchObject({ prompt_tokens: 25, completion_tokens: 89, total_tokens: 114 })
+  })
+
+  it('hands the calls to its own tool runner', async () => {
+    const { source, upstream } = await anthropicUpstream()
+    upstream.next({ trace: 'anthropic-tool-use.sse' })
+    const { client } = await serve(source)
+    const called: unknown[] = []
+    const runner = client.chat.completions.runTools({
+      model: 'any',
+      messages,
+      stream: true,
+      tools: [
+        {
+          type: 'function',
+          function: {
+            name: 'get_weather',
+            description: 'The weather there',
+            parameters: { type: 'object' },
+            parse: JSON.parse,
+            function: (input: object) => {
+              called.push(input)
+              return '21 °C'
+            },
+          },
+        },
+      ],
+    })
+    expect(await runner.finalContent()).toBe('Hello there! Streams\n\nwork — naïve 日本🚀')
+    expect(called).toEqual([{ location: 'Santa Cruz, CA' }])
+    expect(upstream.requests).toHaveLength(2)
+  })
+
+  it('reads several calls, whatever the blocks in between', async () => {
+    const { client } = await serve([
+      { type: 'tool-call', index: 1, id: 'a', name: 'get_weather', input: '' },
+      { type: 'tool-call', index: 1, input: '{"city":"Paris"}' },
+      { type: 'text', text: 'and' },
+      { type: 'tool-call', index: 3, name: 'get_time', input: '{}' },
+      { type: 'tool-call', index: 1, input: ' ' },
+    ])
+    const stream = client.chat.completions.stream({ model: 'any', messages, tools })
+    const { message, finish_reason: finish } = (await stream.finalChatCompletion()).choices[0] ?? {}
+    expect(finish).toBe('tool_calls')
+    expect(message?.tool_calls).toMatchObject([
+      { id: 'a', function: { name: 'get_weather', arguments: '{"city":"Paris"} ' } },
+      { id: expect.stringMatching(/^call_./), function: { name: 'get_time', arguments: '{}' } },
+    ])
+  })
+
+  it('reads reasoning where DeepSeek and vLLM put it', async () => {
+    const { source } = await anthropicUpstream({ trace: 'anthropic-thinking.sse' })
+    const { client } = await serve(source)
+    let reasoning = ''
+    let text = ''
+    for await (const { choices } of await client.chat.completions.create({ model: 'any', messages, stream: true })) {
+      const delta: { content?: string | null; reasoning_content?: string } = choices[0]?.delta ?? {}
+      reasoning += delta.reasoning_content ?? ''
+      text += delta.content ?? ''
+    }
+    expect({ reasoning, text }).toEqual({ reasoning: 'Let me add 27*453.', text: '27 × 453 = 12,231' })
+  })
+})
+
+describe('failures, as the official openai client sees them', () => {
+  it('are its own errors with our status when they come before the first token', async () => {
+    const { source, upstream } = await anthropicUpstream()
+    const { client } = await serve(source)
+    const ask = () => client.chat.completions.create({ model: 'any', messages, stream: true })
+    const refusal = async () => {
+      try {
+        return await ask()
+      } catch (error) {
+        return error
+      }
+    }
+
+    upstream.next({ ...providerError('anthropic', 429, 'SECRET'), headers: { 'retry-after': '7' } })
+    const limited = await refusal()
+    expect(limited).toBeInstanceOf(RateLimitError)
+    expect(limited).toMatchObject({ status: 429, code: 'rate-limit' })
+    expect((limited as APIError).headers?.get('retry-after')).toBe('7')
+
+    upstream.next(providerError('anthropic', 529, 'SECRET'))
+    const overloaded = await refusal()
+    expect(overloaded).toBeInstanceOf(InternalServerError)
+    expect(overloaded).toMatchObject({ status: 503, code: 'overload' })
+
+    // Whoever asks us has nothing to do with our key.
+    upstream.next(providerError('anthropic', 401, 'SECRET'))
+    const refused = await refusal()
+    expect(refused).toBeInstanceOf(InternalServerError)
+    expect(refused).toMatchObject({ status: 502, code: 'upstream-failure' })
+
+    for (const error of [limited, overloaded, refused]) expect(JSON.stringify(error)).not.toContain('SECRET')
+  })
+
+  it('are asked again by its own retries, which honour our Retry-After', async () => {
+    const { source, upstream } = await anthropicUpstream()
+    upstream.next({ ...providerError('anthropic', 429), headers: { 'retry-after': '0' } })
+    const { client } = await serve(source)
+    const stream = await client.withOptions({ maxRetries: 1 }).chat.completions.create({
+      model: 'any',
+      messages,
+      stream: true,
+    })
+    let chunks = 0
+    for await (const _ of stream) chunks++
+    expect(chunks).toBeGreaterThan(5)
+    expect(upstream.requests).toHaveLength(2)
+  })
+
+  it.each([
+    ['an error of the provider', { trace: 'anthropic-error-overloaded.sse' }, 'overload'],
+    ['an answer that is cut', { trace: 'anthropic-truncated.sse' }, 'truncated'],
+    ['a connection that is reset', { resetAfter: 6, pauseMs: 20 }, 'upstream-failure'],
+  ])('are thrown in the middle of an answer: %s', async (_, replay, code) => {
+    const { source } = await anthropicUpstream(replay)
+    const { client } = await serve(source)
+    let text = ''
+    const reading = async () => {
+      const stream = await client.chat.completions.create({ model: 'any', messages, stream: true })
+      for await (const { choices } of stream) text += choices[0]?.delta.content ?? ''
+    }
+    await expect(reading()).rejects.toSatisfy((error) => error instanceof APIError && error.code === code)
+    expect(text).toMatch(/^Hello there/)
+
+    const helper = client.chat.completions.stream({ model: 'any', messages })
+    await expect(helper.finalChatCompletion()).rejects.toSatisfy((error) => error instanceof APIError)
+  })
+
+  it('are thrown when the run is stopped from outside, too', async () => {
+    const { source } = await anthropicUpstream({ stallAfter: 5 })
+    const stop = new AbortController()
+    const { client } = await serve(source, { signal: stop.signal })
+    const reading = async () => {
+      const stream = await client.chat.completions.create({ model: 'any', messages, stream: true })
+      for await (const _ of stream) stop.abort()
+    }
+    await expect(reading()).rejects.toMatchObject({ code: 'stopped' })
+  })
+})
+
+describe('openaiChat()', () => {
+  it('leaves out what the dialect has no place for', async () => {
+    const { url } = await serve([
+      'Hello',
+      { event: 'progress', data: { percent: 50 } },
+      { type: 'data', name: 'citation', data: { url: 'https://example.com' } },
+    ])
+    const { events, outcome } = await collect(await fetch(url, { method: 'POST' }))
+    expect(outcome).toBe('done')
+    expect(events.map(({ data }) => JSON.parse(data).choices[0])).toMatchObject([
+      { delta: { role: 'assistant', content: '' }, finish_reason: null },
+      { delta: { content: 'Hello' }, finish_reason: null },
+      { delta: {}, finish_reason: 'stop' },
+    ])
+  })
+
+  it('is one well-formed answer when the source has nothing to say', async () => {
+    const { client } = await serve([])
+    const { choices } = await client.chat.completions.stream({ model: 'any', messages }).finalChatCompletion()
+    expect(choices[0]).toMatchObject({ finish_reason: 'stop', message: { role: 'assistant' } })
+  })
+
+  it('closes the upstream when the client aborts', async () => {
+    const { source, upstream } = await anthropicUpstream({ stallAfter: 5 })
+    const { client } = await serve(source)
+    const asked = upstream.request()
+    const stream = await client.chat.completions.create({ model: 'any', messages, stream: true })
+    for await (const _ of stream) break
+    expect((await (await asked).closed).by).toBe('client')
+  })
+})

@@ -1,0 +1,604 @@
+import {
+  RelayError,
+  type RelayHandle,
+  type RelayToOptions,
+  relayTo,
+  type Sink,
+  type SinkHeaders,
+  type Source,
+  type SourceContext,
+  type Summary,
+} from 'sse-relay'
+import { probe, stalling, throwing, tokens } from 'sse-relay/testing'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+
+const SENTINEL = 'data: [DONE]\n\n'
+const frame = (token: string) => `data: ${JSON.stringify({ text: token })}\n\n`
+
+/** A host made of an array: each call of the relay is an entry. */
+class FakeSink implements Sink {
+  calls: ([name: 'open', status: number, headers: SinkHeaders] | [name: 'write' | 'end' | 'destroy', text?: string])[] =
+    []
+  /** What `write` answers. */
+  takes = true
+  gone = false
+  /** What `open` throws. */
+  refuses: Error | undefined
+
+  open(status: number, headers: SinkHeaders): void {
+    if (this.refuses) throw this.refuses
+    this.calls.push(['open', status, headers])
+  }
+  write(text: string): boolean {
+    this.calls.push(['write', text])
+    return this.takes
+  }
+  end(text?: string): void {
+    this.calls.push(['end', text])
+  }
+  destroy(): void {
+    this.calls.push(['destroy'])
+  }
+  schedule(task: () => void): void {
+    process.nextTick(task)
+  }
+
+  get names(): string {
+    return this.calls.map(([name]) => name).join(' ')
+  }
+  get text(): string {
+    return this.calls.map(([name, text]) => (name === 'open' ? '' : (text ?? ''))).join('')
+  }
+  count(name: string): number {
+    return this.calls.filter((call) => call[0] === name).length
+  }
+}
+
+let sink: FakeSink
+let ends: Summary[]
+
+beforeEach(() => {
+  sink = new FakeSink()
+  ends = []
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+function relay(source: Source, options: RelayToOptions = {}): RelayHandle {
+  return relayTo(sink, source, { onEnd: (summary) => void ends.push(summary), ...options })
+}
+
+/** Lets everything happen that waits for no clock. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
+}
+
+const silent = ({ signal }: SourceContext) => stalling<string>([], { signal })
+const talking = ({ signal }: SourceContext) => stalling(['Hello'], { signal })
+
+/** A source that yields what it is told to. */
+function hand() {
+  let wake: (value: string | undefined) => void = () => {}
+  const source = probe(
+    (async function* () {
+      for (;;) {
+        const value = await new Promise<string | undefined>((resolve) => {
+          wake = resolve
+        })
+        if (value === undefined) return
+        yield value
+      }
+    })(),
+  )
+  return {
+    source,
+    async push(value: string | undefined) {
+      wake(value)
+      await settle()
+    },
+  }
+}
+
+describe('relayTo', () => {
+  it('returns at once, and the sink hears nothing before the first frame', async () => {
+    const { source, push } = hand()
+    const handle = relay(() => source)
+    expect(sink.calls).toEqual([])
+    expect(handle).toMatchObject({ done: expect.any(Promise) })
+    await settle()
+    expect(sink.calls).toEqual([])
+    await push('')
+    expect(sink.calls).toEqual([])
+    await push('Hello')
+    expect(sink.names).toBe('open write')
+    await push(undefined)
+    expect(sink.names).toBe('open write end')
+    expect(await handle.done).toEqual(ends[0])
+  })
+
+  it('opens with the headers of an event stream and nothing of the connection', async () => {
+    await relay(['Hello'], { headers: { Connection: 'close', 'transfer-encoding': 'chunked', 'X-A': '1' } }).done
+    expect(sink.calls[0]).toEqual([
+      'open',
+      200,
+      {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-store, no-transform',
+        'x-accel-buffering': 'no',
+        'x-a': '1',
+      },
+    ])
+  })
+
+  it('writes the frames of one tick at once, and what is large without waiting for its end', async () => {
+    await relay(['a', 'b', 'c']).done
+    expect(sink.calls.slice(1)).toEqual([['end', frame('a') + frame('b') + frame('c') + SENTINEL]])
+    sink = new FakeSink()
+    const large = 'x'.repeat(20_000)
+    await relay([large, large, 'a']).done
+    expect(sink.calls.slice(1)).toEqual([
+      ['write', frame(large)],
+      ['write', frame(large)],
+      ['end', frame('a') + SENTINEL],
+    ])
+  })
+
+  it('takes each form of a source', async () => {
+    async function* generator() {
+      yield 'Hello'
+    }
+    const forms: Source[] = [
+      'Hello',
+      ['Hello'],
+      new Set(['Hello']),
+      [Promise.resolve('Hello')],
+      generator(),
+      new ReadableStream({
+        start(controller) {
+          controller.enqueue('Hello')
+          controller.close()
+        },
+      }),
+      Promise.resolve(['Hello']),
+      () => 'Hello',
+      () => ['Hello'],
+      () => generator(),
+      async () => generator(),
+      // biome-ignore lint/suspicious/noThenProperty: a thenable that is no promise, as some SDKs return
+      { then: (resolve: (value: string[]) => void) => resolve(['Hello']) } as PromiseLike<string[]>,
+    ]
+    for (const source of forms) {
+      sink = new FakeSink()
+      expect(await relay(source).done).toMatchObject({ outcome: 'done', events: 1 })
+      expect(sink.text).toBe(frame('Hello') + SENTINEL)
+    }
+  })
+
+  it('a source function is called before it returns, with a context of its own', () => {
+    const source = vi.fn((_: SourceContext) => stalling(['Hello']))
+    relay(source)
+    relay(source)
+    const [first, second] = source.mock.calls.map(([context]) => context)
+    expect(first?.runId).toMatch(/^[A-Za-z0-9_-]{16,128}$/)
+    expect(first?.runId).not.toBe(second?.runId)
+    expect(first?.signal).toBe(first?.signal)
+    expect(first?.signal.aborted).toBe(false)
+    expect(first?.lastEventId).toBeUndefined()
+  })
+
+  it('a signal that is looked at only after the abort has aborted', async () => {
+    let context: SourceContext | undefined
+    const handle = relay((given) => {
+      context = given
+      return stalling(['Hello'])
+    })
+    await settle()
+    handle.left()
+    expect(context?.signal.aborted).toBe(true)
+    expect(context?.signal.reason).toMatchObject({ name: 'AbortError' })
+  })
+
+  it('calls return() of a source it leaves, not of one that ended', async () => {
+    const ended = tokens('Hello')
+    await relay(ended).done
+    expect(ended).toMatchObject({ finished: true, returned: false })
+    sink = new FakeSink()
+    const left = stalling(['Hello'])
+    const handle = relay(left)
+    await left.until(({ pulled }) => pulled === 2)
+    handle.left()
+    expect(left.returned).toBe(true)
+  })
+})
+
+describe('backpressure', () => {
+  it('asks for nothing more until the sink has drained', async () => {
+    sink.takes = false
+    const large = 'x'.repeat(20_000)
+    const source = tokens([large, large, 'a'])
+    const handle = relay(() => source)
+    await settle()
+    expect(sink.text).toBe(frame(large))
+    const { pulled } = source
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(source.pulled).toBe(pulled)
+    handle.drained()
+    await settle()
+    expect(sink.text).toBe(frame(large) + frame(large))
+    sink.takes = true
+    handle.drained()
+    expect(await handle.done).toMatchObject({ outcome: 'done' })
+    expect(sink.text).toBe(frame(large) + frame(large) + frame('a') + SENTINEL)
+  })
+
+  it('takes little more than the sink does', async () => {
+    sink.takes = false
+    const source = probe(Array(1000).fill('x'.repeat(1000)))
+    relay(() => source)
+    await settle()
+    expect(source.pulled).toBeLessThan(25)
+  })
+
+  it('drained() without need is nothing', async () => {
+    const { source, push } = hand()
+    const handle = relay(() => source)
+    handle.drained()
+    await push('a')
+    handle.drained()
+    handle.drained()
+    await push('b')
+    expect(sink.text).toBe(frame('a') + frame('b'))
+    await push(undefined)
+    handle.drained()
+    handle.drained()
+    expect(sink.names).toBe('open write write end')
+  })
+
+  it('drops a client that takes nothing for stallTimeoutMs', async () => {
+    sink.takes = false
+    const source = tokens(Array(1000).fill('x'.repeat(1000)))
+    const handle = relay(() => source, { stallTimeoutMs: 5000, heartbeatMs: 100 })
+    await settle()
+    await vi.advanceTimersByTimeAsync(4999)
+    expect(sink.count('destroy')).toBe(0)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await handle.done).toMatchObject({ outcome: 'stalled', durationMs: 5000 })
+    expect(sink.names).toBe('open write destroy')
+    expect(source.returned).toBe(true)
+    expect(ends).toHaveLength(1)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('a client that takes something in time begins anew', async () => {
+    sink.takes = false
+    const source = tokens(Array(1000).fill('x'.repeat(1000)))
+    const handle = relay(() => source, { stallTimeoutMs: 5000 })
+    for (let round = 0; round < 4; round++) {
+      await settle()
+      await vi.advanceTimersByTimeAsync(4000)
+      handle.drained()
+    }
+    await settle()
+    expect(sink.count('destroy')).toBe(0)
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(await handle.done).toMatchObject({ outcome: 'stalled' })
+  })
+
+  it('a silent source is no stall', async () => {
+    const handle = relay(talking, { stallTimeoutMs: 50, heartbeatMs: 0 })
+    await settle()
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(ends).toEqual([])
+    handle.left()
+  })
+
+  it('the clock goes on after the end, until the last bytes are taken', async () => {
+    const handle = relay(['Hello'], { stallTimeoutMs: 5000 })
+    expect(await handle.done).toMatchObject({ outcome: 'done' })
+    await vi.advanceTimersByTimeAsync(4999)
+    expect(sink.names).toBe('open end')
+    await vi.advanceTimersByTimeAsync(1)
+    expect(sink.names).toBe('open end destroy')
+    expect(ends).toMatchObject([{ outcome: 'done' }])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('the clock stops when the last bytes are taken', async () => {
+    const handle = relay(['Hello'])
+    await handle.done
+    handle.drained()
+    expect(vi.getTimerCount()).toBe(0)
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(sink.names).toBe('open end')
+  })
+
+  it('the wait ends when the run does', async () => {
+    const stop = new AbortController()
+    sink.takes = false
+    const source = tokens(Array(1000).fill('x'.repeat(1000)))
+    const handle = relay(() => source, { signal: stop.signal })
+    await settle()
+    stop.abort()
+    expect(await handle.done).toMatchObject({ outcome: 'stopped' })
+    expect(sink.text).toMatch(/\n\nevent: error\ndata: .*"stopped".*\n\n$/)
+    expect(source.returned).toBe(true)
+  })
+})
+
+describe('the clock', () => {
+  it('a heartbeat comes after heartbeatMs of silence, again and again', async () => {
+    const handle = relay(silent, { heartbeatMs: 1000 })
+    await vi.advanceTimersByTimeAsync(999)
+    expect(sink.calls).toEqual([])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(sink.calls.slice(1)).toEqual([['write', ': \n']])
+    await vi.advanceTimersByTimeAsync(3000)
+    expect(sink.text).toBe(': \n'.repeat(4))
+    handle.left()
+  })
+
+  it('is 8000 ms unless told', async () => {
+    const handle = relay(silent)
+    await vi.advanceTimersByTimeAsync(7999)
+    expect(sink.calls).toEqual([])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(sink.text).toBe(': \n')
+    handle.left()
+  })
+
+  it('each write begins the silence anew', async () => {
+    const { source, push } = hand()
+    const handle = relay(() => source, { heartbeatMs: 1000 })
+    for (let count = 0; count < 5; count++) {
+      await vi.advanceTimersByTimeAsync(900)
+      await push('a')
+    }
+    expect(sink.text).toBe(frame('a').repeat(5))
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(sink.text).toBe(`${frame('a').repeat(5)}: \n`)
+    handle.left()
+  })
+
+  it.each([0, Number.POSITIVE_INFINITY, 2 ** 40])('heartbeatMs: %d is none in a day', async (heartbeatMs) => {
+    const handle = relay(silent, { heartbeatMs })
+    await vi.advanceTimersByTimeAsync(86_400_000)
+    expect(sink.calls).toEqual([])
+    handle.left()
+  })
+
+  it('there is no heartbeat while the sink is full, and one after the next silence', async () => {
+    sink.takes = false
+    const handle = relay(talking, { heartbeatMs: 100 })
+    await settle()
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(sink.text).toBe(frame('Hello'))
+    sink.takes = true
+    handle.drained()
+    await vi.advanceTimersByTimeAsync(100)
+    expect(sink.text).toBe(`${frame('Hello')}: \n`)
+    handle.left()
+  })
+
+  it('there is no heartbeat after the end', async () => {
+    const handle = relay(['Hello'], { heartbeatMs: 100, stallTimeoutMs: Number.POSITIVE_INFINITY })
+    await handle.done
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(sink.text).toBe(frame('Hello') + SENTINEL)
+  })
+
+  it.each([
+    [0, 8000],
+    [0.5, 9000],
+    [1 - 2 ** -53, 10_000],
+  ])('maxDurationMs is jittered: with chance at %d it is %d of 10000', async (chance, expected) => {
+    vi.spyOn(Math, 'random').mockReturnValue(chance)
+    const handle = relay(talking, { maxDurationMs: 10_000, heartbeatMs: 0 })
+    await settle()
+    await vi.advanceTimersByTimeAsync(expected - 2)
+    expect(ends).toEqual([])
+    await vi.advanceTimersByTimeAsync(3)
+    expect(await handle.done).toMatchObject({ outcome: 'expired' })
+    expect(sink.text).toMatch(/"code":"expired"/)
+  })
+
+  it('maxDurationMs says 504 when nothing was sent', async () => {
+    const handle = relay(silent, { maxDurationMs: 100, heartbeatMs: 0 })
+    await vi.advanceTimersByTimeAsync(100)
+    expect(await handle.done).toMatchObject({ outcome: 'expired' })
+    expect(sink.calls[0]).toMatchObject(['open', 504, { 'content-type': 'application/json; charset=utf-8' }])
+  })
+
+  it('has one timer for everything, and none after the end', async () => {
+    const { source, push } = hand()
+    const handle = relay(() => source, { heartbeatMs: 100, stallTimeoutMs: 300, maxDurationMs: 100_000 })
+    expect(vi.getTimerCount()).toBe(1)
+    for (let count = 0; count < 5; count++) {
+      sink.takes = count % 2 === 0
+      await push('a')
+      await vi.advanceTimersByTimeAsync(70)
+      expect(vi.getTimerCount()).toBe(1)
+      handle.drained()
+    }
+    await push(undefined)
+    handle.drained()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it.each<[string, (handle: RelayHandle) => void, RelayToOptions]>([
+    ['the client left', (handle) => handle.left(), {}],
+    ['it was refused', (handle) => handle.drained(), { retryMs: -1 }],
+    ['the request was HEAD', (handle) => handle.drained(), { request: { method: 'HEAD', header: () => undefined } }],
+  ])('has no timer after %s', async (_, over, options) => {
+    const handle = relay(talking, { onError() {}, ...options })
+    await settle()
+    over(handle)
+    await handle.done
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('a client that leaves', () => {
+  it('ends the run at once, however often that is said', async () => {
+    const source = stalling(['Hello'])
+    const handle = relay(source)
+    await source.until(({ pulled }) => pulled === 2)
+    handle.left()
+    handle.left()
+    expect(source.returned).toBe(true)
+    expect(await handle.done).toMatchObject({ outcome: 'disconnected', events: 1 })
+    handle.left()
+    expect(ends).toHaveLength(1)
+    expect(sink.count('end')).toBe(0)
+    expect(sink.count('destroy')).toBe(1)
+  })
+
+  it('after the end is no news', async () => {
+    const handle = relay(['Hello'])
+    await handle.done
+    handle.left()
+    handle.drained()
+    await settle()
+    expect(sink.names).toBe('open end')
+    expect(ends).toMatchObject([{ outcome: 'done' }])
+  })
+
+  it('before the relay began costs no call of the source', async () => {
+    sink.gone = true
+    const source = vi.fn(() => ['Hello'])
+    expect(await relay(source).done).toMatchObject({ outcome: 'disconnected', events: 0 })
+    expect(source).not.toHaveBeenCalled()
+    expect(sink.count('open')).toBe(0)
+    expect(ends).toHaveLength(1)
+  })
+
+  it('is written nothing after', async () => {
+    const { source, push } = hand()
+    const handle = relay(() => source, { heartbeatMs: 10 })
+    await push('a')
+    handle.left()
+    const before = sink.calls.length
+    await push('b')
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(sink.calls.length).toBe(before)
+  })
+})
+
+describe('a sink that will not have it', () => {
+  it('before the source was asked', async () => {
+    const refusal = new RelayError('response-used', 'no')
+    const source = vi.fn(() => ['Hello'])
+    const onError = vi.fn()
+    Object.defineProperty(sink, 'gone', {
+      get() {
+        throw refusal
+      },
+    })
+    sink.refuses = refusal
+    expect(await relay(source, { onError }).done).toMatchObject({ outcome: 'error', error: refusal })
+    expect(source).not.toHaveBeenCalled()
+    expect(onError).toHaveBeenCalledOnce()
+    expect(sink.calls).toEqual([])
+    expect(ends).toMatchObject([{ outcome: 'error' }])
+  })
+
+  it.each<[string, Source, RelayToOptions]>([
+    ['at the first event', () => tokens('Hello there'), {}],
+    ['at the first heartbeat', silent, { heartbeatMs: 100 }],
+    ['at the end', [], {}],
+    ['at a failure', () => throwing(new Error('bug')), {}],
+    ['at HEAD', ['Hello'], { request: { method: 'HEAD', header: () => undefined } }],
+  ])('%s: the run ends as an error, and the response is left alone', async (_, source, options) => {
+    sink.refuses = new Error('in other hands')
+    const onError = vi.fn()
+    const logged = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const handle = relay(source, { onError, ...options })
+    await settle()
+    await vi.advanceTimersByTimeAsync(100)
+    const summary = await handle.done
+    expect(summary).toMatchObject({ outcome: 'error', error: expect.any(Error) })
+    expect(ends).toEqual([summary])
+    expect(onError).toHaveBeenCalledOnce()
+    expect(logged).not.toHaveBeenCalled()
+    expect(sink.calls).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('done', () => {
+  it('rejects with what onError threw before anything was sent, and the sink hears nothing', async () => {
+    const thrown = new Error('mine')
+    const handle = relay(() => throwing(new Error('bug')), {
+      onError() {
+        throw thrown
+      },
+    })
+    await expect(handle.done).rejects.toBe(thrown)
+    expect(sink.calls).toEqual([])
+    expect(ends).toMatchObject([{ outcome: 'error' }])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('never rejects for anything else', async () => {
+    vi.spyOn(console, 'error').mockImplementation(() => {})
+    const broken: [Source, RelayToOptions | null | undefined][] = [
+      [undefined as never, undefined],
+      [42 as never, null],
+      [{} as never, {}],
+      [['Hello'], { heartbeatMs: 'no' as never }],
+      [['Hello'], { onEnd: 7 as never }],
+      [() => throwing(undefined), {}],
+      [() => throwing(new Error('bug'), ['Hello']), { onError: () => Promise.reject(new Error('no')) as never }],
+      [['Hello'], { onEnd: () => Promise.reject(new Error('no')) }],
+      [['Hello'], 'text' as never],
+    ]
+    for (const [source, options] of broken) {
+      sink = new FakeSink()
+      expect(await relayTo(sink, source, options as RelayToOptions).done).toHaveProperty('outcome')
+      expect(sink.names).toMatch(/^open( write)*( end)$/)
+    }
+    await settle()
+  })
+})
+
+describe('the id of the end', () => {
+  const request = (method: string, headers: Record<string, string | string[]>) => ({
+    request: { method, header: (name: string) => headers[name] },
+  })
+
+  it('stands on the terminal frame of a GET that accepts event streams', async () => {
+    const { runId } = await relay(['Hello'], request('GET', { accept: 'text/event-stream' })).done
+    expect(sink.text).toBe(`${frame('Hello')}id: ${runId}:end\n${SENTINEL}`)
+  })
+
+  it.each([
+    ['POST', { accept: 'text/event-stream' }],
+    ['GET', { accept: 'application/json' }],
+    ['GET', {}],
+  ])('does not stand there for %s with %o', async (method, headers: Record<string, string>) => {
+    await relay(['Hello'], request(method, headers)).done
+    expect(sink.text).toBe(frame('Hello') + SENTINEL)
+  })
+
+  it.each([
+    [`${'a'.repeat(32)}:end`, 204],
+    [`${'A-_9'.repeat(4)}:end`, 204],
+    [`${'a'.repeat(15)}:end`, 200],
+    [`${'a'.repeat(129)}:end`, 200],
+    [`${'a'.repeat(32)}:end:end`, 200],
+    [`${'a'.repeat(32)}:7`, 200],
+    ['end', 200],
+    ['', 200],
+  ])('Last-Event-ID: %s is answered %d', async (id, status) => {
+    await relay(['Hello'], request('GET', { 'last-event-id': id })).done
+    expect(sink.calls[0]?.[1]).toBe(status)
+  })
+
+  it('of a header that came twice the first counts', async () => {
+    const source = vi.fn((_: SourceContext) => ['Hello'])
+    await relay(source, request('GET', { 'last-event-id': ['7', '8'] })).done
+    expect(source.mock.lastCall?.[0].lastEventId).toBe('7')
+  })
+})
