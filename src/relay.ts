@@ -178,7 +178,11 @@ class Relay implements Outlet, RelayHandle {
     else if (this.#blockedSince !== undefined) {
       this.#blockedSince = undefined
       this.#flush()
-      if (this.#blockedSince === undefined) this.#run.resume()
+      if (this.#blockedSince === undefined) {
+        // Heartbeats were not due while nothing could be written.
+        this.#arm()
+        this.#run.resume()
+      }
     }
   }
 

@@ -206,7 +206,8 @@ export class Run {
         }
       }
     } catch (error) {
-      const consumed = this.#events === 0 && /consumed stream/.test(String((error as Error | undefined)?.message))
+      // What the SDKs' streams say to a second reader.
+      const consumed = this.#events === 0 && error instanceof Error && error.message.includes('consumed stream')
       this.fail(consumed ? wasConsumed(error) : error)
     }
   }

@@ -149,18 +149,17 @@ class Calls {
       if (incoming.readableEnded) resolve()
       else incoming.on('end', () => resolve())
     })
-    let settled: Call['settled']
+    const call = (settled: Call['settled']) => {
+      this.list.push({ settled, bodyEnd })
+      for (const wake of this.#waiting.splice(0)) wake()
+    }
     try {
-      const { options } = this.serving
-      const promise = relay(this.#source(read), options)
-      settled = Promise.allSettled([promise]).then(([result]) => result)
+      const promise = relay(this.#source(read), this.serving.options)
+      call(Promise.allSettled([promise]).then(([result]) => result))
       return promise
     } catch (reason) {
-      settled = Promise.resolve({ status: 'threw', reason })
+      call(Promise.resolve({ status: 'threw', reason }))
       throw reason
-    } finally {
-      this.list.push({ settled: settled!, bodyEnd })
-      for (const wake of this.#waiting.splice(0)) wake()
     }
   }
 

@@ -1,4 +1,6 @@
-import { getEventListeners } from 'node:events'
+import { getEventListeners, once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import {
   type EventStream,
@@ -50,6 +52,8 @@ function openBody(...chunks: string[]) {
   }
   return body
 }
+
+const eventually = (check: () => void) => vi.waitFor(check, 10_000)
 
 const respond = (body: BodyInit | null, init: ResponseInit = {}) =>
   new Response(body, { headers: EVENT_STREAM, ...init })
@@ -501,7 +505,7 @@ describe('lastEventId', () => {
     const events = parseSSE(body.stream, { signal: controller.signal })
     await events.next()
     const next = events.next()
-    await vi.waitFor(() => expect(body.reads).toBe(3))
+    await eventually(() => expect(body.reads).toBe(3))
     controller.abort()
     await expect(next).rejects.toMatchObject({ name: 'AbortError' })
     expect(events.lastEventId).toBe('2')
@@ -810,11 +814,23 @@ describe('a connection that fails', () => {
   })
 
   it('by a reset socket is that too', async () => {
-    const upstream = await replayUpstream({ body: `${A_B}data: c`, resetAfter: 2, pauseMs: 30 })
-    cleanups.push(() => upstream.close())
-    const { events, error } = await parse(await fetch(upstream.url))
-    expect(events).toHaveLength(2)
-    expect(error).toMatchObject({ code: 'network', received: 2, lastEventId: '1', cause: expect.any(TypeError) })
+    let reset!: () => void
+    const server = createServer((_, res) => {
+      reset = () => res.socket?.resetAndDestroy()
+      res.writeHead(200, EVENT_STREAM).write(`${A_B}data: c`)
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    cleanups.push(() => server.close())
+    const events = parseSSE(await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`))
+    await events.next()
+    await events.next()
+    reset()
+    await expect(events.next()).rejects.toMatchObject({
+      code: 'network',
+      received: 2,
+      lastEventId: '1',
+      cause: expect.any(TypeError),
+    })
   })
 
   it('without an Error is that too', async () => {
@@ -1035,7 +1051,7 @@ describe('an abort', () => {
     await events.next()
     await events.next()
     const next = events.next()
-    await vi.waitFor(() => expect(body.reads).toBe(2))
+    await eventually(() => expect(body.reads).toBe(2))
     controller.abort()
     expect(body.cancels).toBe(1)
     expect(leftBehind(body.stream, controller.signal)).toEqual(NOTHING)
@@ -1048,7 +1064,7 @@ describe('an abort', () => {
     const controller = new AbortController()
     const events = parseSSE(body.stream, { signal: controller.signal })
     const all = Promise.allSettled([events.next(), events.next(), events.next()])
-    await vi.waitFor(() => expect(body.reads).toBe(1))
+    await eventually(() => expect(body.reads).toBe(1))
     controller.abort()
     expect((await all).map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
   })
@@ -1082,7 +1098,7 @@ describe('an abort', () => {
     const body = openBody('<html>')
     const controller = new AbortController()
     const next = parseSSE(new Response(body.stream, { status }), { signal: controller.signal }).next()
-    await vi.waitFor(() => expect(body.reads).toBe(2))
+    await eventually(() => expect(body.reads).toBe(2))
     controller.abort()
     await expect(next).rejects.toEqual(aborted)
     expect(body.cancels).toBe(1)
@@ -1213,7 +1229,7 @@ describe('leaving', () => {
     const { signal } = new AbortController()
     const events = parseSSE(body.stream, { signal })
     const reads = [events.next(), events.next()]
-    await vi.waitFor(() => expect(body.reads).toBe(1))
+    await eventually(() => expect(body.reads).toBe(1))
     const returned = events.return()
     expect(body.cancels).toBe(1)
     expect(leftBehind(body.stream, signal)).toEqual(NOTHING)

@@ -1,5 +1,5 @@
 /** The page of `react.test.ts`: one component that shows an answer, and a handle for the test to it. */
-import { Profiler, StrictMode, useEffect, useRef } from 'react'
+import { Profiler, StrictMode, useEffect, useLayoutEffect, useRef } from 'react'
 import { createRoot, type Root } from 'react-dom/client'
 import { isRelayError } from 'sse-relay/client'
 import { type RelayAnswer, type UseRelayOptions, type UseRelayResult, useRelay } from 'sse-relay/react'
@@ -18,6 +18,8 @@ export interface ChatProps {
   ask?: unknown
   /** Asks in the first effect only, and not in the one that StrictMode runs once more. */
   askOnce?: boolean
+  /** Asks in a layout effect, before the others, but not in the one that StrictMode runs once more. */
+  askEarly?: boolean
   /** Comes back in what is told of the ending. */
   label?: string
 }
@@ -30,19 +32,24 @@ let frames = 0
 let effects = 0
 let renders = 0
 
-function Chat({ url, options, ask, askOnce = false, label = '' }: ChatProps) {
+function Chat({ url, options, ask, askOnce = false, askEarly = false, label = '' }: ChatProps) {
   relay = useRelay(url, {
     ...options,
     onDone: (answer) => told.push(`done ${label} ${answer.status} ${answer.text}`),
     onError: (error) => told.push(`error ${label} ${(error as { code?: string }).code}`),
   })
   const asked = useRef(false)
-  useEffect(() => {
-    effects++
-    if (ask === undefined || (askOnce && asked.current)) return
+  useLayoutEffect(() => {
+    if (!askEarly || asked.current) return
     asked.current = true
     relay.send(ask)
-  }, [ask, askOnce])
+  }, [ask, askEarly])
+  useEffect(() => {
+    effects++
+    if (ask === undefined || askEarly || (askOnce && asked.current)) return
+    asked.current = true
+    relay.send(ask)
+  }, [ask, askOnce, askEarly])
   return <p id="answer">{relay.text}</p>
 }
 

@@ -105,8 +105,12 @@ describe('useRelay in a page', () => {
   const answer = (source: Source, options: RelayOptions = {}) => {
     handler = (req, res) => relay(req, res, source, { onError() {}, ...options })
   }
-  const show = (props: Omit<ChatProps, 'url'> = {}) =>
-    page.evaluate((props) => window.chat.show(props), { url: '/api/chat', ...props })
+  /** Resolves when the effects have run, twice at first. */
+  const show = async (props: Omit<ChatProps, 'url'> = {}) => {
+    const { effects } = await counts()
+    await page.evaluate((props) => window.chat.show(props), { url: '/api/chat', ...props })
+    if (effects === 0) await page.waitForFunction(() => window.chat.counts().effects === 2, undefined, { polling: 10 })
+  }
   const send = (body?: unknown) => page.evaluate((body) => window.chat.send(body), body)
   const stop = () => page.evaluate(() => window.chat.stop())
   const counts = () => page.evaluate(() => window.chat.counts())
@@ -159,6 +163,13 @@ describe('useRelay in a page', () => {
     await quiet()
     expect((await counts()).effects).toBe(2)
     expect(asked).toMatchObject([{ body: 'Hi' }])
+  })
+
+  it('goes on with what was asked between its first screen and its effects', async () => {
+    answer(['Hello'])
+    // A layout effect is that early.
+    await show({ ask: 'Hi', askEarly: true })
+    await until({ status: 'ready', text: 'Hello' })
   })
 
   it('goes from submitted over streaming to ready, and asks nothing by itself', async () => {

@@ -8,7 +8,7 @@ export type { Source, SourceContext, Summary } from '../types.js'
 /** As much of Hono's context as is needed. */
 export interface HonoContext {
   readonly req: { readonly raw: WebRequest }
-  header(name: string, value?: undefined): void
+  header(name: string, value?: string, options?: { append?: boolean }): void
   newResponse(body: ReadableStream | string | null, status: never, headers: Record<string, string | string[]>): Response
 }
 
@@ -26,9 +26,11 @@ export interface HonoContext {
  * ```
  */
 export function relay(c: HonoContext, source: Source, options?: RelayOptions): Promise<Response> {
-  return answer(c.req.raw, source, options, (body, status, headers) => {
+  return answer(c.req.raw, source, options, (body, status, { 'set-cookie': cookies = [], ...headers }) => {
     // A length set earlier would cut the stream off there.
     c.header('content-length', undefined)
+    // Beside those that middleware set; `newResponse` would put them in their place.
+    for (const cookie of [cookies].flat()) c.header('set-cookie', cookie, { append: true })
     return c.newResponse(body, status as never, headers)
   })
 }

@@ -178,6 +178,7 @@ export async function startSuiteServer(): Promise<SuiteServer> {
 
   const server = createServer(async (req, res) => {
     res.on('error', () => {})
+    if (process.env.DEBUG_SUITE) process.getBuiltinModule('node:fs').appendFileSync(process.env.DEBUG_SUITE, Math.round(performance.now()) + ' ' + req.method + ' ' + req.url + '\n')
     const closed = closedOf(res)
     const url = new URL(req.url ?? '/', 'http://localhost')
     const [, kind, name = '', rest] = url.pathname.split('/')
