@@ -70,7 +70,7 @@ function readJSON<T>(
       for (;;) {
         const { done, value } = await events.next()
         if (done) return { done, value }
-        if (value.event !== undefined) continue
+        if (value.event !== undefined || value.data === '') continue
         const picked = pick(parse(value, events))
         if (picked !== undefined) return { done: false, value: picked }
       }

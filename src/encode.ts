@@ -51,6 +51,7 @@ function encodeField(name: string, value: unknown, forbidden: RegExp): string {
 }
 
 function invalidField(name: string, value: unknown, remedy: string): RelayError {
-  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value)
+  const text = value === Object(value) ? 'an object' : String(value)
+  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : text
   return new RelayError('invalid-field', `${name} cannot be ${shown} (${typeof value}): ${remedy}`)
 }

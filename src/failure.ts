@@ -58,7 +58,7 @@ const NETWORK =
 const TIMEOUT = /time.?d?.?out|deadline/i
 /** What the SDKs that look for the answer's end say when it is missing. */
 const CUT = /missing finish_reason|ended without|did not receive done|incomplete json segment/i
-const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|quota|resource.?exhausted/i
+const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|insufficient.?quota|service.?quota|resource.?exhausted/i
 const OVERLOAD = /overload|unavailable/i
 
 /**

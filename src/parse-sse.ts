@@ -149,6 +149,8 @@ export function parseSSE(input: SSEInput, options: ParseSSEOptions = {}): EventS
   function onFailure(cause: unknown) {
     const message = (cause as Error)?.message ?? cause
     if (isRelayError(cause) || (cause as Error)?.name === 'AbortError') channel.end(cause)
+    // What came of a refusing answer's body is enough to say what it is.
+    else if (refusal !== undefined) refuse(true, undefined)
     else fail('network', `The connection failed before the answer was complete: ${message}`, { cause, retryable: true })
     channel.settle()
   }
@@ -229,7 +231,8 @@ export function parseSSE(input: SSEInput, options: ParseSSEOptions = {}): EventS
   function clock(name: 'idle' | 'event', ms = Number.POSITIVE_INFINITY) {
     if (ms === Number.POSITIVE_INFINITY) return
     const expire = () => {
-      fail(`${name}-timeout`, `No ${name === 'idle' ? 'byte' : name} came for ${ms} ms`, { retryable: true })
+      if (refusal !== undefined) refuse(true, undefined)
+      else fail(`${name}-timeout`, `No ${name === 'idle' ? 'byte' : name} came for ${ms} ms`, { retryable: true })
       channel.settle()
     }
     return setTimeout(expire, Math.min(ms, 0x7fffffff))

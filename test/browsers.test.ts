@@ -7,7 +7,8 @@ import { suiteCases } from './browsers/suite.js'
 import { type Report, type SuiteServer, startSuiteServer } from './browsers/suite-server.js'
 
 // Browsers take their time to start, and the machine may be busy.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
+const LIMIT_MS = 80_000
+vi.setConfig({ testTimeout: LIMIT_MS + 10_000, hookTimeout: LIMIT_MS })
 
 /** What React Native does not have, and Safari but lately: without them when the client is loaded, and ever after. */
 const WITHOUT = `
@@ -21,11 +22,6 @@ const inBrowsers = [
   ['a worker', 'worker'],
   ['a worker without TextDecoderStream and the async iterator of ReadableStream', 'without'],
 ] as const
-const inRuntimes = [
-  ['itself', 'runtime'],
-  ['itself without TextDecoderStream and the async iterator of ReadableStream', 'without'],
-] as const
-
 let server: SuiteServer
 let script: string
 beforeAll(async () => {
@@ -78,44 +74,62 @@ function verify(engine: Engine, place: string, report: () => Promise<Report>): v
   })
 }
 
-describe.each(browsers.map((engine) => [titleOf(engine), engine] as const))('in %s', (_, engine) => {
-  let opened: Opened | undefined
-  beforeAll(async () => {
-    if (!isSkipped(engine)) opened = await engine.open(pageFor(engine))
-  })
-  afterAll(() => opened?.close())
+/** All at once: most of their time they wait. */
+const opened = new Map<Engine, Opened>()
+const inAll = runtimes()
+const folder = mkdtempSync(join(tmpdir(), 'sse-relay-'))
+beforeAll(async () => {
+  await Promise.all(
+    [...browsers, ...inAll].map(async (engine) => {
+      if (engine.missing !== undefined) return
+      let address: string
+      if (browsers.includes(engine)) address = pageFor(engine)
+      else {
+        address = join(folder, `${engine.name}.mjs`)
+        writeFileSync(address, suiteFor(engine, 'runtime'))
+      }
+      opened.set(engine, await engine.open(address))
+    }),
+  )
+})
+afterAll(async () => {
+  await Promise.all([...opened.values()].map((each) => each.close()))
+  rmSync(folder, { recursive: true, force: true })
+})
 
-  describe.skipIf(isSkipped(engine)).each(inBrowsers)('in %s', (_, place) => {
-    verify(engine, place, () =>
-      Promise.race([
-        server.report(reportName(engine, place)),
-        opened?.ended ?? Promise.reject(new Error('not opened')),
-      ]),
-    )
+const places = [
+  ...browsers.map((engine) => ({ engine, ways: inBrowsers })),
+  ...inAll.map((engine) => ({ engine, ways: [['its only place', 'runtime']] as const })),
+].map(({ engine, ways }) => [titleOf(engine), engine, ways] as const)
+
+describe.each(places)('in %s', (_, engine, ways) => {
+  describe.skipIf(isSkipped(engine)).each(ways)('in %s', (_, place) => {
+    it.each(suiteCases)('%s', async (name) => {
+      const { results, error } = await reportOf(engine, place)
+      if (error !== undefined) throw new Error(`The suite did not run in ${engine.name}, ${place}: ${error}`)
+      const result = results?.find((each) => each.name === name)
+      expect(result).toBeDefined()
+      if (result?.error !== undefined) throw new Error(result.error)
+    })
   })
 })
 
-describe.each(runtimes().map((engine) => [titleOf(engine), engine] as const))('in %s', (_, engine) => {
-  describe.skipIf(isSkipped(engine)).each(inRuntimes)('in %s', (_, place) => {
-    let opened: Opened | undefined
-    let folder: string
-    beforeAll(async () => {
-      folder = mkdtempSync(join(tmpdir(), 'sse-relay-'))
-      const file = join(folder, 'suite.mjs')
-      writeFileSync(file, suiteFor(engine, place))
-      opened = await engine.open(file)
-    })
-    afterAll(async () => {
-      await opened?.close()
-      rmSync(folder, { recursive: true, force: true })
-    })
-    verify(engine, place, () => {
-      const report = server.report(reportName(engine, place))
-      // It ends by itself once it has reported.
-      return Promise.race([report, opened?.ended.catch((error) => Promise.race([report, late(error)])) ?? report])
-    })
-  })
-})
+const reports = new Map<string, Promise<Report>>()
 
-/** Rejects once whatever is on its way has come. */
-const late = (error: unknown) => new Promise<never>((_, reject) => setTimeout(reject, 1000, error))
+/** What came of the suite there; why nothing did, when the engine ended or was silent for too long. */
+function reportOf(engine: Engine, place: string): Promise<Report> {
+  const name = reportName(engine, place)
+  const program = opened.get(engine)
+  if (!program) return Promise.resolve({ error: engine.missing ?? 'it was not opened' })
+  let report = reports.get(name)
+  if (!report) {
+    const told = server.report(name)
+    const late = (ms: number, error: string) =>
+      new Promise<Report>((resolve) => setTimeout(resolve, ms, { error }).unref())
+    // A runtime ends by itself once it has reported; the report may still be on its way.
+    const ended = program.ended.catch((error: Error) => Promise.race([told, late(1000, error.message)]))
+    report = Promise.race([told, ended, late(LIMIT_MS, `nothing was reported in ${LIMIT_MS} ms`)])
+    reports.set(name, report)
+  }
+  return report
+}

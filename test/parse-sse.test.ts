@@ -766,6 +766,20 @@ describe('a response that is no event stream', () => {
     expect((await parse(response)).error).toMatchObject({ code: 'rate-limit', status: 429 })
   })
 
+  it.each(['is cut', 'stalls'])('whose own body %s is told by its status all the same', async (how) => {
+    const body = openBody('{"error":{"code":')
+    const idleTimeoutMs = how === 'stalls' ? 50 : undefined
+    const reading = parse(respond(body.stream, { status: 401 }), { idleTimeoutMs })
+    await eventually(() => expect(body.reads).toBe(2))
+    if (how === 'is cut') body.fail(new TypeError('terminated'))
+    expect((await reading).error).toMatchObject({
+      code: 'http-status',
+      status: 401,
+      retryable: false,
+      body: '{"error":{"code":',
+    })
+  })
+
   it('is not read before it is asked, and is let go by return()', async () => {
     const body = openBody('x')
     const events = parseSSE(respond(body.stream, { status: 500 }))

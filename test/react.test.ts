@@ -79,6 +79,8 @@ describe('useRelay in a page', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     browser = await chromium.launch({ executablePath })
+    page = await browser.newPage()
+    page.on('pageerror', (error) => pageErrors.push(String(error)))
   })
 
   afterAll(async () => {
@@ -91,15 +93,10 @@ describe('useRelay in a page', () => {
     skip(!executablePath && !process.env.CI, 'There is no Chromium: install it, or set CHROMIUM_PATH')
     asked = []
     pageErrors = []
-    page = await browser.newPage()
-    page.on('pageerror', (error) => pageErrors.push(String(error)))
     await page.goto(url)
   })
 
-  afterEach(async () => {
-    await page?.close()
-    expect(pageErrors).toEqual([])
-  })
+  afterEach(() => expect(pageErrors).toEqual([]))
 
   /** What the server answers with from now on. */
   const answer = (source: Source, options: RelayOptions = {}) => {
@@ -292,7 +289,10 @@ describe('useRelay in a page', () => {
     await send(1)
     await until({ status: 'streaming', text: 'The first' })
     const first = await request()
-    answer(['The second'])
+    answer(async function* () {
+      await wait(100)
+      yield 'The second'
+    })
     const before = (await seen()).length
     await send(2)
     await until({ status: 'ready', text: 'The second' })

@@ -55,7 +55,7 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
   }
   if (isPart(chunk)) {
     // An error event of the Anthropic Messages API has the shape of our own error part.
-    const told = chunk.type === 'error' && !(chunk.error instanceof Error)
+    const told = chunk.type === 'error' && typeof chunk.error === 'object' && !(chunk.error instanceof Error)
     parts.push(told ? { type: 'error', error: providerError(chunk.error) } : chunk)
   } else if (isFailure(chunk)) parts.push({ type: 'error', error: providerError(chunk.error) })
   else if (isOwnEvent(chunk)) return chunk

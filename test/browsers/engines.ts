@@ -63,6 +63,9 @@ function start(command: string, args: string[], env: Record<string, string> = {}
     })
   }
   let closing = false
+  // What is not closed is not to outlive the tests.
+  const onExit = () => endGroup(child)
+  process.once('exit', onExit)
   const gone = new Promise<string>((resolve) => {
     child.on('error', (error) => resolve(error.message))
     child.on('close', (code, signal) => resolve(`exit ${code ?? signal}`))
@@ -76,6 +79,7 @@ function start(command: string, args: string[], env: Record<string, string> = {}
     async close() {
       if (closing) return
       closing = true
+      process.off('exit', onExit)
       endGroup(child)
       await gone
     },

@@ -86,6 +86,13 @@ const answers: Record<string, (call: Call) => unknown> = {
       ({ signal }) =>
         stalling(['The'], { signal }),
   ),
+  // What a body's own cancel() did reaches the network of Firefox with the next bytes only.
+  beating: relayed(
+    () =>
+      ({ signal }) =>
+        stalling(['The'], { signal }),
+    { heartbeatMs: 500 },
+  ),
   silent: relayed(
     () =>
       ({ signal }) =>
@@ -143,7 +150,7 @@ const answers: Record<string, (call: Call) => unknown> = {
     const first = from === 6 ? 5 : from + 1
     res.write('retry: 5\n')
     for (let seq = first; seq <= Math.min(from + 3, 9); seq++) {
-      res.write(`id: €run:${seq}\ndata: token ${seq}\n\n`)
+      res.write(`id: run-0123456789abc:${seq}\ndata: token ${seq}\n\n`)
       if (seq > from) await scene.told()
     }
     if (from >= 9) res.end('data: [DONE]\n\n')
@@ -151,9 +158,12 @@ const answers: Record<string, (call: Call) => unknown> = {
     else if (from === 0) res.destroy()
     else res.socket?.resetAndDestroy()
   }),
+  wide: written(({ res, lastEventId }) => {
+    res.end(lastEventId ? 'data: [DONE]\n\n' : 'retry: 5\nid: € 日\ndata: a\n\n')
+  }),
   offline: written(async ({ res, lastEventId }) => {
-    if (lastEventId) res.end('id: €run:2\ndata: b\n\ndata: [DONE]\n\n')
-    else res.end('retry: 3600000\nid: €run:1\ndata: a\n\n')
+    if (lastEventId) res.end('id: run-0123456789abc:2\ndata: b\n\ndata: [DONE]\n\n')
+    else res.end('retry: 3600000\nid: run-0123456789abc:1\ndata: a\n\n')
   }),
 }
 
@@ -178,7 +188,6 @@ export async function startSuiteServer(): Promise<SuiteServer> {
 
   const server = createServer(async (req, res) => {
     res.on('error', () => {})
-    if (process.env.DEBUG_SUITE) process.getBuiltinModule('node:fs').appendFileSync(process.env.DEBUG_SUITE, Math.round(performance.now()) + ' ' + req.method + ' ' + req.url + '\n')
     const closed = closedOf(res)
     const url = new URL(req.url ?? '/', 'http://localhost')
     const [, kind, name = '', rest] = url.pathname.split('/')

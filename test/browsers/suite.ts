@@ -42,7 +42,7 @@ export interface SuiteResult {
 const POST = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"messages":[]}' }
 
 /** The longest any case may take. */
-const LIMIT_MS = 20_000
+const LIMIT_MS = 10_000
 
 export const MIXED = 'aé日🚀\u2028 "\\\n'
 export const LARGE = MIXED.repeat(Math.ceil(1_048_576 / MIXED.length))
@@ -141,7 +141,7 @@ const cases: Record<string, (scene: Scene) => Promise<void>> = {
 
   async 'an abort of the reading alone is one, too'({ url, closed }) {
     const controller = new AbortController()
-    const events = parseSSE(await fetch(url('endless'), POST), { signal: controller.signal })
+    const events = parseSSE(await fetch(url('beating'), POST), { signal: controller.signal })
     await events.next()
     const next = events.next()
     controller.abort()
@@ -167,7 +167,7 @@ const cases: Record<string, (scene: Scene) => Promise<void>> = {
   },
 
   async 'break cancels, and the server sees it'({ url, closed }) {
-    const response = await fetch(url('endless'), POST)
+    const response = await fetch(url('beating'), POST)
     for await (const text of readText(response)) {
       equal(text, 'The')
       break
@@ -197,13 +197,21 @@ const cases: Record<string, (scene: Scene) => Promise<void>> = {
       seen,
       Array.from({ length: 9 }, (_, index) => `token ${index + 1}`),
     )
-    equal(stream.lastEventId, '€run:9')
+    equal(stream.lastEventId, 'run-0123456789abc:9')
     const [first, ...again] = await requests()
     equal([first?.method, first?.lastEventId, again.length], ['POST', undefined, 3])
     for (const { method, body, contentType, lastEventId } of again) {
       equal([method, body, contentType], ['GET', '', undefined])
-      ok(/^€run:[3-9]$/.test(lastEventId ?? ''), `Last-Event-ID is ${lastEventId}`)
+      ok(/^run-0123456789abc:[3-9]$/.test(lastEventId ?? ''), `Last-Event-ID is ${lastEventId}`)
     }
+  },
+
+  async 'an id beyond ASCII comes back as it was'({ url, requests }) {
+    equal(await read(fetchSSE(url('wide'), POST)), [{ data: 'a', id: '€ 日' }])
+    const id = (await requests())[1]?.lastEventId
+    // WebKit with libsoup sends each of its bytes as UTF-8 once more; nothing in a page can tell or help.
+    const twice = Array.from(new TextEncoder().encode('€ 日'), (byte) => String.fromCharCode(byte)).join('')
+    ok(id === '€ 日' || (id === twice && /AppleWebKit(?!.*Chrome)/.test(navigator.userAgent)), `it is ${id}`)
   },
 
   async 'a retry waits for the network, if the platform says when it is there'({ url, requests }) {
@@ -212,8 +220,8 @@ const cases: Record<string, (scene: Scene) => Promise<void>> = {
     const online = setInterval(() => globalThis.dispatchEvent(new Event('online')), 20)
     try {
       equal(await read(fetchSSE(url('offline'), POST)), [
-        { data: 'a', id: '€run:1' },
-        { data: 'b', id: '€run:2' },
+        { data: 'a', id: 'run-0123456789abc:1' },
+        { data: 'b', id: 'run-0123456789abc:2' },
       ])
     } finally {
       clearInterval(online)
@@ -276,7 +284,7 @@ const cases: Record<string, (scene: Scene) => Promise<void>> = {
   },
 
   async 'silence is an idle timeout, and the server is left'({ url, closed }) {
-    const error = await failure(() => read(fetch(url('endless'), POST), { idleTimeoutMs: 100 }))
+    const error = await failure(() => read(fetch(url('beating'), POST), { idleTimeoutMs: 100 }))
     equal([error.code, error.retryable, error.received], ['idle-timeout', true, 1])
     equal(await closed(), 'client')
   },

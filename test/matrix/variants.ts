@@ -411,6 +411,16 @@ export const variants: Record<string, Variant> = {
     finish: 'tool-calls',
     outcome: 'done',
   },
+  // Its SDK takes the event for a chunk that is not valid.
+  'mistral: an error in the stream': {
+    body: sse(mistral({ content: 'Hello' }), {
+      error: { message: 'It broke: SECRET', type: 'server_error', code: 500 },
+    }),
+    text: 'Hello',
+    outcome: 'error',
+    code: 'upstream-failure',
+    ways: { '@mistralai/mistralai': { code: 'internal' } },
+  },
   'mistral: cut': { body: sse(mistral({ content: 'Hello' })), text: 'Hello', outcome: 'truncated', code: 'truncated' },
   'ollama: max tokens': {
     body: ndjson(
