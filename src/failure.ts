@@ -42,6 +42,8 @@ interface ErrorLike {
   message?: unknown
   status?: unknown
   statusCode?: unknown
+  /** Ollama. */
+  status_code?: unknown
   code?: unknown
   type?: unknown
   error?: { type?: unknown; error?: { type?: unknown } }
@@ -118,12 +120,15 @@ function classify(error: unknown, depth = 0): string {
   if (NETWORK.test(String(code)) || NETWORK.test(String(message))) return 'upstream-failure'
   // An error of a provider's SDK has a status even where it has none to tell: the failure came in the stream. One of
   // parseSSE says how much it received.
-  return 'status' in error || '$metadata' in error || 'received' in error ? 'upstream-failure' : 'internal'
+  return 'status' in error || 'status_code' in error || '$metadata' in error || 'received' in error
+    ? 'upstream-failure'
+    : 'internal'
 }
 
 function statusOf(error: unknown): number | undefined {
-  const { status, statusCode, $metadata } = (error ?? {}) as ErrorLike
-  const value = status ?? statusCode ?? ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode
+  const { status, statusCode, status_code, $metadata } = (error ?? {}) as ErrorLike
+  const value =
+    status ?? statusCode ?? status_code ?? ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode
   return typeof value === 'number' ? value : undefined
 }
 

@@ -98,7 +98,7 @@ class Relay implements Outlet, RelayHandle {
     this.#sink = sink
     this.#options = options ?? {}
     const lastEventId = decodeHeader(one(options?.request?.header('last-event-id')))
-    this.#run = new Run(newRunId(), options, this, lastEventId)
+    this.#run = new Run(newRunId(), this.#options, this, lastEventId)
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -135,8 +135,12 @@ class Relay implements Outlet, RelayHandle {
     this.#run.start(source)
   }
 
-  write(frames: string): boolean {
+  begin(): void {
     if (this.#state === 'waiting') this.#commit()
+  }
+
+  write(frames: string): boolean {
+    this.begin()
     this.#buffer += frames
     if (this.#buffer.length >= FLUSH_AT) this.#flush()
     else if (!this.#scheduled) {
@@ -158,14 +162,7 @@ class Relay implements Outlet, RelayHandle {
         return
       }
       this.#refuse(failure)
-    } else if (this.#state !== 'closed') {
-      try {
-        if (this.#state === 'waiting') this.#commit()
-      } catch (error) {
-        console.error(error)
-        this.#resolve({ ...summary, outcome: 'error', error })
-        return
-      }
+    } else if (this.#state === 'open') {
       const text = this.#buffer + frames + this.#terminal(last)
       this.#buffer = ''
       this.#ended(text)
@@ -177,6 +174,7 @@ class Relay implements Outlet, RelayHandle {
     if (this.#state === 'ended') this.#close()
     else if (this.#blockedSince !== undefined) {
       this.#blockedSince = undefined
+      this.#lastWrite = performance.now()
       this.#flush()
       if (this.#blockedSince === undefined) {
         // Heartbeats were not due while nothing could be written.
@@ -291,7 +289,7 @@ class Relay implements Outlet, RelayHandle {
     } else if (this.#expiryAt() <= now) this.#run.stop('expired')
     else if (this.#heartbeatAt() <= now) {
       try {
-        if (this.#state === 'waiting') this.#commit()
+        this.begin()
         this.#buffer += HEARTBEAT
         this.#flush()
       } catch (error) {

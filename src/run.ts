@@ -4,7 +4,6 @@ import { type ErrorContext, type RelayOptions, type ShownFailure, withShown } fr
 import { failureFrame, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
 import { createReading, isResponse, type Reading, readChunk, readEventStream } from './sources/index.js'
-import type { ChunkShape } from './sources/reading.js'
 import {
   DONE,
   type Encoder,
@@ -20,6 +19,8 @@ import {
 
 /** Where the frames of a run go. */
 export interface Outlet {
+  /** Commits to an answer that goes on. Throws if the host will not have it. */
+  begin(): void
   /** Takes whole frames. `false` asks the run to wait for {@link Run.resume}. */
   write(frames: string): boolean
   /** The run is over; called once. */
@@ -60,7 +61,10 @@ export class Run {
   #iteration: Iteration | undefined
   #resume: (() => void) | undefined
   #unlisten: (() => void)[] | undefined
-  #shape: ChunkShape | undefined
+  /** Whether it is to be asked yet what can stop the stream. The body of a response is stopped by itself. */
+  #unknown = true
+  /** Frames that wait for the provider's answer. */
+  #early = ''
   #events = 0
   #firstEventMs: number | undefined
   #text = ''
@@ -180,6 +184,7 @@ export class Run {
       if (this.outcome) release(stream)
       else {
         this.#iteration = iterate(stream, this.#reading)
+        this.#unknown = !isResponse(stream)
         this.#pump(this.#iteration)
       }
     } catch (error) {
@@ -224,7 +229,7 @@ export class Run {
     const encoder = this.#encoder as Encoder
     const reading = this.#reading
     const own = readChunk(chunk, reading)
-    if (reading.shape !== this.#shape) this.#meet(reading.shape)
+    if (this.#unknown) this.#warn(reading.shape?.signalOnly?.(chunk as never))
     try {
       if (own) return this.#encodeOwn(own)
       let frames = ''
@@ -252,20 +257,21 @@ export class Run {
       }
       if (!encoder.chunk || chunk === '' || chunk === null || chunk === undefined) return frames
       const { shape } = reading
-      return encoder.chunk(shape?.bare ? shape.bare(chunk as never) : chunk, shape?.event?.(chunk as never))
+      frames = this.#early + encoder.chunk(shape?.bare?.(chunk as never) ?? chunk, shape?.event?.(chunk as never))
+      this.#early = shape?.isEarly?.(chunk as never) ? frames : ''
+      return this.#early === '' ? frames : ''
     } catch (error) {
       throw isRelayError(error) ? asMistake(error) : error
     }
   }
 
-  /** The first chunk of a shape. */
-  #meet(shape: ChunkShape | undefined): void {
-    this.#shape = shape
-    const name = shape?.signalOnly
-    if (name === undefined || this.#context.asked || warned.has(name)) return
-    warned.add(name)
+  #warn(provider: string | undefined): void {
+    if (provider === undefined) return
+    this.#unknown = false
+    if (this.#context.asked || warned.has(provider)) return
+    warned.add(provider)
     console.warn(
-      `sse-relay: a ${name} stream can be stopped only by the signal its call was given, so when a reader leaves this one goes on, and is paid for. Relay a function, ({ signal }) => …, and hand the signal to the call.`,
+      `sse-relay: only the signal its call was given stops a stream of ${provider}, so when a reader leaves this one goes on, and is paid for. Relay a function, ({ signal }) => …, and hand the signal to the call.`,
     )
   }
 
@@ -295,7 +301,9 @@ export class Run {
         ),
       )
     }
-    const frames = (this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage })
+    const frames =
+      this.#early + (this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage })
+    this.#outlet.begin()
     this.#end('done', undefined, { frames })
   }
 

@@ -170,11 +170,8 @@ describe('the warning', () => {
     }
     const names = [...new Set(warned.map(({ way }) => (way.bare as { warned: string }).warned))].sort()
     expect(names).toEqual(['AI SDK', 'Bedrock', 'Gemini'])
-    const warnings = warn.mock.calls.map(([text]) => String(text)).sort()
-    expect(warnings).toHaveLength(3)
-    for (const [index, name] of names.entries()) {
-      expect(warnings[index]).toMatch(new RegExp(`^sse-relay: an? ${name} stream .* signal`))
-    }
+    const told = warn.mock.calls.map(([text]) => /^sse-relay: an? (.+?) stream .* signal/.exec(text)?.[1])
+    expect(told.sort()).toEqual(names)
   })
 })
 

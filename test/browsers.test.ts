@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { browsers, bundle, type Engine, isSkipped, type Opened, runtimes, titleOf } from './browsers/engines.js'
 import { suiteCases } from './browsers/suite.js'
@@ -17,11 +18,14 @@ const WITHOUT = `
   delete ReadableStream.prototype.values
 `
 
-const inBrowsers = [
+/** Where in an engine, in words and by its name. */
+type Places = readonly (readonly [words: string, place: string])[]
+
+const inBrowsers: Places = [
   ['a page', 'page'],
   ['a worker', 'worker'],
   ['a worker without TextDecoderStream and the async iterator of ReadableStream', 'without'],
-] as const
+]
 let server: SuiteServer
 let script: string
 beforeAll(async () => {
@@ -64,16 +68,6 @@ function pageFor(engine: Engine): string {
   return server.url + path
 }
 
-function verify(engine: Engine, place: string, report: () => Promise<Report>): void {
-  it.each(suiteCases)('%s', async (name) => {
-    const { results, error } = await report()
-    if (error !== undefined) throw new Error(`The suite did not run in ${engine.name}, ${place}: ${error}`)
-    const result = results?.find((each) => each.name === name)
-    expect(result).toBeDefined()
-    if (result?.error !== undefined) throw new Error(result.error)
-  })
-}
-
 /** All at once: most of their time they wait. */
 const opened = new Map<Engine, Opened>()
 const inAll = runtimes()
@@ -99,7 +93,7 @@ afterAll(async () => {
 
 const places = [
   ...browsers.map((engine) => ({ engine, ways: inBrowsers })),
-  ...inAll.map((engine) => ({ engine, ways: [['its only place', 'runtime']] as const })),
+  ...inAll.map((engine) => ({ engine, ways: [['its only place', 'runtime']] as Places })),
 ].map(({ engine, ways }) => [titleOf(engine), engine, ways] as const)
 
 describe.each(places)('in %s', (_, engine, ways) => {
@@ -124,8 +118,7 @@ function reportOf(engine: Engine, place: string): Promise<Report> {
   let report = reports.get(name)
   if (!report) {
     const told = server.report(name)
-    const late = (ms: number, error: string) =>
-      new Promise<Report>((resolve) => setTimeout(resolve, ms, { error }).unref())
+    const late = (ms: number, error: string) => setTimeout<Report>(ms, { error }, { ref: false })
     // A runtime ends by itself once it has reported; the report may still be on its way.
     const ended = program.ended.catch((error: Error) => Promise.race([told, late(1000, error.message)]))
     report = Promise.race([told, ended, late(LIMIT_MS, `nothing was reported in ${LIMIT_MS} ms`)])

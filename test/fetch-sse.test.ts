@@ -71,6 +71,22 @@ async function stateOf(promise: Promise<unknown>): Promise<string> {
   return state
 }
 
+/** The timers of this length that are set from here on and neither cleared nor over. */
+function timersOf(length: number): Set<unknown> {
+  const pending = new Set<unknown>()
+  const { setTimeout, clearTimeout } = globalThis
+  vi.stubGlobal('setTimeout', (run: () => void, ms: number, ...args: unknown[]) => {
+    const timer = setTimeout(run, ms, ...args)
+    if (ms === length) pending.add(timer)
+    return timer
+  })
+  vi.stubGlobal('clearTimeout', (timer: ReturnType<typeof setTimeout>) => {
+    pending.delete(timer)
+    clearTimeout(timer)
+  })
+  return pending
+}
+
 async function turns(count = 10): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
@@ -870,7 +886,10 @@ describe('leaving', () => {
       const host = deaf()
       const controller = new AbortController()
       const onOpen = vi.fn()
-      const stream = fetchSSE('/', { ...POST, runId: RUN, signal: controller.signal, fetch: host.fetch, onOpen })
+      const clocks = { idleTimeoutMs: 60_000, eventTimeoutMs: 60_000 }
+      const timers = timersOf(60_000)
+      const { signal } = controller
+      const stream = fetchSSE('/', { ...POST, ...clocks, runId: RUN, signal, fetch: host.fetch, onOpen })
       await enter(stream, host)
       const opened = onOpen.mock.calls.length
       const pending = state.startsWith('while') ? stream.next() : undefined
@@ -881,8 +900,9 @@ describe('leaving', () => {
       await left
       expect(await stream.next()).toEqual({ done: true, value: undefined })
       expect(host.requests).toHaveLength(state === 'before the request' ? 0 : 1)
-      for (const { signal } of host.requests) expect(signal?.aborted).toBe(true)
-      expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+      for (const request of host.requests) expect(request.signal?.aborted).toBe(true)
+      expect(getEventListeners(signal, 'abort')).toEqual([])
+      expect(timers.size).toBe(0)
       expect(host.body.cancels).toBe(opened)
       expect(host.locked()).toBe(false)
       // The answer comes all the same: its body is let go, and nobody is told.

@@ -188,8 +188,9 @@ describe('the types', () => {
       consumer,
       `import { DONE, encodeComment, encodeEvent, isRelayError, RelayError, relayTo, toParts } from 'sse-relay'
       import type { Part, ServerSentEvent, Summary } from 'sse-relay'
-      import { createParser, parseSSE, readText } from 'sse-relay/client'
+      import { createParser, fetchSSE, parseSSE, readParts, readText } from 'sse-relay/client'
       import { parts, raw, text } from 'sse-relay/protocols'
+      import { useRelay } from 'sse-relay/react'
       import { relay } from 'sse-relay/web'
 
       const event: ServerSentEvent = { data: DONE }
@@ -205,12 +206,14 @@ describe('the types', () => {
         try {
           for await (const { data, event } of parseSSE(response.clone())) all += data + (event ?? '')
           for await (const piece of readText(response)) all += piece
+          for await (const part of readParts(fetchSSE('/api/chat'))) all += part.type === 'text' ? part.text : ''
         } catch (error) {
           if (isRelayError(error)) all += error.code
         }
         return all
       }
 
+      export const useAnswer = (): string => useRelay('/api/chat', { onDone: ({ text }) => console.log(text) }).text
       export const POST = (request: Request): Promise<Response> => relay(request, ['a', 'b'])
       // @ts-expect-error: this project is without Node's types.
       export const no: Buffer = undefined

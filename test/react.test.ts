@@ -39,7 +39,7 @@ async function bundle(): Promise<string> {
     define: { 'process.env.NODE_ENV': '"development"' },
     alias: process.env.SRC ? { 'sse-relay/react': file('react.ts'), 'sse-relay/client': file('client.ts') } : {},
   })
-  return outputFiles[0]?.text as string
+  return outputFiles?.[0]?.text as string
 }
 
 interface Asked {

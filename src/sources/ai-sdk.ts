@@ -1,5 +1,17 @@
-import type { FinishReason } from '../types.js'
-import { type ChunkShape, numbers, type Reading } from './reading.js'
+import type { FinishReason, Part } from '../types.js'
+import { type ChunkShape, pushUsage, type Reading } from './reading.js'
+
+/** Token counts as the AI SDK has them. */
+export interface Counts {
+  inputTokens?: number
+  outputTokens?: number
+  totalTokens?: number
+  inputTokenDetails?: { cacheReadTokens?: number }
+  outputTokenDetails?: { reasoningTokens?: number }
+  /** Until version 6, and of `uiMessage()`. */
+  cachedInputTokens?: number
+  reasoningTokens?: number
+}
 
 interface StreamPart {
   type: string
@@ -14,20 +26,10 @@ interface StreamPart {
   title?: string
   file?: { mediaType?: string; base64?: string }
   finishReason?: string
-  totalUsage?: {
-    inputTokens?: number
-    outputTokens?: number
-    totalTokens?: number
-    inputTokenDetails?: { cacheReadTokens?: number }
-    outputTokenDetails?: { reasoningTokens?: number }
-    /** Until version 6. */
-    cachedInputTokens?: number
-    reasoningTokens?: number
-  }
-  error?: unknown
+  totalUsage?: Counts
 }
 
-/** The part types that no other shape has, and how those that others have are told apart. */
+/** The part types that no other shape has. Most of them say nothing to a client. */
 const TYPES = new Set([
   'start',
   'start-step',
@@ -38,16 +40,22 @@ const TYPES = new Set([
   'reasoning-start',
   'reasoning-delta',
   'reasoning-end',
+  'reasoning-file',
   'tool-input-start',
   'tool-input-delta',
   'tool-input-end',
   'tool-result',
   'tool-error',
+  'tool-output-denied',
+  'tool-approval-request',
+  'tool-approval-response',
+  'steering-message',
+  'ping',
   'abort',
   'raw',
 ])
 
-const FINISH: Record<string, FinishReason | null | undefined> = {
+export const FINISH: Record<string, FinishReason | null | undefined> = {
   __proto__: null,
   stop: 'stop',
   length: 'length',
@@ -61,10 +69,14 @@ const FINISH: Record<string, FinishReason | null | undefined> = {
  * `interrupted`. What its tools returned stays on the server.
  */
 export const aiSDK: ChunkShape = {
-  signalOnly: 'AI SDK',
+  // The UI message stream, the body of a response, shares other types with it, and is stopped like one.
+  signalOnly: ({ text, totalUsage }: StreamPart) => (text !== undefined || totalUsage ? 'AI SDK' : undefined),
+
+  // They come before the provider was asked: a refusal is still to be a status.
+  isEarly: ({ type }: StreamPart) => type === 'start' || type === 'start-step',
 
   is(chunk) {
-    const { type, finishReason, toolCallId, sourceType, file } = chunk as Record<string, unknown>
+    const { type, finishReason, toolCallId, sourceType, file, kind } = chunk as Record<string, unknown>
     switch (type) {
       case 'finish':
         return finishReason !== undefined
@@ -74,6 +86,8 @@ export const aiSDK: ChunkShape = {
         return sourceType !== undefined
       case 'file':
         return file !== undefined
+      case 'custom':
+        return typeof kind === 'string'
       default:
         return typeof type === 'string' && TYPES.has(type)
     }
@@ -114,19 +128,8 @@ export const aiSDK: ChunkShape = {
         break
       }
       case 'finish': {
-        const { finishReason = '', totalUsage: usage } = part
-        if (usage) {
-          parts.push({
-            type: 'usage',
-            usage: numbers({
-              inputTokens: usage.inputTokens,
-              outputTokens: usage.outputTokens,
-              totalTokens: usage.totalTokens,
-              cachedInputTokens: usage.inputTokenDetails?.cacheReadTokens ?? usage.cachedInputTokens,
-              reasoningTokens: usage.outputTokenDetails?.reasoningTokens ?? usage.reasoningTokens,
-            }),
-          })
-        }
+        const { finishReason = '', totalUsage } = part
+        pushCounts(parts, totalUsage)
         if (finishReason === 'interrupted') break
         reading.proof = 'given'
         parts.push({ type: 'finish', reason: FINISH[finishReason] ?? 'other' })
@@ -134,15 +137,26 @@ export const aiSDK: ChunkShape = {
     }
   },
 
-  // Steps carry the request's body and the response's headers.
-  bare({ request: _, response: __, rawValue: ___, ...part }: Record<string, unknown>) {
+  // Steps carry the request's body and the response's headers, and the error of a tool's own call may carry both.
+  bare({ request: _, response: __, rawValue: ___, error: ____, ...part }: Record<string, unknown>) {
     return part
   },
 }
 
 /** The index of the call with this id: the order in which the ids were met. */
-function callOf(id: string, reading: Reading): number {
+export function callOf(id: string, reading: Reading): number {
   reading.ids ??= []
   const known = reading.ids.indexOf(id)
   return known === -1 ? reading.ids.push(id) - 1 : known
+}
+
+export function pushCounts(parts: Part[], counts: Counts | undefined): void {
+  if (!counts) return
+  pushUsage(parts, {
+    inputTokens: counts.inputTokens,
+    outputTokens: counts.outputTokens,
+    totalTokens: counts.totalTokens,
+    cachedInputTokens: counts.inputTokenDetails?.cacheReadTokens ?? counts.cachedInputTokens,
+    reasoningTokens: counts.outputTokenDetails?.reasoningTokens ?? counts.reasoningTokens,
+  })
 }

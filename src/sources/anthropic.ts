@@ -1,5 +1,5 @@
-import type { FinishReason, Usage } from '../types.js'
-import { type ChunkShape, numbers, type Reading } from './reading.js'
+import type { FinishReason, Part } from '../types.js'
+import { type ChunkShape, pushUsage, type Reading } from './reading.js'
 
 interface MessagesUsage {
   input_tokens?: number | null
@@ -51,6 +51,15 @@ export const anthropic: ChunkShape = {
 
   event: (chunk: { type: string }) => chunk.type,
 
+  // The helper stream goes on to fill the message and the blocks it has handed out: what began empty is said empty.
+  bare(event: MessagesEvent) {
+    const { message, content_block: block } = event
+    if (message) return { ...event, message: { ...message, content: [], stop_reason: null, stop_sequence: null } }
+    if (!block) return event
+    const empty = Object.entries({ text: '', thinking: '', signature: '', input: {}, citations: [] })
+    return { ...event, content_block: { ...block, ...Object.fromEntries(empty.filter(([key]) => key in block)) } }
+  },
+
   read(event: MessagesEvent, reading: Reading) {
     const { parts } = reading
     const { type, index = 0, delta } = event
@@ -75,16 +84,15 @@ export const anthropic: ChunkShape = {
         reading.toolIndex = block?.type === 'tool_use' ? index : -1
         if (block?.type === 'tool_use')
           parts.push({ type: 'tool-call', index, id: block.id, name: block.name, input: '' })
-        else if (block?.type === 'text' && block.text) parts.push({ type: 'text', text: block.text })
         break
       }
       case 'message_start':
         // Of a second message in one run as well: the first one's end proves nothing for it.
         reading.proof = 'missing'
-        pushUsage(event.message?.usage, reading)
+        pushCounts(parts, event.message?.usage)
         break
       case 'message_delta':
-        pushUsage(event.usage, reading)
+        pushCounts(parts, event.usage)
         if (delta?.stop_reason) parts.push({ type: 'finish', reason: FINISH[delta.stop_reason] ?? 'other' })
         break
       case 'message_stop':
@@ -94,13 +102,12 @@ export const anthropic: ChunkShape = {
 }
 
 /** `input_tokens` leaves out what the cache took or gave; on the common scale it is part of the input. */
-function pushUsage(counts: MessagesUsage | undefined, reading: Reading): void {
+function pushCounts(parts: Part[], counts: MessagesUsage | undefined): void {
   if (!counts) return
   const { input_tokens: input, cache_read_input_tokens: cached, cache_creation_input_tokens: created } = counts
-  const usage: Usage = numbers({
+  pushUsage(parts, {
     inputTokens: typeof input === 'number' ? input + (cached ?? 0) + (created ?? 0) : undefined,
     outputTokens: counts.output_tokens,
     cachedInputTokens: cached,
   })
-  reading.parts.push({ type: 'usage', usage })
 }

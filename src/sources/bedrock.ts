@@ -1,5 +1,5 @@
 import type { FinishReason } from '../types.js'
-import { type ChunkShape, numbers, type Reading } from './reading.js'
+import { type ChunkShape, pushUsage, type Reading } from './reading.js'
 
 interface ConverseEvent {
   messageStart?: object
@@ -40,7 +40,7 @@ const FINISH: Record<string, FinishReason | null | undefined> = {
 
 /** AWS Bedrock's ConverseStream. The answer is complete at `messageStop`; the token counts come after it. */
 export const bedrock: ChunkShape = {
-  signalOnly: 'Bedrock',
+  signalOnly: () => 'Bedrock',
 
   is(chunk) {
     const keys = Object.keys(chunk)
@@ -70,10 +70,7 @@ export const bedrock: ChunkShape = {
     }
     if (metadata?.usage) {
       const { inputTokens, outputTokens, totalTokens, cacheReadInputTokens } = metadata.usage
-      parts.push({
-        type: 'usage',
-        usage: numbers({ inputTokens, outputTokens, totalTokens, cachedInputTokens: cacheReadInputTokens }),
-      })
+      pushUsage(parts, { inputTokens, outputTokens, totalTokens, cachedInputTokens: cacheReadInputTokens })
     }
   },
 }

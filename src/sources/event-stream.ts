@@ -46,7 +46,9 @@ function toChunk({ event, data, id }: ParsedEvent): unknown {
   }
   if (isText(json)) return json.text
   // Providers that name their events say the name again in `type`.
-  return event === undefined || 'type' in json ? json : ({ type: 'data', name: event, data: json } satisfies Part)
+  return event === undefined || (json as { type?: unknown }).type === event
+    ? json
+    : ({ type: 'data', name: event, data: json } satisfies Part)
 }
 
 /** What the relay before this one, or the provider, says of its failure. */

@@ -1,5 +1,5 @@
 import type { FinishReason } from '../types.js'
-import { type ChunkShape, numbers, type Reading } from './reading.js'
+import { type ChunkShape, pushUsage, type Reading } from './reading.js'
 
 interface GeminiChunk {
   candidates?: {
@@ -44,7 +44,7 @@ const FINISH: Record<string, FinishReason | null | undefined> = {
  * `@google/genai` are class instances whose getters `text` and `data` warn on the console: only own fields are read.
  */
 export const gemini: ChunkShape = {
-  signalOnly: 'Gemini',
+  signalOnly: () => 'Gemini',
 
   is(chunk) {
     const { candidates, promptFeedback, usageMetadata } = chunk as GeminiChunk
@@ -57,16 +57,13 @@ export const gemini: ChunkShape = {
     if (usageMetadata) {
       const { promptTokenCount, candidatesTokenCount, thoughtsTokenCount } = usageMetadata
       const outputs = [candidatesTokenCount, thoughtsTokenCount].filter((count) => typeof count === 'number')
-      parts.push({
-        type: 'usage',
-        usage: numbers({
-          inputTokens: promptTokenCount,
-          // Thoughts are counted beside the answer; on the common scale they are part of the output.
-          outputTokens: outputs.length > 0 ? outputs.reduce((sum, count) => sum + count, 0) : undefined,
-          totalTokens: usageMetadata.totalTokenCount,
-          cachedInputTokens: usageMetadata.cachedContentTokenCount,
-          reasoningTokens: thoughtsTokenCount,
-        }),
+      pushUsage(parts, {
+        inputTokens: promptTokenCount,
+        // Thoughts are counted beside the answer; on the common scale they are part of the output.
+        outputTokens: outputs.length > 0 ? outputs.reduce((sum, count) => sum + count, 0) : undefined,
+        totalTokens: usageMetadata.totalTokenCount,
+        cachedInputTokens: usageMetadata.cachedContentTokenCount,
+        reasoningTokens: thoughtsTokenCount,
       })
     }
     for (const { index = 0, content, finishReason, groundingMetadata, citationMetadata } of candidates ?? []) {

@@ -2,6 +2,7 @@
 import { show, typeMistake } from '../failure.js'
 import type { OwnEvent, Part } from '../types.js'
 import { aiSDK } from './ai-sdk.js'
+import { aiSDKUI } from './ai-sdk-ui.js'
 import { anthropic } from './anthropic.js'
 import { bedrock } from './bedrock.js'
 import { isResponse, readEventStream } from './event-stream.js'
@@ -15,7 +16,17 @@ import { type ChunkShape, createReading, providerError, type Reading } from './r
 export { createReading, isResponse, type Reading, readEventStream }
 
 /** In the order in which they are asked. */
-const SHAPES: readonly ChunkShape[] = [openaiChat, anthropic, openaiResponses, gemini, mistral, ollama, bedrock, aiSDK]
+const SHAPES: readonly ChunkShape[] = [
+  openaiChat,
+  anthropic,
+  openaiResponses,
+  gemini,
+  mistral,
+  ollama,
+  bedrock,
+  aiSDKUI,
+  aiSDK,
+]
 
 /**
  * A chunk as parts: a string as text, a provider's chunk as what it says, a part as itself, an event of one's

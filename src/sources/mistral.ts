@@ -1,18 +1,12 @@
 import type { FinishReason } from '../types.js'
-import { type ChunkShape, numbers, providerError, type Reading } from './reading.js'
-
-interface Thinking {
-  type?: string
-  text?: string
-  thinking?: { type?: string; text?: string }[]
-}
+import { type ChunkShape, type Content, providerError, pushContent, pushUsage, type Reading } from './reading.js'
 
 interface MistralEvent {
   data: {
     choices: {
       index?: number
       delta?: {
-        content?: string | Thinking[] | null
+        content?: Content
         toolCalls?: { index?: number; id?: string; function?: { name?: string; arguments?: unknown } }[] | null
       }
       finishReason?: string | null
@@ -43,15 +37,7 @@ export const mistral: ChunkShape = {
     if (reading.proof !== 'given') reading.proof = 'missing'
     for (const { index = 0, delta, finishReason } of data.choices) {
       if (index !== 0) continue
-      const content = delta?.content
-      if (typeof content === 'string') {
-        if (content !== '') parts.push({ type: 'text', text: content })
-      } else {
-        for (const { type, text, thinking } of content ?? []) {
-          if (type === 'text' && text) parts.push({ type: 'text', text })
-          for (const thought of thinking ?? []) if (thought.text) parts.push({ type: 'reasoning', text: thought.text })
-        }
-      }
+      pushContent(parts, delta?.content)
       for (const { index: call = 0, id, function: called } of delta?.toolCalls ?? []) {
         const input = called?.arguments ?? ''
         parts.push({
@@ -71,7 +57,7 @@ export const mistral: ChunkShape = {
     const { usage, error } = data
     if (usage) {
       const { promptTokens: inputTokens, completionTokens: outputTokens, totalTokens } = usage
-      parts.push({ type: 'usage', usage: numbers({ inputTokens, outputTokens, totalTokens }) })
+      pushUsage(parts, { inputTokens, outputTokens, totalTokens })
     }
     if (error) parts.push({ type: 'error', error: providerError(error) })
   },

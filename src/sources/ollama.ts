@@ -1,4 +1,4 @@
-import { type ChunkShape, numbers, type Reading } from './reading.js'
+import { type ChunkShape, pushUsage, type Reading } from './reading.js'
 
 interface OllamaChunk {
   /** Of `chat`. */
@@ -43,7 +43,7 @@ export const ollama: ChunkShape = {
     if (!done) return
     reading.proof = 'given'
     const { prompt_eval_count: inputTokens, eval_count: outputTokens, done_reason: reason } = chunk
-    parts.push({ type: 'usage', usage: numbers({ inputTokens, outputTokens }) })
+    pushUsage(parts, { inputTokens, outputTokens })
     if (reading.calls > 0) parts.push({ type: 'finish', reason: 'tool-calls' })
     else
       parts.push({

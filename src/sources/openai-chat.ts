@@ -1,11 +1,11 @@
 import type { FinishReason } from '../types.js'
-import { type ChunkShape, numbers, providerError, type Reading } from './reading.js'
+import { type ChunkShape, type Content, providerError, pushContent, pushUsage, type Reading } from './reading.js'
 
 interface ChatChunk {
   choices: ({
     index?: number
     delta?: {
-      content?: string | null
+      content?: Content
       refusal?: string | null
       /** DeepSeek, vLLM. */
       reasoning_content?: string | null
@@ -51,7 +51,7 @@ export const openaiChat: ChunkShape = {
       if (delta) {
         const reasoning = delta.reasoning_content ?? delta.reasoning
         if (reasoning) parts.push({ type: 'reasoning', text: reasoning })
-        if (delta.content) parts.push({ type: 'text', text: delta.content })
+        pushContent(parts, delta.content)
         if (delta.refusal) {
           reading.refused = true
           parts.push({ type: 'text', text: delta.refusal })
@@ -75,15 +75,12 @@ export const openaiChat: ChunkShape = {
     if (usage) {
       // Some servers count with every chunk: only the chunk without choices is the last one.
       if (chunk.choices.length === 0) reading.proof = 'given'
-      parts.push({
-        type: 'usage',
-        usage: numbers({
-          inputTokens: usage.prompt_tokens,
-          outputTokens: usage.completion_tokens,
-          totalTokens: usage.total_tokens,
-          cachedInputTokens: usage.prompt_tokens_details?.cached_tokens,
-          reasoningTokens: usage.completion_tokens_details?.reasoning_tokens,
-        }),
+      pushUsage(parts, {
+        inputTokens: usage.prompt_tokens,
+        outputTokens: usage.completion_tokens,
+        totalTokens: usage.total_tokens,
+        cachedInputTokens: usage.prompt_tokens_details?.cached_tokens,
+        reasoningTokens: usage.completion_tokens_details?.reasoning_tokens,
       })
     }
     // OpenRouter's way of failing in the middle.

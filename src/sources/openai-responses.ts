@@ -1,5 +1,5 @@
 import type { FinishReason } from '../types.js'
-import { type ChunkShape, numbers, providerError, type Reading } from './reading.js'
+import { type ChunkShape, providerError, pushUsage, type Reading } from './reading.js'
 
 interface ResponsesEvent {
   type: string
@@ -75,15 +75,12 @@ export const openaiResponses: ChunkShape = {
       case 'response.failed': {
         const usage = response?.usage
         if (usage) {
-          parts.push({
-            type: 'usage',
-            usage: numbers({
-              inputTokens: usage.input_tokens,
-              outputTokens: usage.output_tokens,
-              totalTokens: usage.total_tokens,
-              cachedInputTokens: usage.input_tokens_details?.cached_tokens,
-              reasoningTokens: usage.output_tokens_details?.reasoning_tokens,
-            }),
+          pushUsage(parts, {
+            inputTokens: usage.input_tokens,
+            outputTokens: usage.output_tokens,
+            totalTokens: usage.total_tokens,
+            cachedInputTokens: usage.input_tokens_details?.cached_tokens,
+            reasoningTokens: usage.output_tokens_details?.reasoning_tokens,
           })
         }
         if (type === 'response.failed') {

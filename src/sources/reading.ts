@@ -1,4 +1,4 @@
-import type { Part } from '../types.js'
+import type { Part, Usage } from '../types.js'
 
 /** What has been read of one run: the parts of the latest chunk, and what must be kept from chunk to chunk. */
 export interface Reading {
@@ -33,8 +33,10 @@ export interface ChunkShape {
   event?(chunk: never): string
   /** The chunk without what is not for the client: headers, request ids. */
   bare?(chunk: never): object
-  /** A stream of these cannot be stopped but by the signal its call was given: what to call it in the warning. */
-  signalOnly?: string
+  /** Whether the chunk comes before the provider has answered at all. */
+  isEarly?(chunk: never): boolean
+  /** The name of a provider whose streams nothing stops but the signal the call was given, if the chunk is of one. */
+  signalOnly?(chunk: never): string | undefined
 }
 
 /**
@@ -51,9 +53,23 @@ export function providerError(told: unknown): Error {
   return Object.assign(error, { status: typeof code === 'number' ? code : undefined, code, type })
 }
 
-/** Token counts with what is not a number left out. */
-export function numbers<T extends Record<string, unknown>>(counts: T): { [K in keyof T]?: number } {
-  const result: { [K in keyof T]?: number } = {}
-  for (const key in counts) if (typeof counts[key] === 'number') result[key] = counts[key]
-  return result
+/** A usage part of the counts that are numbers, if any is. */
+export function pushUsage(parts: Part[], counts: { [K in keyof Usage]: unknown }): void {
+  const usage = Object.fromEntries(Object.entries(counts).filter(([, count]) => typeof count === 'number'))
+  if (Object.keys(usage).length > 0) parts.push({ type: 'usage', usage })
 }
+
+/** Content that is a string, or, as Mistral has it, a list of texts and thoughts. */
+export function pushContent(parts: Part[], content: Content): void {
+  if (typeof content === 'string') {
+    if (content !== '') parts.push({ type: 'text', text: content })
+    return
+  }
+  for (const { type, text, thinking } of content ?? []) {
+    if (type === 'text' && text) parts.push({ type: 'text', text })
+    for (const thought of thinking ?? []) if (thought.text) parts.push({ type: 'reasoning', text: thought.text })
+  }
+}
+
+/** What {@link pushContent} takes. */
+export type Content = string | { type?: string; text?: string; thinking?: { text?: string }[] }[] | null | undefined

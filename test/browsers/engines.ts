@@ -211,7 +211,9 @@ function runtime(name: string, pattern: RegExp, args: string[]): Engine {
   const program = findProgram(pattern)
   return {
     name,
-    missing: program ? undefined : `${name} could not be installed: npm i --prefix ${RUNTIMES} ${PACKAGES.join(' ')}`,
+    missing: program
+      ? undefined
+      : `${name} could not be installed: npm i --prefix node_modules/.cache/runtimes ${PACKAGES.join(' ')}`,
     async open(script) {
       if (!program) throw new Error(`${name} could not be installed from npm`)
       return start(program, [...args, script])

@@ -84,20 +84,22 @@ export interface ScriptedServer {
 export async function scriptedServer(): Promise<ScriptedServer> {
   const requests: ScriptedRequest[] = []
   const waiting: ((request: ScriptedRequest) => void)[] = []
-  let taken = 0
+  const untaken: ScriptedRequest[] = []
   const server = createServer(async (req, res) => {
     const body = await text(req).catch(() => undefined)
     if (body === undefined) return
     const request = new ScriptedRequest(req, res, body)
     requests.push(request)
-    waiting.shift()?.(request)
+    const taker = waiting.shift()
+    if (taker) taker(request)
+    else untaken.push(request)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/chat`,
     requests,
     request() {
-      const request = requests[taken++]
+      const request = untaken.shift()
       return request ? Promise.resolve(request) : new Promise((resolve) => waiting.push(resolve))
     },
     close: () =>

@@ -107,7 +107,7 @@ const answers: Record<string, (call: Call) => unknown> = {
   ),
   large: relayed(() => LARGE),
   echo: relayed(({ url }) => tokens(Array(20).fill(url.searchParams.get('text')), { everyMs: 1 })),
-  parts: relayed(() => new Response(readTrace('openai-chat-usage.sse'), { headers: EVENT_STREAM }), {
+  parts: relayed(() => new Response(new Uint8Array(readTrace('openai-chat-usage.sse')), { headers: EVENT_STREAM }), {
     protocol: parts(),
   }),
   own: relayed(() => ['The', { event: 'citation', data: { page: 1 }, id: 'é-1' }, { data: 'one\ntwo' }]),

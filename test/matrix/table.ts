@@ -33,7 +33,7 @@ has no place for: \`text()\` is text and data, \`openaiChat()\` has no data, and
 that fails has none; what was counted until then is in the summary on the server.
 
 The AI SDK's \`textStream\` is text and nothing else: not the tool calls, and not the failures. An answer that broke off is
-\`done\` there. Relay its \`stream\`.
+\`done\` there. Relay its \`stream\`. Its OpenAI provider passes over an error inside a chunk, as OpenRouter sends it.
 `
 
 /** The page, from what was wrong in each cell. */
@@ -50,7 +50,7 @@ export function render(
         const cells = protocols.map((protocol) => cellOf(row, protocol, wrong(row, protocol))).join(' | ')
         lines.set(cells, [...(lines.get(cells) ?? []), row.way])
       }
-      return [...lines].map(([cells, ways]) => `| ${nameOf(trace, prefix)} | ${shortened(ways)} | ${cells} |`)
+      return [...lines].map(([cells, ways]) => `| ${nameOf(trace, prefix)} | ${ways.join('<br>')} | ${cells} |`)
     })
     const head = ['answer', 'read through', ...protocols.map(({ name }) => `\`${name}()\``)]
     return [`## ${title}\n`, `| ${head.join(' | ')} |`, `|${'---|'.repeat(head.length)}`, ...lines].join('\n')
@@ -81,9 +81,4 @@ function nameOf(trace: string, prefix: string): string {
       .replace(/^(: |-)/, '')
       .replace(/\.\w+$/, '') || 'its own streams'
   )
-}
-
-/** The names of ways with what they have in common said once. */
-function shortened(ways: readonly string[]): string {
-  return ways.map((way) => `${way}`).join('<br>')
 }

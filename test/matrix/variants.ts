@@ -33,6 +33,7 @@ const message = (stop: string, ...blocks: { type: string }[]) =>
         model: 'test',
         content: [],
         stop_reason: null,
+        stop_sequence: null,
         usage: { input_tokens: 3, cache_read_input_tokens: 2, cache_creation_input_tokens: 1, output_tokens: 1 },
       },
     } as { type: string },

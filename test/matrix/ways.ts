@@ -74,7 +74,6 @@ function aiWays(name: string, model: (url: string) => LanguageModel): Way[] {
   const bare = { warned: 'AI SDK' }
   return [
     { name: `${name} stream`, open: (url, signal) => generation(model(url), signal).stream, bare },
-    { name: `${name} fullStream`, open: (url, signal) => generation(model(url), signal).fullStream, bare },
     {
       name: `${name} textStream`,
       open: (url, signal) => generation(model(url), signal).textStream,
@@ -142,6 +141,12 @@ export const ways: Record<Family, Way[]> = {
       bare: 'stops',
     },
     ...aiWays('ai, anthropic,', (url) => createAnthropic({ apiKey, baseURL: `${url}/v1` })('test')),
+    {
+      // The name that `stream` had until version 7, and still has.
+      name: 'ai, anthropic, fullStream',
+      open: (url, signal) => generation(createAnthropic({ apiKey, baseURL: `${url}/v1` })('test'), signal).fullStream,
+      bare: { warned: 'AI SDK' },
+    },
     response,
   ],
   gemini: [
