@@ -284,7 +284,8 @@ describe('toParts, of Anthropic messages', () => {
     ['text', delta({ type: 'text_delta', text: 'Hi' }), [text('Hi')]],
     ['text that is empty', delta({ type: 'text_delta', text: '' }), []],
     ['a block of text', block({ type: 'text', text: '' }), []],
-    ['a block that begins with text', block({ type: 'text', text: 'Hi' }), [text('Hi')]],
+    // Blocks begin empty; the helper stream goes on to fill the one it has handed out, with text that comes in deltas.
+    ['a block that was filled since', block({ type: 'text', text: 'Hi' }), []],
     ['thinking', delta({ type: 'thinking_delta', thinking: 'Hm' }), [reasoning('Hm')]],
     ['the signature of thinking', delta({ type: 'signature_delta', signature: 'x' }), []],
     ['a tool', block({ type: 'tool_use', id: 't', name: 'f', input: {} }, 1), [tool(1, '', { id: 't', name: 'f' })]],

@@ -70,7 +70,7 @@ export const FINISH: Record<string, FinishReason | null | undefined> = {
  */
 export const aiSDK: ChunkShape = {
   // The UI message stream, the body of a response, shares other types with it, and is stopped like one.
-  signalOnly: ({ text, totalUsage }: StreamPart) => (text !== undefined || totalUsage ? 'AI SDK' : undefined),
+  signalOnly: ({ text, totalUsage }: StreamPart) => (text !== undefined || totalUsage ? 'the AI SDK' : undefined),
 
   // They come before the provider was asked: a refusal is still to be a status.
   isEarly: ({ type }: StreamPart) => type === 'start' || type === 'start-step',
