@@ -10,7 +10,8 @@ export { SSEParserStream, type SSEParserStreamOptions } from './parser-stream.js
 export { DONE, type EventStream, type ParsedEvent, type ReadableStreamLike, type ResponseLike } from './types.js'
 
 /** What {@link readText} and {@link readParts} return, to be read once. */
-export interface ValueStream<T> extends AsyncIterableIterator<T, undefined, undefined> {
+export interface ValueStream<T> extends AsyncIterator<T, undefined, undefined> {
+  [Symbol.asyncIterator](): ValueStream<T>
   /** The last event id when the latest value was handed over. */
   readonly lastEventId: string
   /** Ends the reading and cancels the body, at once. */

@@ -1,6 +1,6 @@
 import { createChannel } from './channel.js'
 import { isRelayError, RelayError } from './errors.js'
-import { type ParseSSEOptions, parseSSE } from './parse-sse.js'
+import { isEventStream, type ParseSSEOptions, parseSSE } from './parse-sse.js'
 import type { EventStream } from './types.js'
 
 /** As much of `fetch` as is needed. */
@@ -40,6 +40,7 @@ export interface FetchStream extends EventStream {
 /** The first wait before a retry is at most this long, unless the server says otherwise; it doubles from there. */
 const RETRY_MS = 1000
 const MAX_RETRY_MS = 30_000
+const MAX_TIMEOUT = 0x7fffffff
 /** What a lost connection looks like from here. Everything else is an answer, and asking again would be a new one. */
 const LOST = new Set(['network', 'truncated', 'idle-timeout', 'event-timeout'])
 
@@ -64,7 +65,8 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     throw new RelayError('invalid-option', `runId cannot be "${givenId}": give 16 to 128 of A-Z a-z 0-9 _ -`)
   }
 
-  const aborter = new AbortController()
+  /** Of the latest connection. */
+  let aborter: AbortController | undefined
   let runId = givenId ?? (options.resumeUrl || stopUrl ? randomId() : undefined)
   let response: Response | undefined
   let events: EventStream | undefined
@@ -82,7 +84,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     signal,
     pull,
     () => {
-      aborter.abort()
+      aborter?.abort()
       events?.return()
       wake?.()
     },
@@ -107,10 +109,13 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
         if (!channel.ended) channel.push(value)
       }
     } catch (error) {
+      // An id counts without data too: the stream has read further than its last event.
+      const read = events?.lastEventId ?? latestId
+      if (lost === undefined || !isRepeated(read, latestId)) latestId = read
       events = undefined
       if (isLost(error)) lost = error
       else {
-        if (isRelayError(error)) Object.assign(error, { received: channel.received })
+        if (isRelayError(error)) Object.assign(error, { received: channel.received, lastEventId: latestId })
         channel.end(error)
       }
     }
@@ -121,25 +126,43 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   async function connect(): Promise<EventStream> {
     const again = lost !== undefined
     if (again) await backOff()
+    // Woken by the end: a fetch that ignores its signal would send it.
+    if (channel.ended) throw lost
+    const connection = new AbortController()
+    const { signal: aborted } = connection
+    aborter = connection
+    const onSilence = () =>
+      connection.abort(new RelayError('idle-timeout', `No byte came for ${idleTimeoutMs} ms`, { retryable: true }))
+    // Before the headers it is silent as well: a server of ours sends them with the first event.
+    const timer = Number(idleTimeoutMs) <= MAX_TIMEOUT ? setTimeout(onSilence, idleTimeoutMs) : undefined
     try {
-      response = await fetch(String(again ? resumeUrl : url), {
-        ...(again ? bare('GET') : { ...init, headers: headersOf() }),
-        signal: aborter.signal,
+      response = await new Promise<Response>((resolve, reject) => {
+        aborted.onabort = () => reject(aborted.reason)
+        fetch(String(again ? resumeUrl : url), {
+          ...(again ? bare('GET') : { ...init, headers: headersOf() }),
+          signal: aborted,
+        }).then((answer) => {
+          // A fetch that knows no signal answers all the same.
+          if (aborted.aborted) answer.body?.cancel().catch(() => {})
+          else resolve(answer)
+        }, reject)
       })
     } catch (cause) {
-      throw networkError(cause)
+      throw isRelayError(cause) ? cause : networkError(cause)
+    } finally {
+      clearTimeout(timer)
     }
-    const { ok, status, headers } = response
+    const { status, headers } = response
     runId = headers.get('x-run-id') ?? runId
     if (again) {
       if (status === 204) {
         const message = 'The server has nothing more, and the answer is not complete'
-        throw new RelayError('truncated', message, { status, lastEventId: latestId, cause: lost })
+        throw new RelayError('truncated', message, { status, cause: lost })
       }
       const retryAfter = headers.get('retry-after') ?? ''
       retryAfterMs = /^\d+$/.test(retryAfter) ? +retryAfter * 1000 : Date.parse(retryAfter) - Date.now() || 0
     }
-    if (ok && !channel.ended) onOpen?.(response)
+    if (isEventStream(response)) onOpen?.(response)
     const stream = parseSSE(response, {
       sentinel,
       idleTimeoutMs,
@@ -153,7 +176,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
         onRetry?.(ms)
       },
     })
-    // A fetch that knows no signal answers all the same.
+    // onOpen may have ended it.
     if (channel.ended) stream.return()
     return stream
   }
@@ -178,7 +201,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
         globalThis.removeEventListener?.('online', done)
         resolve()
       }
-      const timer = setTimeout(done, ms)
+      const timer = setTimeout(done, Math.min(ms, MAX_TIMEOUT))
       globalThis.addEventListener?.('online', done)
       wake = done
     })
@@ -199,6 +222,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       throw networkError(cause)
     }
     const { ok, status } = answer
+    answer.body?.cancel().catch(() => {})
     if (!ok) throw new RelayError('http-status', `The server answered the stop with status ${status}`, { status })
   }
 

@@ -116,7 +116,7 @@ export function parseSSE(input: SSEInput, options: ParseSSEOptions = {}): EventS
           throw new RelayError('response-used', 'The body is read by someone else: read it once, or clone the Response')
         }
         reader = openReader(body)
-        if (response && !(response.ok && /^text\/event-stream *(;|$)/i.test(contentType()))) refusal = ''
+        if (response && !isEventStream(response)) refusal = ''
       }
       eventTimer ??= clock('event', eventTimeoutMs)
       idleTimer = clock('idle', idleTimeoutMs)
@@ -270,6 +270,11 @@ function openReader(input: ReadableStreamLike | AsyncIterable<unknown> | string)
 }
 
 function ignore(): void {}
+
+/** Whether an answer is what was asked for. */
+export function isEventStream({ ok, headers }: ResponseLike): boolean {
+  return ok && /^text\/event-stream *(;|$)/i.test(headers.get('content-type') ?? '')
+}
 
 function isResponse(input: unknown): input is ResponseLike {
   return typeof (input as ResponseLike)?.headers?.get === 'function'

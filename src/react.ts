@@ -1,8 +1,8 @@
-import { useEffect, useState, useSyncExternalStore } from 'react'
+import { useState, useSyncExternalStore } from 'react'
 import { type FetchSSEOptions, type FetchStream, fetchSSE, type WirePart } from './client.js'
 
 /** Options of {@link useRelay}: those of `fetchSSE`. The method is POST unless it says otherwise. */
-export interface UseRelayOptions extends Omit<FetchSSEOptions, 'signal' | 'body' | 'sentinel'> {
+export interface UseRelayOptions extends Omit<FetchSSEOptions, 'signal' | 'body' | 'sentinel' | 'runId'> {
   /** Called when an answer is complete. */
   onDone?(answer: RelayAnswer): void
   /** Called when an answer fails; a stop is no failure. */
@@ -29,11 +29,14 @@ export interface RelayAnswer {
 
 /** What {@link useRelay} returns. */
 export interface UseRelayResult extends RelayAnswer {
-  /** Asks: sends `body`, as JSON if it is no string, and drops the answer before. Never throws. */
+  /** Asks: sends `body`, as it is if `fetch` takes it and else as JSON, and drops the answer before. Never throws. */
   send(body?: unknown): void
   /** Ends the answer here and, where there is a `stopUrl`, on the server. What had come is kept. */
   stop(): void
 }
+
+/** What `fetch` takes as a body. */
+const BODY = /^\[object (String|FormData|Blob|File|URLSearchParams|ReadableStream|ArrayBuffer|Uint8Array)\]$/
 
 const IDLE: RelayAnswer = { text: '', parts: [], status: 'ready', error: undefined }
 
@@ -54,7 +57,6 @@ export function useRelay(url: string | URL, options: UseRelayOptions = {}): UseR
   store.url = url
   store.options = options
   const answer = useSyncExternalStore(store.subscribe, store.get, getIdle)
-  useEffect(() => store.leave, [store])
   return { ...answer, send: store.send, stop: store.stop }
 }
 
@@ -72,29 +74,36 @@ class AnswerStore {
   #stream: FetchStream | undefined
   #listeners = new Set<() => void>()
   #cancelFrame: (() => void) | undefined
+  #isLeft = false
 
   subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    this.#isLeft = false
+    return () => {
+      this.#listeners.delete(listener)
+      this.#isLeft = true
+      // StrictMode leaves and comes back in one go: an answer asked for before that goes on.
+      queueMicrotask(() => this.#isLeft && this.#leave())
+    }
   }
 
   get = (): RelayAnswer => this.#shown
 
   send = (body?: unknown): void => {
     this.#drop()
-    const { headers: given, onDone, onError, ...options } = this.options
-    const headers = new Headers(given)
-    if (body !== undefined && typeof body !== 'string' && !headers.has('content-type')) {
-      headers.set('content-type', 'application/json')
-    }
-    const init = { method: 'POST', ...options, headers, body: typeof body === 'string' ? body : JSON.stringify(body) }
-    const stream = fetchSSE(this.url, init)
-    this.#stream = stream
     this.#set({ ...IDLE, status: 'submitted' })
-    this.#read(stream).then(
-      () => stream === this.#stream && onDone?.(this.#answer),
-      (error) => stream === this.#stream && onError?.(error),
-    )
+    try {
+      const { headers: given, onDone: _, onError: __, ...options } = this.options
+      const headers = new Headers(given)
+      const isReady = body === undefined || BODY.test(Object.prototype.toString.call(body))
+      if (!isReady && !headers.has('content-type')) headers.set('content-type', 'application/json')
+      const init = { method: 'POST', ...options, headers, body: isReady ? (body as BodyInit) : JSON.stringify(body) }
+      this.#stream = fetchSSE(this.url, init)
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    this.#read(this.#stream)
   }
 
   stop = (): void => {
@@ -103,12 +112,14 @@ class AnswerStore {
     this.#set({ ...this.#answer, status: 'ready' })
   }
 
-  /** The component is gone, or StrictMode plays that it is. */
-  leave = (): void => {
-    this.#drop()
+  /** The component is gone. */
+  #leave(): void {
+    if (this.#stream) {
+      this.#drop()
+      this.#answer = { ...this.#answer, status: 'ready' }
+    }
     this.#cancelFrame?.()
     this.#cancelFrame = undefined
-    if (this.#answer.status !== 'error') this.#answer = { ...this.#answer, status: 'ready' }
     this.#shown = this.#answer
   }
 
@@ -120,19 +131,29 @@ class AnswerStore {
     stream?.return()
   }
 
+  #fail(error: unknown): void {
+    this.#stream = undefined
+    this.#set({ ...this.#answer, status: 'error', error })
+    this.options.onError?.(error)
+  }
+
   async #read(stream: FetchStream): Promise<void> {
+    // The request is sent at the first next(). StrictMode mounts, unmounts and mounts again before this line.
+    await undefined
+    if (this.#isLeft) this.#leave()
     try {
-      // The request is sent at the first next(). StrictMode mounts, unmounts and mounts again before this line.
-      await undefined
       for await (const { event, data } of stream) {
         if (stream !== this.#stream) return
         this.#set(withPart({ ...this.#answer, status: 'streaming' }, toPart(event, data)))
       }
-      if (stream === this.#stream) this.#set({ ...this.#answer, status: 'ready' })
     } catch (error) {
-      if (stream === this.#stream) this.#set({ ...this.#answer, status: 'error', error })
-      throw error
+      if (stream === this.#stream) this.#fail(error)
+      return
     }
+    if (stream !== this.#stream) return
+    this.#stream = undefined
+    this.#set({ ...this.#answer, status: 'ready' })
+    this.options.onDone?.(this.#answer)
   }
 
   /** Takes a new state and shows it with the next frame: a burst of tokens is not a burst of renders. */

@@ -32,7 +32,8 @@ export interface ParsedEvent {
 }
 
 /** The events of one stream, in order, to be read once. */
-export interface EventStream extends AsyncIterableIterator<ParsedEvent, undefined, undefined> {
+export interface EventStream extends AsyncIterator<ParsedEvent, undefined, undefined> {
+  [Symbol.asyncIterator](): EventStream
   /** The last event id when the latest event was handed over. */
   readonly lastEventId: string
   /** Ends the reading and cancels the body, at once. */
