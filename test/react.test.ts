@@ -445,8 +445,12 @@ describe('useRelay in a page', () => {
   })
 
   it.each([
-    ['a body that is no JSON', {}, '(() => { const body = {}; body.itself = body; window.chat.send(body) })()'],
-    ['a run id that is none', { runId: 'no' }, 'window.chat.send()'],
+    [
+      'a body that is no JSON',
+      { headers: {} },
+      '(() => { const body = {}; body.itself = body; window.chat.send(body) })()',
+    ],
+    ['a header that is none', { headers: { 'x y': '1' } }, 'window.chat.send()'],
   ])('shows %s as an error instead of throwing', async (_what, options, script) => {
     await show({ options })
     await page.evaluate(script)
