@@ -1,7 +1,8 @@
 // What a user's bundle grows by, min + gzip, held by a ratchet: sizes may fall, and a rise of more than 3 % over
 // the recorded value is a decision. `npm run sizes` measures, `npm run sizes -- --update` records.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 
@@ -61,8 +62,12 @@ for (const row of rows) {
   console.log(row.map((cell, i) => (i ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  '))
 }
 
+const sources = await sourceCosts()
+console.log('\nOf these, in `node`, for the provider whose chunks it reads:')
+for (const [name, cost] of Object.entries(sources)) console.log(`  ${name.padEnd(18)} ${String(cost).padStart(5)} B`)
+
 if (update) {
-  writeFileSync(record, `${JSON.stringify(sizes, null, 2)}\n`)
+  writeFileSync(record, `${JSON.stringify({ ...sizes, sources }, null, 2)}\n`)
   console.log('\nRecorded in scripts/sizes.json.')
 } else if (risen.length) {
   console.error(
@@ -73,6 +78,44 @@ if (update) {
   process.exitCode = 1
 } else if (fallen.length) {
   console.log(`\nSmaller than recorded: ${fallen.join(', ')}. Keep it so: \`npm run sizes -- --update\`.`)
+}
+
+/** What `node` would weigh less without each of the sources: they are told apart by shape, so all of them are in it. */
+async function sourceCosts() {
+  const folder = new URL('../src/sources/', import.meta.url)
+  const files = readdirSync(folder).filter((file) => /: ChunkShape =/.test(readFileSync(new URL(file, folder), 'utf8')))
+  const whole = gzipSync(await bundleSource([]), { level: 9 }).length
+  const costs = {}
+  for (const file of files.filter((name) => !/-ui\./.test(name))) {
+    // The AI SDK has two streams, in two files that share their lower half.
+    const group = files.filter((name) => name === file || name === file.replace('.ts', '-ui.ts'))
+    costs[file.replace('.ts', '')] = whole - gzipSync(await bundleSource(group), { level: 9 }).length
+  }
+  return costs
+}
+
+async function bundleSource(without) {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL('../src/adapters/node.ts', import.meta.url))],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    write: false,
+    plugins: [
+      {
+        name: 'without',
+        setup({ onLoad }) {
+          onLoad({ filter: /src[\\/]sources[\\/][\w-]+\.ts$/ }, ({ path }) => {
+            if (!without.includes(basename(path))) return
+            const names = [...readFileSync(path, 'utf8').matchAll(/^export (?:const|function) (\w+)/gm)]
+            return { contents: names.map(([, name]) => `export const ${name} = { is: () => false }`).join('\n') }
+          })
+        },
+      },
+    ],
+  })
+  return outputFiles[0].contents
 }
 
 async function bundle(contents) {
