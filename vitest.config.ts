@@ -30,6 +30,8 @@ export default defineConfig({
     watch: false,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // Shared machines starve a browser or a child process now and then: once more there, and it is reported.
+    retry: process.env.CI ? 1 : 0,
     server: {
       deps: {
         // The built files are loaded by Node itself, as a user's are, not transformed.
