@@ -1,8 +1,9 @@
 import { encodeComment, encodeRetry } from './encode.js'
 import type { FailureAnswer } from './failure.js'
 import { checkOptions, extraHeaders, type RelayOptions } from './options.js'
-import { type Outlet, Run, type RunEnd, refuse } from './run.js'
+import { type Outlet, Run, type RunEnd } from './run.js'
 import type { Source, Summary } from './types.js'
+import { refuse } from './upstream.js'
 
 /** Response headers by their lower-case names. */
 export type SinkHeaders = Record<string, string | string[]>

@@ -10,10 +10,11 @@ import { describe, expect, it } from 'vitest'
  */
 const floors = [
   ['types.ts', 'errors.ts'],
-  ['encode.ts', 'parse.ts', 'channel.ts', 'failure.ts'],
+  ['encode.ts', 'parse.ts', 'channel.ts', 'failure.ts', 'signal.ts'],
   // Below the sources: an upstream's event stream is read with it.
   ['parse-sse.ts', 'options.ts'],
   ['sources/', 'protocols/', 'fetch-sse.ts', 'parser-stream.ts'],
+  ['upstream.ts'],
   ['run.ts'],
   ['log/'],
   ['relay.ts', 'client.ts'],
@@ -32,6 +33,8 @@ const server = [
   'encode.ts',
   'failure.ts',
   'options.ts',
+  'signal.ts',
+  'upstream.ts',
   'run.ts',
   'relay.ts',
   'sources/',

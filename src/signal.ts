@@ -1,0 +1,31 @@
+interface Listener {
+  callbacks: Set<() => void>
+  remove(): void
+}
+
+const listeners = new WeakMap<AbortSignal, Listener>()
+
+/**
+ * Calls back when the signal aborts; returns how to take that back. One listener a signal: with ten thousand on
+ * the signal of a whole server, each end of a run would search through all of them.
+ */
+export function listen(signal: AbortSignal, callback: () => void): () => void {
+  let listener = listeners.get(signal)
+  if (!listener) {
+    const callbacks = new Set<() => void>()
+    const tell = () => {
+      for (const each of callbacks) each()
+    }
+    signal.addEventListener('abort', tell)
+    listener = { callbacks, remove: () => signal.removeEventListener('abort', tell) }
+    listeners.set(signal, listener)
+  }
+  const { callbacks, remove } = listener
+  callbacks.add(callback)
+  return () => {
+    if (callbacks.delete(callback) && callbacks.size === 0) {
+      remove()
+      listeners.delete(signal)
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import { mistake, show } from './failure.js'
+import { createReading, isResponse, type Reading, readEventStream } from './sources/index.js'
+import type { ReadableStreamLike, Source } from './types.js'
+
+/** As much as is looked at of the streams that SDKs hand out. */
+export interface SDKStream {
+  controller?: { abort?(): void }
+  abort?(): void
+  destroy?(): void
+  // The helper streams of OpenAI and Anthropic.
+  ended?: boolean
+  errored?: boolean
+  aborted?: boolean
+  done?(): Promise<unknown>
+}
+
+/** A stream being read. */
+export interface Iteration {
+  iterator: { next(): unknown; return?(): unknown }
+  stream: SDKStream
+}
+
+/** Iterators that were handed in themselves, and so can be read only once. */
+const consumed = new WeakSet<object>()
+
+/**
+ * The iterator of a source's stream, asked for at once: some streams listen only from then.
+ *
+ * @throws {RelayError} `invalid-source` for what cannot be iterated, or was before.
+ */
+export function iterate(stream: unknown, reading: Reading): Iteration {
+  // One chunk; of bytes it is one that is refused, by name.
+  if (typeof stream === 'string' || ArrayBuffer.isView(stream)) return { iterator: [stream].values(), stream: {} }
+  const source = (stream ?? {}) as SDKStream & Partial<ReadableStreamLike & AsyncIterable<unknown> & Iterable<unknown>>
+  if (isResponse(stream)) return { iterator: readEventStream(stream, reading), stream: {} }
+  // An SDK's stream that ends without a chunk was none: an answer that is a page of HTML, say.
+  if (typeof source.controller?.abort === 'function') reading.proof = 'missing'
+  // The helper streams drop what came before they were iterated; a late one would wait for ever.
+  if (source.ended === true && typeof source.done === 'function') {
+    if (!source.errored && !source.aborted) throw wasConsumed()
+    return { iterator: { next: async () => ({ done: true }) }, stream: source }
+  }
+  if (typeof source.getReader === 'function') {
+    if ((source as ReadableStream).locked) throw wasConsumed()
+    const reader = source.getReader()
+    return { iterator: { next: () => reader.read(), return: () => reader.cancel() }, stream: source }
+  }
+  const method = source[Symbol.asyncIterator] ?? source[Symbol.iterator]
+  if (typeof method !== 'function') {
+    throw mistake(
+      'invalid-source',
+      `The source is ${show(stream)}, which cannot be iterated: give an async iterable, or a function that returns one (is stream: true set?)`,
+    )
+  }
+  const iterator = (method as () => AsyncIterator<unknown>).call(source)
+  if ((iterator as unknown) === source) {
+    if (consumed.has(iterator)) throw wasConsumed()
+    consumed.add(iterator)
+  }
+  if (source[Symbol.asyncIterator]) return { iterator, stream: source }
+  // A sync iterable may hold promises.
+  const sync = iterator as unknown as Iterator<unknown>
+  return {
+    iterator: {
+      async next() {
+        const { done, value } = sync.next()
+        return { done, value: await value }
+      },
+      return: () => sync.return?.(),
+    },
+    stream: source,
+  }
+}
+
+/** The mistake of handing in a stream that someone has read. */
+export function wasConsumed(cause?: unknown): Error {
+  return mistake(
+    'invalid-source',
+    'The source was read before: create it in a function, relay(…, () => create()), so that each run has its own',
+    cause,
+  )
+}
+
+/**
+ * Stops the upstream of a stream. `return()` alone does not: an SDK's iterator answers it after the token it
+ * waits for, and the provider goes on until then. So first what the SDKs have for it, then `return()`,
+ * which is not waited for.
+ */
+export function abort({ stream, iterator }: Iteration): void {
+  for (const attempt of [
+    () => (typeof stream.controller?.abort === 'function' ? stream.controller.abort() : stream.abort?.()),
+    () => iterator.return?.(),
+    // A Node stream's iterator waits as well.
+    () => stream.destroy?.(),
+  ]) {
+    try {
+      const answer: unknown = attempt()
+      if (isThenable(answer)) answer.then(ignore, ignore)
+    } catch {
+      // It is being thrown away.
+    }
+  }
+}
+
+/** Aborts a stream that nobody will read; its iterator is asked for first, or the abort would go unhandled. */
+export function release(stream: unknown): void {
+  try {
+    abort(iterate(stream, createReading()))
+  } catch {
+    // No stream, or someone else's.
+  }
+}
+
+/** Lets go of a source that will not be read: a factory is not called, a stream is aborted. */
+export function refuse(source: Source): void {
+  if (typeof source === 'function') return
+  if (isThenable(source)) source.then(release, ignore)
+  else release(source)
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
+}
+
+export function ignore(): void {}
