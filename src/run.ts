@@ -196,6 +196,7 @@ export class Run {
       else {
         this.#iteration = iterate(stream, this.#reading)
         this.#unknown = !isResponse(stream)
+        this.#warn(this.#iteration.signalOnly)
         this.#pump(this.#iteration)
       }
     } catch (error) {

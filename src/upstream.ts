@@ -18,6 +18,8 @@ export interface SDKStream {
 export interface Iteration {
   iterator: { next(): unknown; return?(): unknown }
   stream: SDKStream
+  /** The provider's name, if nothing stops the stream but the signal its call was given. */
+  signalOnly?: string
 }
 
 /** Iterators that were handed in themselves, and so can be read only once. */
@@ -43,7 +45,10 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
   if (typeof source.getReader === 'function') {
     if ((source as ReadableStream).locked) throw wasConsumed()
     const reader = source.getReader()
-    return { iterator: { next: () => reader.read(), return: () => reader.cancel() }, stream: source }
+    const iterator = { next: () => reader.read(), return: () => reader.cancel() }
+    // The AI SDK makes its streams iterable one by one. They are branches of a tee: closing one stops nothing.
+    if (Object.hasOwn(source, Symbol.asyncIterator)) return { iterator, stream: source, signalOnly: 'the AI SDK' }
+    return { iterator, stream: source }
   }
   const method = source[Symbol.asyncIterator] ?? source[Symbol.iterator]
   if (typeof method !== 'function') {

@@ -49,7 +49,7 @@ export interface Way {
    * How the stream is stopped when it is handed in as it is: by what it has itself, or not at all, because the SDK
    * stops for nothing but the signal its call was given. The name is the one in the warning.
    */
-  bare: 'stops' | { warned: string } | { unknown: string }
+  bare: 'stops' | { warned: string }
 }
 
 // None of the two may be seen by a client.
@@ -78,7 +78,7 @@ function aiWays(name: string, model: (url: string) => LanguageModel): Way[] {
       name: `${name} textStream`,
       open: (url, signal) => generation(model(url), signal).textStream,
       textOnly: true,
-      bare: { unknown: 'strings do not say whose they are' },
+      bare,
     },
   ]
 }
