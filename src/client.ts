@@ -40,7 +40,7 @@ export function readText(input: SSEInput | EventStream, options?: ParseSSEOption
 
 /**
  * The answer's parts from the `parts()` protocol: text, reasoning, tool calls and data as they come, usage and
- * finish at the end. Named events are passed over. Takes what {@link readText} takes.
+ * finish at the end. From the `text()` protocol, the text. Named events are passed over. Takes what {@link readText} takes.
  *
  * @throws {RelayError} what {@link parseSSE} throws, and `invalid-json` for an unnamed event that is not JSON.
  * @example
@@ -51,9 +51,12 @@ export function readText(input: SSEInput | EventStream, options?: ParseSSEOption
  * ```
  */
 export function readParts(input: SSEInput | EventStream, options?: ParseSSEOptions): ValueStream<WirePart> {
-  return readJSON(input, options, (json) =>
-    typeof (json as { type?: unknown } | null)?.type === 'string' ? (json as WirePart) : undefined,
-  )
+  return readJSON(input, options, (json) => {
+    const { type, text } = (json ?? {}) as { type?: unknown; text?: unknown }
+    if (typeof type === 'string') return json as WirePart
+    // The text() protocol says it shorter.
+    return typeof text === 'string' && text !== '' ? { type: 'text', text } : undefined
+  })
 }
 
 /** What {@link readParts} hands over: every part but the error, which is thrown. */

@@ -22,7 +22,7 @@ export interface Iteration {
   signalOnly?: string
 }
 
-/** Iterators that were handed in themselves, and so can be read only once. */
+/** The iterators that were read: what gives the same one again has nothing more. */
 const consumed = new WeakSet<object>()
 
 /**
@@ -54,14 +54,12 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
   if (typeof method !== 'function') {
     throw mistake(
       'invalid-source',
-      `The source is ${show(stream)}, which cannot be iterated: give an async iterable, or a function that returns one (is stream: true set?)`,
+      `The source is ${show(stream)}, which cannot be iterated: give an async iterable, or a function that returns one (does it return? is stream: true set?)`,
     )
   }
   const iterator = (method as () => AsyncIterator<unknown>).call(source)
-  if ((iterator as unknown) === source) {
-    if (consumed.has(iterator)) throw wasConsumed()
-    consumed.add(iterator)
-  }
+  if (consumed.has(iterator)) throw wasConsumed()
+  consumed.add(iterator)
   if (source[Symbol.asyncIterator]) return { iterator, stream: source }
   // A sync iterable may hold promises.
   const sync = iterator as unknown as Iterator<unknown>

@@ -25,6 +25,8 @@ export declare const output: HTMLElement
 /** Where a page shows how it went. */
 export declare const notice: HTMLElement
 export declare const url: string
+/** A POST with its headers and its JSON. */
+export declare const question: RequestInit
 /** Any source, for samples about something else. */
 export declare const source: (() => SourceStream) & Probe<string>
 /** Wherever an application keeps it. */

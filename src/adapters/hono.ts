@@ -26,7 +26,7 @@ export interface HonoContext {
  * ```
  */
 export function relay(c: HonoContext, source: Source, options?: RelayOptions): Promise<Response> {
-  return answer(c.req.raw, source, options, (body, status, { 'set-cookie': cookies = [], ...headers }) => {
+  return answer(c?.req?.raw, source, options, (body, status, { 'set-cookie': cookies = [], ...headers }) => {
     // A length set earlier would cut the stream off there.
     c.header('content-length', undefined)
     // Beside those that middleware set; `newResponse` would put them in their place.

@@ -1,4 +1,4 @@
-import { mistake } from '../failure.js'
+import { mistake, typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import { relayTo, type Sink, withRequest } from '../relay.js'
 import type { Source, Summary } from '../types.js'
@@ -48,6 +48,10 @@ export interface NodeResponse {
  * ```
  */
 export function relay(req: NodeRequest, res: NodeResponse, source: Source, options?: RelayOptions): Promise<Summary> {
+  if (typeof req?.resume !== 'function' || typeof res?.writeHead !== 'function') {
+    const remedy = 'a Web Request is for sse-relay/web, a context of Hono for sse-relay/hono'
+    return Promise.reject(typeMistake('invalid-option', `relay takes (req, res, source, options) here; ${remedy}`))
+  }
   const request = { method: req.method, header: (name: string) => req.headers[name] }
   const handle = relayTo(new NodeSink(res), source, withRequest(options, request))
   // Of the response: a request's 'close' comes when its body was read, or not at all.

@@ -1,4 +1,5 @@
 import { RelayError } from '../errors.js'
+import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import { type RelayHandle, relayTo, type Sink, type SinkHeaders, withRequest } from '../relay.js'
 import type { ReadableStreamLike, Source } from '../types.js'
@@ -26,6 +27,10 @@ export function answer(
   options: RelayOptions | undefined,
   respond: Respond,
 ): Promise<Response> {
+  if (typeof request?.headers?.get !== 'function') {
+    const remedy = 'those of Node and Express are for sse-relay/node and sse-relay/express'
+    return Promise.reject(typeMistake('invalid-option', `relay takes a Web Request, or a context of Hono; ${remedy}`))
+  }
   return new Promise((resolve, reject) => {
     const { signal } = request
     const head = { method: request.method, header: (name: string) => request.headers.get(name) }

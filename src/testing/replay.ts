@@ -205,7 +205,7 @@ class Exchange implements ReplayRequest {
 
   async play(asked: Replay): Promise<void> {
     const response = this.#response
-    const replay = withContent(asked, this.method, this.path)
+    const replay = withContent(asked, this)
     const { status = 200, headers, delayMs = 0, pauseMs = 0 } = replay
     const { stallAfter = Infinity, resetAfter = Infinity, endAfter = Infinity } = replay
     const { type, frames } = contentOf(replay)
@@ -263,11 +263,16 @@ function checked(replay: Replay): Replay {
 }
 
 /** `replay` with a trace or a body, by the path that was asked for. */
-function withContent(replay: Replay, method: string, path: string): Replay {
+function withContent(replay: Replay, { method, path, json }: ReplayRequest): Replay {
   if (replay.trace !== undefined || replay.body !== undefined) return replay
   const known = method === 'POST' ? PROVIDERS[path.replace(/\?.*/, '')] : undefined
   if (!known) return { ...replay, ...providerError('openai', 404, `There is no ${method} ${path} here`) }
   const { status = 200 } = replay
+  // An SDK takes an event stream it did not ask for as a string, and a string is a source: the mistake would pass.
+  const { model, stream } = (json ?? {}) as { model?: unknown; stream?: unknown }
+  if (status === 200 && model !== undefined && stream !== true) {
+    return { ...replay, ...providerError(known.provider, 400, 'Only streams are replayed here: set stream: true') }
+  }
   return status === 200 ? { ...replay, trace: known.trace } : { ...replay, ...providerError(known.provider, status) }
 }
 

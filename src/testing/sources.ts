@@ -15,6 +15,7 @@ export class Probe<T> implements AsyncIterable<T> {
   returned = false
   /** Whether the source threw. */
   threw = false
+  #iterator: AsyncIterator<T, undefined> | undefined
   readonly #source: AsyncIterable<T> | Iterable<T>
   readonly #waiting = new Waiting()
   #unanswered = 0
@@ -43,8 +44,13 @@ export class Probe<T> implements AsyncIterable<T> {
     )
   }
 
-  /** Begins with the source; what is done with the iterator is what the probe counts. */
+  /** Begins with the source; what is done with the iterator is what the probe counts. It can be read once. */
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
+    this.#iterator ??= this.#begin()
+    return this.#iterator
+  }
+
+  #begin(): AsyncIterator<T, undefined> {
     const source = this.#source
     const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
     return {

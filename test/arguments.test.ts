@@ -1,0 +1,57 @@
+import { createReadStream } from 'node:fs'
+import { relay as express } from 'sse-relay/express'
+import { relay as hono } from 'sse-relay/hono'
+import { relay as node } from 'sse-relay/node'
+import { replayUpstream, tokens } from 'sse-relay/testing'
+import { relay as web } from 'sse-relay/web'
+import { expect, it, onTestFinished, vi } from 'vitest'
+
+const request = new Request('http://localhost/')
+
+it.each<[string, () => Promise<unknown>, RegExp]>([
+  ['a Web request on Node', () => node(request as never, {} as never, 'x'), /\(req, res, source.*sse-relay\/web/],
+  ['nothing on Node', () => node(undefined as never, undefined as never, 'x'), /\(req, res, source/],
+  ['the response first on Express', () => express({} as never, {} as never, 'x'), /\(req, res, source/],
+  ["Node's request on the web", () => web({ headers: {} } as never, 'x'), /Web Request.*sse-relay\/node/],
+  ["Express's request on Hono", () => hono({ headers: {} } as never, 'x'), /context of Hono.*sse-relay\/express/],
+])('%s is a mistake that says where it belongs', async (_, call, message) => {
+  await expect(call()).rejects.toMatchObject({
+    name: 'TypeError',
+    code: 'invalid-option',
+    message: expect.stringMatching(message),
+  })
+})
+
+it('a source of tests is read once, as an SDK is', async () => {
+  const onError = vi.fn()
+  const source = tokens('a b')
+  expect((await web(request, source)).status).toBe(200)
+  expect((await web(request, source, { onError })).status).toBe(500)
+  expect(onError.mock.calls[0]?.[0]).toMatchObject({ code: 'invalid-source' })
+})
+
+it('an array may be relayed again', async () => {
+  const source = ['a']
+  const answers = [await web(request, source), await web(request, source)]
+  expect(await Promise.all(answers.map((answer) => answer.text()))).toEqual(
+    Array(2).fill('data: {"text":"a"}\n\ndata: [DONE]\n\n'),
+  )
+})
+
+it('a Node stream of bytes is refused, and let go', async () => {
+  const file = createReadStream(new URL(import.meta.url))
+  const onError = vi.fn()
+  expect((await web(request, file, { onError })).status).toBe(500)
+  expect(onError.mock.calls[0]?.[0]).toMatchObject({ name: 'TypeError', message: expect.stringMatching(/parseSSE/) })
+  expect(file.destroyed).toBe(true)
+})
+
+it('a replayed provider refuses a request that asks for no stream', async () => {
+  const upstream = await replayUpstream()
+  onTestFinished(() => upstream.close())
+  const ask = (body: object) => fetch(`${upstream.url}/v1/messages`, { method: 'POST', body: JSON.stringify(body) })
+  const refused = await ask({ model: 'any' })
+  expect(refused.status).toBe(400)
+  expect(await refused.text()).toContain('stream: true')
+  expect((await ask({ model: 'any', stream: true })).status).toBe(200)
+})
