@@ -41,6 +41,7 @@ export interface FetchStream extends EventStream {
 const RETRY_MS = 1000
 const MAX_RETRY_MS = 30_000
 const MAX_TIMEOUT = 0x7fffffff
+const RUN_ID = /^[\w-]{16,128}$/
 /** What a lost connection looks like from here. Everything else is an answer, and asking again would be a new one. */
 const LOST = new Set(['network', 'truncated', 'idle-timeout', 'event-timeout'])
 
@@ -61,7 +62,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   const { resumeUrl = url, stopUrl, fetch = globalThis.fetch, maxRetries = 8, onOpen, ...rest } = options
   const { sentinel, signal, idleTimeoutMs, eventTimeoutMs, maxEventSize, eof, lastEventId = '', ...more } = rest
   const { onComment, onRetry, runId: givenId, ...init } = more
-  if (givenId !== undefined && !/^[\w-]{16,128}$/.test(givenId)) {
+  if (givenId !== undefined && !RUN_ID.test(givenId)) {
     throw new RelayError('invalid-option', `runId cannot be "${givenId}": give 16 to 128 of A-Z a-z 0-9 _ -`)
   }
 
@@ -143,7 +144,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
           signal: aborted,
         }).then((answer) => {
           // A fetch that knows no signal answers all the same.
-          if (aborted.aborted) answer.body?.cancel().catch(() => {})
+          if (aborted.aborted) answer.body?.cancel?.()?.catch?.(() => {})
           else resolve(answer)
         }, reject)
       })
@@ -153,7 +154,8 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       clearTimeout(timer)
     }
     const { status, headers } = response
-    runId = headers.get('x-run-id') ?? runId
+    const told = headers.get('x-run-id') ?? ''
+    if (RUN_ID.test(told)) runId = told
     if (again) {
       if (status === 204) {
         const message = 'The server has nothing more, and the answer is not complete'
@@ -222,7 +224,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       throw networkError(cause)
     }
     const { ok, status } = answer
-    answer.body?.cancel().catch(() => {})
+    answer.body?.cancel?.()?.catch?.(() => {})
     if (!ok) throw new RelayError('http-status', `The server answered the stop with status ${status}`, { status })
   }
 

@@ -113,7 +113,10 @@ export function checkOptions(options: RelayOptions): void {
   }
 }
 
-const HOP_BY_HOP = /^(content-type|connection|keep-alive|transfer-encoding|upgrade|proxy-connection)$/
+const OF_THE_HOST =
+  /^(content-type|content-length|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|proxy-connection|http2-settings)$/
+/** What no host sends in a header, though `Headers` takes it. */
+const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
 
 /**
  * The extra headers, by their lower-case names.
@@ -129,7 +132,10 @@ export function extraHeaders(headers: HeadersLike | undefined): Record<string, s
   } catch (cause) {
     throw mistake('invalid-option', `headers cannot be ${shown(headers)}: ${(cause as Error).message}`, cause)
   }
-  for (const [name, value] of checked) if (!HOP_BY_HOP.test(name)) result[name] = value
+  for (const [name, value] of checked) {
+    if (UNSENDABLE.test(value)) throw invalid(`headers, ${name},`, value, 'take out control characters')
+    if (!OF_THE_HOST.test(name)) result[name] = value
+  }
   const cookies = checked.getSetCookie?.() ?? []
   if (cookies.length > 1) result['set-cookie'] = cookies
   return result

@@ -134,7 +134,7 @@ class AnswerStore {
   #fail(error: unknown): void {
     this.#stream = undefined
     this.#set({ ...this.#answer, status: 'error', error })
-    this.options.onError?.(error)
+    attempt(() => this.options.onError?.(error))
   }
 
   async #read(stream: FetchStream): Promise<void> {
@@ -153,7 +153,7 @@ class AnswerStore {
     if (stream !== this.#stream) return
     this.#stream = undefined
     this.#set({ ...this.#answer, status: 'ready' })
-    this.options.onDone?.(this.#answer)
+    attempt(() => this.options.onDone?.(this.#answer))
   }
 
   /** Takes a new state and shows it with the next frame: a burst of tokens is not a burst of renders. */
@@ -163,6 +163,17 @@ class AnswerStore {
       this.#cancelFrame = undefined
       this.#shown = this.#answer
       for (const listener of this.#listeners) listener()
+    })
+  }
+}
+
+/** What a callback throws is its own error: it is reported as the page's other ones are. */
+function attempt(callback: () => void): void {
+  try {
+    callback()
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
     })
   }
 }

@@ -50,7 +50,9 @@ export interface RelayToOptions extends RelayOptions {
 
 /** The options with the request's head; what are no options stays so, to be refused by name. */
 export function withRequest(options: RelayOptions | undefined, request: RequestHead): RelayToOptions {
-  return options === undefined || typeof options === 'object' ? { ...options, request } : options
+  if (options !== undefined && typeof options !== 'object') return options
+  // On top of them, not a copy: an option that throws when it is read is met where that is caught.
+  return Object.assign(Object.create(options ?? null), { request })
 }
 
 /** Frames of one tick make one write; past this many characters they do not wait for its end. */
@@ -111,12 +113,15 @@ class Relay implements Outlet, RelayHandle {
   }
 
   start(source: Source): void {
-    const { request, headers, maxDurationMs } = this.#options
+    const { request } = this.#options
     let gone: boolean | undefined
     try {
       gone = this.#sink.gone
       checkOptions(this.#options)
-      this.#extra = extraHeaders(headers)
+      const { headers, maxDurationMs, protocol } = this.#options
+      this.#extra = { ...extraHeaders(protocol?.headers), ...extraHeaders(headers) }
+      // Not all at once: readers that came together would come back together.
+      if (maxDurationMs !== undefined) this.#maxDurationMs = maxDurationMs * (0.8 + Math.random() * 0.2)
     } catch (error) {
       refuse(source)
       this.#run.fail(error)
@@ -130,8 +135,6 @@ class Relay implements Outlet, RelayHandle {
       else this.#answer(request?.method === 'HEAD' ? 200 : 204)
       return
     }
-    // Not all at once: readers that came together would come back together.
-    if (maxDurationMs !== undefined) this.#maxDurationMs = maxDurationMs * (0.8 + Math.random() * 0.2)
     this.#arm()
     this.#run.start(source)
   }
@@ -152,23 +155,18 @@ class Relay implements Outlet, RelayHandle {
   }
 
   end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
-    const sink = this.#sink
-    if (outcome === 'disconnected' || outcome === 'stalled') {
+    if (thrown && this.#state === 'waiting') {
       this.#close()
-      sink.destroy()
-    } else if (this.#state === 'waiting' && failure) {
-      if (thrown) {
-        this.#close()
-        this.#reject(thrown.error)
-        return
-      }
-      this.#refuse(failure)
-    } else if (this.#state === 'open') {
-      const text = this.#buffer + frames + this.#terminal(last)
-      this.#buffer = ''
-      this.#ended(text)
+      this.#reject(thrown.error)
+      return
     }
-    this.#resolve(summary)
+    try {
+      if (outcome === 'disconnected' || outcome === 'stalled') this.#drop()
+      else if (this.#state === 'waiting' && failure) this.#refuse(failure)
+      else if (this.#state === 'open') this.#ended(this.#buffer + frames + this.#terminal(last))
+    } finally {
+      this.#resolve(summary)
+    }
   }
 
   drained(): void {
@@ -176,13 +174,16 @@ class Relay implements Outlet, RelayHandle {
     else if (this.#blockedSince !== undefined) {
       this.#blockedSince = undefined
       this.#lastWrite = performance.now()
-      this.#flush()
-      if (this.#blockedSince === undefined) {
-        // Heartbeats were not due while nothing could be written.
-        this.#arm()
-        this.#run.resume()
-      }
+      this.#guard(() => this.#flush())
+      this.#unblocked()
     }
+  }
+
+  #unblocked(): void {
+    if (this.#blockedSince !== undefined) return
+    // Heartbeats were not due while nothing could be written.
+    this.#arm()
+    this.#run.resume()
   }
 
   left(): void {
@@ -192,7 +193,21 @@ class Relay implements Outlet, RelayHandle {
 
   #onTick = (): void => {
     this.#scheduled = false
-    this.#flush()
+    this.#guard(() => this.#flush())
+  }
+
+  /** What the host throws when nobody of ours is there to catch it ends the run. */
+  #guard(task: () => void): void {
+    try {
+      task()
+    } catch (error) {
+      this.#run.fail(error)
+    }
+  }
+
+  #drop(): void {
+    this.#close()
+    this.#sink.destroy()
   }
 
   #flush(): void {
@@ -208,8 +223,8 @@ class Relay implements Outlet, RelayHandle {
 
   /** Status and headers: from here on a failure is an event. */
   #commit(): void {
-    const { protocol, retryMs } = this.#options
-    this.#open(200, { ...STREAM_HEADERS, ...protocol?.headers })
+    const { retryMs } = this.#options
+    this.#open(200, STREAM_HEADERS)
     this.#state = 'open'
     // No event of its own: the line becomes part of the first one, so that no client sees an empty event.
     if (retryMs !== undefined) this.#buffer = encodeRetry(retryMs)
@@ -219,8 +234,10 @@ class Relay implements Outlet, RelayHandle {
     try {
       this.#sink.open(status, { ...headers, ...this.#extra })
     } catch (error) {
-      // The response is in other hands by now: it is left to them.
-      this.#close()
+      // The response is in other hands by now: it is left to them. Or else the host will not have the extra headers,
+      // and can do without them for what it answers instead.
+      if ((error as { code?: unknown }).code === 'response-used') this.#close()
+      this.#extra = {}
       throw error
     }
   }
@@ -232,6 +249,7 @@ class Relay implements Outlet, RelayHandle {
     try {
       this.#open(status, headers)
     } catch {
+      if (this.#state !== 'closed') this.#drop()
       return
     }
     this.#ended(JSON.stringify({ error: { code, message, retryable } }))
@@ -250,6 +268,7 @@ class Relay implements Outlet, RelayHandle {
 
   #ended(text?: string): void {
     this.#state = 'ended'
+    this.#buffer = ''
     // The last bytes may find a client that reads nothing: the stall clock goes on until they are taken.
     this.#blockedSince ??= performance.now()
     this.#sink.end(text)
@@ -283,19 +302,15 @@ class Relay implements Outlet, RelayHandle {
     this.#timer = undefined
     const now = performance.now()
     if (this.#stallAt() <= now) {
-      if (this.#state === 'ended') {
-        this.#close()
-        this.#sink.destroy()
-      } else this.#run.stop('stalled')
+      if (this.#state === 'ended') this.#drop()
+      else this.#run.stop('stalled')
     } else if (this.#expiryAt() <= now) this.#run.stop('expired')
     else if (this.#heartbeatAt() <= now) {
-      try {
+      this.#guard(() => {
         this.begin()
         this.#buffer += HEARTBEAT
         this.#flush()
-      } catch (error) {
-        this.#run.fail(error)
-      }
+      })
     }
     this.#arm()
   }

@@ -91,11 +91,12 @@ export class Run {
 
   /** Asks for the source, synchronously: a factory is called before this returns. */
   start(source: Source): void {
+    let taken = false
     try {
       const { signal, shutdown, waitUntil, protocol = text() } = this.#options
       this.#encoder = protocol.encoder({ runId: this.runId })
       if (signal) this.#listen(signal, () => this.#signalled(signal))
-      if (shutdown) this.#listen(shutdown, () => this.stop('shutdown'))
+      if (shutdown && !this.outcome) this.#listen(shutdown, () => this.stop('shutdown'))
       if (this.outcome) {
         refuse(source)
         return
@@ -105,14 +106,17 @@ export class Run {
           this.#settled = resolve
         }),
       )
+      taken = true
       const stream: unknown = typeof source === 'function' ? source(this.#context) : source
       if (isThenable(stream)) {
-        stream.then(
+        // A thenable of someone's own may call back twice; a promise of it does not.
+        Promise.resolve(stream).then(
           (late) => this.#attach(late),
           (error) => this.fail(error),
         )
       } else this.#attach(stream)
     } catch (error) {
+      if (!taken) refuse(source)
       this.fail(error)
     }
   }
@@ -142,7 +146,7 @@ export class Run {
       const context = { runId: this.runId, failure: { code, message, retryable, status }, sent }
       failure = withShown(failure, this.#report(error, context))
     } catch (unhandled) {
-      if (sent) console.error(unhandled)
+      if (sent) complain(unhandled)
       else thrown = { error: unhandled }
     }
     this.#end(outcome, failure, { error, thrown })
@@ -157,7 +161,7 @@ export class Run {
     const { code, message, retryable, status, expose } = reason
     const failure = {
       ...failureOf(code),
-      ...(status && { status }),
+      ...(Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599 && { status }),
       ...(retryable && { retryable }),
       ...(expose && { message }),
     }
@@ -176,16 +180,12 @@ export class Run {
   #report(error: unknown, context: ErrorContext): ShownFailure | undefined {
     const { onError } = this.#options
     if (typeof onError !== 'function') {
-      try {
-        console.error(error)
-      } catch {
-        console.error('sse-relay: something was thrown that cannot be shown')
-      }
+      complain(error)
       return
     }
     const shown = onError(error, context) as ShownFailure | undefined
     // An async onError has nothing to show in time; what goes wrong in it is not to end the process.
-    if (isThenable(shown)) shown.then(ignore, (rejection) => console.error(rejection))
+    if (isThenable(shown)) shown.then(ignore, complain)
     return shown
   }
 
@@ -223,9 +223,7 @@ export class Run {
         }
       }
     } catch (error) {
-      // What the SDKs' streams say to a second reader.
-      const consumed = this.#events === 0 && error instanceof Error && error.message.includes('consumed stream')
-      this.fail(consumed ? wasConsumed(error) : error)
+      this.fail(this.#events === 0 && isOfConsumed(error) ? wasConsumed(error) : error)
     }
   }
 
@@ -346,18 +344,24 @@ export class Run {
       ...(error !== undefined && { error }),
     }
     const last = outcome === 'done' ? DONE_FRAME : failure ? this.#failureFrame(failure) : ''
-    this.#outlet.end({ outcome, frames, last, failure, thrown, summary })
+    try {
+      this.#outlet.end({ outcome, frames, last, failure, thrown, summary })
+    } catch (error) {
+      complain(error)
+    }
     this.#tell(summary)
   }
 
   #failureFrame({ code, message, retryable }: FailureAnswer): string {
     const error = { code, message, retryable }
     try {
-      return (this.#encoder as Encoder).fail(error)
+      const frame: unknown = (this.#encoder as Encoder).fail(error)
+      if (typeof frame === 'string' && frame !== '') return frame
     } catch {
-      // No encoder, or one that fails at failing: the ending is said all the same.
-      return failureFrame({ error })
+      // No encoder, or one that fails at failing.
     }
+    // The ending is said all the same.
+    return failureFrame({ error })
   }
 
   async #tell(summary: Summary): Promise<void> {
@@ -368,10 +372,28 @@ export class Run {
       try {
         this.#report(error, { runId: this.runId, sent: true })
       } catch (unhandled) {
-        console.error(unhandled)
+        complain(unhandled)
       }
     }
     this.#settled?.()
+  }
+}
+
+/** What the SDKs' streams say to a second reader. */
+function isOfConsumed(error: unknown): boolean {
+  try {
+    return /consumed stream/.test(String((error as Error | undefined)?.message))
+  } catch {
+    return false
+  }
+}
+
+/** To the console, whatever it is that was thrown: some things throw again when they are printed. */
+function complain(error: unknown): void {
+  try {
+    console.error(error)
+  } catch {
+    console.error('sse-relay: something was thrown that cannot be shown')
   }
 }
 

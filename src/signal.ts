@@ -14,7 +14,14 @@ export function listen(signal: AbortSignal, callback: () => void): () => void {
   if (!listener) {
     const callbacks = new Set<() => void>()
     const tell = () => {
-      for (const each of callbacks) each()
+      for (const each of callbacks) {
+        try {
+          each()
+        } catch (error) {
+          // Not at the cost of the others.
+          console.error(error)
+        }
+      }
     }
     signal.addEventListener('abort', tell)
     listener = { callbacks, remove: () => signal.removeEventListener('abort', tell) }

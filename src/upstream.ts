@@ -117,8 +117,12 @@ export function release(stream: unknown): void {
 /** Lets go of a source that will not be read: a factory is not called, a stream is aborted. */
 export function refuse(source: Source): void {
   if (typeof source === 'function') return
-  if (isThenable(source)) source.then(release, ignore)
-  else release(source)
+  try {
+    if (isThenable(source)) Promise.resolve(source).then(release, ignore)
+    else release(source)
+  } catch {
+    // Looking at it throws.
+  }
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

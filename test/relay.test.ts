@@ -511,7 +511,7 @@ describe('a sink that will not have it', () => {
     ['at a failure', () => throwing(new Error('bug')), {}],
     ['at HEAD', ['Hello'], { request: { method: 'HEAD', header: () => undefined } }],
   ])('%s: the run ends as an error, and the response is left alone', async (_, source, options) => {
-    sink.refuses = new Error('in other hands')
+    sink.refuses = new RelayError('response-used', 'in other hands')
     const onError = vi.fn()
     const logged = vi.spyOn(console, 'error').mockImplementation(() => {})
     const handle = relay(source, { onError, ...options })

@@ -57,7 +57,8 @@ export function relay(req: NodeRequest, res: NodeResponse, source: Source, optio
   // Of the response: a request's 'close' comes when its body was read, or not at all.
   res.on('close', () => handle.left())
   res.on('error', () => handle.left())
-  res.on('drain', () => handle.drained())
+  // After what else waits: a source that is always ready would go on and on before anything else came to its turn.
+  res.on('drain', () => setImmediate(() => handle.drained()))
   res.on('finish', () => handle.drained())
   // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
   if (req.readableFlowing === null) req.resume()

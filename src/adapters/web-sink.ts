@@ -34,7 +34,13 @@ export function answer(
   return new Promise((resolve, reject) => {
     const { signal } = request
     const head = { method: request.method, header: (name: string) => request.headers.get(name) }
-    const sink = new WebSink(signal?.aborted === true, (...parts) => resolve(respond(...parts)))
+    const sink = new WebSink(signal?.aborted === true, (...parts) => {
+      try {
+        resolve(respond(...parts))
+      } catch (error) {
+        reject(error)
+      }
+    })
     const handle = relayTo(sink, source, withRequest(options, head))
     sink.handle = handle
     // Some runtimes cancel the body when the client leaves, some abort the request, some do both.

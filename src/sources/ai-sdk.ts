@@ -96,7 +96,7 @@ export const aiSDK: ChunkShape = {
   read(part: StreamPart, reading: Reading) {
     const { parts } = reading
     const { type, id = '', toolCallId = id, toolName: name } = part
-    if (reading.proof !== 'given') reading.proof = 'missing'
+    if (reading.proof !== 'given' || type === 'start') reading.proof = 'missing'
     switch (type) {
       case 'text-delta':
         if (part.text) parts.push({ type: 'text', text: part.text })

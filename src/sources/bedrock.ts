@@ -43,16 +43,17 @@ export const bedrock: ChunkShape = {
   signalOnly: () => 'Bedrock',
 
   is(chunk) {
-    const keys = Object.keys(chunk)
-    return (
-      keys.length > 0 && EVENTS.includes(keys[0] as string) && typeof (chunk as never)[keys[0] as string] === 'object'
-    )
+    const [key = '', ...more] = Object.keys(chunk)
+    if (more.length > 0 || !EVENTS.includes(key)) return false
+    const event: unknown = (chunk as Record<string, unknown>)[key]
+    if (typeof event !== 'object' || event === null) return false
+    return key !== 'metadata' || 'usage' in event || 'metrics' in event
   },
 
   read(event: ConverseEvent, reading: Reading) {
     const { parts } = reading
-    const { contentBlockStart: start, contentBlockDelta: piece, messageStop, metadata } = event
-    if (reading.proof !== 'given') reading.proof = 'missing'
+    const { messageStart, contentBlockStart: start, contentBlockDelta: piece, messageStop, metadata } = event
+    if (reading.proof !== 'given' || messageStart) reading.proof = 'missing'
     if (piece?.delta) {
       const { text, reasoningContent, toolUse, citation } = piece.delta
       if (text) parts.push({ type: 'text', text })

@@ -17,12 +17,14 @@ export function isResponse(source: unknown): source is ResponseLike {
  * @throws an error with the upstream's `status` and `headers` if it refused.
  */
 export function readEventStream(response: ResponseLike, reading: Reading): AsyncIterator<unknown, undefined> {
-  const events = parseSSE(response, { sentinel: false })
+  // What a refusal says of itself is worth a short wait.
+  const events = parseSSE(response, { sentinel: false, idleTimeoutMs: response.ok ? undefined : 5000 })
   reading.proof = 'missing'
   return {
     async next() {
-      if (!response.ok) throw await refusalOf(response)
-      const { done, value } = await events.next()
+      const { done, value } = await events.next().catch((error) => {
+        throw response.ok ? error : refusalOf(response, error)
+      })
       if (!done && value.data !== DONE) return { done: false, value: toChunk(value) }
       if (!done) {
         reading.proof = 'given'
@@ -61,13 +63,9 @@ function failureOf(json: unknown, data: string): unknown {
 }
 
 /** The body is for the developer's eyes; the client is told by the status. */
-async function refusalOf(response: ResponseLike): Promise<Error> {
-  const { status, headers } = response
-  const body = (await response.text?.().catch(() => '')) ?? ''
-  return Object.assign(new Error(`The upstream answered with status ${status}: ${body.slice(0, 2000)}`), {
-    status,
-    headers,
-  })
+function refusalOf({ status, headers }: ResponseLike, error: RelayError): Error {
+  const message = `The upstream answered with status ${status}: ${(error.body ?? '').slice(0, 2000)}`
+  return Object.assign(new Error(message, { cause: error }), { status, headers })
 }
 
 function isText(json: object): json is { text: string } {

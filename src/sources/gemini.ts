@@ -48,7 +48,9 @@ export const gemini: ChunkShape = {
 
   is(chunk) {
     const { candidates, promptFeedback, usageMetadata } = chunk as GeminiChunk
-    return Array.isArray(candidates) || isObject(promptFeedback) || isObject(usageMetadata)
+    return (
+      (Array.isArray(candidates) && candidates.every(isObject)) || isObject(promptFeedback) || isObject(usageMetadata)
+    )
   },
 
   read({ candidates, promptFeedback, usageMetadata }: GeminiChunk, reading: Reading) {

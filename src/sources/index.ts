@@ -68,7 +68,7 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
     // An error event of the Anthropic Messages API has the shape of our own error part.
     const told = chunk.type === 'error' && typeof chunk.error === 'object' && !(chunk.error instanceof Error)
     parts.push(told ? { type: 'error', error: providerError(chunk.error) } : chunk)
-  } else if (isFailure(chunk)) parts.push({ type: 'error', error: providerError(chunk.error) })
+  } else if (isFailure(chunk, reading)) parts.push({ type: 'error', error: providerError(chunk.error || chunk) })
   else if (isOwnEvent(chunk)) return chunk
   else parts.push({ type: 'data', name: 'data', data: chunk })
 }
@@ -102,10 +102,13 @@ function isPart(chunk: object): chunk is Part {
   }
 }
 
-/** A failure alone, `{ error: { … } }`, as OpenAI, Gemini and vLLM say it in their streams. */
-function isFailure(chunk: object): chunk is { error: object } {
-  const keys = Object.keys(chunk)
-  return keys.length === 1 && keys[0] === 'error' && typeof (chunk as { error: unknown }).error === 'object'
+/**
+ * A failure alone, as servers say it in their streams: `{ error: … }`, `{ object: 'error', … }`, and, between chunks of
+ * a provider, whatever has an `error`.
+ */
+function isFailure(chunk: object, reading: Reading): chunk is { error?: unknown } {
+  const { error, object } = chunk as { error?: unknown; object?: unknown }
+  return object === 'error' || (!!error && (reading.proof !== 'not-needed' || Object.keys(chunk).length === 1))
 }
 
 function isContent({ type }: Part): boolean {

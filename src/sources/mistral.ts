@@ -29,7 +29,8 @@ const FINISH: Record<string, FinishReason | null | undefined> = {
 export const mistral: ChunkShape = {
   is(chunk) {
     const data = (chunk as Partial<MistralEvent>).data
-    return typeof data === 'object' && data !== null && Array.isArray(data.choices)
+    if (typeof data !== 'object' || data === null || 'type' in chunk || 'event' in chunk) return false
+    return Array.isArray(data.choices) && data.choices.every((choice) => typeof choice?.delta === 'object')
   },
 
   read({ data }: MistralEvent, reading: Reading) {

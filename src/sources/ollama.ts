@@ -18,6 +18,11 @@ interface OllamaChunk {
 
 /** Ollama. The answer is complete at `done: true`. Tool calls come whole. */
 export const ollama: ChunkShape = {
+  // The tokens of the prompt.
+  bare({ context: _, ...chunk }: Record<string, unknown>) {
+    return chunk
+  },
+
   is(chunk) {
     const { done, message, response } = chunk as Partial<OllamaChunk>
     return typeof done === 'boolean' && (typeof message === 'object' || typeof response === 'string')

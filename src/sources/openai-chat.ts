@@ -2,6 +2,7 @@ import type { FinishReason } from '../types.js'
 import { type ChunkShape, type Content, providerError, pushContent, pushUsage, type Reading } from './reading.js'
 
 interface ChatChunk {
+  id?: string
   choices: ({
     index?: number
     delta?: {
@@ -40,11 +41,22 @@ const FINISH: Record<string, FinishReason | null | undefined> = {
  * complete at a `finish_reason`, or, since some servers never give one, at the token counts that come last.
  */
 export const openaiChat: ChunkShape = {
-  is: (chunk) => Array.isArray((chunk as ChatChunk).choices),
+  is(chunk) {
+    const { choices } = chunk as Partial<ChatChunk>
+    if (!Array.isArray(choices)) return false
+    if (choices.length === 0)
+      return 'model' in chunk || 'object' in chunk || 'usage' in chunk || 'prompt_filter_results' in chunk
+    return choices.every(
+      (choice) => !choice || (typeof choice === 'object' && ('delta' in choice || 'finish_reason' in choice)),
+    )
+  },
 
   read(chunk: ChatChunk, reading: Reading) {
     const { parts } = reading
-    if (reading.proof !== 'given') reading.proof = 'missing'
+    // A second answer in one run has an id of its own.
+    const isNext = chunk.id !== reading.id && chunk.choices.length > 0
+    if (reading.proof !== 'given' || isNext) reading.proof = 'missing'
+    reading.id = chunk.id
     for (const choice of chunk.choices) {
       if (!choice || (choice.index ?? 0) !== 0) continue
       const { delta, finish_reason: finish } = choice

@@ -21,6 +21,18 @@ interface ResponsesEvent {
   }
 }
 
+/** Fields of the request, and what they are when they are empty. */
+const ASKED: Record<string, unknown> = {
+  __proto__: null,
+  instructions: null,
+  metadata: {},
+  prompt: null,
+  prompt_cache_key: null,
+  safety_identifier: null,
+  tools: [],
+  user: null,
+}
+
 const INCOMPLETE: Record<string, FinishReason | null | undefined> = {
   __proto__: null,
   max_output_tokens: 'length',
@@ -40,6 +52,14 @@ export const openaiResponses: ChunkShape = {
   },
 
   event: (chunk: { type: string }) => chunk.type,
+
+  // The response repeats what it was asked with.
+  bare(event: ResponsesEvent) {
+    const { response } = event
+    if (!response) return event
+    const kept = Object.entries(response).map(([key, value]) => [key, key in ASKED ? ASKED[key] : value])
+    return { ...event, response: Object.fromEntries(kept) }
+  },
 
   read(event: ResponsesEvent, reading: Reading) {
     const { parts } = reading

@@ -17,6 +17,8 @@ export interface Reading {
   calls: number
   /** The content block whose input is a tool call's, for providers that do not say so again in each piece. */
   toolIndex?: number
+  /** The id of the latest answer, for providers that say it in each chunk. */
+  id?: string | undefined
   /** The tool calls by their ids, for providers that number them by those. */
   ids?: string[]
 }
