@@ -71,11 +71,11 @@ function node(inputType: 'module' | 'commonjs', script: string): unknown {
 }
 
 describe('the tarball', () => {
-  it('holds dist, the licence and the README, and neither source nor tests', () => {
-    const due = ['package.json', 'LICENSE', 'README.md', 'dist/index.js']
+  it('holds dist, the licence, the README and its guides, and neither source nor tests', () => {
+    const due = ['package.json', 'LICENSE', 'README.md', 'docs/sources.md', 'dist/index.js']
     expect(due.filter((path) => !packed.includes(path))).toEqual([])
     const stray = packed.filter(
-      (path) => !path.startsWith('dist/') && !/^(package\.json|LICENSE|[A-Z]+\.md)$/.test(path),
+      (path) => !path.startsWith('dist/') && !/^(package\.json|LICENSE|[A-Z]+\.md|docs\/[\w-]+\.md)$/.test(path),
     )
     expect(stray).toEqual([])
     expect(packed.filter((path) => /\.test\.|(^|\/)(src|test)\//.test(path))).toEqual([])
