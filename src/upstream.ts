@@ -66,8 +66,10 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
   return {
     iterator: {
       async next() {
-        const { done, value } = sync.next()
-        return { done, value: await value }
+        const result = sync.next()
+        // What is no result is told so by who reads it.
+        if (typeof result !== 'object' || result === null) return result
+        return { done: result.done, value: await result.value }
       },
       return: () => sync.return?.(),
     },

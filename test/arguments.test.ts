@@ -30,6 +30,14 @@ it('a source of tests is read once, as an SDK is', async () => {
   expect(onError.mock.calls[0]?.[0]).toMatchObject({ code: 'invalid-source' })
 })
 
+it('an iterable whose next() gives no object is refused, and does not go on for ever', async () => {
+  let patience = 1000
+  const source = { [Symbol.iterator]: () => ({ next: () => (--patience > 0 ? 7 : { done: true }) }) }
+  const onError = vi.fn()
+  expect((await web(request, source as never, { onError })).status).toBe(500)
+  expect(onError.mock.calls[0]?.[0]).toMatchObject({ code: 'invalid-source' })
+})
+
 it('an array may be relayed again', async () => {
   const source = ['a']
   const answers = [await web(request, source), await web(request, source)]

@@ -417,10 +417,9 @@ describe.skipIf(isSkipped)(`the page of the demo in Chromium${isSkipped ? ` (${N
     )
     await page.getByRole('button', { name: 'Send' }).click()
     await ended(page, 'complete')
-    const summary = (await page.locator('#timeline-summary').textContent()) ?? ''
-    // A busy browser takes a few moments for what came in one: most of them are enough for the verdict.
-    const [, count = 0] = /(\d+) of them at one moment: something .* buffers/.exec(summary) ?? []
-    expect(Number(count), summary).toBeGreaterThan(20)
+    expect(await page.locator('#timeline-summary').textContent()).toMatch(
+      /40 of them at one moment: something .* buffers/,
+    )
   })
 
   it('shows a server that cannot be reached as such', async () => {

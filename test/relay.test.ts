@@ -527,6 +527,31 @@ describe('a sink that will not have it', () => {
   })
 })
 
+describe('a sink that will not have the headers', () => {
+  it('is answered without the extra ones, with the failure', async () => {
+    const onError = vi.fn()
+    const open = sink.open.bind(sink)
+    sink.open = (status, headers) => {
+      if ('x-title' in headers) throw new Error('no')
+      open(status, headers)
+    }
+    const summary = await relay(() => tokens('Hello'), { onError, headers: { 'x-title': 'a' } }).done
+    expect(summary).toMatchObject({ outcome: 'error' })
+    expect(onError).toHaveBeenCalledOnce()
+    expect(sink.calls).toMatchObject([
+      ['open', 500, {}],
+      ['end', expect.stringContaining('"internal"')],
+    ])
+  })
+
+  it('at all is dropped, so that its client does not wait for ever', async () => {
+    sink.refuses = new Error('no')
+    expect(await relay(() => tokens('Hello'), { onError() {} }).done).toMatchObject({ outcome: 'error' })
+    expect(sink.names).toBe('destroy')
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
 describe('done', () => {
   it('rejects with what onError threw before anything was sent, and the sink hears nothing', async () => {
     const thrown = new Error('mine')

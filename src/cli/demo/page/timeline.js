@@ -27,6 +27,7 @@ export function createTimeline(svg) {
   let startedAt
   let endedAt
   let frame
+  let moment // of the piece that is being read
 
   const elapsed = () => (startedAt === undefined ? 0 : (endedAt ?? performance.now()) - startedAt)
 
@@ -70,13 +71,21 @@ export function createTimeline(svg) {
     start() {
       cancelAnimationFrame(frame)
       arrivals = []
+      moment = undefined
       startedAt = performance.now()
       endedAt = undefined
       svg.dataset.state = 'streaming'
       animate()
     },
     arrived() {
-      arrivals.push(elapsed())
+      // What is read without a pause came in one piece, however long a busy page takes to go through it.
+      if (moment === undefined) {
+        moment = elapsed()
+        setTimeout(() => {
+          moment = undefined
+        })
+      }
+      arrivals.push(moment)
     },
     end(state) {
       endedAt = performance.now()
@@ -86,7 +95,7 @@ export function createTimeline(svg) {
     },
     figures() {
       const gaps = arrivals.slice(1).map((ms, index) => ms - arrivals[index])
-      // Tokens less than 3 ms apart came in one piece of the body.
+      // Pieces less than 3 ms apart left the server, or whatever stands before it, as one.
       let piece = 0
       let largestPiece = 0
       for (const [index] of arrivals.entries()) {
