@@ -14,6 +14,8 @@ export default defineConfig({
     index: 'src/index.ts',
     client: 'src/client.ts',
     react: 'src/react.ts',
+    log: 'src/log/index.ts',
+    redis: 'src/log/redis.ts',
     protocols: 'src/protocols/index.ts',
     web: 'src/adapters/web.ts',
     node: 'src/adapters/node.ts',

@@ -9,6 +9,8 @@ const entries = {
   'sse-relay': ['dist/index.js', 'src/index.ts'],
   'sse-relay/client': ['dist/client.js', 'src/client.ts'],
   'sse-relay/react': ['dist/react.js', 'src/react.ts'],
+  'sse-relay/log': ['dist/log.js', 'src/log/index.ts'],
+  'sse-relay/redis': ['dist/redis.js', 'src/log/redis.ts'],
   'sse-relay/protocols': ['dist/protocols.js', 'src/protocols/index.ts'],
   'sse-relay/web': ['dist/web.js', 'src/adapters/web.ts'],
   'sse-relay/node': ['dist/node.js', 'src/adapters/node.ts'],

@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'run-not-found'
   | 'cursor-gone'
   | 'producer-lost'
+  | 'log-failure'
   | 'http-status'
   | 'content-type'
   | 'idle-timeout'

@@ -19,6 +19,11 @@ const TABLE: Record<string, readonly [number, boolean, string]> = {
   stopped: [409, false, 'The answer was stopped.'],
   shutdown: [503, true, 'The server is going away. Please try again.'],
   expired: [504, false, 'The answer took longer than is allowed.'],
+  'run-exists': [409, false, 'There is an answer under this id already.'],
+  'run-not-found': [404, false, 'There is no such answer.'],
+  'cursor-gone': [410, false, 'The beginning of this answer is kept no longer.'],
+  'producer-lost': [502, true, 'The answer was lost on its way. Please try again.'],
+  'log-failure': [503, true, 'The answer cannot be continued right now. Please try again.'],
 }
 
 /** The failure a code stands for. A code that is not in the table is a mistake of the server's developer. */

@@ -4,12 +4,16 @@
  */
 export { DONE, encodeComment, encodeEvent } from './encode.js'
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
-export type { ErrorContext, HeadersLike, RelayOptions, ShownFailure } from './options.js'
+export type { ErrorContext, HeadersLike, Log, RelayOptions, ShownFailure } from './options.js'
 export {
+  lastEventIdOf,
   type RelayHandle,
   type RelayToOptions,
   type RequestHead,
+  type ResumeOptions,
+  type ResumeToOptions,
   relayTo,
+  resumeTo,
   type Sink,
   type SinkHeaders,
 } from './relay.js'

@@ -1,5 +1,5 @@
 import type { FailureAnswer } from './failure.js'
-import { mistake, show } from './failure.js'
+import { mistake, show, typeMistake } from './failure.js'
 import type { Failure, Protocol, Summary } from './types.js'
 
 /** What an `onError` is told besides the error. */
@@ -19,6 +19,37 @@ export interface ShownFailure {
   retryable?: boolean
 }
 
+/** Runs that outlive a connection: made by `createMemoryLog`, `createRedisLog`, or `createLog` for a store of your own. */
+export interface Log {
+  /**
+   * Keeps an id for a run that a worker will produce: until it begins, its readers wait, with heartbeats.
+   *
+   * @returns `false` if the same owner's run is known already: then what was to follow has been done.
+   * @throws {RelayError} `run-exists` if the id is another owner's, `invalid-option` for a bad id or `startMs`.
+   * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
+   */
+  create(
+    runId: string,
+    options: {
+      owner: string | null
+      /** A run that has not begun by then is lost: its readers get `producer-lost`. In milliseconds. @default 300000 */
+      startMs?: number
+    },
+  ): Promise<boolean>
+  /**
+   * Asks a run to end, from any process: its readers get the failure `stopped`, the upstream is aborted.
+   *
+   * @returns whether a running run was told. Unknown, foreign and finished look alike: `false`.
+   * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
+   */
+  stop(runId: string, options: { owner: string | null }): Promise<boolean>
+  /**
+   * Ends what this process produces, as `shutdown`, and lets go of timers and connections.
+   * With `graceMs` the runs have so long to end by themselves, in milliseconds.
+   */
+  close(options?: { graceMs?: number }): Promise<void>
+}
+
 /** Options of every adapter's `relay`. Durations are in milliseconds. */
 export interface RelayOptions {
   /** The dialect spoken to the client. @default text() */
@@ -33,7 +64,11 @@ export interface RelayOptions {
   heartbeatMs?: number
   /** A client that takes nothing for this long is dropped, and the upstream aborted. @default 30000 */
   stallTimeoutMs?: number
-  /** The longest a run may take; each run's own limit is a random 80 to 100 % of it. @default Infinity */
+  /**
+   * The longest a run may take; each run's own limit is a random 80 to 100 % of it. With a `log` it is the longest a
+   * connection may take: the run goes on, and the reader comes back for the rest.
+   * @default Infinity
+   */
   maxDurationMs?: number
   /** The `retry` field: how long an `EventSource` waits before it reconnects. @default none */
   retryMs?: number
@@ -47,8 +82,25 @@ export interface RelayOptions {
    * `expired`, anything else `stopped`.
    */
   signal?: AbortSignal
-  /** One signal for the whole server, shared by all relays: ends them as `shutdown`. */
+  /**
+   * One signal for the whole server, shared by all relays: ends them as `shutdown`. With a `log` it ends the
+   * connections, and the readers come back to another process.
+   */
   shutdown?: AbortSignal
+  /** Keeps the run, so that it outlives the connection: see `sse-relay/log`. Needs an `owner`. */
+  log?: Log
+  /**
+   * Whose run it is: only who gives the same text reads or stops it. `null` means whoever holds the id. Required with
+   * a `log`.
+   */
+  owner?: string | null
+  /**
+   * The run's id: 16 to 128 of `A-Z a-z 0-9 _ -`, used once. @default with a `log` the request's `x-run-id`, else
+   * 128 random bits
+   */
+  runId?: string
+  /** With a `log`: a run that nobody has read for this long is aborted. @default 60000 */
+  abandonMs?: number
   /** For hosts whose work ends with the response: is given the end of the run, `onEnd` included. */
   waitUntil?(promise: Promise<unknown>): void
   /**
@@ -67,7 +119,7 @@ export interface RelayOptions {
 export type HeadersLike = Headers | Iterable<readonly [string, string]> | Record<string, string>
 
 const FUNCTIONS = ['waitUntil', 'onError', 'onEnd'] as const
-const DURATIONS = ['heartbeatMs', 'stallTimeoutMs', 'maxDurationMs', 'retryMs'] as const
+const DURATIONS = ['heartbeatMs', 'stallTimeoutMs', 'maxDurationMs', 'retryMs', 'abandonMs'] as const
 const SIGNALS = ['signal', 'shutdown'] as const
 
 /**
@@ -75,7 +127,7 @@ const SIGNALS = ['signal', 'shutdown'] as const
  *
  * @throws {RelayError} `invalid-option`, naming the option, the value and the remedy.
  */
-export function checkOptions(options: RelayOptions): void {
+export function checkOptions(options: RelayOptions, needsLog = false): void {
   if (typeof options !== 'object' || options === null) throw invalid('options', options, 'give an object')
   for (const name of FUNCTIONS) {
     const value = options[name]
@@ -96,21 +148,49 @@ export function checkOptions(options: RelayOptions): void {
     if (value !== undefined && typeof value?.addEventListener !== 'function')
       throw invalid(name, value, 'give an AbortSignal')
   }
-  const { protocol, log, requireFinish } = options as RelayOptions & { log?: unknown }
+  const { protocol, log, runId, owner, requireFinish } = options
   if (requireFinish !== undefined && typeof requireFinish !== 'boolean') {
     throw invalid('requireFinish', requireFinish, 'give true or false')
   }
   if (protocol !== undefined && typeof protocol?.encoder !== 'function') {
     throw invalid('protocol', protocol, 'give a protocol of sse-relay/protocols, text() for example')
   }
-  if (log !== undefined) {
-    const logger = typeof (log as Console | null)?.info === 'function' || typeof log === 'function'
-    throw invalid(
-      'log',
-      log,
-      logger ? 'that is a logger; use onError and onEnd to write log lines' : 'this version has no logs of runs',
-    )
+  if (runId !== undefined) checkRunId(runId)
+  if (log === undefined && !needsLog) return
+  const methods = (log ?? {}) as unknown as Partial<Record<string, unknown>>
+  if (typeof methods.resume !== 'function') {
+    const isLogger = typeof methods.info === 'function' || typeof log === 'function'
+    const remedy = typeof methods.append === 'function' ? 'hand a store to createLog' : 'give one of createMemoryLog'
+    throw invalid('log', log, isLogger ? 'that is a logger; use onError and onEnd to write log lines' : remedy)
   }
+  checkOwner(owner)
+}
+
+const RUN_ID = /^[A-Za-z0-9_-]{16,128}$/
+
+export function isRunId(value: unknown): value is string {
+  return typeof value === 'string' && RUN_ID.test(value)
+}
+
+/** @throws {RelayError} `invalid-option`. */
+export function checkRunId(runId: unknown): void {
+  if (!isRunId(runId)) throw invalid('runId', runId, 'give 16 to 128 of A-Z a-z 0-9 _ -')
+}
+
+/** @throws {TypeError} with the code `invalid-option`. */
+export function checkOwner(owner: unknown): void {
+  if (owner === null || (typeof owner === 'string' && owner !== '')) return
+  throw typeMistake(
+    'invalid-option',
+    `owner cannot be ${show(owner)}: give the user's id as a string, so that nobody else reads the run, or null if whoever holds the run's id may. A login that is missing looks like ${show(undefined)}, and must not open the runs of others`,
+  )
+}
+
+/** 128 random bits. */
+export function newRunId(): string {
+  let id = ''
+  for (const byte of crypto.getRandomValues(new Uint8Array(16))) id += byte.toString(16).padStart(2, '0')
+  return id
 }
 
 const OF_THE_HOST =

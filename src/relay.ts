@@ -1,7 +1,11 @@
 import { encodeComment, encodeRetry } from './encode.js'
+import { RelayError } from './errors.js'
 import type { FailureAnswer } from './failure.js'
-import { checkOptions, extraHeaders, type RelayOptions } from './options.js'
-import { type Outlet, Run, type RunEnd } from './run.js'
+import type { LogResume, RunLog } from './log/log.js'
+import type { ReaderOutlet } from './log/reader.js'
+import { checkOptions, extraHeaders, isRunId, newRunId, type RelayOptions } from './options.js'
+import { type Feeder, Run, type RunEnd } from './run.js'
+import { listen } from './signal.js'
 import type { Source, Summary } from './types.js'
 import { refuse } from './upstream.js'
 
@@ -41,6 +45,11 @@ export interface RelayHandle {
 export interface RequestHead {
   method?: string
   header(name: string): string | string[] | null | undefined
+  /**
+   * Reads the request's body to its end if nobody else does, and drops it. Called once, right after the source was
+   * asked for: with a log that can be later than `relayTo`.
+   */
+  drain?(): void
 }
 
 /** {@link RelayOptions}, and the request's head from the adapter. */
@@ -48,8 +57,26 @@ export interface RelayToOptions extends RelayOptions {
   request?: RequestHead
 }
 
+/** Options of every adapter's `resume`, which mean what they mean for `relay`. */
+export interface ResumeOptions
+  extends Pick<
+      RelayOptions,
+      'heartbeatMs' | 'stallTimeoutMs' | 'maxDurationMs' | 'retryMs' | 'headers' | 'shutdown' | 'waitUntil' | 'onError'
+    >,
+    Required<Pick<RelayOptions, 'log' | 'owner'>> {
+  /** The run to read, from its first event if the request has no `Last-Event-ID` of it, and only while it goes on. */
+  runId?: string | undefined
+}
+
+/** {@link ResumeOptions}, and the request's head from the adapter. */
+export interface ResumeToOptions extends ResumeOptions {
+  request?: RequestHead
+}
+
 /** The options with the request's head; what are no options stays so, to be refused by name. */
-export function withRequest(options: RelayOptions | undefined, request: RequestHead): RelayToOptions {
+export function withRequest<T extends object>(options: T, request: RequestHead): T & { request: RequestHead }
+export function withRequest(options: RelayOptions | undefined, request: RequestHead): RelayToOptions
+export function withRequest(options: object | undefined, request: RequestHead): object | undefined {
   if (options !== undefined && typeof options !== 'object') return options
   // On top of them, not a copy: an option that throws when it is read is met where that is caught.
   return Object.assign(Object.create(options ?? null), { request })
@@ -77,12 +104,26 @@ export function relayTo(sink: Sink, source: Source, options: RelayToOptions = {}
   return relay
 }
 
-class Relay implements Outlet, RelayHandle {
+/**
+ * Lets a reader read a run of a log, from the event after `lastEventId`, through a sink: what every adapter's
+ * `resume` does. The source is never called. Returns at once and never throws.
+ */
+export function resumeTo(sink: Sink, lastEventId: string | undefined, options: ResumeToOptions): RelayHandle {
+  const relay = new Relay(sink, options)
+  relay.resume(lastEventId)
+  return relay
+}
+
+class Relay implements ReaderOutlet, RelayHandle {
   readonly done: Promise<Summary>
 
   readonly #sink: Sink
   readonly #options: RelayToOptions
-  readonly #run: Run
+  readonly #runId: string
+  readonly #lastEventId: string | undefined
+  /** The run, until a reader of the log takes its place. */
+  #feeder: Run | Feeder
+  #unlisten: (() => void) | undefined
   readonly #began = performance.now()
   #resolve!: (summary: Summary) => void
   #reject!: (error: unknown) => void
@@ -100,8 +141,9 @@ class Relay implements Outlet, RelayHandle {
   constructor(sink: Sink, options: RelayToOptions) {
     this.#sink = sink
     this.#options = options ?? {}
-    const lastEventId = decodeHeader(one(options?.request?.header('last-event-id')))
-    this.#run = new Run(newRunId(), this.#options, this, lastEventId)
+    this.#lastEventId = lastEventIdOf(this.#options.request)
+    this.#runId = idOf(this.#options)
+    this.#feeder = new Run(this.#runId, this.#options, this, this.#lastEventId)
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -114,37 +156,111 @@ class Relay implements Outlet, RelayHandle {
 
   start(source: Source): void {
     const { request } = this.#options
-    let gone: boolean | undefined
+    if (!this.#isReady() || END_ID.test(this.#lastEventId ?? '')) {
+      refuse(source)
+      // An EventSource reconnects after every end; the id of the last frame says that there is nothing more.
+      if (this.#state === 'waiting') this.#answer(204)
+    } else if (!this.#options.log) {
+      this.#arm()
+      ;(this.#feeder as Run).start(source)
+    } else if (this.#lastEventId !== undefined) {
+      refuse(source)
+      this.#read({ lastEventId: this.#lastEventId })
+    } else {
+      this.#record(source)
+      return
+    }
+    request?.drain?.()
+  }
+
+  /** Reads a run of the log. */
+  resume(lastEventId: string | undefined): void {
+    const { request, runId } = this.#options
+    if (this.#isReady(true)) this.#read({ lastEventId, runId })
+    request?.drain?.()
+  }
+
+  /** Looks everything over before something is asked for. `false` if the answer is given already. */
+  #isReady(needsLog = false): boolean {
+    const { request } = this.#options
     try {
-      gone = this.#sink.gone
-      checkOptions(this.#options)
-      const { headers, maxDurationMs, protocol } = this.#options
-      this.#extra = { ...extraHeaders(protocol?.headers), ...extraHeaders(headers) }
+      const { gone } = this.#sink
+      checkOptions(this.#options, needsLog)
+      const { headers, maxDurationMs, protocol, log } = this.#options
+      this.#extra = { ...(!log && extraHeaders(protocol?.headers)), ...extraHeaders(headers) }
       // Not all at once: readers that came together would come back together.
       if (maxDurationMs !== undefined) this.#maxDurationMs = maxDurationMs * (0.8 + Math.random() * 0.2)
+      if (gone) {
+        this.#feeder.stop('disconnected')
+        return false
+      }
     } catch (error) {
+      this.#feeder.fail(error)
+      return false
+    }
+    if (request?.method === 'HEAD') {
+      this.#answer(200)
+      return false
+    }
+    return true
+  }
+
+  /** Hands the source to the log, and reads what becomes of it there. */
+  #record(source: Source): void {
+    const { log, request } = this.#options
+    const named = one(request?.header('x-run-id'))
+    if (named !== undefined && !isRunId(named)) {
       refuse(source)
-      this.#run.fail(error)
+      const message = 'The header x-run-id holds no id of a run: 16 to 128 of A-Z a-z 0-9 _ -'
+      this.#feeder.fail(new RelayError('invalid-field', message, { status: 400, expose: true }))
+      request?.drain?.()
       return
     }
-    // An EventSource reconnects after every end; the id of the last frame says that there is nothing more.
-    const over = END_ID.test(one(request?.header('last-event-id')) ?? '')
-    if (gone || request?.method === 'HEAD' || over) {
+    if (!this.#follow()) {
       refuse(source)
-      if (gone) this.#run.stop('disconnected')
-      else this.#answer(request?.method === 'HEAD' ? 200 : 204)
+      request?.drain?.()
       return
     }
+    // A process that goes away hands its readers over; its runs are not cut for that.
+    const options: RelayOptions = Object.assign(Object.create(this.#options), { shutdown: undefined })
+    this.#feeder = (log as RunLog).relay(this, source, options, {
+      runId: this.#runId,
+      isNamed: named === this.#runId,
+      asked: () => request?.drain?.(),
+    })
+  }
+
+  #read(what: LogResume): void {
+    if (!this.#follow()) return
+    const { log, owner } = this.#options
+    this.#feeder = (log as RunLog).resume(this, owner as string | null, what, this.#options)
+  }
+
+  /** Readiness for what a log brings. `false` if the server is going away. */
+  #follow(): boolean {
+    const { shutdown } = this.#options
+    if (shutdown?.aborted) {
+      this.#feeder.stop('shutdown')
+      return false
+    }
+    if (shutdown) this.#unlisten = listen(shutdown, () => this.#feeder.stop('shutdown'))
     this.#arm()
-    this.#run.start(source)
+    return true
+  }
+
+  head(headers: Readonly<Record<string, string>>): void {
+    this.#extra = { ...extraHeaders(headers), ...this.#extra }
   }
 
   begin(): void {
-    if (this.#state === 'waiting') this.#commit()
+    if (this.#state !== 'waiting') return
+    this.#commit()
+    // The place before the first event, for an EventSource that loses the connection before it.
+    if (this.#options.log && this.#isEventSource()) this.#buffer += `id: ${this.#runId}:0\n\n`
   }
 
   write(frames: string): boolean {
-    this.begin()
+    if (this.#state === 'waiting') this.#commit()
     this.#buffer += frames
     if (this.#buffer.length >= FLUSH_AT) this.#flush()
     else if (!this.#scheduled) {
@@ -155,6 +271,7 @@ class Relay implements Outlet, RelayHandle {
   }
 
   end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
+    this.#unlisten?.()
     if (thrown && this.#state === 'waiting') {
       this.#close()
       this.#reject(thrown.error)
@@ -162,8 +279,10 @@ class Relay implements Outlet, RelayHandle {
     }
     try {
       if (outcome === 'disconnected' || outcome === 'stalled') this.#drop()
-      else if (this.#state === 'waiting' && failure) this.#refuse(failure)
-      else if (this.#state === 'open') this.#ended(this.#buffer + frames + this.#terminal(last))
+      else if (this.#state === 'waiting') {
+        if (failure) this.#refuse(failure)
+        else this.#answer(204)
+      } else if (this.#state === 'open') this.#ended(this.#buffer + frames + this.#terminal(last))
     } finally {
       this.#resolve(summary)
     }
@@ -183,12 +302,12 @@ class Relay implements Outlet, RelayHandle {
     if (this.#blockedSince !== undefined) return
     // Heartbeats were not due while nothing could be written.
     this.#arm()
-    this.#run.resume()
+    this.#feeder.resume()
   }
 
   left(): void {
     if (this.#state === 'ended') this.#close()
-    else if (this.#state !== 'closed') this.#run.stop('disconnected')
+    else if (this.#state !== 'closed') this.#feeder.stop('disconnected')
   }
 
   #onTick = (): void => {
@@ -201,7 +320,7 @@ class Relay implements Outlet, RelayHandle {
     try {
       task()
     } catch (error) {
-      this.#run.fail(error)
+      this.#feeder.fail(error)
     }
   }
 
@@ -260,9 +379,9 @@ class Relay implements Outlet, RelayHandle {
     try {
       this.#open(status, status === 200 ? STREAM_HEADERS : { 'cache-control': CACHE_CONTROL })
       this.#ended()
-      this.#resolve({ outcome: 'done', events: 0, text: '', durationMs: 0, runId: this.#run.runId })
+      this.#resolve({ outcome: 'done', events: 0, text: '', durationMs: 0, runId: this.#runId })
     } catch (error) {
-      this.#run.fail(error)
+      this.#feeder.fail(error)
     }
   }
 
@@ -276,9 +395,12 @@ class Relay implements Outlet, RelayHandle {
   }
 
   #terminal(last: string): string {
+    return last !== '' && !this.#options.log && this.#isEventSource() ? `id: ${this.#runId}:end\n${last}` : last
+  }
+
+  #isEventSource(): boolean {
     const { request } = this.#options
-    const eventSource = request?.method === 'GET' && (one(request.header('accept')) ?? '').includes('text/event-stream')
-    return eventSource && last !== '' ? `id: ${this.#run.runId}:end\n${last}` : last
+    return request?.method === 'GET' && (one(request.header('accept')) ?? '').includes('text/event-stream')
   }
 
   #close(): void {
@@ -303,8 +425,8 @@ class Relay implements Outlet, RelayHandle {
     const now = performance.now()
     if (this.#stallAt() <= now) {
       if (this.#state === 'ended') this.#drop()
-      else this.#run.stop('stalled')
-    } else if (this.#expiryAt() <= now) this.#run.stop('expired')
+      else this.#feeder.stop('stalled')
+    } else if (this.#expiryAt() <= now) this.#feeder.stop('expired')
     else if (this.#heartbeatAt() <= now) {
       this.#guard(() => {
         this.begin()
@@ -333,11 +455,22 @@ class Relay implements Outlet, RelayHandle {
 
 const END_ID = /^[A-Za-z0-9_-]{16,128}:end$/
 
-/** 128 random bits. */
-function newRunId(): string {
-  let id = ''
-  for (const byte of crypto.getRandomValues(new Uint8Array(16))) id += byte.toString(16).padStart(2, '0')
-  return id
+/** The application's, the client's choice where there is a log, or a new one. What is no id is refused later. */
+function idOf(options: RelayToOptions): string {
+  try {
+    const { log, runId, request } = options
+    if (isRunId(runId)) return runId
+    const named = log && one(request?.header('x-run-id'))
+    if (isRunId(named)) return named
+  } catch {
+    // Looking at the options throws: that is met again where it is reported.
+  }
+  return newRunId()
+}
+
+/** The request's `Last-Event-ID`, for {@link resumeTo}. */
+export function lastEventIdOf(request: RequestHead | undefined): string | undefined {
+  return decodeHeader(one(request?.header('last-event-id')))
 }
 
 function one(header: string | string[] | null | undefined): string | undefined {

@@ -54,11 +54,21 @@ export interface RunEnd {
   summary: Summary
 }
 
+/** What feeds an outlet: a run itself, or a reader of one. */
+export interface Feeder {
+  /** The outlet takes frames again. */
+  resume(): void
+  /** The outlet's reader is gone, or is to go. */
+  stop(outcome: 'disconnected' | 'stalled' | 'expired' | 'shutdown'): void
+  /** The outlet failed. */
+  fail(error: unknown): void
+}
+
 const DONE_FRAME = `data: ${DONE}\n\n`
 const MAX_TEXT = 1_048_576
 
 /** One generation: from a source to frames in an outlet, and to one outcome. */
-export class Run {
+export class Run implements Feeder {
   readonly runId: string
   outcome: Outcome | undefined
 
@@ -137,18 +147,8 @@ export class Run {
   /** Ends the run with an error: the source's, or a mistake in how the relay was called. */
   fail(error: unknown): void {
     if (this.outcome) return
-    let failure = toFailure(error)
-    const outcome = outcomeOf(failure.code)
-    const { code, message, retryable, status } = failure
-    const sent = this.#outlet.sent
-    let thrown: { error: unknown } | undefined
-    try {
-      const context = { runId: this.runId, failure: { code, message, retryable, status }, sent }
-      failure = withShown(failure, this.#report(error, context))
-    } catch (unhandled) {
-      if (sent) complain(unhandled)
-      else thrown = { error: unhandled }
-    }
+    const outcome = outcomeOf(toFailure(error).code)
+    const { failure, thrown } = report(this.#options, error, this.runId, this.#outlet.sent)
     this.#end(outcome, failure, { error, thrown })
   }
 
@@ -174,19 +174,6 @@ export class Run {
       this.#unlisten ??= []
       this.#unlisten.push(listen(signal, callback))
     }
-  }
-
-  /** Hands an error to `onError`, or writes it to the console. */
-  #report(error: unknown, context: ErrorContext): ShownFailure | undefined {
-    const { onError } = this.#options
-    if (typeof onError !== 'function') {
-      complain(error)
-      return
-    }
-    const shown = onError(error, context) as ShownFailure | undefined
-    // An async onError has nothing to show in time; what goes wrong in it is not to end the process.
-    if (isThenable(shown)) shown.then(ignore, complain)
-    return shown
   }
 
   /** The source's stream is there: its iterator is asked for at once, since some streams listen only from then. */
@@ -294,7 +281,8 @@ export class Run {
         `An event of a source cannot have the data ${DONE}: return, and the relay will say it`,
       )
     }
-    return (this.#encoder as Encoder).event({ event, data: payload, id, retry })
+    // With a log, ids are the log's.
+    return (this.#encoder as Encoder).event({ event, data: payload, id: this.#options.log ? undefined : id, retry })
   }
 
   /** The source has ended. Whether the answer is complete is another question. */
@@ -369,14 +357,56 @@ export class Run {
       const { onEnd } = this.#options
       if (typeof onEnd === 'function') await onEnd.call(this.#options, summary)
     } catch (error) {
-      try {
-        this.#report(error, { runId: this.runId, sent: true })
-      } catch (unhandled) {
-        complain(unhandled)
-      }
+      mention(this.#options, error, this.runId)
     }
     this.#settled?.()
   }
+}
+
+/** What the client is shown of an error, or what `onError` threw instead. */
+export interface Reported {
+  failure: FailureAnswer
+  thrown?: { error: unknown } | undefined
+}
+
+/** Reports an error that ends something for a client. */
+export function report(options: Pick<RelayOptions, 'onError'>, error: unknown, runId: string, sent: boolean): Reported {
+  const failure = toFailure(error)
+  const { code, message, retryable, status } = failure
+  try {
+    const context = { runId, failure: { code, message, retryable, status }, sent }
+    return { failure: withShown(failure, handOver(options, error, context)) }
+  } catch (unhandled) {
+    if (!sent) return { failure, thrown: { error: unhandled } }
+    complain(unhandled)
+    return { failure }
+  }
+}
+
+/** Reports an error that no client will be told of. */
+export function mention(options: Pick<RelayOptions, 'onError'>, error: unknown, runId: string): void {
+  try {
+    handOver(options, error, { runId, sent: true })
+  } catch (unhandled) {
+    complain(unhandled)
+  }
+}
+
+/** Hands an error to `onError`, or writes it to the console. */
+function handOver(
+  options: Pick<RelayOptions, 'onError'>,
+  error: unknown,
+  context: ErrorContext,
+): ShownFailure | undefined {
+  const { onError } = options
+  if (typeof onError !== 'function') {
+    complain(error)
+    return
+  }
+  const shown = onError.call(options, error, context) as ShownFailure | undefined
+  // An async onError has nothing to show in time; what goes wrong in it is not to end the process.
+  if (isThenable(shown)) shown.then(ignore, complain)
+  return shown
 }
 
 /** What the SDKs' streams say to a second reader. */
@@ -389,7 +419,7 @@ function isOfConsumed(error: unknown): boolean {
 }
 
 /** To the console, whatever it is that was thrown: some things throw again when they are printed. */
-function complain(error: unknown): void {
+export function complain(error: unknown): void {
   try {
     console.error(error)
   } catch {

@@ -1,8 +1,10 @@
 import type { RelayOptions } from '../options.js'
+import type { ResumeOptions } from '../relay.js'
 import type { Source, Summary } from '../types.js'
-import { type NodeRequest, type NodeResponse, relay as relayNode } from './node.js'
+import { type NodeRequest, type NodeResponse, relay as relayNode, resume as resumeNode } from './node.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
+export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 
 /** As much of Express's request as is needed, of Express 4 or 5. */
@@ -22,14 +24,33 @@ export interface ExpressRequest extends NodeRequest {
  *   relay(req, res, ({ signal }) => client.messages.create({ ...params, stream: true }, { signal })))
  * ```
  */
-export async function relay(
+export function relay(
   req: ExpressRequest,
   res: NodeResponse,
   source: Source,
   options?: RelayOptions,
 ): Promise<Summary | undefined> {
+  return handled(req, relayNode(req, res, source, options))
+}
+
+/**
+ * Answers an Express request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run
+ * with `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another
+ * owner's, 410 when that part is kept no longer. The source is never called.
+ *
+ * @returns how the connection ended; nothing when an error went to the error handlers of the app.
+ * @example
+ * ```ts
+ * app.get('/api/chat', (req, res) => resume(req, res, { log, owner: req.user.id }))
+ * ```
+ */
+export function resume(req: ExpressRequest, res: NodeResponse, options: ResumeOptions): Promise<Summary | undefined> {
+  return handled(req, resumeNode(req, res, options))
+}
+
+async function handled(req: ExpressRequest, answer: Promise<Summary>): Promise<Summary | undefined> {
   try {
-    return await relayNode(req, res, source, options)
+    return await answer
   } catch (error) {
     // Express 4 takes no notice of a handler's promise.
     if (!req.next) throw error

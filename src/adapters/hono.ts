@@ -1,8 +1,10 @@
 import type { RelayOptions } from '../options.js'
+import { lastEventIdOf, type ResumeOptions, relayTo, resumeTo, withRequest } from '../relay.js'
 import type { Source } from '../types.js'
-import { answer, type WebRequest } from './web-sink.js'
+import { answer, type Respond, type WebRequest } from './web-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
+export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 
 /** As much of Hono's context as is needed. */
@@ -26,11 +28,34 @@ export interface HonoContext {
  * ```
  */
 export function relay(c: HonoContext, source: Source, options?: RelayOptions): Promise<Response> {
-  return answer(c?.req?.raw, source, options, (body, status, { 'set-cookie': cookies = [], ...headers }) => {
+  return answer(c?.req?.raw, (sink, head) => relayTo(sink, source, withRequest(options, head)), responding(c))
+}
+
+/**
+ * Answers a Hono request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run
+ * with `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another
+ * owner's, 410 when that part is kept no longer. The source is never called.
+ *
+ * @returns the response, at the first event or heartbeat. Rejects only with what `onError` throws before that.
+ * @example
+ * ```ts
+ * app.get('/api/chat', (c) => resume(c, { log, owner: c.get('userId') }))
+ * ```
+ */
+export function resume(c: HonoContext, options: ResumeOptions): Promise<Response> {
+  return answer(
+    c?.req?.raw,
+    (sink, head) => resumeTo(sink, lastEventIdOf(head), withRequest(options, head)),
+    responding(c),
+  )
+}
+
+function responding(c: HonoContext): Respond {
+  return (body, status, { 'set-cookie': cookies = [], ...headers }) => {
     // A length set earlier would cut the stream off there.
     c.header('content-length', undefined)
     // Beside those that middleware set; `newResponse` would put them in their place.
     for (const cookie of [cookies].flat()) c.header('set-cookie', cookie, { append: true })
     return c.newResponse(body, status as never, headers)
-  })
+  }
 }

@@ -1,9 +1,19 @@
 import { mistake, typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
-import { relayTo, type Sink, withRequest } from '../relay.js'
+import {
+  lastEventIdOf,
+  type RelayHandle,
+  type RequestHead,
+  type ResumeOptions,
+  relayTo,
+  resumeTo,
+  type Sink,
+  withRequest,
+} from '../relay.js'
 import type { Source, Summary } from '../types.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
+export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 
 /** As much of `IncomingMessage`, and of `Http2ServerRequest`, as is needed. */
@@ -48,20 +58,50 @@ export interface NodeResponse {
  * ```
  */
 export function relay(req: NodeRequest, res: NodeResponse, source: Source, options?: RelayOptions): Promise<Summary> {
+  return connect(req, res, (sink, request) => relayTo(sink, source, withRequest(options, request)))
+}
+
+/**
+ * Answers a request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run with
+ * `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another
+ * owner's, 410 when that part is kept no longer. The source is never called.
+ *
+ * @returns how the connection ended. Rejects only with what `onError` throws before anything was sent.
+ * @example
+ * ```ts
+ * app.get('/api/chat', (req, res) => resume(req, res, { log, owner: req.user.id }))
+ * ```
+ */
+export function resume(req: NodeRequest, res: NodeResponse, options: ResumeOptions): Promise<Summary> {
+  return connect(req, res, (sink, request) => resumeTo(sink, lastEventIdOf(request), withRequest(options, request)))
+}
+
+function connect(
+  req: NodeRequest,
+  res: NodeResponse,
+  begin: (sink: Sink, request: RequestHead) => RelayHandle,
+): Promise<Summary> {
   if (typeof req?.resume !== 'function' || typeof res?.writeHead !== 'function') {
     const remedy = 'a Web Request is for sse-relay/web, a context of Hono for sse-relay/hono'
-    return Promise.reject(typeMistake('invalid-option', `relay takes (req, res, source, options) here; ${remedy}`))
+    return Promise.reject(
+      typeMistake(
+        'invalid-option',
+        `relay takes (req, res, source, options) here, resume (req, res, options); ${remedy}`,
+      ),
+    )
   }
-  const request = { method: req.method, header: (name: string) => req.headers[name] }
-  const handle = relayTo(new NodeSink(res), source, withRequest(options, request))
+  const handle = begin(new NodeSink(res), {
+    method: req.method,
+    header: (name) => req.headers[name],
+    // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
+    drain: () => req.readableFlowing === null && req.resume(),
+  })
   // Of the response: a request's 'close' comes when its body was read, or not at all.
   res.on('close', () => handle.left())
   res.on('error', () => handle.left())
   // After what else waits: a source that is always ready would go on and on before anything else came to its turn.
   res.on('drain', () => setImmediate(() => handle.drained()))
   res.on('finish', () => handle.drained())
-  // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
-  if (req.readableFlowing === null) req.resume()
   return handle.done
 }
 

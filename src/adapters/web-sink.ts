@@ -1,8 +1,7 @@
 import { RelayError } from '../errors.js'
 import { typeMistake } from '../failure.js'
-import type { RelayOptions } from '../options.js'
-import { type RelayHandle, relayTo, type Sink, type SinkHeaders, withRequest } from '../relay.js'
-import type { ReadableStreamLike, Source } from '../types.js'
+import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
+import type { ReadableStreamLike } from '../types.js'
 
 /** As much of `Request` as is needed. */
 export interface WebRequest {
@@ -20,20 +19,28 @@ export type Respond = (
   headers: SinkHeaders,
 ) => Response
 
-/** A relay whose answer is an object that the host sends. */
+/** What begins with a sink whose answer is an object that the host sends. */
 export function answer(
   request: WebRequest,
-  source: Source,
-  options: RelayOptions | undefined,
+  begin: (sink: Sink, request: RequestHead) => RelayHandle,
   respond: Respond,
 ): Promise<Response> {
   if (typeof request?.headers?.get !== 'function') {
     const remedy = 'those of Node and Express are for sse-relay/node and sse-relay/express'
-    return Promise.reject(typeMistake('invalid-option', `relay takes a Web Request, or a context of Hono; ${remedy}`))
+    return Promise.reject(
+      typeMistake(
+        'invalid-option',
+        `relay takes a Web Request here, or a context of Hono, and so does resume; ${remedy}`,
+      ),
+    )
   }
   return new Promise((resolve, reject) => {
     const { signal } = request
-    const head = { method: request.method, header: (name: string) => request.headers.get(name) }
+    const head: RequestHead = {
+      method: request.method,
+      header: (name) => request.headers.get(name),
+      drain: () => drop(request),
+    }
     const sink = new WebSink(signal?.aborted === true, (...parts) => {
       try {
         resolve(respond(...parts))
@@ -41,7 +48,7 @@ export function answer(
         reject(error)
       }
     })
-    const handle = relayTo(sink, source, withRequest(options, head))
+    const handle = begin(sink, head)
     sink.handle = handle
     // Some runtimes cancel the body when the client leaves, some abort the request, some do both.
     const left = () => sink.left()
@@ -51,7 +58,6 @@ export function answer(
       forget()
       reject(error)
     })
-    if (request.method !== 'GET' && request.method !== 'HEAD') drop(request)
   })
 }
 

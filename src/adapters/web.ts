@@ -1,8 +1,10 @@
 import type { RelayOptions } from '../options.js'
+import { lastEventIdOf, type ResumeOptions, relayTo, resumeTo, withRequest } from '../relay.js'
 import type { Source } from '../types.js'
-import { answer, type WebRequest } from './web-sink.js'
+import { answer, type Respond, type WebRequest } from './web-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
+export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 export type { WebRequest } from './web-sink.js'
 
@@ -23,9 +25,26 @@ export type { WebRequest } from './web-sink.js'
  * ```
  */
 export function relay(request: WebRequest, source: Source, options?: RelayOptions): Promise<Response> {
-  return answer(request, source, options, (body, status, headers) => {
-    const all = new Headers()
-    for (const [name, value] of Object.entries(headers)) for (const each of [value].flat()) all.append(name, each)
-    return new Response(body, { status, headers: all })
-  })
+  return answer(request, (sink, head) => relayTo(sink, source, withRequest(options, head)), respond)
+}
+
+/**
+ * Answers a request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run with
+ * `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another
+ * owner's, 410 when that part is kept no longer. The source is never called.
+ *
+ * @returns the response, at the first event or heartbeat. Rejects only with what `onError` throws before that.
+ * @example
+ * ```ts
+ * export const GET = (request: Request) => resume(request, { log, owner })
+ * ```
+ */
+export function resume(request: WebRequest, options: ResumeOptions): Promise<Response> {
+  return answer(request, (sink, head) => resumeTo(sink, lastEventIdOf(head), withRequest(options, head)), respond)
+}
+
+const respond: Respond = (body, status, headers) => {
+  const all = new Headers()
+  for (const [name, value] of Object.entries(headers)) for (const each of [value].flat()) all.append(name, each)
+  return new Response(body, { status, headers: all })
 }

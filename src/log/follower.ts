@@ -1,0 +1,127 @@
+import { Feed } from './feed.js'
+import { type LogEntry, type LogStore, type SharedStore, type StoredRun, settle } from './store.js'
+
+/** After the end of a lease, this long until the run counts as lost, in milliseconds. */
+const GRACE_MS = 50
+
+/** Who reads in this process a run that another one produces, or that has not begun: one reading of the store for all. */
+export class Follower extends Feed {
+  readonly #empty: (follower: Follower) => void
+  #unsubscribe: (() => void) | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #closed = false
+  #begun: boolean
+  /** The number of the last event that was handed out; unknown until somebody has read all there is. */
+  #last: number | undefined
+  #pulling = false
+  #again = false
+
+  constructor(runId: string, store: LogStore, run: StoredRun, empty: (follower: Follower) => void) {
+    super(runId, store)
+    this.#empty = empty
+    this.#begun = run.begun
+    if (run.ended) return
+    this.#watch(run.leaseMs)
+    const { shared } = store
+    if (!shared) return
+    settle(
+      () => shared.subscribe(runId, 'readers', (message) => this.#told(message, shared)),
+      (unsubscribe) => {
+        if (this.#closed) unsubscribe()
+        else {
+          this.#unsubscribe = unsubscribe
+          // What came before it listened.
+          this.#pull()
+        }
+      },
+      // The watch looks as well.
+      () => {},
+    )
+  }
+
+  /** A reader has read everything up to a number. */
+  override caughtUp(cursor: number): void {
+    if (this.#last === undefined || cursor > this.#last) this.#last = cursor
+  }
+
+  /** Ends listening; who still reads is on its own. */
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    this.#unsubscribe?.()
+    this.#unsubscribe = undefined
+  }
+
+  protected override deserted(): void {
+    this.close()
+    this.#empty(this)
+  }
+
+  #told(message: string, shared: SharedStore): void {
+    if (message === 'frames') this.#pull()
+    else if (message === 'who') {
+      settle(
+        () => shared.publish(this.runId, 'producer', 'here'),
+        () => {},
+        () => {},
+      )
+    }
+  }
+
+  /** Reads what is new, once for all readers. */
+  async #pull(): Promise<void> {
+    if (this.#pulling) {
+      this.#again = true
+      return
+    }
+    this.#pulling = true
+    try {
+      if (!this.#begun) await this.#head()
+      do {
+        this.#again = false
+        if (this.#last === undefined) {
+          for (const reader of this.readers) reader.look()
+          break
+        }
+        const entries: LogEntry[] = await this.read(this.#last)
+        for (const entry of entries) {
+          this.#last = Math.max(this.#last, entry.last)
+          this.push(entry)
+        }
+        if (entries.length > 0) this.#again = true
+      } while (this.#again && !this.#closed)
+    } catch {
+      // The next message or the watch tries again.
+    }
+    this.#pulling = false
+  }
+
+  /** The headers, which are not known before the run begins. */
+  async #head(): Promise<void> {
+    const run = await this.store.get(this.runId)
+    if (!run?.begun) return
+    this.#begun = true
+    for (const reader of this.readers) reader.head(run.headers)
+  }
+
+  /** When the lease is over, looks whether it was renewed. Messages that got lost are made up for here. */
+  #watch(leaseMs: number): void {
+    if (leaseMs === Number.POSITIVE_INFINITY) return
+    this.#timer = setTimeout(() => this.#check(), Math.min(leaseMs + GRACE_MS, 0x7fffffff))
+  }
+
+  async #check(): Promise<void> {
+    try {
+      const run = await this.store.get(this.runId)
+      if (this.#closed) return
+      await this.#pull()
+      if (this.#closed) return
+      if (run?.ended) for (const reader of this.readers) reader.look()
+      else if (run && run.leaseMs > 0) this.#watch(run.leaseMs)
+      else for (const reader of this.readers) reader.lose()
+    } catch {
+      // It cannot be known: it is not lost yet.
+      if (!this.#closed) this.#watch(1000)
+    }
+  }
+}

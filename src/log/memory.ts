@@ -1,0 +1,196 @@
+import { RelayError } from '../errors.js'
+import { mistake, show } from '../failure.js'
+import { createLog, type RunLog } from './log.js'
+import type { LogEntry, LogStore, StoredRun } from './store.js'
+
+/** Options of {@link createMemoryLog}. */
+export interface MemoryLogOptions {
+  /**
+   * What all runs together may hold, counted at two bytes a character. Runs that have ended go first, the oldest
+   * before others; a run that goes on loses its oldest events, and who asks for those is answered `cursor-gone`.
+   * @default 67108864 (64 MiB)
+   */
+  maxBytes?: number
+  /** How many runs are kept. When that many go on, the next is refused: `overload`, 503. @default 10000 */
+  maxRuns?: number
+  /** How long a run is kept after its end, in milliseconds. @default 600000 (ten minutes) */
+  ttlMs?: number
+}
+
+/**
+ * A log in the memory of this process: runs go on when a reader leaves, and can be read again.
+ * They end with the process.
+ *
+ * @throws {RelayError} `invalid-option` for a limit that is no positive number.
+ */
+export function createMemoryLog(options: MemoryLogOptions = {}): RunLog {
+  for (const name of ['maxBytes', 'maxRuns', 'ttlMs'] as const) {
+    const value: unknown = options[name]
+    if (value !== undefined && !(typeof value === 'number' && value > 0)) {
+      throw mistake('invalid-option', `${name} cannot be ${show(value)}: give a positive number`)
+    }
+  }
+  return createLog(new MemoryStore(options))
+}
+
+interface MemoryRun extends Omit<StoredRun, 'leaseMs'> {
+  /** The number of the last event. */
+  last: number
+  entries: LogEntry[]
+  /** How many of `entries` are gone. */
+  gone: number
+  bytes: number
+  /** For one that has not begun: until when it may. For one that has ended: until when it is kept. */
+  until: number
+}
+
+const GONE: LogEntry = { first: 0, last: 0, text: '' }
+
+class MemoryStore implements LogStore {
+  readonly #runs = new Map<string, MemoryRun>()
+  /** Those that have ended, the oldest first. */
+  readonly #ended = new Map<string, MemoryRun>()
+  readonly #maxBytes: number
+  readonly #maxRuns: number
+  readonly #ttlMs: number
+  #bytes = 0
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor({ maxBytes = 67_108_864, maxRuns = 10_000, ttlMs = 600_000 }: MemoryLogOptions) {
+    this.#maxBytes = maxBytes
+    this.#maxRuns = maxRuns
+    this.#ttlMs = ttlMs
+  }
+
+  create(runId: string, { owner, leaseMs }: { owner: string | null; leaseMs: number }): boolean {
+    if (this.get(runId)) return false
+    this.#add(runId, { owner, headers: {}, begun: false, until: performance.now() + leaseMs })
+    return true
+  }
+
+  begin(runId: string, { owner, headers }: { owner: string | null; headers: Readonly<Record<string, string>> }) {
+    const known = this.get(runId)
+    if (!known) {
+      this.#add(runId, { owner, headers, begun: true, until: Number.POSITIVE_INFINITY })
+      return true
+    }
+    if (known.begun || known.leaseMs === 0 || known.owner !== owner) return false
+    Object.assign(this.#runs.get(runId) as MemoryRun, { begun: true, headers, until: Number.POSITIVE_INFINITY })
+    return true
+  }
+
+  append(runId: string, entry: LogEntry): void {
+    const run = this.#runs.get(runId)
+    if (!run) throw new RelayError('run-not-found', `There is no run ${runId} in the log`)
+    const { last } = run
+    if (entry.last <= last) return
+    if (run.ended || entry.first !== last + 1) {
+      const why = run.ended ? 'has ended' : `has its events up to ${last}`
+      throw new RelayError('log-failure', `The event ${entry.first} cannot be stored: the run ${why}`)
+    }
+    run.last = entry.last
+    run.entries.push(entry)
+    run.bytes += entry.text.length * 2
+    this.#bytes += entry.text.length * 2
+    if (entry.end) {
+      run.ended = true
+      run.until = performance.now() + this.#ttlMs
+      this.#ended.set(runId, run)
+      this.#arm()
+    }
+    while (this.#bytes > this.#maxBytes) {
+      const [oldest] = this.#ended.keys()
+      if (oldest !== undefined && oldest !== runId) this.#drop(oldest)
+      else if (run.entries.length - run.gone > 1) this.#trim(run)
+      else break
+    }
+  }
+
+  get(runId: string): StoredRun | undefined {
+    const run = this.#runs.get(runId)
+    if (!run) return undefined
+    const leftMs = run.until - performance.now()
+    if (run.ended && leftMs <= 0) {
+      this.#drop(runId)
+      return undefined
+    }
+    const { owner, headers, begun, ended } = run
+    return { owner, headers, begun, ended, leaseMs: begun ? Number.POSITIVE_INFINITY : Math.max(0, leftMs) }
+  }
+
+  read(runId: string, after: number, limit: number): LogEntry[] {
+    const { entries, gone } = this.#runs.get(runId) ?? { entries: [], gone: 0 }
+    let low = gone
+    let high = entries.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((entries[middle] as LogEntry).last > after) high = middle
+      else low = middle + 1
+    }
+    return entries.slice(low, low + limit)
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  #add(runId: string, run: Pick<MemoryRun, 'owner' | 'headers' | 'begun' | 'until'>): void {
+    if (this.#runs.size >= this.#maxRuns) {
+      const [oldest] = this.#ended.keys()
+      const victim = oldest ?? this.#neverBegun()
+      if (victim === undefined) {
+        throw new RelayError(
+          'overload',
+          `The log is full: ${this.#maxRuns} runs go on, which is its maxRuns. Raise it, or let fewer run at a time`,
+          { retryable: true },
+        )
+      }
+      this.#drop(victim)
+    }
+    this.#runs.set(runId, { ...run, ended: false, last: 0, entries: [], gone: 0, bytes: 0 })
+  }
+
+  /** A run that was created, and whose producer never came. */
+  #neverBegun(): string | undefined {
+    const now = performance.now()
+    for (const [runId, { until }] of this.#runs) if (until <= now) return runId
+    return undefined
+  }
+
+  #trim(run: MemoryRun): void {
+    const size = (run.entries[run.gone] as LogEntry).text.length * 2
+    run.bytes -= size
+    this.#bytes -= size
+    run.entries[run.gone++] = GONE
+    // Not one by one: what follows would be moved each time.
+    if (run.gone > 64 && run.gone * 2 > run.entries.length) {
+      run.entries.splice(0, run.gone)
+      run.gone = 0
+    }
+  }
+
+  #drop(runId: string): void {
+    this.#bytes -= this.#runs.get(runId)?.bytes ?? 0
+    this.#runs.delete(runId)
+    this.#ended.delete(runId)
+  }
+
+  /** One timer for the run that goes first; it keeps no process alive. */
+  #arm(): void {
+    if (this.#timer !== undefined || this.#ttlMs === Number.POSITIVE_INFINITY) return
+    const [first] = this.#ended.values()
+    if (!first) return
+    const ms = Math.min(Math.max(0, first.until - performance.now()) + 1, 0x7fffffff)
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      const now = performance.now()
+      for (const [runId, { until }] of this.#ended) {
+        if (until > now) break
+        this.#drop(runId)
+      }
+      this.#arm()
+    }, ms)
+    ;(this.#timer as { unref?(): void }).unref?.()
+  }
+}

@@ -1,0 +1,223 @@
+import { isRelayError } from '../errors.js'
+import { failureOf } from '../failure.js'
+import type { RelayOptions } from '../options.js'
+import { failureFrame } from '../protocols/frames.js'
+import { complain, type Feeder, mention, type Outlet, type Reported, type RunEnd, report } from '../run.js'
+import type { Failure, Outcome } from '../types.js'
+import { isThenable } from '../upstream.js'
+import type { Feed, FeedReader, Thrown } from './feed.js'
+import type { LogEnd, LogEntry } from './store.js'
+
+/** An outlet of one connection: it is told the headers before it begins. */
+export interface ReaderOutlet extends Outlet {
+  head(headers: Readonly<Record<string, string>>): void
+}
+
+/** What a reader needs of the options of `relay` and `resume`. */
+export type ReaderOptions = Pick<RelayOptions, 'onError'>
+
+/** Reads a run into an outlet: what was stored, then what comes, with no hole and no duplicate. */
+export class Reader implements Feeder, FeedReader {
+  readonly #runId: string
+  readonly #outlet: ReaderOutlet
+  readonly #options: ReaderOptions
+  /** Whether a failure before anything was sent has a status of its own. A reconnecting client would ask again. */
+  readonly #isFirst: boolean
+  readonly #started = performance.now()
+  #feed: Feed | undefined
+  /** The number of the last event that was handed over. */
+  #cursor = 0
+  #over = false
+  #blocked = false
+  #reading = false
+  /** Something came while it was blocked or reading. */
+  #behind = false
+  #events = 0
+  #firstEventMs: number | undefined
+
+  constructor(runId: string, outlet: ReaderOutlet, options: ReaderOptions, isFirst: boolean) {
+    this.#runId = runId
+    this.#outlet = outlet
+    this.#options = options
+    this.#isFirst = isFirst
+  }
+
+  /** Follows the feed from its beginning; what it brings is all that there is. */
+  attach(feed: Feed): void {
+    if (this.#over) return
+    this.#feed = feed
+    feed.add(this)
+  }
+
+  /** Goes over to another feed of the same run. */
+  move(feed: Feed): void {
+    this.#feed = feed
+    feed.add(this)
+  }
+
+  /** Reads what comes after the number `cursor`, then follows. `ended`: nothing will come that is not stored. */
+  start(feed: Feed, cursor: number, ended: boolean): void {
+    this.#cursor = cursor
+    this.attach(feed)
+    if (!this.#over) this.#catchUp(ended)
+  }
+
+  take(entry: LogEntry, thrown: Thrown | undefined): void {
+    if (this.#over || entry.last <= this.#cursor) return
+    if (this.#reading || this.#blocked) this.#behind = true
+    else if (entry.first > this.#cursor + 1) this.#catchUp(false)
+    else this.#write(entry, thrown)
+  }
+
+  head(headers: Readonly<Record<string, string>>): void {
+    this.#outlet.head({ ...headers, 'x-run-id': this.#runId })
+  }
+
+  look(): void {
+    if (this.#reading || this.#blocked) this.#behind = true
+    else this.#catchUp(false)
+  }
+
+  resume(): void {
+    this.#blocked = false
+    if (this.#behind) this.#catchUp(false)
+  }
+
+  stop(outcome: Extract<Outcome, 'disconnected' | 'stalled' | 'expired' | 'shutdown'>): void {
+    if (this.#over) return
+    // The run goes on: this reader leaves it, or is sent away to come back with its last event id.
+    const handsOver = outcome === 'expired' || outcome === 'shutdown'
+    try {
+      if (handsOver) this.#outlet.begin()
+    } catch (error) {
+      this.fail(error)
+      return
+    }
+    this.#end({ outcome })
+  }
+
+  fail(error: unknown): void {
+    if (this.#over) return
+    this.#refuse(report(this.#options, error, this.#runId, this.#outlet.sent))
+  }
+
+  /** Ends with an answer of ours that is not the run's. */
+  refuse(code: string): void {
+    this.#refuse({ failure: failureOf(code) })
+  }
+
+  #refuse({ failure, thrown }: Reported): void {
+    this.#end({ outcome: 'error', failure, thrown, frames: this.#outlet.sent ? lastFrame(failure) : '' })
+  }
+
+  /** Ends with an answer that has no body: there is nothing to read. */
+  nothing(): void {
+    this.#end({ outcome: 'done' })
+  }
+
+  lose(): void {
+    if (this.#over) return
+    const failure = failureOf('producer-lost')
+    try {
+      this.#outlet.begin()
+    } catch {
+      // It is refused all the same.
+    }
+    // No event of the run, and yet the last: who comes again with this id is told that there is nothing more.
+    this.#end({ outcome: 'error', failure, frames: `id: ${this.#runId}:end\n${lastFrame(failure)}` })
+  }
+
+  async #catchUp(ended: boolean): Promise<void> {
+    if (this.#reading || this.#over) return
+    this.#reading = true
+    try {
+      do {
+        this.#behind = false
+        const result = (this.#feed as Feed).read(this.#cursor)
+        const entries = isThenable(result) ? await result : (result as LogEntry[])
+        for (const entry of entries) {
+          if (this.#over) return
+          if (this.#blocked) break
+          if (entry.first > this.#cursor + 1) {
+            this.#gone('cursor-gone')
+            return
+          }
+          if (entry.last > this.#cursor) this.#write(entry, undefined)
+        }
+        if (entries.length > 0) this.#behind = true
+        else this.#feed?.caughtUp(this.#cursor)
+      } while (this.#behind && !this.#blocked && !this.#over)
+    } catch (error) {
+      if (!isRelayError(error) || error.code !== 'cursor-gone') mention(this.#options, error, this.#runId)
+      this.#gone(isRelayError(error) ? error.code : 'log-failure')
+    }
+    this.#reading = false
+    // After everything stored was read, and not before, "ended" means that there is nothing.
+    if (ended && !this.#behind) {
+      if (this.#outlet.sent) this.lose()
+      else this.nothing()
+    }
+  }
+
+  /** What comes next cannot be had. */
+  #gone(code: string): void {
+    // After the head, a connection that breaks is what makes a client ask again, and then it is told.
+    if (this.#outlet.sent) this.#end({ outcome: 'stalled' })
+    else this.refuse(code)
+  }
+
+  #write(entry: LogEntry, thrown: Thrown | undefined): void {
+    const { first, last, end } = entry
+    const text = first > this.#cursor ? entry.text : this.#after(entry.text)
+    const count = last - this.#cursor
+    this.#cursor = last
+    this.#firstEventMs ??= performance.now() - this.#started
+    if (end) this.#finish(end, text, count, thrown)
+    else {
+      this.#events += count
+      this.#blocked = !this.#outlet.write(text)
+    }
+  }
+
+  /** The part of an entry that was not read yet. */
+  #after(text: string): string {
+    // A blank line ends an event: nothing in one can look like this.
+    return text.slice(text.indexOf(`\n\nid: ${this.#runId}:${this.#cursor + 1}\n`) + 2)
+  }
+
+  #finish({ outcome, failure }: LogEnd, text: string, count: number, thrown: Thrown | undefined): void {
+    const isRefusal = this.#isFirst && failure && count === 1 && !this.#outlet.sent
+    try {
+      if (!isRefusal) this.#outlet.begin()
+    } catch (error) {
+      this.fail(error)
+      return
+    }
+    this.#events += count - 1
+    this.#end({ outcome, failure, thrown, frames: isRefusal ? '' : text })
+  }
+
+  #end({ outcome, frames = '', failure, thrown }: Partial<RunEnd> & Pick<RunEnd, 'outcome'>): void {
+    if (this.#over) return
+    this.#over = true
+    this.#feed?.remove(this)
+    const summary = {
+      outcome,
+      events: this.#events,
+      text: '',
+      ...(this.#firstEventMs !== undefined && { firstEventMs: this.#firstEventMs }),
+      durationMs: performance.now() - this.#started,
+      runId: this.#runId,
+    }
+    try {
+      this.#outlet.end({ outcome, frames, last: '', failure, thrown, summary })
+    } catch (error) {
+      complain(error)
+    }
+  }
+}
+
+/** The failure frame of no protocol and of all: each client finds in it what it looks for. */
+export function lastFrame({ code, message, retryable }: Failure): string {
+  return failureFrame({ type: 'error', error: { type: code, code, message, retryable }, errorText: message })
+}

@@ -1,0 +1,331 @@
+import { isRelayError, RelayError } from '../errors.js'
+import { failureOf } from '../failure.js'
+import type { RelayOptions } from '../options.js'
+import { mention, type Outlet, Run, type RunEnd } from '../run.js'
+import type { Source, Summary } from '../types.js'
+import { isThenable } from '../upstream.js'
+import { Feed, type FeedReader } from './feed.js'
+import { lastFrame } from './reader.js'
+import { type LogEnd, type LogEntry, type LogStore, type MaybePromise, type SharedStore, settle } from './store.js'
+
+/** This much of what a store has not confirmed is kept here, in characters. Past it the run is stored no longer. */
+const MAX_PENDING = 1_048_576
+/** A source that yields without ever waiting lets others have a turn after this many characters. */
+const YIELD_AT = 65_536
+/** How long readers in other processes have to say that they are there, in milliseconds. */
+const ROLL_CALL_MS = 2000
+/** How often storing the rest of a run that has ended is tried again. */
+const MAX_TRIES = 12
+
+/** After what the source yields in this tick: its events are stored and handed out together. */
+const soon: (task: () => void) => void =
+  (globalThis as { process?: { nextTick?(task: () => void): void } }).process?.nextTick ?? queueMicrotask
+
+/** What is not pending and not stored is nowhere. */
+function orGone(entries: LogEntry[]): LogEntry[] {
+  if (entries.length === 0) throw new RelayError('cursor-gone', 'The log has lost events of a run that goes on')
+  return entries
+}
+
+/** What the one who makes a recorder is told. */
+export interface RecorderHost {
+  /** Whether something was sent to the client of the call that began the run. */
+  sent(): boolean
+  /** The run has ended and is stored, or is given up; called once. */
+  over(recorder: Recorder): void
+}
+
+/**
+ * The outlet of a run with a log: numbers its events, hands them to the readers in this process at once, and stores
+ * them beside.
+ */
+export class Recorder extends Feed implements Outlet {
+  readonly owner: string | null
+  readonly headers: Readonly<Record<string, string>>
+  /** Resolves to the run's summary once its end is stored, or cannot be. */
+  readonly done: Promise<Summary>
+  readonly #run: Run
+  readonly #options: RelayOptions
+  readonly #host: RecorderHost
+  readonly #abandonMs: number
+  #resolve!: (summary: Summary) => void
+  #summary: Summary | undefined
+  #last = 0
+  /** The events of this tick. */
+  #buffer = ''
+  #first = 1
+  #scheduled = false
+  /** What the store has not confirmed, in order. */
+  #pending: LogEntry[] = []
+  #pendingSize = 0
+  /** `opening`: the store was asked for the run. `failing`: what is pending is tried again. `lost`: it is over with storing. */
+  #storing: 'opening' | 'open' | 'failing' | 'lost' = 'opening'
+  #retrying = false
+  #tries = 0
+  #reported = false
+  #abandon: ReturnType<typeof setTimeout> | undefined
+  #answered = false
+  #unsubscribe: (() => void) | undefined
+
+  constructor(runId: string, store: LogStore, options: RelayOptions, host: RecorderHost, abandonMs: number) {
+    super(runId, store)
+    this.#options = options
+    this.#host = host
+    this.#abandonMs = abandonMs
+    this.owner = options.owner as string | null
+    this.headers = options.protocol?.headers ?? {}
+    this.done = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+    this.#run = new Run(runId, options, this, undefined)
+  }
+
+  get ended(): boolean {
+    return this.#run.outcome !== undefined
+  }
+
+  get sent(): boolean {
+    return this.#last > 0 || this.#host.sent()
+  }
+
+  /** Calls the source. The store may still be asked for the run. */
+  start(source: Source): void {
+    try {
+      this.#options.waitUntil?.(this.done)
+    } catch {
+      // The run asks again, and reports it.
+    }
+    this.#listen()
+    if (this.readers.size === 0) this.deserted()
+    this.#run.start(source)
+  }
+
+  /** The store has taken the run. */
+  opened(): void {
+    if (this.#storing !== 'opening') return
+    if (this.#pending.length === 0) this.#storing = 'open'
+    else this.#retry()
+  }
+
+  /** The store does not take what comes. Who reads here reads on. */
+  failed(error: unknown): void {
+    // Once a run: what is wrong with a store is wrong with each of its entries.
+    if (!this.#reported) mention(this.#options, error, this.runId)
+    this.#reported = true
+    if (this.#storing === 'open') this.#storing = 'failing'
+    if (this.#summary && ++this.#tries > MAX_TRIES) this.#giveUp()
+  }
+
+  /** The store has not taken the run. */
+  refused(error: unknown): void {
+    this.failed(error)
+    this.#giveUp()
+  }
+
+  stop(outcome: 'stopped' | 'shutdown'): void {
+    this.#run.stop(outcome)
+  }
+
+  begin(): void {}
+
+  write(frames: string): boolean {
+    this.#number(frames)
+    if (!this.#scheduled) {
+      this.#scheduled = true
+      soon(this.#onTick)
+    }
+    if (this.#buffer.length < YIELD_AT) return true
+    setTimeout(() => this.#run.resume())
+    return false
+  }
+
+  end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
+    clearTimeout(this.#abandon)
+    this.#unsubscribe?.()
+    this.#summary = summary
+    const abandoned = outcome === 'disconnected' || outcome === 'stalled'
+    const shown = abandoned ? failureOf('stopped') : failure
+    this.#number(frames + (abandoned ? lastFrame(failureOf('stopped')) : last))
+    const end: LogEnd = { outcome: abandoned ? 'stopped' : outcome, ...(shown && { failure: shown }) }
+    this.#flush(end, thrown)
+    this.#settle()
+  }
+
+  override read(after: number): MaybePromise<LogEntry[]> {
+    if (after >= this.#first - 1) return []
+    const pending = this.#pending
+    const [oldest] = pending
+    if (oldest && oldest.first <= after + 1) return pending.filter(({ last }) => last > after)
+    const stored = super.read(after)
+    return isThenable(stored) ? stored.then(orGone) : orGone(stored)
+  }
+
+  /** A turn of the log's clock: says that the producer is alive, and tries again what failed. */
+  tick(): void {
+    const { shared } = this.store
+    if (this.#storing === 'failing') this.#retry()
+    if (!shared || this.#storing !== 'open' || this.ended) return
+    settle(
+      () => shared.renew(this.runId),
+      (state) => {
+        if (state === 'stopped') this.stop('stopped')
+        if (state === 'unknown' && !this.ended) this.#reopen()
+      },
+      (error) => this.failed(error),
+    )
+  }
+
+  protected override deserted(): void {
+    if (this.ended || this.#abandonMs === Number.POSITIVE_INFINITY) return
+    clearTimeout(this.#abandon)
+    this.#abandon = setTimeout(() => this.#rollCall(), Math.min(this.#abandonMs, 0x7fffffff))
+  }
+
+  override add(reader: FeedReader): void {
+    clearTimeout(this.#abandon)
+    super.add(reader)
+  }
+
+  /** Nobody reads here. Whether anybody reads elsewhere is asked, not guessed. */
+  #rollCall(): void {
+    const { shared } = this.store
+    if (this.readers.size > 0 || this.ended) return
+    if (!shared || this.#storing === 'lost') {
+      this.#run.stop('disconnected')
+      return
+    }
+    this.#answered = false
+    const wait = () => {
+      this.#abandon = setTimeout(() => {
+        if (this.#answered) this.deserted()
+        else if (this.readers.size === 0) this.#run.stop('disconnected')
+      }, ROLL_CALL_MS)
+    }
+    // Who cannot be asked may be there.
+    settle(
+      () => shared.publish(this.runId, 'readers', 'who'),
+      wait,
+      () => this.deserted(),
+    )
+  }
+
+  #listen(): void {
+    const { shared } = this.store
+    if (!shared) return
+    settle(
+      () =>
+        shared.subscribe(this.runId, 'producer', (message) => {
+          if (message === 'stop') this.stop('stopped')
+          if (message === 'here') this.#answered = true
+        }),
+      (unsubscribe) => {
+        if (this.ended) unsubscribe()
+        else this.#unsubscribe = unsubscribe
+      },
+      (error) => this.failed(error),
+    )
+  }
+
+  /** Gives each event its id. */
+  #number(frames: string): void {
+    let from = 0
+    for (let end = frames.indexOf('\n\n'); end !== -1; end = frames.indexOf('\n\n', from)) {
+      this.#buffer += `id: ${this.runId}:${++this.#last}\n${frames.slice(from, end + 2)}`
+      from = end + 2
+    }
+  }
+
+  #onTick = (): void => {
+    this.#scheduled = false
+    if (!this.ended) this.#flush()
+  }
+
+  #flush(end?: LogEnd, thrown?: { error: unknown }): void {
+    if (this.#buffer === '') return
+    const entry: LogEntry = { first: this.#first, last: this.#last, text: this.#buffer, ...(end && { end }) }
+    this.#buffer = ''
+    this.#first = this.#last + 1
+    this.#store(entry)
+    this.push(entry, thrown)
+  }
+
+  #store(entry: LogEntry): void {
+    if (this.#storing === 'lost') return
+    if (this.#storing !== 'open') {
+      this.#keep(entry)
+      return
+    }
+    settle(
+      () => {
+        const stored = this.store.append(this.runId, entry)
+        // Kept until it is confirmed; a store that is done at once needs no such copy.
+        if (stored !== undefined) this.#keep(entry)
+        return stored
+      },
+      () => this.#confirm(entry),
+      (error) => {
+        if (!this.#pending.includes(entry)) this.#keep(entry)
+        this.failed(error)
+      },
+    )
+  }
+
+  #keep(entry: LogEntry): void {
+    this.#pending.push(entry)
+    this.#pendingSize += entry.text.length
+    if (this.#pendingSize > MAX_PENDING) this.#giveUp()
+  }
+
+  /** A log with a hole would be replayed as if it had none: nothing more is stored. */
+  #giveUp(): void {
+    this.#storing = 'lost'
+    this.#pending = []
+    this.#pendingSize = 0
+    this.#settle()
+  }
+
+  #confirm(entry: LogEntry): void {
+    const index = this.#pending.indexOf(entry)
+    if (index !== -1) this.#pendingSize -= (this.#pending.splice(index, 1)[0] as LogEntry).text.length
+    this.#settle()
+  }
+
+  /** Stores what is pending, one after the other; what comes meanwhile waits in line. */
+  async #retry(): Promise<void> {
+    if (this.#retrying) return
+    this.#retrying = true
+    try {
+      for (let [entry] = this.#pending; entry; [entry] = this.#pending) {
+        await this.store.append(this.runId, entry)
+        this.#confirm(entry)
+      }
+      if (this.#storing !== 'lost') this.#storing = 'open'
+      this.#tries = 0
+    } catch (error) {
+      this.failed(error)
+      if (isRelayError(error) && error.code === 'run-not-found') await this.#reopen()
+    }
+    this.#retrying = false
+    this.#settle()
+  }
+
+  /** The store lost the run, in a restart without persistence say. It gets what is still here, for those who read on. */
+  async #reopen(): Promise<void> {
+    const { owner, headers, runId } = this
+    const { leaseMs } = this.store.shared as SharedStore
+    const after = (this.#pending[0]?.first ?? this.#first) - 1
+    try {
+      await this.store.begin(runId, { owner, headers, leaseMs, after })
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  /** Whether the run is over, here and in the store. */
+  #settle(): void {
+    if (!this.#summary || this.#retrying) return
+    if (this.#storing !== 'lost' && (this.#pending.length > 0 || this.#storing === 'opening')) return
+    this.#host.over(this)
+    this.#resolve(this.#summary)
+  }
+}
