@@ -14,8 +14,11 @@ const MAX_PENDING = 1_048_576
 const YIELD_AT = 65_536
 /** How long readers in other processes have to say that they are there, in milliseconds. */
 const ROLL_CALL_MS = 2000
-/** How often storing the rest of a run that has ended is tried again. */
-const MAX_TRIES = 12
+/** The wait before storing is tried again doubles from the first to the last, in milliseconds. */
+const RETRY_MS = 20
+const MAX_RETRY_MS = 5000
+/** How often it is tried once the run has ended: about a minute. */
+const MAX_TRIES = 18
 
 /** After what the source yields in this tick: its events are stored and handed out together. */
 const soon: (task: () => void) => void =
@@ -62,6 +65,7 @@ export class Recorder extends Feed implements Outlet {
   #storing: 'opening' | 'open' | 'failing' | 'lost' = 'opening'
   #retrying = false
   #tries = 0
+  #again: ReturnType<typeof setTimeout> | undefined
   #reported = false
   #abandon: ReturnType<typeof setTimeout> | undefined
   #answered = false
@@ -103,8 +107,8 @@ export class Recorder extends Feed implements Outlet {
   /** The store has taken the run. */
   opened(): void {
     if (this.#storing !== 'opening') return
-    if (this.#pending.length === 0) this.#storing = 'open'
-    else this.#retry()
+    this.#storing = this.#pending.length === 0 ? 'open' : 'failing'
+    if (this.#storing === 'failing') this.#retry()
   }
 
   /** The store does not take what comes. Who reads here reads on. */
@@ -113,7 +117,15 @@ export class Recorder extends Feed implements Outlet {
     if (!this.#reported) mention(this.#options, error, this.runId)
     this.#reported = true
     if (this.#storing === 'open') this.#storing = 'failing'
-    if (this.#summary && ++this.#tries > MAX_TRIES) this.#giveUp()
+    if (this.#storing !== 'failing') return
+    if (this.#summary && this.#tries >= MAX_TRIES) this.#giveUp()
+    else if (this.#again === undefined) {
+      const ms = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** this.#tries++)
+      this.#again = setTimeout(() => {
+        this.#again = undefined
+        this.#retry()
+      }, ms)
+    }
   }
 
   /** The store has not taken the run. */
@@ -160,10 +172,9 @@ export class Recorder extends Feed implements Outlet {
     return isThenable(stored) ? stored.then(orGone) : orGone(stored)
   }
 
-  /** A turn of the log's clock: says that the producer is alive, and tries again what failed. */
+  /** A turn of the log's clock: says that the producer is alive. */
   tick(): void {
     const { shared } = this.store
-    if (this.#storing === 'failing') this.#retry()
     if (!shared || this.#storing !== 'open' || this.ended) return
     settle(
       () => shared.renew(this.runId),
@@ -279,6 +290,7 @@ export class Recorder extends Feed implements Outlet {
   /** A log with a hole would be replayed as if it had none: nothing more is stored. */
   #giveUp(): void {
     this.#storing = 'lost'
+    clearTimeout(this.#again)
     this.#pending = []
     this.#pendingSize = 0
     this.#settle()

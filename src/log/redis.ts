@@ -137,49 +137,62 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
 /**
  * Of a run: a hash (`o` owner, `h` headers, `b` begun, `n` number of the last event, `s` to be stopped, `e` ended), a
  * stream with an entry for each tick (its id is the number of its last event), and a key that expires with the lease.
- * What must not be torn apart by another process or a death in between is a script.
+ * What must not be torn apart, by another process or by a death in between, is done here. One script for all: a run's
+ * first command leaves it in the server for the next ones.
  */
-const SCRIPTS = {
-  create: `
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'o', ARGV[1], 'h', '{}')
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('SET', KEYS[3], '', 'PX', ARGV[2])
-return 1`,
-  begin: `
-local run = redis.call('HMGET', KEYS[1], 'o', 'b')
-if run[1] and (run[1] ~= ARGV[1] or run[2] or redis.call('EXISTS', KEYS[3]) == 0) then return 0 end
-redis.call('HSET', KEYS[1], 'o', ARGV[1], 'b', '1', 'h', ARGV[4], 'n', ARGV[5])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('SET', KEYS[3], '', 'PX', ARGV[2])
-return 1`,
-  append: `
-local run = redis.call('HMGET', KEYS[1], 'n', 'e')
-if not run[1] then return 'unknown' end
-local stored = tonumber(run[1])
-if tonumber(ARGV[2]) <= stored then return 'stored' end
-if run[2] then return 'ended' end
-if tonumber(ARGV[1]) ~= stored + 1 then return 'hole' end
-if ARGV[4] == '' then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], ARGV[2] .. '-0', 'f', ARGV[1], 't', ARGV[3])
-  redis.call('HSET', KEYS[1], 'n', ARGV[2])
-else
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], ARGV[2] .. '-0', 'f', ARGV[1], 't', ARGV[3], 'e', ARGV[4])
-  redis.call('HSET', KEYS[1], 'n', ARGV[2], 'e', '1')
-  redis.call('PEXPIRE', KEYS[1], ARGV[5])
-  redis.call('DEL', KEYS[3])
+const SCRIPT = `
+local head, frames, lease = KEYS[1], KEYS[2], KEYS[3]
+local function alive(keepMs, leaseMs)
+  redis.call('PEXPIRE', head, keepMs)
+  redis.call('PEXPIRE', frames, keepMs)
+  redis.call('SET', lease, '', 'PX', leaseMs)
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[5])
-redis.call('PUBLISH', ARGV[7], 'frames')
-return 'stored'`,
-  renew: `
-local run = redis.call('HMGET', KEYS[1], 'n', 's')
-if not run[1] then return 'unknown' end
-redis.call('SET', KEYS[3], '', 'PX', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[2], ARGV[2])
-return run[2] and 'stopped' or 'running'`,
-}
+local commands = {}
+
+function commands.create(owner, leaseMs, keepMs)
+  if redis.call('EXISTS', head) == 1 then return 0 end
+  redis.call('HSET', head, 'o', owner, 'h', '{}')
+  alive(keepMs, leaseMs)
+  return 1
+end
+
+function commands.begin(owner, leaseMs, keepMs, headers, after)
+  local run = redis.call('HMGET', head, 'o', 'b')
+  if run[1] and (run[1] ~= owner or run[2] or redis.call('EXISTS', lease) == 0) then return 0 end
+  redis.call('HSET', head, 'o', owner, 'b', '1', 'h', headers, 'n', after)
+  alive(keepMs, leaseMs)
+  return 1
+end
+
+function commands.append(first, last, text, ending, keepMs, maxEntries, channel)
+  local run = redis.call('HMGET', head, 'n', 'e')
+  if not run[1] then return 'unknown' end
+  local stored = tonumber(run[1])
+  if tonumber(last) <= stored then return 'stored' end
+  if run[2] then return 'ended' end
+  if tonumber(first) ~= stored + 1 then return 'hole' end
+  local fields = { 'f', first, 't', text }
+  if ending ~= '' then
+    fields[5], fields[6] = 'e', ending
+    redis.call('HSET', head, 'e', '1')
+    redis.call('PEXPIRE', head, keepMs)
+    redis.call('DEL', lease)
+  end
+  redis.call('XADD', frames, 'MAXLEN', '~', maxEntries, last .. '-0', unpack(fields))
+  redis.call('HSET', head, 'n', last)
+  redis.call('PEXPIRE', frames, keepMs)
+  redis.call('PUBLISH', channel, 'frames')
+  return 'stored'
+end
+
+function commands.renew(leaseMs, keepMs)
+  local run = redis.call('HMGET', head, 'n', 's')
+  if not run[1] then return 'unknown' end
+  alive(keepMs, leaseMs)
+  return run[2] and 'stopped' or 'running'
+end
+
+return commands[ARGV[1]](unpack(ARGV, 2))`
 
 /** What Redis takes as a time to live; a year is for ever here. */
 const MAX_MS = 31_536_000_000
@@ -188,8 +201,8 @@ class RedisStore implements LogStore {
   readonly shared: SharedStore
   readonly #connection: Connection
   readonly #options: Required<RedisLogOptions>
-  readonly #hashes = new Map<string, string>()
   readonly #listeners = new Map<string, Set<(message: string) => void>>()
+  #hash: Promise<string> | undefined
   #listening: Promise<Listening> | undefined
   #closed = false
 
@@ -288,23 +301,17 @@ class RedisStore implements LogStore {
     return `${this.#key(runId)}:${channel}`
   }
 
-  async #run(name: keyof typeof SCRIPTS, runId: string, args: (string | number)[]): Promise<unknown> {
+  async #run(name: string, runId: string, args: (string | number)[]): Promise<unknown> {
     const key = this.#key(runId)
-    const hash = this.#hashes.get(name) ?? (await this.#hash(name))
-    const rest = ['3', key, `${key}:frames`, `${key}:lease`, ...args.map(String)]
+    this.#hash ??= sha1(SCRIPT)
+    const hash = await this.#hash
+    const rest = ['3', key, `${key}:frames`, `${key}:lease`, name, ...args.map(String)]
     try {
       return await this.#command(runId, ['EVALSHA', hash, ...rest])
     } catch (error) {
       if (!/NOSCRIPT/.test(String((error as Error)?.message))) throw error
-      return this.#command(runId, ['EVAL', SCRIPTS[name], ...rest])
+      return this.#command(runId, ['EVAL', SCRIPT, ...rest])
     }
-  }
-
-  async #hash(name: keyof typeof SCRIPTS): Promise<string> {
-    const digest = await crypto.subtle.digest('SHA-1', new TextEncoder().encode(SCRIPTS[name]))
-    const hash = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
-    this.#hashes.set(name, hash)
-    return hash
   }
 
   #command(runId: string, args: string[]): Promise<unknown> {
@@ -367,6 +374,11 @@ class RedisStore implements LogStore {
   #tellAll(): void {
     for (const channel of this.#listeners.keys()) if (channel.endsWith(':readers')) this.#tell(channel, 'frames')
   }
+}
+
+async function sha1(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-1', new TextEncoder().encode(text))
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 /** `null` is an owner that no text is. */

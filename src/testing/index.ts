@@ -2,6 +2,7 @@
 
 export { type ClientEnding, type ClientOptions, openClient, type TestClient } from './clients.js'
 export { type Collected, type CollectedOutcome, collect } from './collect.js'
+export { type LogBehaviour, logBehaviours } from './log.js'
 export {
   type ProviderName,
   providerError,

@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Whether Redis is installed. Under CI it must be. */
+export const hasRedis = spawnSync('redis-server', ['--version']).status === 0
+if (!hasRedis && process.env.CI) throw new Error('redis-server is not installed: apt-get install redis-server')
+
+/** A Redis of a test's own. */
+export interface RedisServer {
+  readonly port: number
+  /** Kills it as a crashed machine does, and resolves when it is gone. */
+  kill(): Promise<void>
+  /** Starts it again on its port. What it held is gone, unless it persists. */
+  restart(): Promise<void>
+  /** Ends it and removes its files. */
+  close(): Promise<void>
+}
+
+/** Starts a Redis on a free port of loopback. */
+export async function startRedis({ args = [] }: { args?: string[] } = {}): Promise<RedisServer> {
+  const dir = mkdtempSync(join(tmpdir(), 'redis-'))
+  const port = await freePort()
+  let child = await spawnRedis(port, dir, args)
+  const kill = () =>
+    new Promise<void>((resolve) => {
+      if (child.exitCode !== null || child.signalCode !== null) resolve()
+      else {
+        child.on('exit', () => resolve())
+        child.kill('SIGKILL')
+      }
+    })
+  return {
+    port,
+    kill,
+    async restart() {
+      await kill()
+      child = await spawnRedis(port, dir, args)
+    },
+    async close() {
+      await kill()
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+function spawnRedis(port: number, dir: string, args: string[]): Promise<ChildProcess> {
+  const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', dir]
+  const child = spawn('redis-server', [...fixed, ...(args.length > 0 ? args : ['--appendonly', 'no'])], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  return new Promise((resolve, reject) => {
+    let output = ''
+    child.on('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${output}`)))
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+      if (output.includes('Ready to accept connections')) resolve(child)
+    })
+  })
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}

@@ -1,0 +1,299 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import Redis from 'ioredis'
+import { parseSSE, readText } from 'sse-relay/client'
+import { type Log, record } from 'sse-relay/log'
+import { type RelayOptions, relay, resume } from 'sse-relay/node'
+import { createRedisLog, type RedisLogOptions } from 'sse-relay/redis'
+import { openClient } from 'sse-relay/testing'
+import { afterEach, describe, expect, it } from 'vitest'
+import { hasRedis, type RedisServer, startRedis } from './redis-server.js'
+
+const closing: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close()
+})
+
+async function startServer(options?: Parameters<typeof startRedis>[0]): Promise<RedisServer> {
+  const redis = await startRedis(options)
+  closing.push(() => redis.close())
+  return redis
+}
+
+/** A log as one process has it. */
+function openLog({ port }: RedisServer, options: RedisLogOptions = {}): Log {
+  const client = new Redis(port, '127.0.0.1', { retryStrategy: () => 50 })
+  client.on('error', () => {})
+  const log = createRedisLog(client, { timeoutMs: 300, leaseMs: 1500, ...options })
+  closing.push(
+    () => client.disconnect(),
+    () => log.close(),
+  )
+  return log
+}
+
+/** A source that waits for its token to be asked for. */
+function tokenSource() {
+  const waiting: ((result: IteratorResult<string>) => void)[] = []
+  const ready: IteratorResult<string>[] = []
+  let calls = 0
+  let call!: () => void
+  const called = new Promise<void>((resolve) => {
+    call = resolve
+  })
+  const put = (result: IteratorResult<string>) => {
+    const next = waiting.shift()
+    if (next) next(result)
+    else ready.push(result)
+  }
+  return {
+    get calls() {
+      return calls
+    },
+    called,
+    say: (text: string) => put({ done: false, value: text }),
+    end: () => put({ done: true, value: undefined }),
+    source: () => {
+      calls++
+      call()
+      return {
+        [Symbol.asyncIterator]: () => ({
+          next: () =>
+            new Promise<IteratorResult<string>>((resolve) => {
+              const next = ready.shift()
+              if (next) resolve(next)
+              else waiting.push(resolve)
+            }),
+        }),
+      }
+    },
+  }
+}
+
+/** Serves POST by `relay` and everything else by `resume`; `/other` through another log. */
+async function serve(source: () => AsyncIterable<string>, log: Log, options: Partial<RelayOptions> = {}, other = log) {
+  const server: Server = createServer((req, res) => {
+    const shared = { owner: 'ann', onError: options.onError ?? (() => {}) }
+    if (req.method === 'POST') relay(req, res, source, { log, heartbeatMs: 1000, ...shared, ...options })
+    else resume(req, res, { log: req.url === '/other' ? other : log, heartbeatMs: 1000, ...shared })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closing.push(
+    () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  )
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+const RUN = 'run-of-a-test-0001'
+
+describe.skipIf(!hasRedis)('with Redis out of reach', () => {
+  it('who reads in the process that produces gets every token and the end, and the failure is reported once', async () => {
+    const redis = await startServer()
+    const errors: unknown[] = []
+    let report!: () => void
+    const reported = new Promise<void>((resolve) => {
+      report = resolve
+    })
+    const told = tokenSource()
+    const onError = (error: unknown) => {
+      errors.push(error)
+      report()
+    }
+    const url = await serve(told.source, openLog(redis), { onError })
+    const client = openClient(url, { method: 'POST' })
+    told.say('one ')
+    await client.until('one ')
+    await redis.kill()
+    for (const word of ['two ', 'three ', 'four ']) {
+      told.say(word)
+      await client.until(word)
+    }
+    await reported
+    told.end()
+    await client.until('[DONE]')
+    expect(client.received.match(/"text":"[a-z ]+"/g)).toEqual([
+      '"text":"one "',
+      '"text":"two "',
+      '"text":"three "',
+      '"text":"four "',
+    ])
+    await client.closed
+    expect(errors).toHaveLength(1)
+    expect(errors[0]).toMatchObject({ message: expect.stringMatching(/Redis|Connection|connect/) })
+  })
+
+  it('a run that the client named begins all the same, and resume says what it cannot do: 503, and retryable', async () => {
+    const redis = await startServer()
+    const log = openLog(redis)
+    await redis.kill()
+    const told = tokenSource()
+    const url = await serve(told.source, log)
+    const client = openClient(url, { method: 'POST', headers: { 'x-run-id': RUN } })
+    told.say('one ')
+    await client.until('one ')
+    const foreign = await fetch(url, { headers: { 'last-event-id': 'another-run-of-a-test:0' } })
+    expect(foreign.status).toBe(503)
+    expect(await foreign.json()).toEqual({
+      error: { code: 'log-failure', message: expect.any(String), retryable: true },
+    })
+    told.end()
+    await client.until('[DONE]')
+    expect(told.calls).toBe(1)
+  })
+
+  it('a worker says that it cannot record, and its source is not called', async () => {
+    const redis = await startServer()
+    const log = openLog(redis)
+    await redis.kill()
+    const told = tokenSource()
+    await expect(record(told.source, { log, runId: RUN, owner: 'ann' })).rejects.toMatchObject({
+      code: 'log-failure',
+      retryable: true,
+      cause: expect.any(Error),
+    })
+    expect(told.calls).toBe(0)
+  })
+})
+
+describe.skipIf(!hasRedis)('with Redis restarted', () => {
+  it.each([
+    ['what it kept', ['--appendonly', 'yes', '--appendfsync', 'always']],
+    ['nothing', []],
+  ])('%s: reading goes on, here and in another process, with no hole and no duplicate', async (_, args) => {
+    const redis = await startServer({ args })
+    const told = tokenSource()
+    const url = await serve(told.source, openLog(redis), {}, openLog(redis))
+    const here = openClient(url, { method: 'POST', headers: { 'x-run-id': RUN } })
+    told.say('1 ')
+    await here.until('1 ')
+    const there = openClient(`${url}/other`, { headers: { 'last-event-id': `${RUN}:0` } })
+    await there.until('"1 "')
+    await redis.kill()
+    told.say('2 ')
+    await here.until('"2 "')
+    await redis.restart()
+    told.say('3 ')
+    await here.until('"3 "')
+    await there.until('"3 "')
+    told.say('4 ')
+    told.end()
+    await here.until('[DONE]')
+    await there.until('[DONE]')
+    for (const { received } of [here, there]) {
+      expect(received.match(/^id: .*$/gm)).toEqual([1, 2, 3, 4, 5].map((seq) => `id: ${RUN}:${seq}`))
+    }
+    if (args.length > 0) {
+      const late = await fetch(`${url}/other`, { headers: { 'last-event-id': `${RUN}:1` } })
+      let text = ''
+      for await (const piece of readText(late)) text += piece
+      expect(text).toBe('2 3 4 ')
+    }
+  })
+})
+
+describe.skipIf(!hasRedis)('a producer that is killed', () => {
+  it('is missed within its lease: the readers have every token it stored, and then producer-lost', async () => {
+    const redis = await startServer()
+    const leaseMs = 1000
+    const url = await serve(tokenSource().source, openLog(redis, { leaseMs }))
+    const file = fileURLToPath(new URL('./fixtures/producer.mjs', import.meta.url))
+    const worker: ChildProcess = spawn(
+      process.execPath,
+      [file, String(redis.port), RUN, '100000', '5', String(leaseMs)],
+      {
+        stdio: ['ignore', 'inherit', 'inherit'],
+      },
+    )
+    closing.push(() => worker.kill('SIGKILL'))
+    // The run is unknown until the worker has begun it.
+    const deadline = Date.now() + 20_000
+    let response: Response
+    do {
+      response = await fetch(url, { headers: { 'last-event-id': `${RUN}:0` } })
+    } while (response.status === 404 && Date.now() < deadline)
+    const seqs: number[] = []
+    let killedAt = 0
+    const reading = (async () => {
+      for await (const { id } of parseSSE(response)) {
+        seqs.push(Number(id?.split(':')[1]))
+        if (seqs.length === 50) {
+          worker.kill('SIGKILL')
+          killedAt = Date.now()
+        }
+      }
+    })()
+    await expect(reading).rejects.toMatchObject({ code: 'producer-lost', retryable: true })
+    // The lease, what was left of it at the last renewal, and a machine that is busy.
+    expect(Date.now() - killedAt).toBeLessThan(leaseMs + 2000)
+    expect(seqs).toEqual(seqs.map((_, index) => index + 1))
+    // Who comes for it later hears the same, and an EventSource that comes again is sent home.
+    const late = openClient(url, { headers: { 'last-event-id': `${RUN}:${seqs.length}` } })
+    await late.until('"producer-lost"')
+    expect(late.received).toContain(`id: ${RUN}:end\n`)
+    expect((await fetch(url, { headers: { 'last-event-id': `${RUN}:end` } })).status).toBe(204)
+  })
+})
+
+describe.skipIf(!hasRedis)('what is in Redis', () => {
+  it('expires, and what was trimmed is gone for who asks for it: 410', async () => {
+    const redis = await startServer()
+    const log = openLog(redis, { maxEntries: 10, ttlMs: 60_000 })
+    const client = new Redis(redis.port, '127.0.0.1')
+    closing.push(() => client.disconnect())
+    // One entry a token: each waits for a turn of the event loop. Redis trims by nodes of a hundred entries.
+    await record(
+      async function* () {
+        for (let token = 1; token <= 400; token++) {
+          yield `${token} `
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      },
+      { log, runId: RUN, owner: 'ann' },
+    )
+    const keys = (await client.keys('*')).sort()
+    expect(keys).toEqual([`sse-relay:{${RUN}}`, `sse-relay:{${RUN}}:frames`])
+    for (const key of keys) expect(await client.pttl(key)).toBeGreaterThan(50_000)
+    for (const key of keys) expect(await client.pttl(key)).toBeLessThanOrEqual(60_000)
+    const url = await serve(tokenSource().source, log)
+    const gone = await fetch(url, { headers: { 'last-event-id': `${RUN}:0` } })
+    expect(gone.status).toBe(410)
+    expect(await gone.json()).toMatchObject({ error: { code: 'cursor-gone' } })
+    const rest = await fetch(url, { headers: { 'last-event-id': `${RUN}:395` } })
+    let text = ''
+    for await (const piece of readText(rest)) text += piece
+    expect(text).toBe('396 397 398 399 400 ')
+  })
+
+  it('is read over one connection, however many read', async () => {
+    const redis = await startServer()
+    const client = new Redis(redis.port, '127.0.0.1')
+    closing.push(() => client.disconnect())
+    const [log, other] = [openLog(redis), openLog(redis)]
+    const told = [tokenSource(), tokenSource(), tokenSource()]
+    const runs = told.map(({ source }, index) => record(source, { log, runId: `${RUN}-${index}`, owner: 'ann' }))
+    const url = await serve(tokenSource().source, log, {}, other)
+    await Promise.all(told.map(({ called }) => called))
+    for (const { say } of told) say('first ')
+    const readers = Array.from({ length: 60 }, (_, index) =>
+      openClient(`${url}/other`, { headers: { 'last-event-id': `${RUN}-${index % 3}:0` } }),
+    )
+    for (const reader of readers) await reader.until('first ')
+    const clients = String(await client.client('LIST'))
+      .trim()
+      .split('\n')
+    // This test's own, and each log's two: one for commands, one that listens.
+    expect(clients).toHaveLength(5)
+    for (const { say, end } of told) {
+      say('last')
+      end()
+    }
+    for (const reader of readers) await reader.until('[DONE]')
+    await Promise.all(runs)
+  })
+})
