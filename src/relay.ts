@@ -120,7 +120,7 @@ class Relay implements ReaderOutlet, RelayHandle {
   readonly #sink: Sink
   readonly #options: RelayToOptions
   readonly #runId: string
-  readonly #lastEventId: string | undefined
+  #lastEventId: string | undefined
   /** The run, until a reader of the log takes its place. */
   #feeder: Run | Feeder
   #unlisten: (() => void) | undefined
@@ -176,6 +176,7 @@ class Relay implements ReaderOutlet, RelayHandle {
   /** Reads a run of the log. */
   resume(lastEventId: string | undefined): void {
     const { request, runId } = this.#options
+    this.#lastEventId = lastEventId
     if (this.#isReady(true)) this.#read({ lastEventId, runId })
     request?.drain?.()
   }
@@ -256,7 +257,7 @@ class Relay implements ReaderOutlet, RelayHandle {
     if (this.#state !== 'waiting') return
     this.#commit()
     // The place before the first event, for an EventSource that loses the connection before it.
-    if (this.#options.log && this.#isEventSource()) this.#buffer += `id: ${this.#runId}:0\n\n`
+    if (this.#options.log && this.#lastEventId === undefined && this.#isEventSource()) this.#buffer += `id: ${this.#runId}:0\n\n`
   }
 
   write(frames: string): boolean {

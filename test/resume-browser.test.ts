@@ -25,6 +25,9 @@ describe.skipIf(isSkipped)(`a run that goes on, read in Chromium${because}`, () 
   let url: string
   /** How often a source was called. */
   let calls = 0
+  /** How often the page's EventSource asked, and whether its connections are ended after a while. */
+  let events = 0
+  let isCapped = false
   /** How many tokens the source may yield for now, and who waits for more. */
   let allowed = Number.POSITIVE_INFINITY
   let more: (() => void) | undefined
@@ -69,8 +72,12 @@ describe.skipIf(isSkipped)(`a run that goes on, read in Chromium${because}`, () 
     server = createServer((req, res) => {
       const { pathname, searchParams } = new URL(req.url ?? '/', 'http://localhost')
       if (pathname === '/page.js') res.setHeader('content-type', 'text/javascript').end(bundle.outputFiles[0]?.text)
-      else if (pathname === '/api/events') relay(req, res, source, shared)
-      else if (pathname === '/api/follow') resume(req, res, { ...shared, runId: searchParams.get('run') ?? undefined })
+      else if (pathname === '/api/events') {
+        events++
+        const cap = isCapped ? { maxDurationMs: 300, heartbeatMs: 100 } : {}
+        relay(req, res, source, { ...shared, ...cap })
+      } else if (pathname === '/api/follow')
+        resume(req, res, { ...shared, runId: searchParams.get('run') ?? undefined })
       else if (pathname === '/api/chat' && req.method === 'POST') relay(req, res, source, shared)
       else if (pathname === '/api/chat') resume(req, res, shared)
       else if (pathname === '/api/ui') {
@@ -170,6 +177,19 @@ describe.skipIf(isSkipped)(`a run that goes on, read in Chromium${because}`, () 
     },
     60_000,
   )
+
+  it('EventSource is handed over before the first token, again and again, and the source is called once', async () => {
+    isCapped = true
+    events = 0
+    const page = await open('EventSource', 0)
+    await expect.poll(() => events, { timeout: 30_000 }).toBeGreaterThan(3)
+    isCapped = false
+    allow(TOKENS.length)
+    await untilDone(page)
+    expect(await shown(page)).toBe(ANSWER)
+    expect(calls).toBe(1)
+    await page.context().close()
+  }, 60_000)
 
   it('useChat finds nothing to resume once the answer is over: 204, and the chat is ready', async () => {
     const page = await open('useChat', TOKENS.length)
