@@ -13,7 +13,7 @@ export interface Recipe {
   code: string
 }
 
-/** Each server of the page with the lines for `SIGTERM`, which stand there once for all of Node. */
+/** Each server of the page, with the lines for `SIGTERM` that stand there once, unless it has its own. */
 export function recipes(): Recipe[] {
   const page = readFileSync(`${root}docs/deploy.md`, 'utf8')
   const [, section = ''] = /^## Restarts\n([\s\S]*?)^## /m.exec(page) ?? []
@@ -23,7 +23,11 @@ export function recipes(): Recipe[] {
   return servers.map((part) => {
     const name = part.slice(0, part.indexOf('\n'))
     const code = codeOf(part)
-    return name === 'Bun' ? { name, engine: bun, code } : { name, engine: node, code: `${code}\n${sigterm}` }
+    return {
+      name,
+      engine: name === 'Bun' ? bun : node,
+      code: code.includes("'SIGTERM'") ? code : `${code}\n${sigterm}`,
+    }
   })
 }
 
