@@ -1577,11 +1577,11 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
     })
   })
 
-  if (host.compresses) {
+  if (host.middleware.compression) {
     describe('compression in front', () => {
       it('is told not to transform, so tokens go out one by one', async () => {
         const { source, push, end } = feed('Hello')
-        const running = await relaying(host, source, {}, { compress: true })
+        const running = await relaying(host, source, {}, { middleware: ['compression'] })
         const client = open(host, running, { headers: { 'accept-encoding': 'gzip, br' } })
         await client.until(frame('Hello'))
         expect(await client.headers).not.toHaveProperty('content-encoding')
@@ -1597,7 +1597,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
       it('loses no client that leaves', async ({ annotate }) => {
         const { upstream: provider, openai } = await upstream({ stallAfter: 3 })
         const asked = provider.request()
-        const running = await relaying(host, openai, { heartbeatMs: 0 }, { compress: true })
+        const running = await relaying(host, openai, { heartbeatMs: 0 }, { middleware: ['compression'] })
         const client = open(host, running, { headers: { 'accept-encoding': 'gzip, br' } })
         await client.until(frame('Hello'))
         annotate(await closedAfter(await asked, () => client.leave()))
@@ -1608,7 +1608,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) =
         it('is flushed where the headers of the options let it transform', async () => {
           const { source, push, end } = feed('Hello')
           const headers = { 'cache-control': 'no-cache' }
-          const running = await relaying(host, source, { headers }, { compress: true })
+          const running = await relaying(host, source, { headers }, { middleware: ['compression'] })
           let received = ''
           let changed = () => {}
           const over = new Promise<void>((resolve, reject) => {

@@ -2,7 +2,7 @@
  * What the samples in the README, in docs and in JSDoc use without saying where it is from: a reader has it already.
  * Nothing here exists at run time. `test/docs.test.ts` makes these names global for the samples, and only for them.
  */
-import type { createServer as createNodeServer } from 'node:http'
+import type { createServer as createNodeServer, Server } from 'node:http'
 import type Anthropic from '@anthropic-ai/sdk'
 import type { Express } from 'express'
 import type { Hono } from 'hono'
@@ -32,6 +32,16 @@ export declare const source: (() => SourceStream) & Probe<string>
 /** Wherever an application keeps it. */
 export declare function save(fields: object): Promise<void>
 export declare const upstream: ReplayUpstream
+/** What `listen` returned. */
+export declare const server: Server
+/** One for the whole server. */
+export declare const shutdown: AbortController
+/** As much of Bun's global as a sample uses. */
+export declare const Bun: {
+  serve(options: { fetch(request: Request): Response | Promise<Response>; port?: string | number | undefined }): {
+    stop(closeActiveConnections?: boolean): Promise<void>
+  }
+}
 
 /** JSDoc says `client` and `params` for whichever SDK it speaks of. */
 export declare const client: Pick<Anthropic, 'messages'> & Pick<OpenAIClient, 'chat' | 'responses'>

@@ -5,9 +5,13 @@ import type { AddressInfo, Server, Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { serve } from '@hono/node-server'
 import compression from 'compression'
+import cors from 'cors'
 import express from 'express'
-import { type Context, Hono } from 'hono'
+import helmet from 'helmet'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { compress } from 'hono/compress'
+import { cors as honoCors } from 'hono/cors'
+import { secureHeaders } from 'hono/secure-headers'
 import type { RelayOptions, Source, SourceContext, Summary } from 'sse-relay'
 import { relay as relayExpress } from 'sse-relay/express'
 import { relay as relayHono } from 'sse-relay/hono'
@@ -25,11 +29,14 @@ export interface Serving {
   body?: BodyReading
   /** Headers the host sets itself before `relay`; the one without a response at that time adds them to what it gets. */
   headers?: [name: string, value: string][]
-  /** Puts the compression middleware that is usual there in front. */
-  compress?: boolean
+  /** Puts middleware in front, the one that is usual there, in this order. */
+  middleware?: readonly Middleware[]
   /** Runs right before `relay` is called. */
   before?(request: BeforeRelay): unknown
 }
+
+/** What users put in front of a handler. */
+export type Middleware = 'compression' | 'cors' | 'security'
 
 export interface BeforeRelay {
   /** Of the hosts that write to a response. */
@@ -65,8 +72,8 @@ export interface Host {
   readonly httpVersion: '1.1' | '2'
   /** What its `relay` returns. */
   readonly returns: 'summary' | 'response'
-  /** Whether `compress` can be asked for. */
-  readonly compresses: boolean
+  /** The middleware it can have in front, by the names of the packages. */
+  readonly middleware: Readonly<Partial<Record<Middleware, string>>>
   listen(calls: Calls): Listener
 }
 
@@ -82,6 +89,11 @@ const MAX_BODY = 16 * 1024 * 1024
 
 /** Without types of its own: as much of it as is used is the same in both versions. */
 const express4 = createRequire(import.meta.url)('express4') as typeof express
+
+const CONNECT = { compression, cors, security: helmet }
+const CONNECT_NAMES = { compression: 'compression', cors: 'cors', security: 'helmet' }
+const HONO = { compression: compress, cors: honoCors, security: secureHeaders }
+const HONO_NAMES = { compression: 'hono/compress', cors: 'hono/cors', security: 'hono/secure-headers' }
 
 export const hosts: readonly Host[] = [
   nodeHost('node http', '1.1'),
@@ -187,10 +199,10 @@ function nodeHost(name: string, httpVersion: Host['httpVersion']): Host {
     name,
     httpVersion,
     returns: 'summary',
-    compresses: true,
+    middleware: CONNECT_NAMES,
     listen(calls) {
-      const { headers = [], body, compress, before } = calls.serving
-      const squeeze = compress && compression()
+      const { headers = [], body, middleware = [], before } = calls.serving
+      const inFront = middleware.map((name) => CONNECT[name]() as express.RequestHandler)
       const handle = async (req: Request, res: Response) => {
         for (const [header, value] of headers) res.appendHeader(header, value)
         try {
@@ -204,8 +216,12 @@ function nodeHost(name: string, httpVersion: Host['httpVersion']): Host {
         }
       }
       const listener = (req: Request, res: Response) => {
-        if (squeeze) squeeze(req as express.Request, res as express.Response, () => handle(req, res))
-        else handle(req, res)
+        const next = (index: number): unknown => {
+          const each = inFront[index]
+          if (!each) return handle(req, res)
+          return each(req as express.Request, res as express.Response, () => next(index + 1))
+        }
+        next(0)
       }
       if (httpVersion === '1.1') return createServer(listener)
       return createHttp2Server(listener as never as (req: Http2ServerRequest, res: Http2ServerResponse) => void)
@@ -218,11 +234,11 @@ function expressHost(name: string, module: typeof express): Host {
     name,
     httpVersion: '1.1',
     returns: 'summary',
-    compresses: true,
+    middleware: CONNECT_NAMES,
     listen(calls) {
-      const { headers = [], body, compress, before } = calls.serving
+      const { headers = [], body, middleware = [], before } = calls.serving
       const app = module()
-      if (compress) app.use(compression())
+      for (const name of middleware) app.use(CONNECT[name]() as express.RequestHandler)
       if (body === 'parsed') app.use(module.json({ limit: MAX_BODY }))
       app.use((_, res, next) => {
         for (const [header, value] of headers) res.append(header, value)
@@ -258,11 +274,11 @@ function honoHost(name: string, httpVersion: Host['httpVersion']): Host {
     name,
     httpVersion,
     returns: 'response',
-    compresses: true,
+    middleware: HONO_NAMES,
     listen(calls) {
-      const { headers = [], body, compress: compressed, before } = calls.serving
+      const { headers = [], body, middleware = [], before } = calls.serving
       const app = new Hono<{ Bindings: Bindings }>()
-      if (compressed) app.use(compress())
+      for (const name of middleware) app.use(HONO[name]() as MiddlewareHandler)
       app.use(async (c, next) => {
         for (const [header, value] of headers) c.header(header, value, { append: true })
         await next()
@@ -290,7 +306,7 @@ function webHost(name: string, httpVersion: Host['httpVersion']): Host {
     name,
     httpVersion,
     returns: 'response',
-    compresses: false,
+    middleware: {},
     listen(calls) {
       const { headers = [], body, before } = calls.serving
       const handle = async (request: Request, { incoming }: Bindings) => {

@@ -19,6 +19,8 @@ export interface Engine {
   readonly name: string
   /** Why it cannot be used here; undefined if it can. */
   readonly missing: string | undefined
+  /** Where it is, if it is a program of its own for scripts. */
+  readonly program?: string | undefined
   /** Opens a page in a browser, or runs a script in a runtime. */
   open(address: string): Promise<Opened>
 }
@@ -211,6 +213,7 @@ function runtime(name: string, pattern: RegExp, args: string[]): Engine {
   const program = findProgram(pattern)
   return {
     name,
+    program,
     missing: program
       ? undefined
       : `${name} could not be installed: npm i --prefix node_modules/.cache/runtimes ${PACKAGES.join(' ')}`,
@@ -243,6 +246,7 @@ export const browsers: readonly Engine[] = [chromium, firefox, webkit]
 
 export const node: Engine = {
   name: 'Node',
+  program: process.execPath,
   missing: undefined,
   open: async (script) => start(process.execPath, [script]),
 }
