@@ -22,7 +22,7 @@ export default defineConfig({
     express: 'src/adapters/express.ts',
     hono: 'src/adapters/hono.ts',
     testing: 'src/testing/index.ts',
-    demo: 'src/cli/demo/main.ts',
+    cli: 'src/cli/main.ts',
   },
   format: 'esm',
   target: ['es2022', 'node20'],

@@ -1,18 +1,19 @@
-// `npm start`: the demo, built first when there is no build or the source is newer.
+// `npm start`: the demo of the command line, built first when there is no build or the source is newer.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const demo = join(root, 'dist/demo.js')
+const cli = join(root, 'dist/cli.js')
 
 if (isStale()) build()
-await import('../dist/demo.js')
+process.argv.splice(2, 0, 'demo')
+await import('../dist/cli.js')
 
 function isStale() {
-  if (!existsSync(demo)) return true
-  const built = statSync(demo).mtimeMs
+  if (!existsSync(cli)) return true
+  const built = statSync(cli).mtimeMs
   const source = readdirSync(join(root, 'src'), { recursive: true }).map((path) => join('src', path))
   // Folders count too: their time changes when a file in them is deleted.
   return ['src', 'package.json', 'tsup.config.ts', ...source].some((path) => statSync(join(root, path)).mtimeMs > built)

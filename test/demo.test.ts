@@ -19,9 +19,9 @@ afterEach(async () => {
 
 /** The demo as it is shipped, in a process of its own, on a free port. */
 async function startDemo(env: Record<string, string> = {}) {
-  const main = fileURLToPath(new URL('../dist/demo.js', import.meta.url))
+  const cli = fileURLToPath(new URL('../dist/cli.js', import.meta.url))
   const keys = { ANTHROPIC_API_KEY: '', OPENAI_API_KEY: '' }
-  const child = spawn(process.execPath, [main], { env: { ...process.env, ...keys, PORT: '0', ...env } })
+  const child = spawn(process.execPath, [cli, 'demo'], { env: { ...process.env, ...keys, PORT: '0', ...env } })
   let output = ''
   const closed = once(child, 'close')
   const listening = new Promise<string>((resolve, reject) => {

@@ -81,13 +81,13 @@ describe('the tarball', () => {
     expect(packed.filter((path) => /\.test\.|(^|\/)(src|test)\//.test(path))).toEqual([])
   })
 
-  it('holds every file that package.json names, and the demo', () => {
+  it('holds every file that package.json names, and the command', () => {
     const targets = Object.values(manifest.exports).flatMap((entry) =>
       typeof entry === 'string' ? [entry] : Object.values(entry as Record<string, string>),
     )
     expect(targets.length).toBe(2 * Object.keys(names).length + 1)
     expect(targets.filter((target) => !packed.includes(posix.normalize(target)))).toEqual([])
-    expect(packed).toContain('dist/demo.js')
+    expect(packed).toContain('dist/cli.js')
   })
 
   it('holds what the demo and the replay upstream read at run time', () => {

@@ -1,5 +1,6 @@
 /** Whom the demo asks: the provider a key is set for, or the replay. */
-import { RelayError } from '../../errors.js'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { replayUpstream } from '../../testing/index.js'
 import type { SourceStream } from '../../types.js'
 import { type Failure, tape, tokensIn } from './replay.js'
@@ -37,8 +38,8 @@ type Ask = (messages: Message[], signal: AbortSignal) => Promise<SourceStream>
 const SYSTEM = 'Answer in a few short paragraphs of plain text, without Markdown.'
 const MAX_TOKENS = 2048
 
-/** Finds the provider in the environment. */
-export function findProvider(env: NodeJS.ProcessEnv): Provider {
+/** Finds the provider in the environment, and its SDK where that is installed. */
+export async function findProvider(env: NodeJS.ProcessEnv): Promise<Provider> {
   const {
     ANTHROPIC_API_KEY,
     ANTHROPIC_BASE_URL,
@@ -47,31 +48,58 @@ export function findProvider(env: NodeJS.ProcessEnv): Provider {
     OPENAI_BASE_URL,
     OPENAI_MODEL = 'gpt-5.5',
   } = env
+  const anthropic = await load<AnthropicSDK>(ANTHROPIC)
+  const askReplay = anthropic ? replayThrough(anthropic) : fetchReplay
+  const replayed = (name: string): Provider => ({ name, real: false, call: replayCall(askReplay) })
+
   if (ANTHROPIC_API_KEY) {
+    if (!anthropic)
+      return replayed(`replayed answer: a key is set, and the SDK is not installed (npm install ${ANTHROPIC})`)
     const options = { apiKey: ANTHROPIC_API_KEY, baseURL: ANTHROPIC_BASE_URL }
-    return realProvider(`Anthropic, ${ANTHROPIC_MODEL}`, askAnthropic(options, ANTHROPIC_MODEL))
+    return realProvider(`Anthropic, ${ANTHROPIC_MODEL}`, askAnthropic(anthropic, options, ANTHROPIC_MODEL), askReplay)
   }
   if (OPENAI_API_KEY) {
+    const openai = await load<OpenAISDK>(OPENAI)
+    if (!openai) return replayed(`replayed answer: a key is set, and the SDK is not installed (npm install ${OPENAI})`)
     const options = { apiKey: OPENAI_API_KEY, baseURL: OPENAI_BASE_URL }
-    return realProvider(`OpenAI, ${OPENAI_MODEL}`, askOpenAI(options, OPENAI_MODEL))
+    return realProvider(`OpenAI, ${OPENAI_MODEL}`, askOpenAI(openai, options, OPENAI_MODEL), askReplay)
   }
-  return { name: 'replayed answer: no key set', real: false, call: replayCall }
+  return replayed(`replayed answer: no key set${anthropic ? '' : ', read with fetch because no SDK is installed'}`)
 }
 
-function askAnthropic(options: { apiKey: string; baseURL?: string; maxRetries?: number }, model: string): Ask {
-  return async (messages, signal) => {
-    const { Anthropic } = await import('@anthropic-ai/sdk').catch(notInstalled('@anthropic-ai/sdk'))
-    return new Anthropic(options).messages.create(
+const ANTHROPIC = '@anthropic-ai/sdk'
+const OPENAI = 'openai'
+type AnthropicSDK = typeof import('@anthropic-ai/sdk')
+type OpenAISDK = typeof import('openai')
+
+/** The SDK next to this package, or else in the folder where the demo was started: `npx` keeps the two apart. */
+async function load<SDK>(name: string): Promise<SDK | undefined> {
+  try {
+    return await import(name)
+  } catch {
+    try {
+      return createRequire(join(process.cwd(), 'package.json'))(name)
+    } catch {
+      return undefined
+    }
+  }
+}
+
+function askAnthropic(
+  { Anthropic }: AnthropicSDK,
+  options: { apiKey: string; baseURL?: string; maxRetries?: number },
+  model: string,
+): Ask {
+  return (messages, signal) =>
+    new Anthropic(options).messages.create(
       { model, max_tokens: MAX_TOKENS, system: SYSTEM, messages, stream: true },
       { signal },
     )
-  }
 }
 
-function askOpenAI(options: { apiKey: string; baseURL?: string }, model: string): Ask {
-  return async (messages, signal) => {
-    const { OpenAI } = await import('openai').catch(notInstalled('openai'))
-    return new OpenAI(options).chat.completions.create(
+function askOpenAI({ OpenAI }: OpenAISDK, options: { apiKey: string; baseURL?: string }, model: string): Ask {
+  return (messages, signal) =>
+    new OpenAI(options).chat.completions.create(
       {
         model,
         max_completion_tokens: MAX_TOKENS,
@@ -81,22 +109,32 @@ function askOpenAI(options: { apiKey: string; baseURL?: string }, model: string)
       },
       { signal },
     )
-  }
 }
 
-function notInstalled(name: string) {
-  return (cause: unknown): never => {
-    const message = `The demo speaks to the provider through its SDK: npm install ${name}`
-    throw new RelayError('internal', message, { status: 500, expose: true, cause })
-  }
-}
+/** Asks the replay at this address. */
+type AskReplay = (baseURL: string, messages: Message[], signal: AbortSignal) => Promise<SourceStream>
 
-function realProvider(name: string, ask: Ask): Provider {
+/** No retries, to see the failure. */
+const replayThrough =
+  (sdk: AnthropicSDK): AskReplay =>
+  (baseURL, messages, signal) =>
+    askAnthropic(sdk, { apiKey: 'none', baseURL, maxRetries: 0 }, 'replayed')(messages, signal)
+
+/** The relay reads the answer with parseSSE, as it reads any `Response`. */
+const fetchReplay: AskReplay = (baseURL, messages, signal) =>
+  fetch(`${baseURL}/v1/messages`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'replayed', max_tokens: MAX_TOKENS, system: SYSTEM, messages, stream: true }),
+    signal,
+  })
+
+function realProvider(name: string, ask: Ask, askReplay: AskReplay): Provider {
   return {
     name,
     real: true,
     call(messages, failure) {
-      if (failure) return replayCall(messages, failure)
+      if (failure) return replayCall(askReplay)(messages, failure)
       let signal: AbortSignal | undefined
       return {
         start(given) {
@@ -109,20 +147,22 @@ function realProvider(name: string, ask: Ask): Provider {
   }
 }
 
-/** An upstream of its own for each call, so that the request it saw is this one; no retries, to see the failure. */
-function replayCall(messages: Message[], failure?: Failure): Call {
-  const opened = replayUpstream(tape(failure))
-  return {
-    async start(signal) {
-      const { url: baseURL } = await opened
-      return askAnthropic({ apiKey: 'none', baseURL, maxRetries: 0 }, 'replayed')(messages, signal)
-    },
-    async ended() {
-      const upstream = await opened
-      const [request] = upstream.requests
-      const ending = await request?.closed
-      upstream.close()
-      return request && ending && { by: ending.by, ...tokensIn(request.sent) }
-    },
+/** An upstream of its own for each call, so that the request it saw is this one. */
+function replayCall(askReplay: AskReplay): Provider['call'] {
+  return (messages, failure) => {
+    const opened = replayUpstream(tape(failure))
+    return {
+      async start(signal) {
+        const { url } = await opened
+        return askReplay(url, messages, signal)
+      },
+      async ended() {
+        const upstream = await opened
+        const [request] = upstream.requests
+        const ending = await request?.closed
+        upstream.close()
+        return request && ending && { by: ending.by, ...tokensIn(request.sent) }
+      },
+    }
   }
 }

@@ -57,8 +57,8 @@ const FILE_HEADERS = {
 }
 
 /** The demo as an HTTP server. */
-export function createDemo({ env = process.env, log = console.log }: DemoOptions = {}): Demo {
-  const provider = findProvider(env)
+export async function createDemo({ env = process.env, log = console.log }: DemoOptions = {}): Promise<Demo> {
+  const provider = await findProvider(env)
   const shutdown = new AbortController()
   const upstreams = new Map<string, Promise<object>>()
 

@@ -1,0 +1,84 @@
+/** The words after a command's name → its options, or a mistake that names the remedy. */
+import { parseArgs } from 'node:util'
+
+/** One option of a command, as it is parsed and as the help says it. */
+export interface Option {
+  type: 'string' | 'boolean'
+  short?: string
+  multiple?: boolean
+  /** What stands for the value in the help. */
+  value?: string
+  help: string
+}
+
+export type Options = Readonly<Record<string, Option>>
+
+export type Values<O extends Options> = {
+  [Name in keyof O]?: O[Name]['type'] extends 'boolean' ? boolean : O[Name]['multiple'] extends true ? string[] : string
+}
+
+/** A mistake in the command line, told without a stack. */
+export class UsageError extends Error {}
+
+/** What every command takes. */
+const COMMON = { help: { type: 'boolean', short: 'h', help: 'this text' } } as const satisfies Options
+
+/**
+ * @throws {UsageError} for an option there is not, with the nearest one that is, and for one without its value.
+ */
+export function parseArguments<O extends Options>(
+  args: string[],
+  own: O,
+): { values: Values<O & typeof COMMON>; words: string[] } {
+  const options: Options = { ...own, ...COMMON }
+  const { values, positionals, tokens } = parseArgs({ args, options, strict: false, tokens: true })
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue
+    const { name, rawName, value } = token
+    const option = Object.hasOwn(options, name) ? options[name] : undefined
+    if (!option) throw new UsageError(`There is no option ${rawName}${suggestion(rawName, namesOf(options))}`)
+    if (option.type === 'boolean' && value !== undefined) throw new UsageError(`${rawName} takes no value`)
+    // `-d -x` is a forgotten value, `-d=-x` is one that begins so; `-` alone is a word of its own.
+    const isForgotten = value === undefined || (!token.inlineValue && /^-./.test(value))
+    if (option.type === 'string' && isForgotten) {
+      throw new UsageError(`${rawName} needs a value: ${rawName} ${option.value}`)
+    }
+  }
+  return { values: values as Values<O & typeof COMMON>, words: positionals }
+}
+
+/** `; did you mean …?`, or nothing where nothing is near. */
+export function suggestion(given: string, known: readonly string[]): string {
+  const [nearest] = known
+    .map((name) => ({ name, distance: distance(given.toLowerCase(), name.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance)
+  return nearest && nearest.distance <= Math.max(2, given.length / 3) ? `; did you mean ${nearest.name}?` : ''
+}
+
+/** The lines of the help about options. */
+export function describeOptions(own: Options): string {
+  const rows = Object.entries({ ...own, ...COMMON }).map(([name, { short, value, help }]: [string, Option]) => {
+    const names = `${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`
+    return [names, help] as const
+  })
+  const width = Math.max(...rows.map(([names]) => names.length))
+  return rows.map(([names, help]) => `  ${names.padEnd(width)}  ${help}`).join('\n')
+}
+
+function namesOf(options: Options): string[] {
+  return Object.entries(options).flatMap(([name, { short }]) => (short ? [`--${name}`, `-${short}`] : [`--${name}`]))
+}
+
+/** How many letters must be put in, taken out or changed to make one of the other. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const changed = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(changed, (row[j] as number) + 1, (next[j - 1] as number) + 1))
+    }
+    row = next
+  }
+  return row[b.length] as number
+}

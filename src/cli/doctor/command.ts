@@ -1,0 +1,131 @@
+/** `sse-relay doctor`: one request, and what is wrong with the stream that answers it. */
+import { describeOptions, type Options, parseArguments, UsageError } from '../arguments.js'
+import { REQUEST_OPTIONS, toRequest } from '../request.js'
+import { duration, painter, printable, progress } from '../terminal.js'
+import { judge } from './judge.js'
+import { observe } from './observe.js'
+import { toJSON, toText } from './report.js'
+
+const OPTIONS = {
+  ...REQUEST_OPTIONS,
+  origin: { type: 'string', value: 'ORIGIN', help: 'also ask as a page of this origin does: CORS, with its preflight' },
+  wait: { type: 'string', short: 'w', value: 'SECONDS', help: 'how long to look at most; 120 unless given' },
+  sentinel: { type: 'string', value: 'DATA', help: 'the data that completes an answer; [DONE] unless given' },
+  'no-sentinel': { type: 'boolean', help: 'the stream ends without one' },
+  strict: { type: 'boolean', help: 'warnings count as faults in the exit status' },
+  insecure: { type: 'boolean', short: 'k', help: 'take any certificate' },
+  json: { type: 'boolean', help: 'the findings and all times, as JSON' },
+} as const satisfies Options
+
+export const HELP = `\
+sse-relay doctor URL [options]
+
+Asks once, and says what is wrong with the event stream that answers, why it
+matters and how to mend it: headers, compression, buffering proxies, silences
+that get cut, endings that cannot be told, lines that clients pass over.
+With --origin an OPTIONS request comes after it, and for a GET a HEAD.
+The request is a real one: a model behind it is paid for one answer.
+
+${describeOptions(OPTIONS)}
+
+Look at the server itself first, then through each proxy in front of it:
+  sse-relay doctor localhost:3000/api/chat -d '{"messages":[{"role":"user","content":"Count to fifty."}]}'
+  sse-relay doctor https://your.app/api/chat -d @question.json -H 'authorization: Bearer …'
+
+From a page of another origin, and in CI:
+  sse-relay doctor https://api.your.app/chat -d @question.json --origin https://your.app
+  sse-relay doctor "$URL" -d @question.json --strict --json > doctor.json
+
+Exit status: 0 good (warnings allowed), 1 faults found, 2 could not look.
+`
+
+export async function run(args: string[]): Promise<number> {
+  const { values, words } = parseArguments(args, OPTIONS)
+  if (values.help) {
+    process.stdout.write(HELP)
+    return 0
+  }
+  const request = await toRequest(words, values)
+  const maxMs = toMs(values.wait ?? '120')
+  if (values.sentinel !== undefined && values['no-sentinel']) {
+    throw new UsageError('--sentinel and --no-sentinel contradict each other: give one of them')
+  }
+  const leaving = new AbortController()
+  const onInterrupt = () => leaving.abort(new Error('Interrupted'))
+  process.once('SIGINT', onInterrupt)
+  let state = 'connecting'
+  const started = performance.now()
+  const done = progress(() => `${request.method} ${request.url}: ${state}, ${duration(performance.now() - started)}`)
+  try {
+    const observation = await observe(request, {
+      maxMs,
+      ...(values.origin && { origin: toOrigin(values.origin) }),
+      sentinel: values['no-sentinel'] ? false : values.sentinel,
+      insecure: values.insecure,
+      signal: leaving.signal,
+      onProgress(now) {
+        state = now
+      },
+    })
+    done()
+    if (leaving.signal.aborted) return 130
+    const judgement = judge(observation)
+    process.stdout.write(
+      values.json ? toJSON(observation, judgement) : toText(observation, judgement, painter(process.stdout)),
+    )
+    const counts = values.strict
+      ? judgement.findings
+      : judgement.findings.filter(({ severity }) => severity === 'fault')
+    return counts.length > 0 ? 1 : 0
+  } catch (error) {
+    done()
+    if (leaving.signal.aborted) return 130
+    if (error instanceof UsageError) throw error
+    const message = `${request.method} ${request.url} cannot be looked at: ${explain(error as NodeJS.ErrnoException)}`
+    if (values.json) {
+      const answer = { url: request.url.href, method: request.method, good: false, error: message }
+      process.stdout.write(`${JSON.stringify(answer, undefined, 2)}\n`)
+    }
+    process.stderr.write(`${printable(message)}\n`)
+    return 2
+  } finally {
+    process.off('SIGINT', onInterrupt)
+  }
+}
+
+const REASONS: Record<string, string> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'there is no such host',
+  EAI_AGAIN: 'the host’s name cannot be looked up now',
+  ECONNRESET: 'the connection was closed before an answer came',
+  ETIMEDOUT: 'the host does not answer',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed; -k takes it all the same',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is self-signed; -k takes it all the same',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate cannot be verified; -k takes it all the same',
+  CERT_HAS_EXPIRED: 'its certificate has expired; -k takes it all the same',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host; -k takes it all the same',
+  EPROTO: 'it does not speak TLS there; is it http: rather than https:?',
+}
+
+/** A failure to connect, in words. */
+export function explain(error: NodeJS.ErrnoException): string {
+  const { code = '', message } = error
+  const [first] = (error as unknown as AggregateError).errors ?? []
+  if (first && !message) return explain(first as NodeJS.ErrnoException)
+  const reason =
+    REASONS[code] ?? (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code) ? REASONS.EPROTO : undefined)
+  return reason ? `${reason} (${code})` : message
+}
+
+function toMs(seconds: string): number {
+  const ms = Number(seconds) * 1000
+  if (!(ms > 0 && ms < 2 ** 31)) throw new UsageError(`--wait cannot be "${seconds}": give a number of seconds`)
+  return ms
+}
+
+function toOrigin(origin: string): string {
+  if (!URL.canParse(origin) || !/^https?:$/.test(new URL(origin).protocol)) {
+    throw new UsageError(`--origin cannot be "${origin}": write https://your.app`)
+  }
+  return new URL(origin).origin
+}

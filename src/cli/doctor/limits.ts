@@ -1,0 +1,43 @@
+/** How long a connection may be silent, where it is known to be cut then. */
+
+export interface Limit {
+  where: string
+  seconds: number
+  /** Whence it is known. Read or measured on 22 November 2026. */
+  source: string
+}
+
+/** The shortest first. */
+export const LIMITS: readonly Limit[] = [
+  { where: 'Bun.serve (idleTimeout)', seconds: 10, source: 'measured with Bun 1.4.5' },
+  { where: 'Heroku router', seconds: 55, source: 'devcenter.heroku.com/articles/request-timeout' },
+  {
+    where: 'AWS Application Load Balancer',
+    seconds: 60,
+    source: 'docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html',
+  },
+  { where: 'Fly.io proxy', seconds: 60, source: 'fly.io/docs/reference/services' },
+  { where: 'nginx (proxy_read_timeout)', seconds: 60, source: 'nginx.org/en/docs/http/ngx_http_proxy_module.html' },
+  {
+    where: 'Cloudflare proxy',
+    seconds: 120,
+    source: 'developers.cloudflare.com/fundamentals/reference/connection-limits',
+  },
+  {
+    where: 'Azure Load Balancer',
+    seconds: 240,
+    source: 'learn.microsoft.com/azure/load-balancer/load-balancer-tcp-idle-timeout',
+  },
+]
+
+/** Heroku's for the first byte: shorter than its limit after that. */
+export const FIRST_BYTE_LIMIT: Limit = {
+  where: 'Heroku router, first byte',
+  seconds: 30,
+  source: 'devcenter.heroku.com/articles/request-timeout',
+}
+
+/** What would have been cut after this much silence. */
+export function exceeded(ms: number, limits: readonly Limit[] = LIMITS): Limit[] {
+  return limits.filter(({ seconds }) => ms >= seconds * 1000)
+}

@@ -1,0 +1,303 @@
+/** One request, and when what came of it. */
+import { createBrotliDecompress, createGunzip, createInflate, constants as zlib } from 'node:zlib'
+import { createParser } from '../../parse.js'
+import { DONE, type ParsedEvent } from '../../types.js'
+import { isEnding } from '../endings.js'
+import type { CliRequest } from '../request.js'
+import { type Answer, type Asked, type Connection, openConnection, type SideAnswer } from './connection.js'
+import { checkLines, type Flaw, type Unfinished } from './lines.js'
+
+export interface ObserveOptions {
+  /** The page's origin, if another one's page is to be let in. */
+  origin?: string
+  /** The data that completes an answer; `false` for streams that end without. @default '[DONE]' */
+  sentinel?: string | false
+  /** The longest time to look, in milliseconds. */
+  maxMs: number
+  /** Takes any certificate. */
+  insecure?: boolean
+  /** Told how far it is. */
+  onProgress?(state: string): void
+  signal?: AbortSignal
+}
+
+/** What came in one piece; times are in milliseconds since the request was sent. */
+export interface Arrival {
+  atMs: number
+  /** After decompression. */
+  bytes: number
+  events: number
+  comments: number
+}
+
+export interface SeenEvent extends ParsedEvent {
+  atMs: number
+}
+
+export interface CorsObservation {
+  origin: string
+  /** What makes the browser ask first, and the answer to that; absent if it would not ask. */
+  preflight?: SideAnswer & { asked: string[] }
+  /** Whether the request carries cookies, which the wildcard is not enough for. */
+  credentials: boolean
+}
+
+export interface HeadObservation {
+  /** Absent if nothing came in time. */
+  answer?: SideAnswer
+  /**
+   * Whether the connection was still busy long after the answer: the server was running the stream for nobody.
+   * Absent if that cannot be told.
+   */
+  busy?: boolean
+  waitedMs: number
+}
+
+export interface Observation {
+  request: { url: string; method: string; headers: Record<string, string> }
+  httpVersion: string
+  status: number
+  headers: Record<string, string>
+  connectMs: number
+  headMs: number
+  arrivals: Arrival[]
+  events: SeenEvent[]
+  /** When each came. */
+  comments: number[]
+  flaws: Flaw[]
+  unfinished?: Unfinished
+  /** `open`: it was left while there might have been more. */
+  ending: 'complete' | 'cut' | 'open'
+  /** What the connection or the decompression failed with. */
+  error?: string
+  endMs: number
+  sentinel: string | false
+  /** The beginning of the body of an answer that is no stream. */
+  refusal?: string
+  cors?: CorsObservation
+  head?: HeadObservation
+}
+
+/** After the last event of an answer there is nothing to wait for. */
+const GRACE_MS = 3000
+/** What a run is read up to. */
+const MAX_BYTES = 64 * 1024 * 1024
+const MAX_REFUSAL = 2000
+const HEAD_WAIT_MS = 10_000
+/** How long a free connection may take to answer a second request. */
+const BUSY_MS = 1500
+/** As a browser. zstd is left out: Node 20 cannot read it. */
+const ACCEPT_ENCODING = 'gzip, deflate, br'
+
+/** @throws what the connection failed with, if there was no answer to look at. */
+export async function observe(request: CliRequest, options: ObserveOptions): Promise<Observation> {
+  const { origin } = options
+  const asked: Asked = {
+    method: request.method,
+    headers: { 'accept-encoding': ACCEPT_ENCODING, ...request.headers, ...(origin && { origin }) },
+    ...(request.body !== undefined && { body: request.body }),
+  }
+  const observation = await observeStream(request.url, asked, options)
+  if (origin) {
+    options.onProgress?.('asking as a page of another origin')
+    observation.cors = await observeCors(request.url, asked, origin, options)
+  }
+  const isStream = observation.status === 200 && observation.ending === 'complete'
+  if (request.method === 'GET' && isStream) {
+    options.onProgress?.('asking for the head alone')
+    observation.head = await observeHead(request.url, asked, observation.endMs - observation.headMs, options)
+  }
+  return observation
+}
+
+async function observeStream(url: URL, asked: Asked, options: ObserveOptions): Promise<Observation> {
+  const { sentinel = DONE, maxMs, insecure = false, onProgress } = options
+  const timeout = AbortSignal.timeout(maxMs)
+  const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout
+  onProgress?.('connecting')
+  const beforeConnect = performance.now()
+  const connection = await openConnection(url, insecure, signal)
+  const start = performance.now()
+  const now = () => performance.now() - start
+  onProgress?.('waiting for the head of the answer')
+  try {
+    const answer = await connection.ask(asked)
+    const headMs = now()
+    const read = await readBody(answer, now, { sentinel, signal, onProgress })
+    return {
+      request: { url: url.href, method: asked.method, headers: asked.headers },
+      httpVersion: answer.httpVersion,
+      status: answer.status,
+      headers: answer.headers,
+      connectMs: start - beforeConnect,
+      headMs,
+      sentinel,
+      ...read,
+    }
+  } catch (error) {
+    throw timeout.aborted ? new Error(`There was no answer within ${Math.round(maxMs / 1000)} s`) : error
+  } finally {
+    connection.close()
+  }
+}
+
+type Read = Pick<
+  Observation,
+  'arrivals' | 'events' | 'comments' | 'flaws' | 'unfinished' | 'ending' | 'error' | 'endMs' | 'refusal'
+>
+
+async function readBody(
+  answer: Answer,
+  now: () => number,
+  {
+    sentinel,
+    signal,
+    onProgress,
+  }: { sentinel: string | false; signal: AbortSignal } & Pick<ObserveOptions, 'onProgress'>,
+): Promise<Read> {
+  const arrivals: Arrival[] = []
+  const events: SeenEvent[] = []
+  const comments: number[] = []
+  const pieces: Buffer[] = []
+  let size = 0
+  let grace: ReturnType<typeof setTimeout> | undefined
+  let isLeft = false
+  const leave = () => {
+    isLeft = true
+    answer.body.destroy()
+  }
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  const parser = createParser({
+    onEvent(event) {
+      events.push({ ...event, atMs: now() })
+      const isLast = sentinel !== false && (event.event === 'error' || isEnding(event, sentinel))
+      if (!isLast) return
+      clearTimeout(grace)
+      grace = setTimeout(leave, GRACE_MS)
+    },
+    onComment: () => comments.push(now()),
+  })
+
+  const { body, error: unreadable } = decompressed(answer)
+  signal.addEventListener('abort', leave, { once: true })
+  let error = unreadable
+  try {
+    for await (const piece of body as AsyncIterable<Buffer>) {
+      const atMs = now()
+      const before = [events.length, comments.length] as const
+      parser.feed(decoder.decode(piece, { stream: true }))
+      const [event, comment] = before
+      arrivals.push({ atMs, bytes: piece.length, events: events.length - event, comments: comments.length - comment })
+      pieces.push(piece)
+      size += piece.length
+      onProgress?.(`${events.length} events, ${size} bytes`)
+      if (size > MAX_BYTES) leave()
+    }
+  } catch (cause) {
+    error ??= (cause as Error).message
+  }
+  const endMs = now()
+  clearTimeout(grace)
+  signal.removeEventListener('abort', leave)
+  const bytes = Buffer.concat(pieces)
+  const { flaws, unfinished } = checkLines(bytes)
+  const ending = isLeft ? 'open' : answer.isComplete() && error === undefined ? 'complete' : 'cut'
+  return {
+    arrivals,
+    events,
+    comments,
+    flaws,
+    ...(unfinished && { unfinished }),
+    ending,
+    ...(ending === 'cut' && { error: error ?? 'the connection was closed in the middle of the body' }),
+    endMs,
+    ...(!isEventStream(answer) && { refusal: decoder.decode(bytes.subarray(0, MAX_REFUSAL)) }),
+  }
+}
+
+/** Whether an answer claims to be an event stream. */
+export function isEventStream({ status, headers }: SideAnswer): boolean {
+  return status >= 200 && status < 300 && /^\s*text\/event-stream\s*(;|$)/i.test(headers['content-type'] ?? '')
+}
+
+function decompressed({ headers, body }: Answer): { body: AsyncIterable<unknown>; error?: string } {
+  const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase()
+  if (encoding === 'identity' || encoding === '') return { body }
+  // A flush of the server's is handed on at once, and what was cut is read as far as it goes.
+  const decoder =
+    encoding === 'gzip' || encoding === 'x-gzip'
+      ? createGunzip({ finishFlush: zlib.Z_SYNC_FLUSH })
+      : encoding === 'deflate'
+        ? createInflate({ finishFlush: zlib.Z_SYNC_FLUSH })
+        : encoding === 'br'
+          ? createBrotliDecompress({ finishFlush: zlib.BROTLI_OPERATION_FLUSH })
+          : undefined
+  if (!decoder) return { body }
+  body.on('error', (error) => decoder.destroy(error))
+  body.on('close', () => body.readableEnded || decoder.destroy())
+  return { body: body.pipe(decoder) }
+}
+
+/** What a page may send without asking first, by the Fetch standard. */
+const SAFE_TYPES = /^\s*(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)\s*(;|$)/i
+const SAFE_HEADERS = new Set(['accept', 'accept-language', 'content-language', 'range'])
+/** The browser's own, or of no page. */
+const BROWSERS_HEADERS = new Set(['accept-encoding', 'cookie', 'host', 'origin', 'user-agent', 'referer'])
+
+async function observeCors(url: URL, asked: Asked, origin: string, options: ObserveOptions): Promise<CorsObservation> {
+  const { headers, method } = asked
+  const names = Object.keys(headers)
+    .filter((name) => !SAFE_HEADERS.has(name) && !BROWSERS_HEADERS.has(name) && !/^(sec|proxy)-/.test(name))
+    .filter((name) => name !== 'content-type' || !SAFE_TYPES.test(headers[name] ?? ''))
+    .sort()
+  const credentials = 'cookie' in headers
+  if (names.length === 0 && ['GET', 'HEAD', 'POST'].includes(method)) return { origin, credentials }
+  const preflight = await aside(url, options, (connection) =>
+    connection.ask({
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': method,
+        ...(names.length > 0 && { 'access-control-request-headers': names.join(',') }),
+      },
+    }),
+  )
+  return { origin, credentials, preflight: { ...preflight, asked: names } }
+}
+
+async function observeHead(url: URL, asked: Asked, runMs: number, options: ObserveOptions): Promise<HeadObservation> {
+  const started = performance.now()
+  const waitedMs = () => performance.now() - started
+  const silence = AbortSignal.timeout(HEAD_WAIT_MS)
+  const signal = options.signal ? AbortSignal.any([options.signal, silence]) : silence
+  let connection: Connection | undefined
+  try {
+    connection = await openConnection(url, options.insecure ?? false, signal)
+    // A stream as short as the wait would prove nothing.
+    const head = await connection.askForHead(asked, runMs < 2 * BUSY_MS ? undefined : BUSY_MS)
+    return { ...head, waitedMs: waitedMs() }
+  } catch {
+    return { waitedMs: waitedMs() }
+  } finally {
+    connection?.close()
+  }
+}
+
+/** A request on a connection of its own; of its answer only the head matters. */
+async function aside(
+  url: URL,
+  { insecure = false, signal }: ObserveOptions,
+  ask: (connection: Connection) => Promise<Answer>,
+): Promise<SideAnswer> {
+  const silence = AbortSignal.timeout(HEAD_WAIT_MS)
+  const connection = await openConnection(url, insecure, signal ? AbortSignal.any([signal, silence]) : silence)
+  try {
+    const { status, headers } = await ask(connection)
+    return { status, headers }
+  } catch {
+    // No answer is one as well: the browser takes it for a refusal.
+    return { status: 0, headers: {} }
+  } finally {
+    connection.close()
+  }
+}

@@ -1,0 +1,93 @@
+/** A judgement as text for people, or as JSON for programs. */
+import { duration, type Paint, printable } from '../terminal.js'
+import type { Judgement } from './judge.js'
+import type { Observation } from './observe.js'
+
+const ROWS = 12
+const COLUMNS = 40
+const MAX_PLACES = 10
+
+export function toText(observation: Observation, { findings, notes }: Judgement, paint: Paint): string {
+  const { request, status, headers, httpVersion, connectMs, headMs, events, comments, endMs, ending } = observation
+  const faults = findings.filter(({ severity }) => severity === 'fault').length
+  const lines = [
+    `${paint.bold(`${request.method} ${request.url}`)}`,
+    `HTTP/${httpVersion} ${status}  ${printable(headers['content-type'] ?? 'no content-type')}`,
+    `connected in ${duration(connectMs)}, head after ${duration(headMs)}, ${count(events.length, 'event')} and ${count(comments.length, 'comment')} in ${duration(endMs)}${ending === 'complete' ? '' : `, ${ending}`}`,
+    '',
+    ...chart(observation, paint),
+  ]
+  for (const { code, severity, what, why, mend, places = [] } of findings) {
+    const colour = severity === 'fault' ? paint.red : paint.yellow
+    lines.push(`${colour(severity)} ${paint.bold(code)}: ${printable(what)}`)
+    if (places.length > 1) {
+      for (const { line, byte, what } of places.slice(0, MAX_PLACES))
+        lines.push(`    line ${line}, byte ${byte}: ${printable(what)}`)
+      if (places.length > MAX_PLACES) lines.push(`    … and ${places.length - MAX_PLACES} more`)
+    }
+    lines.push(`  why   ${why}`, `  mend  ${mend}`, '')
+  }
+  for (const note of notes) lines.push(`${paint.dim('note')} ${note}`)
+  if (notes.length > 0) lines.push('')
+  lines.push(
+    findings.length === 0
+      ? paint.green('Nothing is wrong with this stream.')
+      : `${count(faults, 'fault')}, ${count(findings.length - faults, 'warning')}. What each means is in docs/doctor.md of the package.`,
+  )
+  return `${lines.join('\n')}\n`
+}
+
+export function toJSON(observation: Observation, judgement: Judgement): string {
+  const { request, httpVersion, status, headers, connectMs, headMs, endMs, ending, arrivals, events, comments } =
+    observation
+  const rounded = (ms: number) => Math.round(ms * 10) / 10
+  return `${JSON.stringify(
+    {
+      // What was sent is the caller's to know: it may hold keys.
+      url: request.url,
+      method: request.method,
+      good: judgement.findings.every(({ severity }) => severity !== 'fault'),
+      findings: judgement.findings,
+      notes: judgement.notes,
+      httpVersion,
+      status,
+      headers,
+      connectMs: rounded(connectMs),
+      headMs: rounded(headMs),
+      endMs: rounded(endMs),
+      ending,
+      events: events.length,
+      comments: comments.length,
+      arrivals: arrivals.map((arrival) => ({ ...arrival, atMs: rounded(arrival.atMs) })),
+    },
+    undefined,
+    2,
+  )}\n`
+}
+
+/** When the bytes came: a row for each span of time, as long as it had bytes. */
+function chart({ arrivals, endMs }: Observation, paint: Paint): string[] {
+  if (arrivals.length === 0) return []
+  const span = niceSpan(Math.max(endMs, 1) / ROWS)
+  const rows = Array.from({ length: Math.floor(endMs / span) + 1 }, () => ({ bytes: 0, events: 0 }))
+  for (const { atMs, bytes, events } of arrivals) {
+    const row = rows[Math.floor(Math.min(atMs, endMs) / span)] as { bytes: number; events: number }
+    row.bytes += bytes
+    row.events += events
+  }
+  const most = Math.max(...rows.map(({ bytes }) => bytes))
+  const lines = rows.map(({ bytes, events }, index) => {
+    const bar = '█'.repeat(bytes === 0 ? 0 : Math.max(1, Math.round((bytes / most) * COLUMNS)))
+    const said = bytes === 0 ? '' : `${paint.cyan(bar)} ${paint.dim(`${bytes} B, ${count(events, 'event')}`)}`
+    return `${duration(index * span).padStart(8)} │${said}`
+  })
+  return ['when the bytes came', ...lines, '']
+}
+
+/** 1, 2 or 5 times a power of ten, in milliseconds. */
+function niceSpan(ms: number): number {
+  const power = 10 ** Math.floor(Math.log10(Math.max(ms, 1)))
+  return power * ([1, 2, 5, 10].find((step) => step * power >= ms) as number)
+}
+
+const count = (number: number, thing: string) => `${number} ${thing}${number === 1 ? '' : 's'}`

@@ -1,0 +1,162 @@
+/** `sse-relay tail`: the events of a stream as they come. */
+import { isRelayError, type RelayError } from '../errors.js'
+import { fetchSSE } from '../fetch-sse.js'
+import { toParts } from '../sources/index.js'
+import type { ParsedEvent, Part } from '../types.js'
+import { describeOptions, type Options, parseArguments, UsageError } from './arguments.js'
+import { isEnding } from './endings.js'
+import { REQUEST_OPTIONS, toRequest } from './request.js'
+import { leaveWithReader, painter, printable, progress } from './terminal.js'
+
+const OPTIONS = {
+  ...REQUEST_OPTIONS,
+  text: { type: 'boolean', short: 't', help: 'the answer’s text alone; how it went goes to stderr' },
+  comments: { type: 'boolean', short: 'c', help: 'comments too: heartbeats, mostly' },
+  sentinel: { type: 'string', value: 'DATA', help: 'the data that completes an answer; [DONE] unless given' },
+  'no-sentinel': { type: 'boolean', help: 'the stream ends without one: its end is complete' },
+} as const satisfies Options
+
+export const HELP = `\
+sse-relay tail URL [options]
+
+Shows the events of a stream as they come: when, under which name and id, and
+what they say. The chunks of the known providers and protocols are read as
+text, tool calls and so on; anything else is shown as it is. If the events
+have ids, a lost connection is resumed where it was, without a second run.
+
+${describeOptions(OPTIONS)}
+
+  sse-relay tail localhost:3000/api/chat -d '{"messages":[{"role":"user","content":"Hi"}]}'
+  sse-relay tail https://your.app/api/chat -d @question.json --text > answer.txt
+  sse-relay tail https://your.app/events --no-sentinel --comments
+
+Exit status: 0 complete, 1 failed or cut, 2 could not connect, 130 after Ctrl-C.
+`
+
+export async function run(args: string[]): Promise<number> {
+  const { values, words } = parseArguments(args, OPTIONS)
+  if (values.help) {
+    process.stdout.write(HELP)
+    return 0
+  }
+  const { url, method, headers, body } = await toRequest(words, values)
+  const { sentinel, 'no-sentinel': endless, text: textOnly, comments } = values
+  if (sentinel !== undefined && endless) {
+    throw new UsageError('--sentinel and --no-sentinel contradict each other: give one of them')
+  }
+
+  const leaving = new AbortController()
+  const leave = (status: number) => leaving.abort(new Leaving(status))
+  leaveWithReader(() => leave(0))
+  const onInterrupt = () => leave(130)
+  process.once('SIGINT', onInterrupt).once('SIGTERM', onInterrupt)
+
+  const paint = painter(process.stdout)
+  const status = painter(process.stderr)
+  const started = performance.now()
+  const now = () => `${((performance.now() - started) / 1000).toFixed(3).padStart(8)} s`
+  const say = (line: string) => process.stdout.write(`${line}\n`)
+  /** How it goes, apart from the answer: beside it when it is shown in lines, on stderr when it is the text alone. */
+  const remark = (line: string) =>
+    textOnly ? process.stderr.write(`${status.dim(line)}\n`) : say(paint.dim(`${now()}  ${line}`))
+
+  let hasOpened = false
+  let endsLine = true
+  const done = progress(() => `${method} ${url}: waiting for the first event, ${now().trim()}`)
+  const stream = fetchSSE(url, {
+    method,
+    headers,
+    body,
+    signal: leaving.signal,
+    sentinel: endless ? false : (event) => isEnding(event, sentinel),
+    onComment:
+      comments && !textOnly ? (comment) => say(paint.dim(`${now()}  comment  ${printable(comment)}`)) : undefined,
+    onOpen({ status, headers }) {
+      done()
+      if (hasOpened) remark(`the connection was lost; resumed after id ${printable(stream.lastEventId)}`)
+      else if (!textOnly) remark(`${status} ${printable(headers.get('content-type') ?? '')}`)
+      hasOpened = true
+    },
+  })
+  try {
+    for await (const event of stream) {
+      const text = textOf(event)
+      if (!textOnly) say(describe(event, now(), paint))
+      else if (text !== '') {
+        // To a file or a program the text goes as it is; a terminal obeys some of it.
+        process.stdout.write(process.stdout.isTTY ? printable(text) : text)
+        endsLine = text.endsWith('\n')
+      }
+    }
+    if (textOnly && !endsLine && process.stdout.isTTY) process.stdout.write('\n')
+    remark('complete')
+    return 0
+  } catch (error) {
+    const { reason } = leaving.signal
+    if (reason instanceof Leaving) return reason.status
+    if (textOnly && !endsLine && process.stdout.isTTY) process.stdout.write('\n')
+    process.stderr.write(`${status.red(printable(explain(error as Error)))}\n`)
+    return hasOpened || (error as RelayError).status !== undefined ? 1 : 2
+  } finally {
+    done()
+    process.off('SIGINT', onInterrupt).off('SIGTERM', onInterrupt)
+  }
+}
+
+/** Not a failure: the user, or who reads the output, has seen enough. */
+class Leaving extends Error {
+  constructor(readonly status: number) {
+    super('Leaving')
+  }
+}
+
+function explain(error: Error): string {
+  if (!isRelayError(error)) return `${error.name}: ${error.message}`
+  const { code, message, body, cause } = error
+  const reason = code === 'network' ? (cause as Error | undefined)?.cause : undefined
+  const { code: system, message: words } = (reason ?? {}) as NodeJS.ErrnoException
+  const said = (code === 'http-status' || code === 'content-type') && body ? `\n${body.slice(0, 500)}` : ''
+  return `${code}: ${message}${reason ? ` (${words || system})` : ''}${said}`
+}
+
+/** `     0.352 s  status  id r:3  {"step":"searching"}` */
+function describe(event: ParsedEvent, now: string, paint: ReturnType<typeof painter>): string {
+  const { event: name, id, data } = event
+  const said = partsOf(event)?.map((part) => `${paint.cyan(part.type)} ${fieldsOf(part)}`)
+  const columns = [
+    paint.dim(now),
+    name !== undefined && paint.bold(printable(name)),
+    id !== undefined && paint.dim(`id ${printable(id)}`),
+    // Its further lines stand below the first, so that none passes for an event.
+    said ? said.join(paint.dim(' · ')) : printable(data).replaceAll('\n', `\n${' '.repeat(12)}`),
+  ]
+  return columns.filter(Boolean).join('  ')
+}
+
+/** The event's JSON as parts, if it is any text, tool call or the like; undefined for what is shown as it is. */
+function partsOf({ data, event }: ParsedEvent): Part[] | undefined {
+  if (!data.startsWith('{')) return
+  try {
+    const json = JSON.parse(data)
+    // The text() protocol has the text alone.
+    if (event === undefined && typeof json.text === 'string' && json.type === undefined) {
+      return [{ type: 'text', text: json.text }]
+    }
+    const parts = toParts(json).filter(({ type }) => type !== 'data' && type !== 'error')
+    return parts.length > 0 ? parts : undefined
+  } catch {
+    return
+  }
+}
+
+function textOf(event: ParsedEvent): string {
+  const texts = partsOf(event)?.map((part) => (part.type === 'text' ? part.text : ''))
+  return texts?.join('') ?? ''
+}
+
+/** On one line, and with nothing a terminal would obey: JSON escapes that. */
+function fieldsOf(part: Part): string {
+  if (part.type === 'text' || part.type === 'reasoning') return printable(JSON.stringify(part.text))
+  const { type: _, ...fields } = part
+  return printable(JSON.stringify(fields))
+}

@@ -1,0 +1,57 @@
+/** What both ends of a pipe see: colours for people, plain text for programs, and nothing said of a closed pipe. */
+import type { WriteStream } from 'node:tty'
+
+const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const
+
+export type Paint = Record<keyof typeof CODES, (text: string) => string>
+
+/** Colours if this stream is a terminal and nobody said `NO_COLOR` (no-color.org). */
+export function painter(stream: Pick<WriteStream, 'isTTY'>, env: NodeJS.ProcessEnv = process.env): Paint {
+  const isPlain = !stream.isTTY || Boolean(env.NO_COLOR) || env.TERM === 'dumb'
+  const paint = Object.entries(CODES).map(([name, code]) => [
+    name,
+    (text: string) => (isPlain ? text : `\u001b[${code}m${text}\u001b[0m`),
+  ])
+  return Object.fromEntries(paint) as Paint
+}
+
+// What a terminal obeys rather than shows: control characters, and those that turn the order of the others around.
+const UNSEEN = /(?![\n\t])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu
+
+/** A stranger's text, safe to show on a terminal. */
+export function printable(text: string): string {
+  return text.replace(UNSEEN, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/** Ends the process quietly when the reader of its output has seen enough (`| head`). */
+export function leaveWithReader(leave: () => void): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    leave()
+  })
+}
+
+/**
+ * Says on stderr what takes more than a second: on a terminal a line that changes, elsewhere one that stays.
+ *
+ * @returns ends it, and takes the changing line away.
+ */
+export function progress(line: () => string): () => void {
+  const { stderr } = process
+  const show = () => stderr.write(stderr.isTTY ? `\r\u001b[K${line()}` : `${line()}\n`)
+  let ticking: ReturnType<typeof setInterval> | undefined
+  const timer = setTimeout(() => {
+    show()
+    if (stderr.isTTY) ticking = setInterval(show, 200)
+  }, 1000)
+  return () => {
+    clearTimeout(timer)
+    if (ticking) stderr.write('\r\u001b[K')
+    clearInterval(ticking)
+  }
+}
+
+/** `350 ms`, `12.3 s`. */
+export function duration(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
+}

@@ -1,0 +1,159 @@
+import { execFile } from 'node:child_process'
+import { Readable } from 'node:stream'
+import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { createMemoryLog } from 'sse-relay/log'
+import { relay, resume } from 'sse-relay/node'
+import { parts } from 'sse-relay/protocols'
+import { replayUpstream } from 'sse-relay/testing'
+import { describe, expect, it, vi } from 'vitest'
+import { DONE, FRAMES, HEADERS, scripted, serve } from './broken.js'
+import { CLI, run, start } from './cli.js'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const TEXT = Array.from({ length: 12 }, (_, index) => `piece ${index} `).join('')
+const AT = '^ +\\d+\\.\\d{3} s  '
+const line = (rest: string) => new RegExp(`${AT}${rest}$`, 'm')
+
+describe('tail', () => {
+  it('shows when each event came, its name, its id and what it says', async () => {
+    const frames = [
+      FRAMES[0] as string,
+      'event: status\nid: a:1\ndata: {"step":"searching"}\n\n',
+      ': \n',
+      'data: plain\ndata: text\n\n',
+      'data: {"type":"tool-call","index":0,"name":"weather","input":"{}"}\n\n',
+      DONE,
+    ]
+    await using served = await serve(scripted({ frames, pauseMs: 10 }))
+    const { status, stdout, stderr } = await run(['tail', served.url])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(line('200 text/event-stream; charset=utf-8'))
+    expect(stdout).toMatch(line('text "piece 0 "'))
+    expect(stdout).toMatch(line('status {2}id a:1 {2}\\{"step":"searching"\\}'))
+    expect(stdout).toMatch(/ s {2}plain\n {12}text$/m)
+    expect(stdout).toMatch(line('tool-call \\{"index":0,"name":"weather","input":"\\{\\}"\\}'))
+    expect(stdout).toMatch(line('\\[DONE\\]'))
+    expect(stdout).toMatch(line('complete'))
+    expect(stdout).not.toContain('comment')
+    expect(stdout).not.toContain('\u001b')
+    expect((await run(['tail', served.url, '--comments'])).stdout).toMatch(line('comment {2}'))
+  })
+
+  it('gives the text alone, byte for byte, and the rest on stderr', async () => {
+    const frames = ['data: {"text":"Zeile 1\\n日本語 \\u001b"}\n\n', 'event: status\ndata: {"text":"no"}\n\n', DONE]
+    await using served = await serve(scripted({ frames, pauseMs: 10 }))
+    expect(await run(['tail', served.url, '--text'])).toMatchObject({
+      status: 0,
+      stdout: 'Zeile 1\n日本語 \u001b',
+      stderr: 'complete\n',
+    })
+  })
+
+  it.each(['/v1/messages', '/v1/chat/completions', '/v1/responses'])(
+    'reads the text of a provider’s %s',
+    async (path) => {
+      await using upstream = await replayUpstream()
+      const { status, stdout } = await run(['tail', upstream.url + path, '-t', '-d', '{"stream":true}'])
+      expect({ status, stdout }).toMatchObject({ status: 0, stdout: expect.stringContaining('Hello there') })
+    },
+  )
+
+  it('reads the parts of a relay', async () => {
+    await using served = await serve((req, res) => relay(req, res, ['a', 'b'], { protocol: parts() }))
+    const { stdout } = await run(['tail', served.url, '-d', '{}'])
+    expect(stdout).toMatch(line('text "a"'))
+  })
+
+  it('ends with 1 for what is not complete, and with 2 where nobody answers', async () => {
+    await using cut = await serve(scripted({ frames: FRAMES, pauseMs: 10 }))
+    const failure = 'event: error\ndata: {"error":{"code":"overload","message":"Busy.","retryable":true}}\n\n'
+    await using failed = await serve(scripted({ frames: [...FRAMES, failure], pauseMs: 10 }))
+    await using refused = await serve(scripted({ status: 503, headers: {}, frames: ['Down.'] }))
+    const gone = await serve(() => {})
+    await gone[Symbol.asyncDispose]()
+    const results = await Promise.all(
+      [cut, failed, refused, gone].map(({ url }) => run(['tail', url, '-t', '-d', '{}'])),
+    )
+    expect(results.map(({ status }) => status)).toEqual([1, 1, 1, 2])
+    const [ofCut, ofFailed, ofRefused, ofGone] = results.map(({ stderr }) => stderr)
+    expect(results[0]?.stdout).toBe(TEXT)
+    expect(ofCut).toMatch(/^truncated: /)
+    expect(ofFailed).toBe('overload: Busy.\n')
+    expect(ofRefused).toBe('http-status: The server answered with status 503\nDown.\n')
+    expect(ofGone).toMatch(/^network: .*ECONNREFUSED/)
+  })
+
+  it('takes the end of a stream without a sentinel for complete where that is said', async () => {
+    await using served = await serve(scripted({ frames: FRAMES, pauseMs: 10 }))
+    expect(await run(['tail', served.url, '-t', '--no-sentinel'])).toMatchObject({ status: 0, stdout: TEXT })
+  })
+
+  it('resumes a lost connection where the events have ids, and says so', async () => {
+    const frames = FRAMES.map((frame, index) => `id: run:${index + 1}\n${frame}`)
+    const asked: (string | undefined)[] = []
+    await using served = await serve((req, res) => {
+      req.resume()
+      const id = req.headers['last-event-id'] as string | undefined
+      asked.push(`${req.method} ${id}`)
+      res.writeHead(200, HEADERS)
+      const from = Number(id?.split(':')[1] ?? 0)
+      if (from > 0) res.end(frames.slice(from).join('') + DONE)
+      else res.write(`retry: 10\n${frames.slice(0, 5).join('')}`, () => setTimeout(() => res.destroy(), 50))
+    })
+    const { status, stdout } = await run(['tail', served.url, '-d', '{}'])
+    expect(status).toBe(0)
+    expect(asked).toEqual(['POST undefined', 'GET run:5'])
+    expect(stdout).toMatch(line('the connection was lost; resumed after id run:5'))
+    expect(stdout.match(/text "piece/g)?.length).toBe(12)
+  })
+
+  it('follows a run of a relay with a log over as many connections as it takes', async () => {
+    const log = createMemoryLog()
+    const asked: string[] = []
+    await using served = await serve((req, res) => {
+      asked.push(req.method ?? '')
+      if (req.method === 'GET') return void resume(req, res, { log, owner: null })
+      async function* source() {
+        for (let index = 0; index < 12; index++) {
+          yield `piece ${index} `
+          await wait(100)
+        }
+      }
+      relay(req, res, source, { log, owner: null, maxDurationMs: 500, retryMs: 20 })
+    })
+    expect(await run(['tail', served.url, '-t', '-d', '{}'])).toMatchObject({
+      status: 0,
+      stdout: TEXT,
+      stderr: expect.stringMatching(/^the connection was lost; resumed after id \S+:\d+\n[\s\S]*complete\n$/),
+    })
+    expect(asked.slice(0, 2)).toEqual(['POST', 'GET'])
+  })
+
+  it('leaves on Ctrl-C, which the server sees, with 130', async () => {
+    let onLeft = () => {}
+    const left = new Promise<void>((resolve) => {
+      onLeft = resolve
+    })
+    await using served = await serve((req, res) => {
+      res.on('close', onLeft)
+      scripted({ frames: FRAMES, end: 'never', pauseMs: 10 })(req, res)
+    })
+    const running = start(['tail', served.url, '-t'])
+    await running.printed(/piece 11/)
+    running.child.kill('SIGINT')
+    await left
+    expect(await running.ended).toMatchObject({ status: 130, stdout: TEXT, stderr: '' })
+  })
+
+  it('is quiet when its reader has seen enough', async () => {
+    function* endless() {
+      for (;;) yield `data: {"text":"${'x'.repeat(1000)}\\n"}\n\n`
+    }
+    await using served = await serve((_req, res) => void Readable.from(endless()).pipe(res.writeHead(200, HEADERS)))
+    const command = `'${process.execPath}' '${CLI}' tail ${served.url} --text | head -n 3`
+    const { stdout, stderr } = await promisify(execFile)('bash', ['-o', 'pipefail', '-c', command])
+    expect({ lines: stdout.split('\n').length, stderr }).toEqual({ lines: 4, stderr: '' })
+  })
+})
