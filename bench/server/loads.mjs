@@ -1,0 +1,186 @@
+// CPU time per relayed token: one process a contender, all of them in turn, round after round.
+import { alternate, compare, median } from '../statistics.mjs'
+import { contenders } from './contenders.mjs'
+import { start } from './processes.mjs'
+import { textOfWords } from './sources.mjs'
+
+const GUIDE = 'hand-written, Express'
+const HAND = 'hand-written, Node'
+const PULL = 'hand-written pull ReadableStream, Web'
+const UI = 'ai pipeUIMessageStreamToResponse'
+const LOG = 'sse-relay/node, memory log'
+
+/** Which two are compared, and what the ratio is to be at most. */
+const pairs = (plain, hono, web, ui) => [
+  { ours: 'sse-relay/node', theirs: HAND, target: plain },
+  { ours: 'sse-relay/express', theirs: GUIDE, target: plain },
+  { ours: 'sse-relay/fastify', theirs: HAND, target: plain },
+  { ours: 'sse-relay/hono', theirs: 'hono streamSSE', target: hono },
+  { ours: 'sse-relay/web', theirs: PULL, target: web },
+  { ours: 'sse-relay/node, uiMessage()', theirs: UI, target: ui },
+]
+
+const everyone = Object.keys(contenders).filter((name) => name !== LOG)
+const withLog = ['sse-relay/node', LOG]
+
+const single = { kind: 'ticks', tokens: 200, perTick: 1, connections: 200 }
+const burst = { kind: 'ticks', tokens: 200, perTick: 20, connections: 200 }
+
+export const loads = {
+  tick: {
+    title: 'Server: one token per tick',
+    note: ({ connections }) =>
+      `${connections} connections, each with one token in every turn of the event loop: each token is a write of its own.`,
+    load: single,
+    names: everyone,
+    pairs: pairs(1, 0.7, 1, 0.33),
+  },
+  burst: {
+    title: 'Server: 20 tokens per tick',
+    note: ({ connections }) =>
+      `${connections} connections, 20 tokens in every turn of the event loop, as when a provider’s packets hold many events.`,
+    load: burst,
+    names: everyone,
+    pairs: pairs(0.75, 0.45, 0.75, 0.16),
+  },
+  paced: {
+    title: 'Server: a token every 10 ms',
+    note: ({ connections }) =>
+      `${connections} connections with a token every 10 ms each, not in step: a server with time to spare.`,
+    load: { kind: 'paced', tokens: 60, everyMs: 10, connections: 200 },
+    names: everyone,
+    pairs: pairs(),
+  },
+  sdk: {
+    title: 'Server: a stream of the OpenAI SDK',
+    note: ({ connections }) =>
+      `${connections} connections, each with a stream of the \`openai\` package from a local upstream that sends a chunk every 5 ms. The SDK’s own work is in every figure.`,
+    load: { kind: 'openai', tokens: 100, everyMs: 5, connections: 40 },
+    names: everyone,
+    pairs: pairs(),
+  },
+  log: {
+    title: 'Server: the memory log, one token per tick',
+    note: () => 'What it costs that a run can be resumed.',
+    load: single,
+    names: withLog,
+    pairs: [{ ours: LOG, theirs: 'sse-relay/node', target: 1.1 }],
+  },
+  'log-burst': {
+    title: 'Server: the memory log, 20 tokens per tick',
+    note: () => 'The same in bursts.',
+    load: burst,
+    names: withLog,
+    pairs: [{ ours: LOG, theirs: 'sse-relay/node', target: 1.25 }],
+  },
+}
+
+/** The names that this version of the package has. */
+export async function present(names) {
+  const missing = new Set()
+  for (const { needs } of names.map((name) => contenders[name])) {
+    if (!needs) continue
+    await import(needs).catch((error) => {
+      if (error.code !== 'ERR_PACKAGE_PATH_NOT_EXPORTED') throw error
+      missing.add(needs)
+    })
+  }
+  return names.filter((name) => !missing.has(contenders[name].needs))
+}
+
+/** Quick leaves out who is in no target, and measures less of the rest. */
+export async function measureLoad(id, { quick, progress }) {
+  const { title, note, load, names, pairs } = loads[id]
+  const compared = new Set([GUIDE, ...pairs.flatMap(({ ours, theirs }) => [ours, theirs])])
+  const chosen = await present(names.filter((name) => !quick || compared.has(name)))
+  const counts = pairs.filter(({ ours, theirs }) => chosen.includes(ours) && chosen.includes(theirs))
+  if (counts.length === 0) return undefined
+  const size = quick ? { ...load, tokens: load.tokens / 2, connections: load.connections / 2 } : { ...load }
+  const rounds = quick ? 3 : 7
+  const total = size.connections * size.tokens
+
+  const started = []
+  const begin = (...parameters) => {
+    const child = start(...parameters)
+    started.push(child)
+    return child
+  }
+  try {
+    const client = begin('client.mjs')
+    if (load.kind === 'openai') Object.assign(size, await begin('upstream.mjs').ask('open', size))
+    const servers = {}
+    for (const name of chosen) {
+      progress(`${title}: checking ${name}`)
+      servers[name] = await prepare(name, size, client, begin)
+    }
+    const values = await alternate(chosen, rounds, async (name, round) => {
+      progress(`${title}: ${round + 1} of ${rounds}, ${name}`)
+      return (await run(servers[name], size, client)) / total
+    })
+    const guide = values[chosen.includes(GUIDE) ? GUIDE : chosen[0]]
+    return {
+      id,
+      title,
+      note: note(size),
+      unit: 'µs of CPU per token',
+      figures: chosen.map((name) => ({
+        name,
+        ours: contenders[name].ours === true,
+        value: median(values[name]),
+        ratio: compare(values[name], guide).ratio,
+      })),
+      rows: counts.map(({ ours, theirs, target }) => ({
+        group: id,
+        name: `${ours} / ${theirs}`,
+        unit: 'µs of CPU per token',
+        ...(target !== undefined && { target }),
+        ...compare(values[ours], values[theirs]),
+      })),
+    }
+  } finally {
+    await Promise.all(started.map((child) => child.stop()))
+  }
+}
+
+/** A server that was seen to send every token, and warmed up by that. */
+async function prepare(name, load, client, begin) {
+  const { path, text } = contenders[name]
+  const child = begin('child.mjs', [name], ['--expose-gc'])
+  const { port } = await child.ask('serve', { load })
+  const { body, bytes, frames } = await client.ask('one', { port, path })
+  const read = textOfBody(body, text)
+  if (read !== textOfWords(load.tokens)) {
+    throw new Error(`${name} sends another text: ${JSON.stringify(read.slice(0, 200))} … of\n${body.slice(0, 600)}`)
+  }
+  const server = { name, child, port, path, bytes, frames }
+  for (let warm = 0; warm < 2; warm++) await run(server, load, client)
+  return server
+}
+
+/** Microseconds of CPU for one run of all connections; throws if a byte was lost. */
+async function run({ name, child, port, path, bytes, frames }, { connections }, client) {
+  const before = await child.ask('used', { coming: connections })
+  const seen = await client.ask('many', { port, path, connections })
+  const after = await child.ask('used')
+  for (const [what, due] of Object.entries({ bytes, frames })) {
+    if (seen[what].some((count) => count !== due)) {
+      throw new Error(`${name} sent ${seen[what].join(' to ')} ${what} where ${due} were due`)
+    }
+  }
+  return after.cpu - before.cpu
+}
+
+/** The text in an event stream, by what each event's data says. */
+function textOfBody(body, text) {
+  let whole = ''
+  for (const block of body.split('\n\n')) {
+    const data = block
+      .split('\n')
+      .filter((line) => line.startsWith('data:'))
+      .map((line) => line.slice(line[5] === ' ' ? 6 : 5))
+      .join('\n')
+    if (!data.startsWith('{')) continue
+    whole += text(data)
+  }
+  return whole
+}
