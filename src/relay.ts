@@ -257,7 +257,8 @@ class Relay implements ReaderOutlet, RelayHandle {
     if (this.#state !== 'waiting') return
     this.#commit()
     // The place before the first event, for an EventSource that loses the connection before it.
-    if (this.#options.log && this.#lastEventId === undefined && this.#isEventSource()) this.#buffer += `id: ${this.#runId}:0\n\n`
+    if (this.#options.log && this.#lastEventId === undefined && this.#isEventSource())
+      this.#buffer += `id: ${this.#runId}:0\n\n`
   }
 
   write(frames: string): boolean {

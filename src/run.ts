@@ -77,6 +77,8 @@ export class Run implements Feeder {
   readonly #context: Context
   readonly #reading = createReading()
   readonly #started = performance.now()
+  /** Whether anybody wants the text: looked up once, not with every token. */
+  #gathers = false
   #encoder: Encoder | undefined
   #settled: (() => void) | undefined
   #iteration: Iteration | undefined
@@ -103,7 +105,8 @@ export class Run implements Feeder {
   start(source: Source): void {
     let taken = false
     try {
-      const { signal, shutdown, waitUntil, protocol = text() } = this.#options
+      const { signal, shutdown, waitUntil, onEnd, protocol = text() } = this.#options
+      this.#gathers = onEnd !== undefined
       this.#encoder = protocol.encoder({ runId: this.runId })
       if (signal) this.#listen(signal, () => this.#signalled(signal))
       if (shutdown && !this.outcome) this.#listen(shutdown, () => this.stop('shutdown'))
@@ -217,13 +220,17 @@ export class Run implements Feeder {
   #write(frames: string): boolean {
     if (this.outcome) return false
     if (this.#firstEventMs === undefined) this.#firstEventMs = performance.now() - this.#started
-    for (let end = frames.indexOf('\n\n'); end !== -1; end = frames.indexOf('\n\n', end + 2)) this.#events++
+    const last = frames.length - 2
+    let end = frames.indexOf('\n\n')
+    for (; end !== -1 && end < last; end = frames.indexOf('\n\n', end + 2)) this.#events++
+    if (end === last) this.#events++
     return this.#outlet.write(frames)
   }
 
   /** The frames of one chunk. A failure in it ends the run, after what came before it. */
   #encode(chunk: unknown): string {
     const encoder = this.#encoder as Encoder
+    if (typeof chunk === 'string' && !encoder.chunk) return chunk === '' ? '' : this.#encodeText(chunk, encoder)
     const reading = this.#reading
     const own = readChunk(chunk, reading)
     if (this.#unknown) this.#warn(reading.shape?.signalOnly?.(chunk as never))
@@ -243,9 +250,7 @@ export class Run implements Feeder {
             this.fail(part.error)
             return ''
           case 'text':
-            if (this.#options.onEnd && this.#text.length < MAX_TEXT) {
-              this.#text += part.text.slice(0, MAX_TEXT - this.#text.length)
-            }
+            this.#gather(part.text)
             if (!encoder.chunk) frames += encoder.part(part)
             break
           default:
@@ -260,6 +265,20 @@ export class Run implements Feeder {
     } catch (error) {
       throw isRelayError(error) ? asMistake(error) : error
     }
+  }
+
+  /** The commonest chunk by far: a list for its one part costs more than the frame. */
+  #encodeText(piece: string, encoder: Encoder): string {
+    this.#gather(piece)
+    try {
+      return encoder.part({ type: 'text', text: piece })
+    } catch (error) {
+      throw isRelayError(error) ? asMistake(error) : error
+    }
+  }
+
+  #gather(piece: string): void {
+    if (this.#gathers && this.#text.length < MAX_TEXT) this.#text += piece.slice(0, MAX_TEXT - this.#text.length)
   }
 
   #warn(provider: string | undefined): void {

@@ -29,6 +29,7 @@ export interface NodeResponse {
   readonly headersSent: boolean
   readonly writableEnded: boolean
   readonly destroyed?: boolean
+  readonly socket?: { cork(): void; uncork(): void } | null
   /** Of HTTP/2. */
   readonly stream?: { readonly destroyed: boolean; close(code: number): void } | undefined
   writeHead(status: number, headers: Record<string, string | string[]>): unknown
@@ -109,6 +110,8 @@ const NGHTTP2_INTERNAL_ERROR = 2
 
 class NodeSink implements Sink {
   readonly #res: NodeResponse
+  #socket: NodeResponse['socket']
+  #flushes = false
 
   constructor(res: NodeResponse) {
     this.#res = res
@@ -130,6 +133,9 @@ class NodeSink implements Sink {
     // A length set earlier would cut the stream off there.
     res.removeHeader('content-length')
     res.writeHead(status, headers)
+    // Looked up once: a property that is not there is searched for through every prototype that Express puts in.
+    if (!res.stream) this.#socket = res.socket
+    this.#flushes = res.flush !== undefined
   }
 
   #check(): void {
@@ -142,9 +148,16 @@ class NodeSink implements Sink {
   }
 
   write(text: string): boolean {
-    const more = this.#res.write(text)
-    this.#res.flush?.()
-    return more
+    const res = this.#res
+    // Node collects the pieces of a chunk until the next tick. Here the tick is over already: a flush at once saves one.
+    this.#socket?.cork()
+    try {
+      const more = res.write(text)
+      if (this.#flushes) res.flush?.()
+      return more
+    } finally {
+      this.#socket?.uncork()
+    }
   }
 
   end(text?: string): void {
@@ -160,6 +173,15 @@ class NodeSink implements Sink {
   }
 
   schedule(task: () => void): void {
-    process.nextTick(task)
+    if (tasks.push(task) === 1) process.nextTick(runTasks)
   }
+}
+
+/** What the relays of this process have to write at the end of the tick: a tick of its own for each costs more. */
+let tasks: (() => void)[] = []
+
+function runTasks(): void {
+  const due = tasks
+  tasks = []
+  for (const task of due) task()
 }

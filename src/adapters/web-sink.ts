@@ -62,6 +62,12 @@ export function answer(
 }
 
 const encoder = new TextEncoder()
+const { process } = globalThis as { process?: { nextTick?(task: () => void): void } }
+/**
+ * A microtask comes before the next token of a source that is ready, and each would be a piece of its own. Where the
+ * host is one that has it, the end of the tick comes after all of them.
+ */
+const soon = process?.nextTick ?? queueMicrotask
 /** Text that nobody asked for yet may grow to this many characters. */
 const HIGH_WATER_MARK = 16_384
 
@@ -130,7 +136,7 @@ class WebSink implements Sink {
   }
 
   schedule(task: () => void): void {
-    queueMicrotask(task)
+    soon(task)
   }
 
   #body(): ReadableStream<Uint8Array> {
