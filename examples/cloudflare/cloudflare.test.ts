@@ -13,10 +13,7 @@ const folder = mkdtempSync(join(tmpdir(), 'sse-relay-cloudflare-'))
 /** What wrangler makes of its own settings for workerd, with a provider on this machine. */
 function configOf(env: Record<string, string>): string {
   const path = new URL('wrangler.jsonc', import.meta.url).pathname
-  const { compatibility_date: date, compatibility_flags: flags } = ts.parseConfigFileTextToJson(
-    path,
-    readFileSync(path, 'utf8'),
-  ).config
+  const { compatibility_date: date } = ts.parseConfigFileTextToJson(path, readFileSync(path, 'utf8')).config
   const bindings = ['ANTHROPIC_API_KEY', 'ANTHROPIC_BASE_URL'].map((name) => ({ name, text: env[name] }))
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -24,7 +21,6 @@ const config :Workerd.Config = (
     (name = "main", worker = (
       modules = [(name = "worker", esModule = embed "worker.js")],
       compatibilityDate = ${JSON.stringify(date)},
-      compatibilityFlags = ${JSON.stringify(flags)},
       bindings = [${bindings.map(({ name, text }) => `(name = "${name}", text = ${JSON.stringify(text)})`)}],
     )),
     (name = "internet", network = (allow = ["private"])),

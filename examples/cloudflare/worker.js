@@ -3,6 +3,12 @@
 import Anthropic from '@anthropic-ai/sdk'
 import { relay } from 'sse-relay/web'
 
+/** What an answer cost; the wait stands for a write to wherever you keep it. */
+async function record({ outcome, usage }) {
+  await scheduler.wait(100)
+  console.log(JSON.stringify({ outcome, usage }))
+}
+
 export default {
   async fetch(request, env, context) {
     const { pathname } = new URL(request.url)
@@ -17,9 +23,10 @@ export default {
         // That the reader left is noticed at the next write only. While the model is silent that is a heartbeat, so
         // this is how long a model may go on for nobody. With 0 it goes on to its end.
         heartbeatMs: 2000,
-        // Work ends with the response, and for a reader who leaves that is at once: without this `onEnd` may not run.
+        // Work ends with the response, and for a reader who leaves that is at once: without this whatever `onEnd` waits
+        // for is never done.
         waitUntil: (promise) => context.waitUntil(promise),
-        onEnd: ({ outcome, usage }) => console.log(JSON.stringify({ outcome, usage })),
+        onEnd: record,
       },
     )
   },
