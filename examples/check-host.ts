@@ -27,8 +27,16 @@ export interface ExampleHost {
   start(env: Record<string, string>): Promise<Serving>
 }
 
-/** Checks an example whose chat is at `/api/chat`. More tests may follow, on the same server. */
-export function checkHost({ title, start }: ExampleHost, more?: (server: () => Serving) => void): void {
+/** What tests of one host alone have: the same server. */
+export interface Started {
+  server(): Serving
+  upstream(): ReplayUpstream
+  /** Asks. */
+  open(): TestClient
+}
+
+/** Checks an example whose chat is at `/api/chat`. More tests may follow. */
+export function checkHost({ title, start }: ExampleHost, more?: (started: Started) => void): void {
   describe(title, () => {
     let upstream: ReplayUpstream
     let server: Serving
@@ -117,6 +125,6 @@ export function checkHost({ title, start }: ExampleHost, more?: (server: () => S
       expect(ANSWER.startsWith(text)).toBe(true)
     })
 
-    more?.(() => server)
+    more?.({ server: () => server, upstream: () => upstream, open })
   })
 }

@@ -43,7 +43,7 @@ describe.skipIf(isSkipped(workerd))('the example for Cloudflare Workers', () => 
         return serve(workerd.path, ['serve', '--control-fd=1', join(folder, 'config.capnp')])
       },
     },
-    (server) => {
+    ({ server }) => {
       it('hears of the end of every run, also when the reader has left', () =>
         expect
           .poll(

@@ -15,7 +15,7 @@ checkHost(
         env,
       }),
   },
-  (server) => {
+  ({ server }) => {
     it('hears of the end of every run', () =>
       expect
         .poll(() => server().output.match(/"outcome":"(\w+)"/g))
