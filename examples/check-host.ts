@@ -10,6 +10,7 @@ import {
 } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Serving } from '../test/runtimes/programs.js'
+import { supports } from '../test/support.js'
 
 const ANSWER = 'Hello there! Streams\n\nwork — naïve 日本🚀'
 const TOKENS = 10
@@ -21,8 +22,10 @@ const QUESTION = {
 } satisfies ClientOptions
 
 export interface ExampleHost {
-  /** With its version. */
-  title: string
+  host: string
+  version: string
+  /** The folder of the example. */
+  example: string
   /** The environment has the key and the address of the provider, and the port; 0 is any. */
   start(env: Record<string, string>): Promise<Serving>
 }
@@ -36,8 +39,10 @@ export interface Started {
 }
 
 /** Checks an example whose chat is at `/api/chat`. More tests may follow. */
-export function checkHost({ title, start }: ExampleHost, more?: (started: Started) => void): void {
+export function checkHost({ host, version, example, start }: ExampleHost, more?: (started: Started) => void): void {
+  const title = `${host} ${version}`
   describe(title, () => {
+    supports(host, version, example)
     let upstream: ReplayUpstream
     let server: Serving
     const clients: TestClient[] = []

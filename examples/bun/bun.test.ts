@@ -7,7 +7,9 @@ const bun = await runtimeProgram('Bun')
 
 describe.skipIf(isSkipped(bun))('the example for Bun', () => {
   checkHost({
-    title: `Bun ${bun.version}`,
+    host: 'Bun',
+    version: bun.version,
+    example: 'bun',
     start(env) {
       if (!bun.path) throw new Error(bun.missing)
       return serve(bun.path, [fileURLToPath(new URL('server.js', import.meta.url))], { env })

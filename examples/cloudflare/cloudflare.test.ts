@@ -35,7 +35,9 @@ describe.skipIf(isSkipped(workerd))('the example for Cloudflare Workers', () => 
 
   checkHost(
     {
-      title: `workerd ${workerd.version}`,
+      host: 'workerd',
+      version: workerd.version,
+      example: 'cloudflare',
       async start(env) {
         if (!workerd.path) throw new Error(workerd.missing)
         writeFileSync(join(folder, 'worker.js'), await bundle(new URL('worker.js', import.meta.url), 'esm'))

@@ -7,7 +7,9 @@ const deno = await runtimeProgram('Deno')
 
 describe.skipIf(isSkipped(deno))('the example for Deno', () => {
   checkHost({
-    title: `Deno ${deno.version}`,
+    host: 'Deno',
+    version: deno.version,
+    example: 'deno',
     start(env) {
       if (!deno.path) throw new Error(deno.missing)
       const script = fileURLToPath(new URL('server.js', import.meta.url))

@@ -8,7 +8,9 @@ const cwd = fileURLToPath(new URL('.', import.meta.url))
 
 checkHost(
   {
-    title: `NestJS ${versionOf(cwd, '@nestjs/core')}`,
+    host: 'NestJS',
+    version: versionOf(cwd, '@nestjs/core'),
+    example: 'nest',
     start: (env) => serve(process.execPath, ['build/main.js'], { cwd, env }),
   },
   ({ server, upstream, open }) => {

@@ -8,7 +8,9 @@ const folder = fileURLToPath(new URL('.', import.meta.url))
 
 checkHost(
   {
-    title: `Next.js ${versionOf(folder, 'next')}`,
+    host: 'Next.js',
+    version: versionOf(folder, 'next'),
+    example: 'next',
     start: async (env) =>
       serve(process.execPath, ['node_modules/next/dist/bin/next', 'start', '-H', '127.0.0.1', '-p', await freePort()], {
         cwd: folder,

@@ -6,6 +6,8 @@ import { versionOf } from '../installed.js'
 const cwd = fileURLToPath(new URL('.', import.meta.url))
 
 checkHost({
-  title: `SvelteKit ${versionOf(cwd, '@sveltejs/kit')}`,
+  host: 'SvelteKit',
+  version: versionOf(cwd, '@sveltejs/kit'),
+  example: 'sveltekit',
   start: (env) => serve(process.execPath, ['build'], { cwd, env: { ...env, HOST: '127.0.0.1' } }),
 })
