@@ -29,6 +29,12 @@ export declare const url: string
 export declare const question: RequestInit
 /** Any source, for samples about something else. */
 export declare const source: (() => SourceStream) & Probe<string>
+/** What a request for an answer brings. */
+export declare const chat: { messages: typeof messages }
+/** The source for a conversation. */
+export declare function ask(chat: typeof messages): typeof source
+export declare const Bun: { serve(options: object): unknown }
+export declare const Deno: { serve(answer: (request: Request) => Promise<Response>): unknown }
 /** Wherever an application keeps it. */
 export declare function save(fields: object): Promise<void>
 export declare const upstream: ReplayUpstream

@@ -12,8 +12,8 @@ async function chat(request) {
     request,
     ({ signal }) =>
       anthropic.messages.create({ model: 'claude-sonnet-5-5', max_tokens: 1024, messages, stream: true }, { signal }),
-    // After a request of some ten kilobytes Deno does not see a reader leave until the answer has begun, and before
-    // the first token it is the heartbeat that begins it. Every 8 seconds by default: here a waiting model costs 2.
+    // Deno does not see the reader of a POST leave until the answer has begun, and before the first token it is the
+    // heartbeat that begins it: so this is how long a model may think for nobody. By default 8 seconds.
     // Deno also aborts `request.signal` after a complete answer, and warns of it. Nothing comes of that here.
     { heartbeatMs: 2000 },
   )
