@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 import { collect, openClient, providerError, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { supports } from '../test/support.js'
 
 const ANSWER = 'Hello there! Streams\n\nwork — naïve 日本🚀'
 const TOKENS = 10
@@ -22,6 +23,7 @@ const executablePath = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bi
 /** Checks the example in the folder of that name. `path` is what it asks of its provider. */
 export function checkExample(host: string, path: string): void {
   describe(`the example for ${host}`, () => {
+    supports(host, undefined, host)
     let upstream: ReplayUpstream
     let example: ChildProcess
     let url: string

@@ -59,9 +59,12 @@ interface ErrorLike {
   $metadata?: unknown
 }
 
-/** Codes of sockets, of DNS, of TLS and of undici: the network between here and the provider. */
+/**
+ * Codes of sockets, of DNS, of TLS and of undici: the network between here and the provider. Deno's and workerd's
+ * errors have no code, so the last two are their words for a connection that broke.
+ */
 const NETWORK =
-  /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS)|CERT_|Connection)|^(terminated|fetch failed|Connection error\.)$/
+  /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS)|CERT_|Connection)|^(terminated|fetch failed|Connection error\.|error reading a body from connection|Network connection lost\.)$/
 const TIMEOUT = /time.?d?.?out|deadline/i
 /** What the SDKs that look for the answer's end say when it is missing. */
 const CUT = /missing finish_reason|ended without|did not receive done|incomplete json segment/i

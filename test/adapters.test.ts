@@ -32,6 +32,7 @@ import {
 import { relay as relayWeb } from 'sse-relay/web'
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Call, HANDLED, type Host, hosts, type Running, type Serving, start } from './hosts.js'
+import { supports } from './support.js'
 
 /** What no client may ever see. */
 const SECRET = 'sk-live-7f3a9c'
@@ -284,6 +285,7 @@ function memory(): number {
 }
 
 describe.each(hosts.map((host) => [host.name, host] as const))('%s', (_, host) => {
+  supports(host.name)
   const http1 = host.httpVersion === '1.1'
   const writes = host.returns === 'summary'
   /** Whether the host's own headers are set before `relay` is called; the bare one adds them to what it is given. */

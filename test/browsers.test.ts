@@ -70,7 +70,7 @@ function pageFor(engine: Engine): string {
 
 /** All at once: most of their time they wait. */
 const opened = new Map<Engine, Opened>()
-const inAll = runtimes()
+const inAll = await runtimes()
 const folder = mkdtempSync(join(tmpdir(), 'sse-relay-'))
 beforeAll(async () => {
   await Promise.all(

@@ -29,6 +29,11 @@ export declare const url: string
 export declare const question: RequestInit
 /** Any source, for samples about something else. */
 export declare const source: (() => SourceStream) & Probe<string>
+/** What a request for an answer brings. */
+export declare const chat: { messages: typeof messages }
+/** The source for a conversation. */
+export declare function ask(chat: typeof messages): typeof source
+export declare const Deno: { serve(answer: (request: Request) => Promise<Response>): unknown }
 /** Wherever an application keeps it. */
 export declare function save(fields: object): Promise<void>
 export declare const upstream: ReplayUpstream
@@ -38,7 +43,12 @@ export declare const server: Server
 export declare const shutdown: AbortController
 /** As much of Bun's global as a sample uses. */
 export declare const Bun: {
-  serve(options: { fetch(request: Request): Response | Promise<Response>; port?: string | number | undefined }): {
+  serve(options: {
+    fetch?(request: Request): Response | Promise<Response>
+    routes?: object
+    idleTimeout?: number
+    port?: string | number | undefined
+  }): {
     stop(closeActiveConnections?: boolean): Promise<void>
   }
 }

@@ -171,6 +171,8 @@ describe('what other SDKs and fetch throw', () => {
     ['headers that timed out (earendil-works/pi#3715)', { code: 'UND_ERR_HEADERS_TIMEOUT' }, TIMEOUT],
     ['fetch that failed', { message: 'fetch failed', cause: { code: 'EHOSTUNREACH' } }, UPSTREAM],
     ['fetch that timed out', { message: 'fetch failed', cause: { code: 'UND_ERR_CONNECT_TIMEOUT' } }, TIMEOUT],
+    ["Deno's fetch, cut off", { message: 'error reading a body from connection' }, UPSTREAM],
+    ["workerd's fetch, cut off", { message: 'Network connection lost.', retryable: true }, UPSTREAM],
     ['a body that timed out', { message: 'terminated', cause: { code: 'UND_ERR_BODY_TIMEOUT' } }, TIMEOUT],
     ['AbortSignal.timeout', new DOMException('The operation timed out', 'TimeoutError'), TIMEOUT],
     ['a cause', { message: 'x', cause: { message: 'y', cause: { status: 503 } } }, OVERLOAD],

@@ -195,7 +195,7 @@ async function begun(program: Program) {
 
 const CLEAN = { code: 0, signal: null, complaints: '' }
 
-describe.skipIf(process.platform === 'win32').each(recipes().map((recipe) => [recipe.name, recipe] as const))(
+describe.skipIf(process.platform === 'win32').each((await recipes()).map((recipe) => [recipe.name, recipe] as const))(
   'at SIGTERM the server for %s',
   (_, recipe) => {
     const { engine } = recipe

@@ -1,5 +1,5 @@
 /** Where a page or a script can run on this machine: browsers by their programs, runtimes from npm. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,6 +7,9 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { isSkipped, type RuntimeName, runtimeProgram } from '../runtimes/programs.js'
+
+export { isSkipped }
 
 /** A program that was started, with all that it started. */
 export interface Opened {
@@ -25,27 +28,20 @@ export interface Engine {
   open(address: string): Promise<Opened>
 }
 
-/** Whether tests in this engine are skipped. In CI they run all the same, and fail. */
-export const isSkipped = ({ missing }: Engine) => missing !== undefined && !process.env.CI
-
 /** For a title: the name, and why the tests are skipped. */
 export const titleOf = (engine: Engine) =>
   isSkipped(engine) ? `${engine.name} (skipped: ${engine.missing})` : engine.name
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
-
 /** One script of a file that imports the public names: what is shipped, or with SRC the source. */
-export async function bundle(path: string, format: 'iife' | 'esm' = 'iife'): Promise<string> {
-  const alias = process.env.SRC
-    ? { 'sse-relay/client': join(root, 'src/client.ts') }
-    : { 'sse-relay/client': join(root, 'dist/client.js') }
+export async function bundle(path: string | URL, format: 'iife' | 'esm' = 'iife'): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL(path, import.meta.url))],
     bundle: true,
     write: false,
     format,
     target: 'es2022',
-    alias,
+    // The paths in tsconfig.json lead to the source.
+    ...(!process.env.SRC && { tsconfigRaw: {} }),
     logLevel: 'silent',
   })
   return outputFiles[0]?.text ?? ''
@@ -205,41 +201,18 @@ function miniBrowsers(): string[] {
   )
 }
 
-const RUNTIMES = join(root, 'node_modules/.cache/runtimes')
-const PACKAGES = ['bun@1.4.5', 'deno@2.9.6']
-
-/** The program of a runtime, which npm brings as a package for the platform; installed once, outside the lock. */
-function runtime(name: string, pattern: RegExp, args: string[]): Engine {
-  const program = findProgram(pattern)
+/** A runtime of npm's that runs a script. */
+async function runtime(name: RuntimeName, args: string[]): Promise<Engine> {
+  const { path, missing } = await runtimeProgram(name)
   return {
     name,
-    program,
-    missing: program
-      ? undefined
-      : `${name} could not be installed: npm i --prefix node_modules/.cache/runtimes ${PACKAGES.join(' ')}`,
+    program: path,
+    missing,
     async open(script) {
-      if (!program) throw new Error(`${name} could not be installed from npm`)
-      return start(program, [...args, script])
+      if (!path) throw new Error(missing)
+      return start(path, [...args, script])
     },
   }
-}
-
-function findProgram(pattern: RegExp): string | undefined {
-  const find = () =>
-    existsSync(RUNTIMES)
-      ? readdirSync(RUNTIMES, { recursive: true, encoding: 'utf8' }).find((path) => pattern.test(path))
-      : undefined
-  let path = find()
-  if (!path) {
-    try {
-      const command = ['install', '--prefix', RUNTIMES, '--no-save', '--ignore-scripts', '--no-audit', ...PACKAGES]
-      execFileSync('npm', command, { stdio: 'ignore', timeout: 120_000 })
-    } catch {
-      // No network, or no such platform: it is missing.
-    }
-    path = find()
-  }
-  return path && join(RUNTIMES, path)
 }
 
 export const browsers: readonly Engine[] = [chromium, firefox, webkit]
@@ -251,9 +224,9 @@ export const node: Engine = {
   open: async (script) => start(process.execPath, [script]),
 }
 
-/** Besides the browsers. Looked for, and installed if they are not there, when asked. */
-export const runtimes = (): readonly Engine[] => [
+/** Besides the browsers. Installed when asked for, if they are not there. */
+export const runtimes = async (): Promise<readonly Engine[]> => [
   node,
-  runtime('Bun', /@oven[\\/]bun-[^\\/]+[\\/]bin[\\/]bun(\.exe)?$/, ['run']),
-  runtime('Deno', /@deno[\\/][^\\/]+[\\/]deno(\.exe)?$/, ['run', '--no-config', '--allow-net']),
+  await runtime('Bun', ['run']),
+  await runtime('Deno', ['run', '--no-config', '--allow-net']),
 ]

@@ -14,12 +14,12 @@ export interface Recipe {
 }
 
 /** Each server of the page, with the lines for `SIGTERM` that stand there once, unless it has its own. */
-export function recipes(): Recipe[] {
+export async function recipes(): Promise<Recipe[]> {
   const page = readFileSync(`${root}docs/deploy.md`, 'utf8')
   const [, section = ''] = /^## Restarts\n([\s\S]*?)^## /m.exec(page) ?? []
   const [drain, ...servers] = section.split(/^### /m)
   const sigterm = codeOf(drain)
-  const bun = runtimes().find(({ name }) => name === 'Bun') as Engine
+  const bun = (await runtimes()).find(({ name }) => name === 'Bun') as Engine
   return servers.map((part) => {
     const name = part.slice(0, part.indexOf('\n'))
     const code = codeOf(part)
