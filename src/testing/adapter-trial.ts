@@ -509,5 +509,7 @@ export function collector(): () => void {
 }
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : inspect(value, { depth: 5, breakLength: 120 })
+  return typeof value === 'string'
+    ? JSON.stringify(value)
+    : inspect(value, { depth: 5, breakLength: 120 }).replaceAll('\n', '\n  ')
 }

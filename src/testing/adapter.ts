@@ -11,11 +11,11 @@ const RULES = {
   commit:
     '1. Status and headers are sent at the first event or the first heartbeat, whichever is first. Until then a failure is a real HTTP answer with a JSON body.',
   headers:
-    '2. An event stream says `content-type: text/event-stream; charset=utf-8`, `cache-control: no-store, no-transform` and `x-accel-buffering: no`, and every other answer `cache-control` too; `connection` and `transfer-encoding` are the host’s.',
+    "2. An event stream says `content-type: text/event-stream; charset=utf-8`, `cache-control: no-store, no-transform` and `x-accel-buffering: no`, and every other answer `cache-control` too; `connection` and `transfer-encoding` are the host's.",
   kept: '2. Headers that the host set earlier (CORS, cookies) are kept, but for a `content-length`.',
   disconnect:
     '3. A reader who leaves aborts the upstream at once, also while the model is thinking, also on HTTP/2, and never on a normal end. The reason is an `AbortError`.',
-  body: '3. The request’s body is read before `relay`, or its reading begins synchronously in the source function. What nobody has begun to read by then, the adapter reads to its end and drops: a large unread body hides that the reader left.',
+  body: "3. The request's body is read before `relay`, or its reading begins synchronously in the source function. What nobody has begun to read by then, the adapter reads to its end and drops: a large unread body hides that the reader left.",
   abort:
     '4. After our own abort nothing that the source says is news: the ending is the one that was asked for, and the sentinel is not sent.',
   endings:
@@ -27,7 +27,7 @@ const RULES = {
     '7. A reader that takes nothing costs a bounded amount of memory, whatever the source produces. The wait ends when it reads on, when it leaves, when the run is stopped, and after `stallTimeoutMs`.',
   heartbeats: '8. Heartbeats are comments, sent only after silence, and never inside an event.',
   frames:
-    '9. Every line of an event’s data is a data line of its own, in UTF-8. A line break in `event` or `id` is `invalid-field`.',
+    "9. Every line of an event's data is a data line of its own, in UTF-8. A line break in `event` or `id` is `invalid-field`.",
   head: '10. HEAD is answered with the headers only and does not call the source. Compression in front holds nothing back.',
   eventSource:
     '11. An `EventSource` does not run the prompt again when it is over: the last frame of its GET has the id `<runId>:end`, and a request that brings such an id is answered 204. Other ids reach the source function.',
@@ -178,13 +178,13 @@ behaviour('headers', 'the headers are those of an event stream', async (trial) =
   matchHeaders(trial, 'the headers', answer, STREAM_HEADERS)
 })
 
-behaviour('headers', 'the connection is the host’s business', async (trial) => {
+behaviour('headers', "the connection is the host's business", async (trial) => {
   const headers = { connection: 'close', 'transfer-encoding': 'chunked', 'keep-alive': 'timeout=1', 'x-model': 'm' }
   const served = await trial.serve(() => tokens('Hello'), { headers })
   const answer = await trial.ask(served)
   trial.match('the answer', answer, { status: 200, body: HELLO + SENTINEL, complete: true })
   trial.equal('the header of the options', answer.headers['x-model'], 'm')
-  trial.ok('keep-alive is not the options’', answer.headers['keep-alive'] !== 'timeout=1', 'the host’s', answer.headers)
+  trial.ok("keep-alive is not the options'", answer.headers['keep-alive'] !== 'timeout=1', "the host's", answer.headers)
   const settled = await trial.settled(served)
   const own = 'value' in settled && (settled.value as Partial<Response> | undefined)?.headers
   for (const name of ['connection', 'transfer-encoding']) {
@@ -193,17 +193,17 @@ behaviour('headers', 'the connection is the host’s business', async (trial) =>
   }
 })
 
-behaviour('headers', 'the options’ headers win over the library’s, but for content-type', async (trial) => {
+behaviour('headers', "the options' headers win over the library's, but for content-type", async (trial) => {
   const headers = { 'Cache-Control': 'private, no-transform', 'X-Model': 'small', 'content-type': 'text/plain' }
   const expected = { 'cache-control': 'private, no-transform', 'x-model': 'small' }
   const served = await trial.serve(() => tokens('Hello'), { headers })
-  matchHeaders(trial, 'a stream’s headers', await trial.ask(served), {
+  matchHeaders(trial, "a stream's headers", await trial.ask(served), {
     ...expected,
     'content-type': STREAM_HEADERS['content-type'],
     'x-accel-buffering': 'no',
   })
   const failing = await trial.serve(() => throwing(new Error('bug')), { headers, onError() {} })
-  matchHeaders(trial, 'a failure’s headers', await trial.ask(failing), {
+  matchHeaders(trial, "a failure's headers", await trial.ask(failing), {
     ...expected,
     'content-type': JSON_HEADERS['content-type'],
   })
@@ -250,7 +250,7 @@ behaviour('kept', 'a content-length does not cut the stream', async (trial) => {
 /** The reader leaves, and the run's signal aborts. */
 async function aborts(trial: Trial, feed: Feed, leave: () => void): Promise<void> {
   leave()
-  const reason = await trial.within(feed.aborted, 'the run’s signal aborts when the reader leaves')
+  const reason = await trial.within(feed.aborted, "the run's signal aborts when the reader leaves")
   trial.equal('the name of the reason', (reason as Error | undefined)?.name, 'AbortError')
 }
 
@@ -289,7 +289,7 @@ for (const [what, body, request] of REQUESTS) {
   })
 }
 
-behaviour('disconnect', 'the reader’s machine crashes', async (trial) => {
+behaviour('disconnect', "the reader's machine crashes", async (trial) => {
   const feed = new Feed('Hello')
   const served = await trial.serve(feed.source, SILENT)
   const client = trial.open(served, post())
@@ -512,7 +512,7 @@ behaviour('told', 'a mistake of the caller is an answer too, and does not throw'
 
 behaviour(
   'told',
-  'what onError throws before anything was sent is for the host’s own error handling',
+  "what onError throws before anything was sent is for the host's own error handling",
   async (trial) => {
     const error = new Error('for the host')
     const served = await trial.serve(() => throwing(new Error(SECRET)), {
@@ -559,7 +559,7 @@ for (const [when, chunks] of [
   ['before', []],
   ['after', ['Hello']],
 ] as const) {
-  behaviour('secrets', `a provider’s words stay on the server ${when} the first event`, async (trial) => {
+  behaviour('secrets', `a provider's words stay on the server ${when} the first event`, async (trial) => {
     const error = rateLimit()
     const errors: unknown[] = []
     const served = await trial.serve(() => throwing(error, chunks), { onError: (told) => void errors.push(told) })
