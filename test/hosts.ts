@@ -16,6 +16,7 @@ import type { RelayOptions, Source, SourceContext, Summary } from 'sse-relay'
 import { relay as relayExpress } from 'sse-relay/express'
 import { relay as relayHono } from 'sse-relay/hono'
 import { relay as relayNode } from 'sse-relay/node'
+import type { AdapterServing } from 'sse-relay/testing'
 import { relay as relayWeb } from 'sse-relay/web'
 
 /** When the request's body is read: before `relay`, never, or beginning in the source function. */
@@ -33,6 +34,8 @@ export interface Serving {
   middleware?: readonly Middleware[]
   /** Runs right before `relay` is called. */
   before?(request: BeforeRelay): unknown
+  /** Takes over the calls of `relay`. */
+  answer?: AdapterServing['answer']
 }
 
 /** What users put in front of a handler. */
@@ -157,6 +160,8 @@ class Calls {
     read: () => Promise<unknown>,
     relay: (source: Source, options: RelayOptions | undefined) => Promise<T>,
   ): Promise<T> {
+    const { answer } = this.serving
+    if (answer) return answer(relay, async () => String(await read()))
     const bodyEnd = new Promise<void>((resolve) => {
       if (incoming.readableEnded) resolve()
       else incoming.on('end', () => resolve())

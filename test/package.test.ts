@@ -28,7 +28,7 @@ const names: Record<string, string[]> = {
   './node': ['relay'],
   './express': ['relay'],
   './hono': ['relay'],
-  './testing': ['collect', 'replayUpstream'],
+  './testing': ['collect', 'replayUpstream', 'adapterBehaviours'],
 }
 
 /** A project that has the packed package installed, and React, which `./react` is nothing without. */

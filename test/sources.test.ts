@@ -1,6 +1,7 @@
 import { type Part, toParts } from 'sse-relay'
 import { parseSSE } from 'sse-relay/client'
-import { readTrace, traceNames } from 'sse-relay/testing'
+import { collect, readTrace, traceNames } from 'sse-relay/testing'
+import { relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
 import { createReading, readChunk } from '../src/sources/index.js'
 
@@ -568,5 +569,23 @@ describe('the proof of a complete answer', () => {
     ['stays missing, whatever follows of one’s own', [chat({ content: 'a' }), 'a', { data: 1 }], 'missing'],
   ])('%s', (_, chunks, expected) => {
     expect(proofOf(...chunks)).toBe(expected)
+  })
+})
+
+describe("a chunk that is not in its provider's format", () => {
+  it.each<[string, object]>([
+    ['text that is no string', { choices: [{ index: 0, delta: { reasoning: { a: 1 } } }] }],
+    ['content that is no list', { choices: [{ index: 0, delta: { content: 5 } }] }],
+    ['calls that are none', { choices: [{ index: 0, delta: { tool_calls: [null] } }] }],
+    [
+      'a call without a name',
+      { type: 'content_block_start', content_block: { type: 'tool_use', id: 't', name: null } },
+    ],
+    ['parts that are no list', { candidates: [{ content: { parts: {} } }] }],
+    ['a message in place of its text', { done: false, message: { content: { text: 'x' } } }],
+  ])('is the failure of the upstream: %s', async (_, chunk) => {
+    expect(() => toParts(chunk)).toThrow(expect.objectContaining({ code: 'upstream-failure', retryable: true }))
+    const answer = await collect(await relay(new Request('http://localhost'), [chunk], { onError() {} }))
+    expect(answer).toMatchObject({ status: 502, error: { code: 'upstream-failure' } })
   })
 })

@@ -26,7 +26,12 @@ interface Call {
   id: string
   name: string
   input: string
+  /** How often it was asked whether the input is whole. */
+  asked: number
 }
+
+/** Asking reads the whole input: who interrupts a call more often than this waits for the end. */
+const MAX_ASKED = 16
 
 function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']): Encoder {
   let begun = false
@@ -65,7 +70,8 @@ function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']
   /** Inputs that are whole are told when the model goes on to something else; what may still grow is not, but at the end. */
   const closeCalls = (isEnd = false) => {
     let frames = ''
-    for (const [index, call] of calls) if (isEnd || isWhole(call.input)) frames += closeCall(index, call)
+    for (const [index, call] of calls)
+      if (isEnd || (call.asked++ < MAX_ASKED && isWhole(call.input))) frames += closeCall(index, call)
     return frames
   }
   const data = (name: string, value: unknown, id?: string) =>
@@ -96,7 +102,7 @@ function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']
             call = undefined
           }
           if (!call) {
-            call = { id: id ?? `${messageId}-call-${unnamed++}`, name, input: '' }
+            call = { id: id ?? `${messageId}-call-${unnamed++}`, name, input: '', asked: 0 }
             calls.set(index, call)
             frames += frame({ type: 'tool-input-start', toolCallId: call.id, toolName: name, dynamic: true })
           }

@@ -75,7 +75,7 @@ export const aiSDKUI: ChunkShape = {
         parts.push({ type: 'tool-call', index: callOf(toolCallId, reading), input: chunk.inputTextDelta ?? '' })
         break
       case 'tool-input-available':
-        if (!reading.ids?.includes(toolCallId)) {
+        if (!reading.ids?.has(toolCallId)) {
           const index = callOf(toolCallId, reading)
           parts.push({ type: 'tool-call', index, id: toolCallId, name, input: JSON.stringify(chunk.input ?? {}) })
         }

@@ -108,13 +108,13 @@ export const aiSDK: ChunkShape = {
         if (!part.providerExecuted) parts.push({ type: 'tool-call', index: callOf(id, reading), id, name, input: '' })
         break
       case 'tool-input-delta':
-        if (part.delta && reading.ids?.includes(id)) {
+        if (part.delta && reading.ids?.has(id)) {
           parts.push({ type: 'tool-call', index: callOf(id, reading), input: part.delta })
         }
         break
       case 'tool-call':
         // Whole, after its pieces; or alone, from a provider that does not stream them.
-        if (!part.providerExecuted && !reading.ids?.includes(toolCallId)) {
+        if (!part.providerExecuted && !reading.ids?.has(toolCallId)) {
           const index = callOf(toolCallId, reading)
           parts.push({ type: 'tool-call', index, id: toolCallId, name, input: JSON.stringify(part.input ?? {}) })
         }
@@ -145,9 +145,10 @@ export const aiSDK: ChunkShape = {
 
 /** The index of the call with this id: the order in which the ids were met. */
 export function callOf(id: string, reading: Reading): number {
-  reading.ids ??= []
-  const known = reading.ids.indexOf(id)
-  return known === -1 ? reading.ids.push(id) - 1 : known
+  reading.ids ??= new Map()
+  const index = reading.ids.get(id) ?? reading.ids.size
+  reading.ids.set(id, index)
+  return index
 }
 
 export function pushCounts(parts: Part[], counts: Counts | undefined): void {

@@ -3,6 +3,9 @@ import { parseSSE } from '../parse-sse.js'
 import { DONE, type OwnEvent, type ParsedEvent, type Part, type ResponseLike } from '../types.js'
 import { providerError, type Reading } from './reading.js'
 
+/** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
+const MAX_EVENT_SIZE = 67_108_864
+
 /** A `fetch` answer, rather than a stream of chunks. */
 export function isResponse(source: unknown): source is ResponseLike {
   const { ok, headers } = (source ?? {}) as Partial<ResponseLike>
@@ -18,7 +21,11 @@ export function isResponse(source: unknown): source is ResponseLike {
  */
 export function readEventStream(response: ResponseLike, reading: Reading): AsyncIterator<unknown, undefined> {
   // What a refusal says of itself is worth a short wait.
-  const events = parseSSE(response, { sentinel: false, idleTimeoutMs: response.ok ? undefined : 5000 })
+  const events = parseSSE(response, {
+    sentinel: false,
+    maxEventSize: MAX_EVENT_SIZE,
+    idleTimeoutMs: response.ok ? undefined : 5000,
+  })
   reading.proof = 'missing'
   return {
     async next() {

@@ -1,4 +1,5 @@
 /** What a source yields, recognised by its shape: no SDK is imported. */
+import { RelayError } from '../errors.js'
 import { show, typeMistake } from '../failure.js'
 import type { OwnEvent, Part } from '../types.js'
 import { aiSDK } from './ai-sdk.js'
@@ -33,6 +34,7 @@ const SHAPES: readonly ChunkShape[] = [
  * own as data under its name, any other object as data named `data`. Empty chunks have no parts.
  *
  * @throws {TypeError} for bytes, and for values that are neither text nor object.
+ * @throws {RelayError} `upstream-failure` for a provider's chunk that is not in the provider's format.
  */
 export function toParts(chunk: unknown): Part[] {
   const reading = createReading()
@@ -55,7 +57,12 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
     if (shape.is(chunk)) {
       const { proof } = reading
       reading.shape = shape
-      shape.read(chunk as never, reading)
+      try {
+        shape.read(chunk as never, reading)
+      } catch (cause) {
+        throw malformed(cause)
+      }
+      if (!parts.every(isPart)) throw malformed()
       // An answer that goes on after its end is another one, whose own end is waited for.
       if (proof === 'given' && parts.some(isContent) && !parts.some(isFinish)) reading.proof = 'missing'
       return
@@ -87,8 +94,10 @@ function isPart(chunk: object): chunk is Part {
     case 'text':
     case 'reasoning':
       return typeof part.text === 'string'
-    case 'tool-call':
-      return typeof part.index === 'number' && typeof part.input === 'string'
+    case 'tool-call': {
+      const { index, input, id = '', name = '' } = part
+      return typeof index === 'number' && [input, id, name].every((field) => typeof field === 'string')
+    }
     case 'usage':
       return typeof part.usage === 'object' && part.usage !== null
     case 'finish':
@@ -117,6 +126,18 @@ function isContent({ type }: Part): boolean {
 
 function isFinish({ type }: Part): boolean {
   return type === 'finish'
+}
+
+/** A chunk that has its provider's shape, and in it what its provider never sends. */
+function malformed(cause?: unknown): RelayError {
+  return new RelayError(
+    'upstream-failure',
+    "A chunk is not in its provider's format: something in it has another type",
+    {
+      cause,
+      retryable: true,
+    },
+  )
 }
 
 function wrongChunk(what: string, remedy: string): TypeError {

@@ -20,7 +20,7 @@ export interface Reading {
   /** The id of the latest answer, for providers that say it in each chunk. */
   id?: string | undefined
   /** The tool calls by their ids, for providers that number them by those. */
-  ids?: string[]
+  ids?: Map<string, number>
 }
 
 export function createReading(): Reading {

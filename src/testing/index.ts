@@ -1,5 +1,13 @@
 /** What tests of streaming code need: answers read to the end, sources and clients that misbehave, an upstream. */
 
+export {
+  type AdapterBehaviour,
+  type AdapterHost,
+  type AdapterServer,
+  type AdapterServing,
+  adapterBehaviours,
+  type BehaviourOptions,
+} from './adapter.js'
 export { type ClientEnding, type ClientOptions, openClient, type TestClient } from './clients.js'
 export { type Collected, type CollectedOutcome, collect } from './collect.js'
 export { type LogBehaviour, logBehaviours } from './log.js'
