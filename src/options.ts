@@ -24,7 +24,8 @@ export interface Log {
   /**
    * Keeps an id for a run that a worker will produce: until it begins, its readers wait, with heartbeats.
    *
-   * @returns `false` if the same owner's run is known already: then what was to follow has been done.
+   * @returns `false` if the same owner's run is known already. That says nothing of the queue, for a process can die
+   * between this and enqueueing: enqueue each time, under the run's id. A run that did not begin in time is kept anew.
    * @throws {RelayError} `run-exists` if the id is another owner's, `invalid-option` for a bad id or `startMs`.
    * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
    */

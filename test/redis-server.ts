@@ -46,6 +46,40 @@ export async function startRedis({ args = [] }: { args?: string[] } = {}): Promi
   }
 }
 
+/** Starts three nodes that are a cluster, and resolves once each of them says so. */
+export async function startCluster(): Promise<RedisServer[]> {
+  const nodes: RedisServer[] = []
+  try {
+    const addresses: string[] = []
+    for (let node = 0; node < 3; node++) {
+      // The bus is told its port too: the one ten thousand above the node's may be taken, or be none.
+      const bus = await freePort()
+      const args = ['--cluster-enabled', 'yes', '--cluster-port', String(bus), '--appendonly', 'no']
+      const redis = await startRedis({ args })
+      nodes.push(redis)
+      addresses.push(`127.0.0.1:${redis.port}@${bus}`)
+    }
+    command(['--cluster', 'create', ...addresses, '--cluster-yes'])
+    const deadline = Date.now() + 20_000
+    for (const { port } of nodes) {
+      while (!command(['-p', String(port), 'cluster', 'info']).includes('cluster_state:ok')) {
+        if (Date.now() > deadline) throw new Error(`The node on port ${port} does not find its cluster`)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    }
+    return nodes
+  } catch (error) {
+    for (const node of nodes) await node.close()
+    throw error
+  }
+}
+
+function command(args: string[]): string {
+  const { status, stdout, stderr } = spawnSync('redis-cli', args, { encoding: 'utf8', timeout: 30_000 })
+  if (status !== 0) throw new Error(`redis-cli ${args.join(' ')} ended with ${status}: ${stdout}${stderr}`)
+  return stdout
+}
+
 function spawnRedis(port: number, dir: string, args: string[]): Promise<ChildProcess> {
   const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', dir]
   const child = spawn('redis-server', [...fixed, ...(args.length > 0 ? args : ['--appendonly', 'no'])], {

@@ -240,6 +240,68 @@ describe.skipIf(!hasRedis)('a producer that is killed', () => {
   })
 })
 
+describe.skipIf(!hasRedis)('a producer that does not listen yet', () => {
+  /** A log whose subscriptions wait until they are let, or fail. */
+  function openDeaf({ port }: RedisServer) {
+    const client = new Redis(port, '127.0.0.1')
+    let listen!: () => void
+    let fail!: (error: Error) => void
+    const gate = new Promise<void>((resolve, reject) => {
+      listen = resolve
+      fail = reject
+    })
+    const duplicate = () => {
+      const listener = client.duplicate()
+      const subscribe = (channel: string) => gate.then(() => Redis.prototype.subscribe.call(listener, channel))
+      return Object.assign(listener, { subscribe })
+    }
+    // So long a lease that no renewal comes within the test.
+    const log = createRedisLog(
+      { call: client.call.bind(client) as typeof client.call, duplicate },
+      { leaseMs: 600_000, timeoutMs: 60_000 },
+    )
+    closing.push(
+      () => client.disconnect(),
+      () => log.close(),
+    )
+    return { log, listen, fail }
+  }
+
+  it('is stopped as soon as it listens by the stop that came before', async () => {
+    const redis = await startServer()
+    const { log, listen } = openDeaf(redis)
+    const told = tokenSource()
+    let stopped!: () => void
+    const aborted = new Promise<void>((resolve) => {
+      stopped = resolve
+    })
+    const summary = record(
+      ({ signal }) => {
+        signal.addEventListener('abort', () => stopped())
+        return told.source()
+      },
+      { log, runId: RUN, owner: 'ann' },
+    )
+    await told.called
+    expect(await openLog(redis).stop(RUN, { owner: 'ann' })).toBe(true)
+    listen()
+    await aborted
+    expect(await summary).toMatchObject({ outcome: 'stopped' })
+  })
+
+  it('does not complain of it once its run has ended', async () => {
+    const { log, fail } = openDeaf(await startServer())
+    const errors: unknown[] = []
+    const onError = (error: unknown) => void errors.push(error)
+    const told = tokenSource()
+    told.end()
+    expect(await record(told.source, { log, runId: RUN, owner: 'ann', onError })).toMatchObject({ outcome: 'done' })
+    fail(new Error('The connection was closed'))
+    await new Promise(setImmediate)
+    expect(errors).toEqual([])
+  })
+})
+
 describe.skipIf(!hasRedis)('what is in Redis', () => {
   it('expires, and what was trimmed is gone for who asks for it: 410', async () => {
     const redis = await startServer()

@@ -196,7 +196,8 @@ export class RunLog implements Log {
       })
     }
     if (isNew) {
-      const recorder = this.#produce(runId, options, options.abandonMs ?? FOR_EVER, () => false)
+      // Nobody waits for what onError throws: it goes to the console.
+      const recorder = this.#produce(runId, options, options.abandonMs ?? FOR_EVER, () => true)
       recorder.start(source)
       recorder.opened()
       return recorder.done

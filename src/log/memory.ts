@@ -63,7 +63,9 @@ class MemoryStore implements LogStore {
   }
 
   create(runId: string, { owner, leaseMs }: { owner: string | null; leaseMs: number }): boolean {
-    if (this.get(runId)) return false
+    const known = this.get(runId)
+    if (known && !(known.owner === owner && !known.begun && known.leaseMs === 0)) return false
+    this.#runs.delete(runId)
     this.#add(runId, { owner, headers: {}, begun: false, until: performance.now() + leaseMs })
     return true
   }

@@ -231,9 +231,16 @@ export class Recorder extends Feed implements Outlet {
         }),
       (unsubscribe) => {
         if (this.ended) unsubscribe()
-        else this.#unsubscribe = unsubscribe
+        else {
+          this.#unsubscribe = unsubscribe
+          // A stop that came before it listened was noted.
+          this.tick()
+        }
       },
-      (error) => this.failed(error),
+      (error) => {
+        // A run that is over needs no ears.
+        if (!this.ended) this.failed(error)
+      },
     )
   }
 

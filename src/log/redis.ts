@@ -150,7 +150,8 @@ end
 local commands = {}
 
 function commands.create(owner, leaseMs, keepMs)
-  if redis.call('EXISTS', head) == 1 then return 0 end
+  local run = redis.call('HMGET', head, 'o', 'b')
+  if run[1] and (run[1] ~= owner or run[2] or redis.call('EXISTS', lease) == 1) then return 0 end
   redis.call('HSET', head, 'o', owner, 'h', '{}')
   alive(keepMs, leaseMs)
   return 1

@@ -44,7 +44,10 @@ export type Channel = 'readers' | 'producer'
  * owners were not: they are any text. The contract tests are `logBehaviours` of `sse-relay/testing`.
  */
 export interface LogStore {
-  /** Keeps the id for a run that will begin within `leaseMs`. `false` if the id is known. One of two wins. */
+  /**
+   * Keeps the id for a run that will begin within `leaseMs`. `false` if the id is known, but for the same owner's run
+   * that was created and has not begun in its time: that waits once more. One of two wins.
+   */
   create(runId: string, run: { owner: string | null; leaseMs: number }): MaybePromise<boolean>
   /**
    * Makes the caller the producer: of a new run, or of one that was created by the same owner, is alive and has not

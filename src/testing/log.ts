@@ -476,6 +476,25 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
     },
   ],
   [
+    'a run that was created and did not begin in time is created again, by its owner, and then it begins',
+    async (open) => {
+      const log = await open()
+      const runId = newId()
+      assert.equal(await log.create(runId, { owner: OWNER, startMs: 100 }), true)
+      const early = read(log, { lastEventId: `${runId}:0` })
+      await early.over()
+      assert.match(early.text, /"producer-lost"/)
+      await assert.rejects(log.create(runId, { owner: 'bob' }), { code: 'run-exists' })
+      assert.equal(await log.create(runId, { owner: OWNER }), true)
+      assert.equal(await log.create(runId, { owner: OWNER }), false)
+      const again = read(log, { lastEventId: `${runId}:0` })
+      assert.equal((await recorded(log, runId, new Told().yield('a').end())).outcome, 'done')
+      await again.over()
+      assert.equal(again.answer, 'a')
+      assert.equal(await log.create(runId, { owner: OWNER }), false)
+    },
+  ],
+  [
     'a run that is stopped aborts its source, and all its readers are told',
     async (open) => {
       const log = await open()
