@@ -15,7 +15,7 @@ vi.setConfig({ testTimeout: LIMIT_MS + 10_000, hookTimeout: LIMIT_MS })
 const WITHOUT = `
   delete globalThis.TextDecoderStream
   delete ReadableStream.prototype[Symbol.asyncIterator]
-  delete ReadableStream.prototype.values
+  delete ReadableStream.prototype.values;
 `
 
 /** Where in an engine, in words and by its name. */

@@ -41,7 +41,7 @@ export async function bundle(path: string | URL, format: 'iife' | 'esm' = 'iife'
     format,
     target: 'es2022',
     // The paths in tsconfig.json lead to the source.
-    ...(!process.env.SRC && { tsconfigRaw: {} }),
+    ...(!process.env.SRC && { tsconfigRaw: { compilerOptions: { strict: true } } }),
     logLevel: 'silent',
   })
   return outputFiles[0]?.text ?? ''
