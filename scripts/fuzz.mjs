@@ -209,7 +209,7 @@ function makeLine(chance) {
 }
 
 function makeStream(chance) {
-  let stream = chance.is(0.1) ? '\ufeff' : ''
+  let stream = chance.is(0.1) ? chance.of(['\ufeff', '\ufeff\ufeff']) : ''
   const own = chance.is(0.5) ? chance.of(BREAKS) : undefined
   for (let events = chance.int(7); events > 0; events--) {
     for (let lines = chance.int(5); lines > 0; lines--) stream += makeLine(chance) + (own ?? chance.of(BREAKS))
@@ -366,8 +366,8 @@ const cases = {
     const text = () => makeValue(chance) + (chance.is(0.3) ? chance.of(BREAKS) + makeValue(chance) : '')
     const events = chance.list(4, () => ({
       data: text(),
-      ...(chance.is(0.4) && { event: chance.is(0.1) ? text() : makeValue(chance) }),
-      ...(chance.is(0.4) && { id: chance.is(0.1) ? text() : makeValue(chance) }),
+      ...(chance.is(0.4) && { event: chance.is(0.3) ? text() : makeValue(chance) }),
+      ...(chance.is(0.4) && { id: chance.is(0.3) ? text() : makeValue(chance) }),
       ...(chance.is(0.2) && { retry: chance.of([0, 1, 3000, 2 ** 53 - 1, -1, 1.5, Number.NaN, Infinity, '5', null]) }),
     }))
     about = { events }
@@ -488,7 +488,7 @@ const cases = {
       ],
       makeStream(chance).slice(0, 500) || 'x',
     ])
-    const piece = 1 + chance.size(3000)
+    const piece = 16 + chance.size(3000)
     const length = 4096
     const [once, twice] = [1, 4].map((times) => {
       const stream = pattern.repeat(Math.ceil((length * times) / pattern.length)).slice(0, length * times)
@@ -502,7 +502,7 @@ const cases = {
 }
 
 /** How often each kind comes, of a hundred. */
-const WEIGHTS = { text: 50, limit: 8, again: 5, bytes: 8, encode: 8, parts: 10, relay: 10, work: 1 }
+const WEIGHTS = { text: 47, limit: 8, again: 5, bytes: 8, encode: 8, parts: 10, relay: 10, work: 4 }
 
 function isNatural(value) {
   return Number.isSafeInteger(value) && value >= 0
@@ -659,7 +659,12 @@ const isObject = (value) => typeof value === 'object' && value !== null
 function isGemini(chunk) {
   if (!isObject(chunk) || Object.getPrototypeOf(chunk) !== warning) return false
   const { candidates, promptFeedback, usageMetadata, choices } = chunk
-  if (Array.isArray(choices) || EARLIER.has(chunk.type) || String(chunk.type).startsWith('response.')) return false
+  if (
+    Array.isArray(choices) ||
+    EARLIER.has(chunk.type) ||
+    (typeof chunk.type === 'string' && chunk.type.startsWith('response.'))
+  )
+    return false
   return (
     (Array.isArray(candidates) && candidates.every(isObject)) || isObject(promptFeedback) || isObject(usageMetadata)
   )

@@ -472,7 +472,7 @@ for (const { code, status, outcome = code, end, maxDurationMs } of ENDINGS) {
 
 behaviour('endings', 'one shutdown signal ends all runs', async (trial) => {
   const shutdown = new AbortController()
-  const served = await trial.serve(() => new Feed('Hello').source(NO_CONTEXT), { shutdown: shutdown.signal })
+  const served = await trial.serve((context) => new Feed('Hello').source(context), { shutdown: shutdown.signal })
   const clients = Array.from({ length: 8 }, () => trial.open(served))
   for (const client of clients) await trial.until(client, HELLO)
   shutdown.abort()
@@ -482,8 +482,6 @@ behaviour('endings', 'one shutdown signal ends all runs', async (trial) => {
     trial.equal('the answer is complete', answer.complete, true)
   }
 })
-
-const NO_CONTEXT = { runId: '', signal: new AbortController().signal }
 
 behaviour('told', 'relay returns a promise of how it went, and onEnd is told the same', async (trial) => {
   const served = await trial.serve(() => tokens('Hello'))
