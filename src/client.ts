@@ -68,8 +68,12 @@ function readJSON<T>(
   options: ParseSSEOptions | undefined,
   pick: (json: unknown) => T | undefined,
 ): ValueStream<T> {
-  const events = isEventStream(input) ? input : parseSSE(input, options)
-  return {
+  const events =
+    (input as EventStream | undefined)?.lastEventId === undefined
+      ? parseSSE(input as SSEInput, options)
+      : (input as EventStream)
+  // The rest, a `return()` and what is known of the run, is that of the events.
+  return Object.assign(Object.create(events), {
     async next() {
       for (;;) {
         const { done, value } = await events.next()
@@ -79,15 +83,7 @@ function readJSON<T>(
         if (picked !== undefined) return { done: false, value: picked }
       }
     },
-    return: () => events.return(),
-    throw: (error) => events.throw(error),
-    get lastEventId() {
-      return events.lastEventId
-    },
-    [Symbol.asyncIterator]() {
-      return this
-    },
-  }
+  })
 }
 
 function parse({ data }: ParsedEvent, events: EventStream): unknown {
@@ -97,8 +93,4 @@ function parse({ data }: ParsedEvent, events: EventStream): unknown {
     events.return()
     throw new RelayError('invalid-json', `An event is not JSON: ${data.slice(0, 80)}`, { cause, body: data })
   }
-}
-
-function isEventStream(input: SSEInput | EventStream): input is EventStream {
-  return typeof input === 'object' && input !== null && 'lastEventId' in input
 }

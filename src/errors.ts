@@ -50,9 +50,9 @@ export interface RelayErrorOptions {
 /** Every error of this library: a code to branch on, a message that names the value and the remedy. */
 export class RelayError extends Error {
   override name = 'RelayError' as const
-  readonly code: ErrorCode
+  declare readonly code: ErrorCode
   /** Whether asking again may help. Informs; nothing here acts on it. */
-  readonly retryable: boolean
+  declare readonly retryable: boolean
   declare readonly status?: number
   declare readonly expose?: boolean
   declare readonly body?: string
@@ -60,12 +60,10 @@ export class RelayError extends Error {
   declare readonly lastEventId?: string
   declare readonly pending?: string
 
-  constructor(code: ErrorCode, message: string, options: RelayErrorOptions = {}) {
-    const { cause, ...rest } = options
-    super(message, cause === undefined ? undefined : { cause })
-    this.code = code
-    this.retryable = false
-    Object.assign(this, rest)
+  constructor(code: ErrorCode, message: string, options?: RelayErrorOptions) {
+    // Error itself takes the cause, if there is one, and keeps it from being listed.
+    super(message, options)
+    Object.assign(this, { code, retryable: false }, options)
   }
 }
 

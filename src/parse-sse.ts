@@ -1,5 +1,4 @@
-import { createChannel } from './channel.js'
-import { isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
+import { RelayError } from './errors.js'
 import { createParser } from './parse.js'
 import { DONE, type EventStream, type ParsedEvent, type ReadableStreamLike, type ResponseLike } from './types.js'
 
@@ -40,17 +39,44 @@ export interface ParseSSEOptions {
   onRetry?(retry: number): void
 }
 
+/** What makes one stream of several connections. */
+export interface Link {
+  /** Asks for the next answer. */
+  connect(): Promise<ResponseLike>
+  /** Told of each answer that is an event stream. */
+  onOpen?: ((response: Response) => void) | undefined
+  /** Whether an event with this id has come before the one with the last `known` id. */
+  isRepeated(id: string, known: string): boolean
+  /** Settles when it is time to connect again after this failure; nothing if the failure is final. */
+  recover(error: unknown): Promise<void> | undefined
+  /** Nothing more will be read. */
+  leave(): void
+}
+
 interface Reader {
-  read(): Promise<{ done?: boolean | undefined; value?: unknown }>
-  /** Lets go of the body; swallows what it says to that. */
-  cancel(): void
+  read(): ReadResult | PromiseLike<ReadResult>
+  cancel(): Promise<unknown>
+  releaseLock(): void
+}
+
+interface ReadResult {
+  done?: boolean | undefined
+  value?: unknown
+}
+
+type Result = IteratorResult<ParsedEvent, undefined>
+
+/** Something to read: opened when it is asked for, and not before. */
+interface Answer {
+  response?: ResponseLike | undefined
+  open(): Reader
 }
 
 // Past this an error body says nothing more.
 const MAX_BODY = 65_536
-// Decoding in pieces keeps the mostly ASCII ones one byte a character, which is twice as fast on long
-// chunks of mixed scripts.
-const SLICE = 4096
+/** The most a timer can hold, 24 days. */
+export const MAX_TIMEOUT = 0x7fffffff
+const END: IteratorReturnResult<undefined> = { done: true, value: undefined }
 
 /**
  * The events of `input`, pulled: nothing is read that was not asked for.
@@ -67,92 +93,141 @@ const SLICE = 4096
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 export function parseSSE(input: SSEInput, options: ParseSSEOptions = {}): EventStream {
-  const { sentinel = DONE, signal, idleTimeoutMs, eventTimeoutMs, maxEventSize, eof, lastEventId = '' } = options
-  const { onComment, onRetry } = options
-  for (const [name, value] of Object.entries({ idleTimeoutMs, eventTimeoutMs, maxEventSize })) {
+  return readEvents(options, toAnswer(input))
+}
+
+/**
+ * The one loop behind `parseSSE` and `fetchSSE`: reads nothing that was not asked for, and ends at once in every state.
+ * `return()`, `throw()` and an abort answer a pending `next()` too, which an async generator cannot.
+ *
+ * @param answer is what is read if there is no link.
+ */
+export function readEvents(options: ParseSSEOptions, answer?: Answer, link?: Link): EventStream {
+  const { sentinel = DONE, signal, idleTimeoutMs, eventTimeoutMs, eof, lastEventId = '' } = options
+  for (const name of ['idleTimeoutMs', 'eventTimeoutMs', 'maxEventSize'] as const) {
+    const value = options[name]
     if (value !== undefined && !(value > 0))
       throw new RelayError('invalid-option', `${name} cannot be ${value}: give a positive number`)
   }
-  const response = isResponse(input) ? input : undefined
-  const body = response ? (response.body ?? textOf(response)) : (input as Exclude<SSEInput, ResponseLike>)
-  if (!isReadable(body)) {
-    throw new RelayError(
-      'invalid-source',
-      `parseSSE cannot read ${String(input)}: give an awaited Response, a stream, an async iterable or a string`,
-    )
-  }
 
+  // Events and the last event ids at their moments, by turns.
+  const queue: (ParsedEvent | string)[] = []
+  const waiting: ((result: Result | Promise<never>) => void)[] = []
+  let received = 0
+  let head = 0
+  let position = lastEventId
   let reader: Reader | undefined
   let decoder: TextDecoder | undefined
-  /** An answer that is no event stream: what came of its body. */
-  let refusal: string | undefined
+  /** What an answer that is no event stream says, as far as its body came. */
+  let refusal: (() => RelayError) | undefined
+  /** The reading under way: what comes from another one is too late. */
+  let latest: object | undefined
+  /** Nothing more will be read; the error to end with, until someone was told. */
+  let ending: unknown[] | undefined
   let idleTimer: ReturnType<typeof setTimeout> | undefined
   let eventTimer: ReturnType<typeof setTimeout> | undefined
 
+  const whileOpen = <T>(call: ((value: T) => void) | undefined) => call && ((value: T) => ending || call(value))
   const parser = createParser({
+    ...options,
     onEvent,
-    onComment: onComment && ((comment) => channel.ended || onComment(comment)),
-    onRetry: onRetry && ((retry) => channel.ended || onRetry(retry)),
-    lastEventId,
-    maxEventSize,
+    onComment: whileOpen(options.onComment),
+    onRetry: whileOpen(options.onRetry),
   })
-  const release = () => {
-    clearTimeout(idleTimer)
-    clearTimeout(eventTimer)
-    try {
-      reader ??= openReader(body)
-      reader.cancel()
-    } catch {
-      // Locked by someone else, whose it is.
-    }
-  }
-  const channel = createChannel(() => parser.lastEventId, signal, pull, release)
-  return channel.stream
 
-  function pull() {
+  const stream = {
+    lastEventId,
+    next: () =>
+      queue.length && !waiting.length
+        ? Promise.resolve(take())
+        : new Promise<Result>((resolve) => {
+            waiting.push(resolve)
+            settle()
+          }),
+    async return() {
+      leave()
+      return END
+    },
+    async throw(error?: unknown): Promise<typeof END> {
+      leave()
+      throw error
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  } as EventStream & { lastEventId: string }
+
+  if (signal?.aborted) onAbort()
+  else signal?.addEventListener('abort', onAbort)
+  return stream
+
+  /** Answers those who wait with what there is by now, or reads on. */
+  function settle() {
+    while (waiting.length && (queue.length || ending)) waiting.shift()?.(take())
+    if (waiting.length && !latest) read()
+  }
+
+  function take(): Result | Promise<never> {
+    if (queue.length) {
+      const value = queue[head++] as ParsedEvent
+      stream.lastEventId = queue[head++] as string
+      if (head === queue.length) head = queue.length = 0
+      return { done: false, value }
+    }
+    signal?.removeEventListener('abort', onAbort)
+    stream.lastEventId = position
+    return ending?.length ? Promise.reject(ending.pop()) : END
+  }
+
+  async function read() {
+    const mine = {}
+    let isOurs = false
+    latest = mine
+    idleTimer = clock('idle', 'byte', idleTimeoutMs)
     try {
       if (!reader) {
-        if (response?.bodyUsed || (body as ReadableStream).locked) {
-          throw new RelayError('response-used', 'The body is read by someone else: read it once, or clone the Response')
+        const { response, open } = link ? toAnswer(await link.connect()) : (answer as Answer)
+        const opened = open()
+        if (mine !== latest) return drop(opened)
+        reader = opened
+        if (response && !isEventStream(response)) {
+          let text = ''
+          refusal = () => refused(response, text)
+          for (;;) {
+            const { done, value } = await reader.read()
+            if (mine !== latest) return
+            if (!done) text += decode(value)
+            if (done || text.length >= MAX_BODY) return fail()
+          }
         }
-        reader = openReader(body)
-        if (response && !isEventStream(response)) refusal = ''
+        isOurs = true
+        link?.onOpen?.(response as Response)
+        if (mine !== latest) return
+        clearTimeout(idleTimer)
+        idleTimer = clock('idle', 'byte', idleTimeoutMs)
       }
-      eventTimer ??= clock('event', eventTimeoutMs)
-      idleTimer = clock('idle', idleTimeoutMs)
-      reader.read().then(onChunk, onFailure)
-    } catch (error) {
-      onFailure(error)
-    }
-  }
-
-  function onChunk({ done, value }: { done?: boolean | undefined; value?: unknown }) {
-    if (channel.ended) return
-    clearTimeout(idleTimer)
-    try {
-      if (refusal !== undefined) refuse(done, value)
-      else if (!done) feed(value)
+      eventTimer ??= clock('event', 'event', eventTimeoutMs)
+      isOurs = false
+      const { done, value } = await reader.read()
+      if (mine !== latest) return
+      isOurs = true
+      clearTimeout(idleTimer)
+      if (!done) parser.feed(decode(value))
       else {
         if (decoder) parser.feed(decoder.decode())
         // After a lone CR the first of the two is taken for its LF, and the second still is a blank line.
         if (eof === 'dispatch') parser.feed('\n\n')
-        if (sentinel === false) channel.end()
-        else fail('truncated', 'The stream ended without its sentinel: the answer is not complete', { retryable: true })
+        if (sentinel !== false)
+          throw new RelayError('truncated', 'The stream ended without its sentinel: the answer is not complete', {
+            retryable: true,
+          })
+        end()
       }
     } catch (error) {
-      if (isRelayError(error)) fail(error.code, error.message)
-      else channel.end(error)
+      if (mine === latest) return fail(isOurs ? error : networkError(error))
     }
-    channel.settle()
-  }
-
-  function onFailure(cause: unknown) {
-    const message = (cause as Error)?.message ?? cause
-    if (isRelayError(cause) || (cause as Error)?.name === 'AbortError') channel.end(cause)
-    // What came of a refusing answer's body is enough to say what it is.
-    else if (refusal !== undefined) refuse(true, undefined)
-    else fail('network', `The connection failed before the answer was complete: ${message}`, { cause, retryable: true })
-    channel.settle()
+    if (mine === latest) latest = undefined
+    settle()
   }
 
   function decode(chunk: unknown): string {
@@ -162,81 +237,150 @@ export function parseSSE(input: SSEInput, options: ParseSSEOptions = {}): EventS
     try {
       return decoder.decode(chunk as Uint8Array, { stream: true })
     } catch {
-      throw new RelayError('invalid-source', `The stream holds a ${typeof chunk}: parseSSE reads bytes and strings`)
-    }
-  }
-
-  function feed(chunk: unknown) {
-    if (!(chunk instanceof Uint8Array) || chunk.length <= SLICE) parser.feed(decode(chunk))
-    else {
-      for (let start = 0; start < chunk.length && !channel.ended; start += SLICE) {
-        parser.feed(decode(chunk.subarray(start, start + SLICE)))
-      }
+      throw unreadable(`a chunk that is ${typeof chunk}`)
     }
   }
 
   function onEvent(event: ParsedEvent) {
-    if (channel.ended) return
+    if (ending) return
     clearTimeout(eventTimer)
     eventTimer = undefined
-    if (sentinel !== false && event.event === 'error') {
-      failAsTold('upstream-failure', 'The server reported a failure', event.data)
-    } else if (event.data === sentinel) channel.end()
-    else {
-      channel.push(event)
-      if (typeof sentinel === 'function' && sentinel(event)) channel.end()
-    }
+    if (sentinel !== false && event.event === 'error')
+      throw told(event.data, 'upstream-failure', 'The server reported a failure', { retryable: false })
+    if (event.data === sentinel) return end()
+    if (event.id !== undefined && link?.isRepeated(event.id, position)) return
+    received++
+    queue.push(event, mark())
+    if (typeof sentinel === 'function' && sentinel(event)) end()
   }
 
-  /** An answer that is no event stream is an error, and its body says which. */
-  function refuse(done: boolean | undefined, chunk: unknown) {
-    if (!done) refusal += decode(chunk)
-    const text = (refusal as string).slice(0, MAX_BODY)
-    if (!done && text.length < MAX_BODY) return
-    const { ok, status } = response as ResponseLike
-    if (ok) fail('content-type', `The answer is no event stream but "${contentType()}"`, { status, body: text })
-    else {
-      const retryable = status >= 500 || status === 408 || status === 425 || status === 429
-      failAsTold('http-status', `The server answered with status ${status}`, text, { status, retryable })
-    }
+  /** The last event id so far; one that comes again does not count. */
+  function mark() {
+    const id = parser.lastEventId
+    if (!ending && !link?.isRepeated(id, position)) position = id
+    return position
   }
 
-  function contentType(): string {
-    return response?.headers.get('content-type') ?? ''
+  function clock(name: string, what: string, ms: number | undefined) {
+    if ((ms as number) <= MAX_TIMEOUT)
+      return setTimeout(
+        () => fail(new RelayError(`${name}-timeout`, `No ${what} came for ${ms} ms`, { retryable: true })),
+        ms,
+      )
   }
 
-  /** With the error the server described in JSON, `{ error: { code, message, retryable } }`, or else as given. */
-  function failAsTold(code: string, message: string, text: string, more?: RelayErrorOptions) {
-    let told: { code?: unknown; type?: unknown; message?: unknown; retryable?: unknown } = {}
+  /** Goes on after a failure if the link can, or ends with it. */
+  async function fail(error?: unknown) {
+    if (refusal && (error as Error | undefined)?.name !== 'AbortError') error = refusal()
+    if (error instanceof RelayError) Object.assign(error, { received, lastEventId: mark(), pending: parser.end() })
+    const recovery = link?.recover(error)
+    if (recovery) release()
+    else end(error)
+    await recovery
+    latest = undefined
+    settle()
+  }
+
+  function release() {
+    latest = {}
+    clearTimeout(idleTimer)
+    clearTimeout(eventTimer)
     try {
-      told = JSON.parse(text).error ?? told
+      drop(reader ?? (answer as Answer).open())
     } catch {
-      // Not JSON: the text itself is on the error.
+      // Nothing is open, or what is belongs to someone else.
     }
-    const name = told.code ?? told.type
-    fail(typeof name === 'string' ? name : code, typeof told.message === 'string' ? told.message : message, {
-      ...more,
-      ...(typeof told.retryable === 'boolean' && { retryable: told.retryable }),
-      body: text.slice(0, MAX_BODY),
-    })
+    reader = decoder = refusal = eventTimer = undefined
   }
 
-  /** Ends the stream with an error that says how far it came. */
-  function fail(code: string, message: string, more?: RelayErrorOptions) {
-    const { received } = channel
-    const { lastEventId } = parser
-    channel.end(new RelayError(code, message, { ...more, received, lastEventId, pending: parser.end() }))
+  /** Nothing more is read; what was is still handed over. */
+  function end(...errors: unknown[]) {
+    if (ending) return
+    mark()
+    ending = errors
+    release()
+    link?.leave()
   }
 
-  function clock(name: 'idle' | 'event', ms = Number.POSITIVE_INFINITY) {
-    if (ms === Number.POSITIVE_INFINITY) return
-    const expire = () => {
-      if (refusal !== undefined) refuse(true, undefined)
-      else fail(`${name}-timeout`, `No ${name === 'idle' ? 'byte' : name} came for ${ms} ms`, { retryable: true })
-      channel.settle()
-    }
-    return setTimeout(expire, Math.min(ms, 0x7fffffff))
+  /** Nothing more is handed over. */
+  function leave(...errors: unknown[]) {
+    signal?.removeEventListener('abort', onAbort)
+    end()
+    if (queue.length) position = stream.lastEventId
+    head = queue.length = 0
+    ending = errors
+    settle()
   }
+
+  function onAbort() {
+    const reason: unknown = signal?.reason
+    leave(
+      reason instanceof Error ? reason : Object.assign(new Error('Aborted', { cause: reason }), { name: 'AbortError' }),
+    )
+  }
+}
+
+export function refused({ ok, status, headers }: ResponseLike, body: string): RelayError {
+  const message = ok
+    ? `The answer is no event stream but "${headers.get('content-type') ?? ''}"`
+    : `The server answered with status ${status}`
+  return told(body, ok ? 'content-type' : 'http-status', message, { status, retryable: isTransient(status) })
+}
+
+/** The error that a server described in JSON, `{ error: { code, message, retryable } }`, or else as given. */
+function told(body: string, code: string, message: string, more: { retryable: boolean; status?: number }): RelayError {
+  let error: { code?: unknown; type?: unknown; message?: unknown; retryable?: unknown } = {}
+  try {
+    error = JSON.parse(body).error ?? error
+  } catch {
+    // Not JSON: the text itself is on the error.
+  }
+  const pick = <T>(value: unknown, otherwise: T) => (typeof value === typeof otherwise ? (value as T) : otherwise)
+  return new RelayError(pick(error.code ?? error.type, code), pick(error.message, message), {
+    ...more,
+    retryable: pick(error.retryable, more.retryable),
+    body: body.slice(0, MAX_BODY),
+  })
+}
+
+function unreadable(what: string): RelayError {
+  return new RelayError(
+    'invalid-source',
+    `parseSSE cannot read ${what}: give an awaited Response, a stream or iterable of bytes and strings, or a string`,
+  )
+}
+
+/** Whether a status says that the same request may do better later. */
+export function isTransient(status: number): boolean {
+  return status >= 500 || [408, 425, 429].includes(status)
+}
+
+/** What a lost connection looks like from here. */
+export function networkError(cause: unknown): unknown {
+  if (cause instanceof RelayError || (cause as Error)?.name === 'AbortError') return cause
+  const message = (cause as Error)?.message ?? cause
+  return new RelayError('network', `The connection failed: ${message}`, { cause, retryable: true })
+}
+
+export function toAnswer(input: SSEInput): Answer {
+  const response = typeof (input as ResponseLike)?.headers?.get === 'function' ? (input as ResponseLike) : undefined
+  const body = (response ? (response.body ?? textOf(response)) : input) as ReadableStream & AsyncIterable<unknown>
+  // A reader before an iterator: not every browser's stream has one.
+  if (typeof body !== 'string' && !body?.getReader && !body?.[Symbol.asyncIterator]) throw unreadable(String(input))
+  const open = () => {
+    if (response?.bodyUsed || body.locked)
+      throw new RelayError('response-used', 'The body is read by someone else: read it once, or clone the Response')
+    if (body.getReader) return body.getReader()
+    const iterator = typeof body === 'string' ? [body].values() : body[Symbol.asyncIterator]()
+    return { read: () => iterator.next(), cancel: async () => iterator.return?.(), releaseLock() {} }
+  }
+  return { response, open }
+}
+
+/** Lets go of a body; swallows what it says to that. */
+export function drop(reader: Reader): void {
+  reader.cancel().catch(() => {})
+  reader.releaseLock()
 }
 
 /** The body of a `Response` without a stream: React Native's, or an empty one. */
@@ -244,46 +388,7 @@ async function* textOf(response: ResponseLike): AsyncGenerator<string> {
   yield (await response.text?.()) ?? ''
 }
 
-async function* once(text: string): AsyncGenerator<string> {
-  yield text
-}
-
-function openReader(input: ReadableStreamLike | AsyncIterable<unknown> | string): Reader {
-  // A reader before an iterator: not every browser's stream has one.
-  if (isStream(input)) {
-    const reader = input.getReader()
-    return {
-      read: () => reader.read(),
-      cancel() {
-        reader.cancel().catch(ignore)
-        reader.releaseLock()
-      },
-    }
-  }
-  const iterator = (typeof input === 'string' ? once(input) : input)[Symbol.asyncIterator]()
-  return {
-    read: async () => iterator.next(),
-    cancel() {
-      iterator.return?.()?.then?.(ignore, ignore)
-    },
-  }
-}
-
-function ignore(): void {}
-
 /** Whether an answer is what was asked for. */
-export function isEventStream({ ok, headers }: ResponseLike): boolean {
+function isEventStream({ ok, headers }: ResponseLike): boolean {
   return ok && /^text\/event-stream *(;|$)/i.test(headers.get('content-type') ?? '')
-}
-
-function isResponse(input: unknown): input is ResponseLike {
-  return typeof (input as ResponseLike)?.headers?.get === 'function'
-}
-
-function isStream(input: unknown): input is ReadableStreamLike {
-  return typeof (input as ReadableStreamLike)?.getReader === 'function'
-}
-
-function isReadable(input: unknown): boolean {
-  return typeof input === 'string' || isStream(input) || !!(input as AsyncIterable<unknown>)?.[Symbol.asyncIterator]
 }

@@ -31,7 +31,7 @@ export interface Parser {
    * @throws {RelayError} `event-too-large` when an event passes `maxEventSize`, and whatever a callback throws.
    */
   feed(text: string): void
-  /** Ends the stream: drops the unfinished block and returns its text. `lastEventId` stays. */
+  /** Ends the stream: drops the unfinished block and returns its text, with LF for its line ends. `lastEventId` stays. */
   end(): string
   /** Ends the stream and forgets `lastEventId` too. */
   reset(): void
@@ -56,25 +56,24 @@ const BOM = 0xfeff
  * ```
  */
 export function createParser(options: ParserOptions): Parser {
-  const { onEvent, onComment, onRetry, lastEventId = '', maxEventSize = Number.POSITIVE_INFINITY } = options ?? {}
+  const { onEvent, onComment, onRetry, lastEventId = '', maxEventSize = Infinity } = options ?? {}
   if (typeof onEvent !== 'function') throw new RelayError('invalid-option', 'createParser takes { onEvent }')
 
-  let committedId = lastEventId
   // The event being read: `undefined` data is the standard's empty data buffer.
   let data: string | undefined
-  let type = ''
+  let type: string | undefined
   let id: string | undefined
   let size = 0
-  // The raw text of the unfinished block, and of its unfinished line. Both are only ever appended to: the
-  // engine joins the pieces when they are read, so a line that spans many chunks is copied once.
+  // The text of the unfinished block, and of its unfinished line. Both are only ever appended to: the engine joins
+  // the pieces when they are read, so a line that spans many chunks is copied once.
   let block = ''
   let tail = ''
-  let afterCR = false
-  let begun = false
+  /** What the next chunk may begin with and is not text: a byte order mark, or the LF of a CR that was cut from it. */
+  let skipped = BOM
 
   const clear = () => {
-    data = id = undefined
-    type = block = ''
+    data = type = id = undefined
+    block = ''
     size = 0
   }
 
@@ -87,101 +86,110 @@ export function createParser(options: ParserOptions): Parser {
     data = data === undefined ? value : `${data}\n${value}`
   }
 
-  /** One line of `text`, not empty, from `start` to `end`. */
-  const readLine = (text: string, start: number, end: number) => {
-    // A comment is no part of an event: heartbeats may go on for ever inside a block.
-    if (text.charCodeAt(start) === COLON) checkSize(end - start)
-    else {
-      size += end - start
-      checkSize(size)
-      // The common line first, without a copy of the line.
-      if (text.startsWith('data:', start)) {
-        addData(text.slice(text.charCodeAt(start + 5) === SPACE ? start + 6 : start + 5, end))
-        return
-      }
-    }
-    const line = text.slice(start, end)
+  /** Any line but a blank one. */
+  const readLine = (line: string) => {
+    const { length } = line
     const colon = line.indexOf(':')
     const field = colon < 0 ? line : line.slice(0, colon)
-    const value = colon < 0 ? '' : line.slice(line.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1)
-    if (field === '') onComment?.(value)
+    const value = colon < 0 ? '' : readValue(line, colon)
+    // A comment is no part of an event: heartbeats may go on for ever inside a block.
+    if (field) size += length
+    else {
+      checkSize(length)
+      onComment?.(value)
+    }
+    if (field === 'data') addData(value)
     else if (field === 'event') type = value
-    else if (field === 'data') addData(value)
     else if (field === 'id') {
-      if (!value.includes('\0')) id = value
+      if (value.indexOf('\0') < 0) id = value
     } else if (field === 'retry' && /^\d+$/.test(value)) onRetry?.(+value)
   }
 
   /** A blank line: commits the id, with data or without, and hands the event over if there is data. */
   const dispatch = () => {
-    const event = { data } as ParsedEvent
-    if (type !== '') event.event = type
-    if (id !== undefined) committedId = event.id = id
+    checkSize(size)
+    const event = (type ? { data, event: type } : { data }) as ParsedEvent
+    if (id !== undefined) event.id = parser.lastEventId = id
     clear()
     if (event.data !== undefined) onEvent(event)
   }
 
-  const end = () => {
-    const pending = block
-    clear()
-    tail = ''
-    afterCR = begun = false
-    return pending
-  }
-
-  return {
-    feed(text) {
-      const { length } = text
-      if (length === 0) return
-      let start = !begun && text.charCodeAt(0) === BOM ? 1 : 0
-      begun = true
-      if (afterCR && start < length) {
-        afterCR = false
-        if (text.charCodeAt(start) === LF) start++
+  const parser = {
+    lastEventId,
+    feed(text: string) {
+      if (!text) return
+      let start = text.charCodeAt(0) === skipped ? 1 : 0
+      skipped = -1
+      // One kind of line end from here on.
+      if (text.indexOf('\r') >= 0) {
+        if (text.endsWith('\r')) skipped = LF
+        text = text.replace(/\r\n?/g, '\n')
       }
+      const { length } = text
       let blockStart = start
-      // Each kind of line end is looked for once: a search per line for one that does not occur would go to the end.
-      let cr = text.indexOf('\r', start)
       let lf = text.indexOf('\n', start)
       try {
-        for (;;) {
-          let lineEnd = lf
-          let next = lf + 1
-          if (cr >= 0 && (cr < lf || lf < 0)) {
-            lineEnd = cr
-            next = cr + 1
-            if (next === length) afterCR = true
-            else if (next === lf) next++
-            cr = text.indexOf('\r', next)
-          }
-          if (lineEnd < 0) break
-          if (tail !== '') {
-            const line = tail + text.slice(start, lineEnd)
-            tail = ''
-            readLine(line, 0, line.length)
-          } else if (lineEnd === start) {
-            blockStart = next
-            dispatch()
-          } else readLine(text, start, lineEnd)
-          start = next
-          if (lf >= 0 && lf < start) lf = text.indexOf('\n', start)
+        if (tail && lf >= 0) {
+          const line = tail + text.slice(start, lf)
+          tail = ''
+          readLine(line)
+          start = lf + 1
+          lf = text.indexOf('\n', start)
         }
-        if (start < length) {
-          tail += text.slice(start)
-          const whole = size + tail.length
-          if (whole > maxEventSize) checkSize(tail.charCodeAt(0) === COLON ? tail.length : whole)
+        while (lf >= 0) {
+          if (lf > start) {
+            const first = text.charCodeAt(start)
+            // "data:", by its codes: a tenth of the time. "event:" in place: a fifth, where there are types.
+            if (
+              first === 100 &&
+              text.charCodeAt(start + 1) === 97 &&
+              text.charCodeAt(start + 2) === 116 &&
+              text.charCodeAt(start + 3) === 97 &&
+              text.charCodeAt(start + 4) === COLON
+            ) {
+              size += lf - start
+              addData(readValue(text, start + 4, lf))
+            } else if (first === 101 && text.slice(start, start + 6) === 'event:') {
+              size += lf - start
+              type = readValue(text, start + 5, lf)
+            } else readLine(text.slice(start, lf))
+            start = lf + 1
+            // The blank line that ends most events is not searched for: a sixth.
+            if (text.charCodeAt(start) !== LF) {
+              lf = text.indexOf('\n', start)
+              continue
+            }
+          }
+          blockStart = ++start
+          dispatch()
+          lf = start < length ? text.indexOf('\n', start) : -1
+        }
+        if (start < length) tail += text.slice(start)
+        const whole = size + tail.length
+        if (whole > maxEventSize) {
+          checkSize(size)
+          checkSize(tail.charCodeAt(0) === COLON ? tail.length : whole)
         }
       } finally {
         if (blockStart < length) block += text.slice(blockStart)
       }
     },
-    end,
-    reset() {
-      end()
-      committedId = ''
+    end() {
+      const pending = block
+      clear()
+      tail = ''
+      skipped = BOM
+      return pending
     },
-    get lastEventId() {
-      return committedId
+    reset() {
+      parser.end()
+      parser.lastEventId = ''
     },
   }
+  return parser
+}
+
+/** What a line says after its colon. */
+function readValue(text: string, colon: number, end?: number): string {
+  return text.slice(text.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1, end)
 }

@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest'
  */
 const floors = [
   ['types.ts', 'errors.ts'],
-  ['encode.ts', 'parse.ts', 'channel.ts', 'failure.ts', 'signal.ts'],
+  ['encode.ts', 'parse.ts', 'failure.ts', 'signal.ts'],
   // Below the sources: an upstream's event stream is read with it.
   ['parse-sse.ts', 'options.ts'],
   ['sources/', 'protocols/', 'fetch-sse.ts', 'parser-stream.ts'],
