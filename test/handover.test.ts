@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http'
-import { type AddressInfo, connect, createServer as createProxy, type Server as Proxy, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer as createProxy, type Server as TcpServer, type Socket } from 'node:net'
 import { fetchSSE, readText } from 'sse-relay/client'
 import { createMemoryLog } from 'sse-relay/log'
 import { relay, resume } from 'sse-relay/node'
@@ -16,7 +16,7 @@ const FIRST_TOKEN_MS = 5000
 const TOKENS = Array.from({ length: 100 }, (_, index) => `${index} `)
 const TOKEN_MS = 150
 
-async function listen(server: Server | Proxy): Promise<number> {
+async function listen(server: Server | TcpServer): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()))
   return (server.address() as AddressInfo).port
 }
