@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http'
-import { type AddressInfo, connect, createServer as createProxy, type Server as TcpServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer as createProxy, type Socket, type Server as TcpServer } from 'node:net'
 import { fetchSSE, readText } from 'sse-relay/client'
 import { createMemoryLog } from 'sse-relay/log'
 import { relay, resume } from 'sse-relay/node'
