@@ -77,7 +77,7 @@ describe('the tarball', () => {
     const due = ['package.json', 'LICENSE', 'README.md', 'docs/sources.md', 'dist/index.js']
     expect(due.filter((path) => !packed.includes(path))).toEqual([])
     const stray = packed.filter(
-      (path) => !path.startsWith('dist/') && !/^(package\.json|LICENSE|[A-Z]+\.md|docs\/[\w-]+\.md)$/.test(path),
+      (path) => !path.startsWith('dist/') && !/^(package\.json|LICENSE|[A-Z]+\.md|docs\/[\w-]+\.(md|svg))$/.test(path),
     )
     expect(stray).toEqual([])
     expect(packed.filter((path) => /\.test\.|(^|\/)(src|test)\//.test(path))).toEqual([])
