@@ -88,12 +88,18 @@ import { DONE, encodeEvent, isRelayError, type Part, RelayError, type RelayOptio
 import { fetchSSE, type FetchStream, parseSSE, readParts, readText, SSEParserStream } from 'sse-relay/client'
 import { relay as express } from 'sse-relay/express'
 import { relay as hono } from 'sse-relay/hono'
+import { createLog, createMemoryLog, type Log, type LogStore, record } from 'sse-relay/log'
 import { relay as node } from 'sse-relay/node'
 import { parts, raw, text } from 'sse-relay/protocols'
 import { type RelayAnswer, useRelay } from 'sse-relay/react'
-import { relay } from 'sse-relay/web'
+import { createRedisLog, type IORedisClient } from 'sse-relay/redis'
+import { relay, resume } from 'sse-relay/web'
 
-const options: RelayOptions = { protocol: parts(), onEnd: (summary: Summary) => console.log(summary.outcome) }
+const log: Log = createMemoryLog({ maxRuns: 10 })
+export const logs = (client: IORedisClient, store: LogStore): Log[] => [createRedisLog(client), createLog(store)]
+export const work = (): Promise<Summary> => record(['a', 'b'], { log, owner: null })
+export const GET = (request: Request): Promise<Response> => resume(request, { log, owner: 'ann' })
+const options: RelayOptions = { log, owner: 'ann', protocol: parts(), onEnd: (summary: Summary) => console.log(summary.outcome) }
 export const hosts = [express, hono, node]
 export const protocols = [text(), raw()]
 export const frame: string = encodeEvent({ data: DONE })
@@ -127,7 +133,8 @@ export const no: number = encodeEvent({ data: '' })
 const TYPED_IN_NODE = `
 import { RelayError } from 'sse-relay'
 import { parseSSE } from 'sse-relay/client'
-import { collect, replayUpstream } from 'sse-relay/testing'
+import { createMemoryLog, record } from 'sse-relay/log'
+import { collect, logBehaviours, replayUpstream } from 'sse-relay/testing'
 
 export async function main(): Promise<string> {
   let all = ''
@@ -135,7 +142,9 @@ export async function main(): Promise<string> {
   const upstream = await replayUpstream()
   await upstream.close()
   const { outcome } = await collect('data: 1\\n\\ndata: [DONE]\\n\\n')
-  return [all, outcome, new RelayError('internal', 'no').code].join(' ')
+  const run = await record(['a'], { log: createMemoryLog(), owner: null })
+  for (const { name, run } of logBehaviours.slice(0, 1)) if (name !== '') await run(() => createMemoryLog())
+  return [all, outcome, run.outcome, new RelayError('internal', 'no').code].join(' ')
 }
 
 main().then((line) => console.log(line))
@@ -308,7 +317,7 @@ async function typed(name, moduleResolution) {
     const files = ['module.mts', 'common.cts']
     await tsc(write(`${folder}/tsconfig.node.json`, { compilerOptions: options, files }))
     for (const path of ['out/module.mjs', 'out/common.cjs']) {
-      same((await node(file(`${folder}/${path}`))).trim(), '1 done internal')
+      same((await node(file(`${folder}/${path}`))).trim(), '1 done done internal')
     }
   })
 }

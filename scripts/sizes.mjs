@@ -25,6 +25,11 @@ const entries = {
   web: `export { relay } from 'sse-relay/web'`,
   express: `export { relay } from 'sse-relay/express'`,
   hono: `export { relay } from 'sse-relay/hono'`,
+  'node: relay + resume': `export { relay, resume } from 'sse-relay/node'`,
+  'log: createMemoryLog + record': `export { createMemoryLog, record } from 'sse-relay/log'`,
+  'redis: createRedisLog': `export { createRedisLog } from 'sse-relay/redis'`,
+  'node: relay + resume, with createMemoryLog': `export { relay, resume } from 'sse-relay/node'
+    export { createMemoryLog } from 'sse-relay/log'`,
   'root: everything': `export * from 'sse-relay'`,
 }
 

@@ -27,6 +27,10 @@ const marks = {
   TransformStream: `export { SSEParserStream } from 'sse-relay/client'`,
   useSyncExternalStore: `export { useRelay } from 'sse-relay/react'`,
   TextDecoder: `export { parseSSE } from 'sse-relay/client'`,
+  ':lease': `export { createRedisLog } from 'sse-relay/redis'`,
+  'The log is full': `export { createMemoryLog } from 'sse-relay/log'`,
+  // Who reads and who produces a run comes with the log, and not with every adapter.
+  'The log has lost events': `export { createLog } from 'sse-relay/log'`,
 }
 type Mark = keyof typeof marks
 
@@ -49,8 +53,18 @@ describe('what is not imported is not in the bundle', () => {
     [`export { uiMessage } from 'sse-relay/protocols'`, ['chat.completion.chunk', 'overloaded_error']],
     [
       `export { relay } from 'sse-relay/node'`,
-      ['chat.completion.chunk', 'x-vercel-ai-ui-message-stream', 'TransformStream', 'useSyncExternalStore'],
+      [
+        'chat.completion.chunk',
+        'x-vercel-ai-ui-message-stream',
+        'TransformStream',
+        'useSyncExternalStore',
+        'The log has lost events',
+        'The log is full',
+      ],
     ],
+    [`export { relay, resume } from 'sse-relay/node'`, ['The log has lost events', 'The log is full', ':lease']],
+    [`export { createMemoryLog, record } from 'sse-relay/log'`, [':lease']],
+    [`export { createRedisLog } from 'sse-relay/redis'`, ['The log is full']],
     [
       `export { relay } from 'sse-relay/web'`,
       ['chat.completion.chunk', 'x-vercel-ai-ui-message-stream', 'useSyncExternalStore'],

@@ -7,8 +7,15 @@ import type Anthropic from '@anthropic-ai/sdk'
 import type { Express } from 'express'
 import type { Hono } from 'hono'
 import type OpenAIClient from 'openai'
-import type { SourceStream } from 'sse-relay'
-import type { Probe, ReplayUpstream } from 'sse-relay/testing'
+import type { createClient as createRedisClient } from 'redis'
+import type { Log, SourceStream } from 'sse-relay'
+import type { LogStore } from 'sse-relay/log'
+import type { LogBehaviour, Probe, ReplayUpstream } from 'sse-relay/testing'
+
+/** What the login's middleware adds to the requests of Express. */
+export interface OfAUser {
+  user: { id: string }
+}
 
 /** An Express app. */
 export declare const app: Express
@@ -34,6 +41,12 @@ export declare const chat: { messages: typeof messages }
 /** The source for a conversation. */
 export declare function ask(chat: typeof messages): typeof source
 export declare const Deno: { serve(answer: (request: Request) => Promise<Response>): unknown }
+/** One for the whole server. */
+export declare const log: Log
+/** The id of the user who asks. */
+export declare const owner: string
+export declare const runId: string
+export declare const model: string
 /** Wherever an application keeps it. */
 export declare function save(fields: object): Promise<void>
 export declare const upstream: ReplayUpstream
@@ -61,7 +74,14 @@ export declare const params: {
   messages: { role: 'user' | 'assistant'; content: string }[]
   input: string
 }
-/** What JSDoc calls `app` where it speaks of Hono. */
-export declare const hono: Hono
+/** What JSDoc calls `app` where it speaks of Hono, behind a middleware that knows the user. */
+export declare const hono: Hono<{ Variables: { userId: string } }>
 export declare const createServer: typeof createNodeServer
 export declare const OpenAI: new (options: object) => OpenAIClient
+export declare const createClient: typeof createRedisClient
+export declare const logBehaviours: readonly LogBehaviour[]
+/** Of any test runner. */
+export declare function test(name: string, run: () => Promise<void>): void
+/** A log's store over something else. */
+export declare const MyStore: new (pool: object) => LogStore
+export declare const pool: object

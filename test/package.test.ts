@@ -11,7 +11,7 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** What must be there; each subpath may hold more. */
 const names: Record<string, string[]> = {
-  '.': ['encodeEvent', 'encodeComment', 'DONE', 'toParts', 'RelayError', 'isRelayError', 'relayTo'],
+  '.': ['encodeEvent', 'encodeComment', 'DONE', 'toParts', 'RelayError', 'isRelayError', 'relayTo', 'resumeTo'],
   './client': [
     'createParser',
     'parseSSE',
@@ -23,12 +23,14 @@ const names: Record<string, string[]> = {
     'isRelayError',
   ],
   './react': ['useRelay'],
+  './log': ['createMemoryLog', 'createLog', 'record'],
+  './redis': ['createRedisLog'],
   './protocols': ['text', 'parts', 'raw'],
-  './web': ['relay'],
-  './node': ['relay'],
-  './express': ['relay'],
-  './hono': ['relay'],
-  './testing': ['collect', 'replayUpstream', 'adapterBehaviours'],
+  './web': ['relay', 'resume'],
+  './node': ['relay', 'resume'],
+  './express': ['relay', 'resume'],
+  './hono': ['relay', 'resume'],
+  './testing': ['collect', 'replayUpstream', 'adapterBehaviours', 'logBehaviours'],
 }
 
 /** A project that has the packed package installed, and React, which `./react` is nothing without. */
@@ -75,7 +77,7 @@ describe('the tarball', () => {
     const due = ['package.json', 'LICENSE', 'README.md', 'docs/sources.md', 'dist/index.js']
     expect(due.filter((path) => !packed.includes(path))).toEqual([])
     const stray = packed.filter(
-      (path) => !path.startsWith('dist/') && !/^(package\.json|LICENSE|[A-Z]+\.md|docs\/[\w-]+\.md)$/.test(path),
+      (path) => !path.startsWith('dist/') && !/^(package\.json|LICENSE|[A-Z]+\.md|docs\/[\w-]+\.(md|svg))$/.test(path),
     )
     expect(stray).toEqual([])
     expect(packed.filter((path) => /\.test\.|(^|\/)(src|test)\//.test(path))).toEqual([])
@@ -158,7 +160,7 @@ describe('the types', () => {
     noEmit: true,
   }
 
-  it.each(['index', 'client', 'react'])('of dist/%s.d.ts reach nothing of Node', (entry) => {
+  it.each(['index', 'client', 'react', 'log', 'redis'])('of dist/%s.d.ts reach nothing of Node', (entry) => {
     const files = declarations(join(installed, `dist/${entry}.d.ts`))
     expect(files.size).toBeGreaterThan(0)
     const found = [...files].flatMap(([file, text]) =>
@@ -189,9 +191,11 @@ describe('the types', () => {
       `import { DONE, encodeComment, encodeEvent, isRelayError, RelayError, relayTo, toParts } from 'sse-relay'
       import type { Part, ServerSentEvent, Summary } from 'sse-relay'
       import { createParser, fetchSSE, parseSSE, readParts, readText } from 'sse-relay/client'
+      import { createMemoryLog, type Log, record } from 'sse-relay/log'
       import { parts, raw, text } from 'sse-relay/protocols'
       import { useRelay } from 'sse-relay/react'
-      import { relay } from 'sse-relay/web'
+      import { createRedisLog, type NodeRedisClient } from 'sse-relay/redis'
+      import { relay, resume } from 'sse-relay/web'
 
       const event: ServerSentEvent = { data: DONE }
       export const frame: string = encodeEvent(event) + encodeComment()
@@ -214,7 +218,11 @@ describe('the types', () => {
       }
 
       export const useAnswer = (): string => useRelay('/api/chat', { onDone: ({ text }) => console.log(text) }).text
-      export const POST = (request: Request): Promise<Response> => relay(request, ['a', 'b'])
+      const log: Log = createMemoryLog({ ttlMs: 1000 })
+      export const POST = (request: Request): Promise<Response> => relay(request, ['a', 'b'], { log, owner: 'ann' })
+      export const GET = (request: Request): Promise<Response> => resume(request, { log, owner: 'ann' })
+      export const work = (client: NodeRedisClient): Promise<Summary> =>
+        record(['a'], { log: createRedisLog(client), owner: null })
       // @ts-expect-error: this project is without Node's types.
       export const no: Buffer = undefined
       `,

@@ -8,7 +8,9 @@ import type { Readable } from 'node:stream'
 import type Anthropic from '@anthropic-ai/sdk'
 import type { Express, Request as ExpressRequest, Response as ExpressResponse, RequestHandler } from 'express'
 import type { Context, Hono } from 'hono'
+import IORedis from 'ioredis'
 import type OpenAI from 'openai'
+import { createClient, createCluster } from 'redis'
 import {
   type ErrorCode,
   encodeComment,
@@ -27,11 +29,13 @@ import {
   type toParts,
 } from 'sse-relay'
 import { createParser, type EventStream, type ParsedEvent, parseSSE, readText } from 'sse-relay/client'
-import { relay as relayExpress } from 'sse-relay/express'
-import { relay as relayHono } from 'sse-relay/hono'
-import { relay as relayNode } from 'sse-relay/node'
+import { relay as relayExpress, resume as resumeExpress } from 'sse-relay/express'
+import { relay as relayHono, resume as resumeHono } from 'sse-relay/hono'
+import { createLog, type Log, type LogStore, record } from 'sse-relay/log'
+import { relay as relayNode, resume as resumeNode } from 'sse-relay/node'
 import { parts, raw, text } from 'sse-relay/protocols'
-import { relay as relayWeb } from 'sse-relay/web'
+import { createRedisLog } from 'sse-relay/redis'
+import { relay as relayWeb, resume as resumeWeb } from 'sse-relay/web'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 /** Fails to compile where `T` is not `true`. */
@@ -356,4 +360,46 @@ export function adapter(sink: Sink): void {
   relayTo({ ...sink, write() {} }, 'Hello')
   // @ts-expect-error and how it is dropped
   relayTo({ open() {}, write: () => true, end() {}, schedule() {} }, 'Hello')
+}
+
+/** The clients of Redis fit, as they are. */
+export const logs = [
+  createRedisLog(new IORedis()),
+  createRedisLog(new IORedis.Cluster([])),
+  createRedisLog(createClient()),
+  createRedisLog(await createClient().connect(), { ttlMs: 1000 }),
+  createRedisLog(createCluster({ rootNodes: [] })),
+]
+// @ts-expect-error: a client of something else.
+createRedisLog({ query() {} })
+
+/** A log wants an owner; a store of one's own has five methods, and more only where processes share it. */
+declare const log: Log
+declare const store: LogStore
+export const own: Log = createLog(store)
+createLog({ create: () => true, begin: async () => true, append() {}, get: () => undefined, read: () => [] })
+// @ts-expect-error: `read` is missing.
+createLog({ create: () => true, begin: () => true, append() {}, get: () => undefined })
+is<Equal<ReturnType<Log['stop']>, Promise<boolean>>>()
+is<Equal<ReturnType<typeof record>, Promise<Summary>>>()
+record(({ signal, runId }) => openai.responses.create({ model, input: runId, stream: true }, { signal }), {
+  log,
+  owner: null,
+})
+// @ts-expect-error: without an owner.
+record(['a'], { log })
+// @ts-expect-error: the owner is a text or null.
+record(['a'], { log, owner: 1 })
+
+/** And `resume` takes the host's own arguments. */
+export function resumed(app: Express, hono: Hono<{ Variables: { user: string } }>): unknown {
+  app.get('/', (req, res) => resumeExpress(req, res, { log, owner: 'ann', runId: undefined }))
+  hono.get('/', (c) => resumeHono(c, { log, owner: c.var.user, maxDurationMs: 1000 }))
+  const listener: Parameters<typeof createServer>[1] = (req, res) => void resumeNode(req, res, { log, owner: null })
+  const second: Parameters<typeof http2.createServer>[1] = (req, res) => void resumeNode(req, res, { log, owner: null })
+  // @ts-expect-error: without a log there is nothing to resume.
+  resumeWeb({} as Request, { owner: 'ann' })
+  // @ts-expect-error: whose is it?
+  resumeWeb({} as Request, { log })
+  return [listener, second, resumeWeb({} as Request, { log, owner: 'ann' })]
 }

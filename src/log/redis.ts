@@ -79,7 +79,7 @@ interface Connection {
 interface Listening {
   subscribe(channel: string): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
-  close(): void
+  close(): unknown
 }
 
 interface Duplicate {
@@ -87,8 +87,9 @@ interface Duplicate {
   connect(): Promise<unknown>
   subscribe(channel: string, listener?: (message: string, channel: string) => void): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
-  destroy(): void
-  disconnect(): void
+  /** Of `redis` from 5 on. */
+  destroy?(): void
+  disconnect(): unknown
 }
 
 function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster): Connection {
@@ -128,7 +129,7 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
       return {
         subscribe: (channel) => listener.subscribe(channel, (message) => onMessage(channel, message)),
         unsubscribe: (channel) => listener.unsubscribe(channel),
-        close: () => listener.destroy(),
+        close: () => (listener.destroy ? listener.destroy() : listener.disconnect()),
       }
     },
   }
@@ -287,10 +288,7 @@ class RedisStore implements LogStore {
     this.#listening = undefined
     this.#listeners.clear()
     // It may never have come about.
-    listening?.then(
-      ({ close }) => close(),
-      () => {},
-    )
+    listening?.then(({ close }) => close()).catch(() => {})
   }
 
   /** The braces keep the keys of a run on one node of a cluster. */
