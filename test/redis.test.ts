@@ -198,19 +198,20 @@ describe.skipIf(!hasRedis)('with Redis restarted', () => {
 })
 
 describe.skipIf(!hasRedis)('a producer that is killed', () => {
+  function startProducer({ port }: RedisServer, everyMs: number, leaseMs: number): ChildProcess {
+    const file = fileURLToPath(new URL('./fixtures/producer.mjs', import.meta.url))
+    const worker = spawn(process.execPath, [file, ...[port, RUN, 100_000, everyMs, leaseMs].map(String)], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
+    closing.push(() => worker.kill('SIGKILL'))
+    return worker
+  }
+
   it('is missed within its lease: the readers have every token it stored, and then producer-lost', async () => {
     const redis = await startServer()
     const leaseMs = 1000
     const url = await serve(tokenSource().source, openLog(redis, { leaseMs }))
-    const file = fileURLToPath(new URL('./fixtures/producer.mjs', import.meta.url))
-    const worker: ChildProcess = spawn(
-      process.execPath,
-      [file, String(redis.port), RUN, '100000', '5', String(leaseMs)],
-      {
-        stdio: ['ignore', 'inherit', 'inherit'],
-      },
-    )
-    closing.push(() => worker.kill('SIGKILL'))
+    const worker = startProducer(redis, 5, leaseMs)
     // The run is unknown until the worker has begun it.
     const deadline = Date.now() + 20_000
     let response: Response
@@ -237,6 +238,28 @@ describe.skipIf(!hasRedis)('a producer that is killed', () => {
     await late.until('"producer-lost"')
     expect(late.received).toContain(`id: ${RUN}:end\n`)
     expect((await fetch(url, { headers: { 'last-event-id': `${RUN}:end` } })).status).toBe(204)
+  })
+
+  it('before its first token is missed within its lease too, by who has waited for it to begin', async () => {
+    const redis = await startServer()
+    const leaseMs = 1000
+    const log = openLog(redis, { leaseMs })
+    const url = await serve(tokenSource().source, log)
+    // In a minute it would be lost all the same.
+    await log.create(RUN, { owner: 'ann', startMs: 60_000 })
+    const reader = openClient(url, { headers: { 'last-event-id': `${RUN}:0` } })
+    await reader.until(': ')
+    const client = new Redis(redis.port, '127.0.0.1')
+    closing.push(() => client.disconnect())
+    const worker = startProducer(redis, 100_000, leaseMs)
+    const deadline = Date.now() + 20_000
+    while ((await client.hget(`sse-relay:{${RUN}}`, 'b')) === null && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    worker.kill('SIGKILL')
+    const killedAt = Date.now()
+    await reader.until('"producer-lost"')
+    expect(Date.now() - killedAt).toBeLessThan(leaseMs + 2000)
   })
 })
 

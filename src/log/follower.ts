@@ -107,7 +107,9 @@ export class Follower extends Feed {
   /** When the lease is over, looks whether it was renewed. Messages that got lost are made up for here. */
   #watch(leaseMs: number): void {
     if (leaseMs === Number.POSITIVE_INFINITY) return
-    this.#timer = setTimeout(() => this.#check(), Math.min(leaseMs + GRACE_MS, 0x7fffffff))
+    // A run that has not begun has its time for that, and may begin and die long before it is over.
+    const ms = Math.min(leaseMs, this.store.shared?.leaseMs ?? leaseMs) + GRACE_MS
+    this.#timer = setTimeout(() => this.#check(), Math.min(ms, 0x7fffffff))
   }
 
   async #check(): Promise<void> {
