@@ -27,6 +27,8 @@ const names: Record<string, string[]> = {
   './web': ['relay'],
   './node': ['relay'],
   './express': ['relay'],
+  './fastify': ['relay'],
+  './koa': ['relay'],
   './hono': ['relay'],
   './testing': ['collect', 'replayUpstream', 'adapterBehaviours'],
 }
