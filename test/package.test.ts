@@ -27,8 +27,8 @@ const names: Record<string, string[]> = {
   './web': ['relay'],
   './node': ['relay'],
   './express': ['relay'],
-  './fastify': ['relay'],
-  './koa': ['relay'],
+  './fastify': ['relay', 'resume'],
+  './koa': ['relay', 'resume'],
   './hono': ['relay'],
   './testing': ['collect', 'replayUpstream', 'adapterBehaviours'],
 }
