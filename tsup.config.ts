@@ -20,6 +20,8 @@ export default defineConfig({
     web: 'src/adapters/web.ts',
     node: 'src/adapters/node.ts',
     express: 'src/adapters/express.ts',
+    fastify: 'src/adapters/fastify.ts',
+    koa: 'src/adapters/koa.ts',
     hono: 'src/adapters/hono.ts',
     testing: 'src/testing/index.ts',
     cli: 'src/cli/main.ts',
@@ -32,7 +34,7 @@ export default defineConfig({
   treeshake: true,
   clean: true,
   sourcemap: true,
-  external: ['express', 'hono', 'openai', '@anthropic-ai/sdk', 'react'],
+  external: ['express', 'fastify', 'koa', 'hono', 'openai', '@anthropic-ai/sdk', 'react'],
   // Only the full name of a built-in resolves on Deno and workerd.
   removeNodeProtocol: false,
   async onSuccess() {

@@ -15,6 +15,8 @@ const entries = {
   'sse-relay/web': ['dist/web.js', 'src/adapters/web.ts'],
   'sse-relay/node': ['dist/node.js', 'src/adapters/node.ts'],
   'sse-relay/express': ['dist/express.js', 'src/adapters/express.ts'],
+  'sse-relay/fastify': ['dist/fastify.js', 'src/adapters/fastify.ts'],
+  'sse-relay/koa': ['dist/koa.js', 'src/adapters/koa.ts'],
   'sse-relay/hono': ['dist/hono.js', 'src/adapters/hono.ts'],
   'sse-relay/testing': ['dist/testing.js', 'src/testing/index.ts'],
 } as const
@@ -29,6 +31,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
     pool: 'forks',
+    // One core would be left alone: of two that is half.
+    maxWorkers: '100%',
     watch: false,
     testTimeout: 30_000,
     hookTimeout: 30_000,

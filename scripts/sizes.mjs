@@ -24,6 +24,8 @@ const entries = {
   node: `export { relay } from 'sse-relay/node'`,
   web: `export { relay } from 'sse-relay/web'`,
   express: `export { relay } from 'sse-relay/express'`,
+  fastify: `export { relay } from 'sse-relay/fastify'`,
+  koa: `export { relay } from 'sse-relay/koa'`,
   hono: `export { relay } from 'sse-relay/hono'`,
   'node: relay + resume': `export { relay, resume } from 'sse-relay/node'`,
   'log: createMemoryLog + record': `export { createMemoryLog, record } from 'sse-relay/log'`,

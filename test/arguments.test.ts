@@ -1,6 +1,8 @@
 import { createReadStream } from 'node:fs'
 import { relay as express } from 'sse-relay/express'
+import { relay as fastify } from 'sse-relay/fastify'
 import { relay as hono } from 'sse-relay/hono'
+import { relay as koa } from 'sse-relay/koa'
 import { relay as node } from 'sse-relay/node'
 import { replayUpstream, tokens } from 'sse-relay/testing'
 import { relay as web } from 'sse-relay/web'
@@ -13,6 +15,10 @@ it.each<[string, () => Promise<unknown>, RegExp]>([
   ['nothing on Node', () => node(undefined as never, undefined as never, 'x'), /\(req, res, source/],
   ['the response first on Express', () => express({} as never, {} as never, 'x'), /\(req, res, source/],
   ["Node's request on the web", () => web({ headers: {} } as never, 'x'), /Web Request.*sse-relay\/node/],
+  ["Node's pair on Fastify", () => fastify({} as never, {} as never, 'x'), /\(request, reply, source.*sse-relay\/node/],
+  ['nothing on Fastify', () => fastify(undefined as never, undefined as never, 'x'), /\(request, reply, source/],
+  ["Hono's context on Koa", () => koa({ req: request } as never, 'x'), /context of Koa.*sse-relay\/hono/],
+  ['nothing on Koa', () => koa(undefined as never, 'x'), /context of Koa/],
   ["Express's request on Hono", () => hono({ headers: {} } as never, 'x'), /context of Hono.*sse-relay\/express/],
 ])('%s is a mistake that says where it belongs', async (_, call, message) => {
   await expect(call()).rejects.toMatchObject({

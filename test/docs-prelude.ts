@@ -5,7 +5,9 @@
 import type { createServer as createNodeServer, Server } from 'node:http'
 import type Anthropic from '@anthropic-ai/sdk'
 import type { Express } from 'express'
+import type { FastifyInstance } from 'fastify'
 import type { Hono } from 'hono'
+import type Koa from 'koa'
 import type OpenAIClient from 'openai'
 import type { createClient as createRedisClient } from 'redis'
 import type { Log, SourceStream } from 'sse-relay'
@@ -74,6 +76,8 @@ export declare const params: {
   messages: { role: 'user' | 'assistant'; content: string }[]
   input: string
 }
+export declare const fastify: FastifyInstance
+export declare const koa: Koa
 /** What JSDoc calls `app` where it speaks of Hono, behind a middleware that knows the user. */
 export declare const hono: Hono<{ Variables: { userId: string } }>
 export declare const createServer: typeof createNodeServer

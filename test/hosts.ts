@@ -1,23 +1,36 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import {
+  createServer as createHttp2Server,
+  createSecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from 'node:http2'
 import { createRequire } from 'node:module'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
+import fastifyCompress from '@fastify/compress'
+import fastifyCors from '@fastify/cors'
 import { serve } from '@hono/node-server'
 import compression from 'compression'
 import cors from 'cors'
 import express from 'express'
+import Fastify, { type FastifyPluginAsync, type FastifyServerOptions } from 'fastify'
 import helmet from 'helmet'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { compress } from 'hono/compress'
 import { cors as honoCors } from 'hono/cors'
 import { secureHeaders } from 'hono/secure-headers'
-import type { RelayOptions, Source, SourceContext, Summary } from 'sse-relay'
+import Koa from 'koa'
+import koaCompress from 'koa-compress'
+import type { RelayOptions, Source, SourceContext } from 'sse-relay'
 import { relay as relayExpress } from 'sse-relay/express'
+import { relay as relayFastify } from 'sse-relay/fastify'
 import { relay as relayHono } from 'sse-relay/hono'
+import { relay as relayKoa } from 'sse-relay/koa'
 import { relay as relayNode } from 'sse-relay/node'
 import type { AdapterServing } from 'sse-relay/testing'
 import { relay as relayWeb } from 'sse-relay/web'
+import { certificate } from './certificate.js'
 
 /** When the request's body is read: before `relay`, never, or beginning in the source function. */
 export type BodyReading = 'parsed' | 'unread' | 'in-factory'
@@ -52,7 +65,7 @@ export interface BeforeRelay {
 /** One request that came to a host. */
 export interface Call {
   /** What `relay` returned; `threw` if it threw instead. */
-  settled: Promise<PromiseSettledResult<Summary | Response | undefined> | { status: 'threw'; reason: unknown }>
+  settled: Promise<PromiseSettledResult<unknown> | { status: 'threw'; reason: unknown }>
   /** Resolves when the request's body was read to its end. */
   bodyEnd: Promise<void>
 }
@@ -73,8 +86,12 @@ export interface Running {
 export interface Host {
   readonly name: string
   readonly httpVersion: '1.1' | '2'
-  /** What its `relay` returns. */
-  readonly returns: 'summary' | 'response'
+  /** Whether its address is `https:`, with a certificate nobody has signed. */
+  readonly tls?: boolean
+  /** Whether this machine lacks something it needs. */
+  readonly missing?: boolean
+  /** What its `relay` resolves to; a response is sent by a host that hides Node's own. */
+  readonly returns: 'summary' | 'response' | 'nothing'
   /** The middleware it can have in front, by the names of the packages. */
   readonly middleware: Readonly<Partial<Record<Middleware, string>>>
   listen(calls: Calls): Listener
@@ -91,18 +108,27 @@ const NODES_OWN = { req: undefined as never, res: undefined as never }
 const MAX_BODY = 16 * 1024 * 1024
 
 /** Without types of its own: as much of it as is used is the same in both versions. */
-const express4 = createRequire(import.meta.url)('express4') as typeof express
+const require = createRequire(import.meta.url)
+const express4 = require('express4') as typeof express
+const koa2 = require('koa2') as typeof Koa
 
 const CONNECT = { compression, cors, security: helmet }
 const CONNECT_NAMES = { compression: 'compression', cors: 'cors', security: 'helmet' }
+const FASTIFY = { compression: fastifyCompress, cors: fastifyCors }
+const FASTIFY_NAMES = { compression: '@fastify/compress', cors: '@fastify/cors' }
 const HONO = { compression: compress, cors: honoCors, security: secureHeaders }
 const HONO_NAMES = { compression: 'hono/compress', cors: 'hono/cors', security: 'hono/secure-headers' }
 
 export const hosts: readonly Host[] = [
   nodeHost('node http', '1.1'),
   nodeHost('node http2', '2'),
+  { ...nodeHost('node http2 tls', '2', certificate ?? ''), missing: !certificate },
   expressHost('express 5', express),
   expressHost('express 4', express4),
+  fastifyHost('fastify', '1.1'),
+  fastifyHost('fastify http2', '2'),
+  koaHost('koa 3', Koa),
+  koaHost('koa 2', koa2),
   honoHost('hono', '1.1'),
   honoHost('hono http2', '2'),
   webHost('web', '1.1'),
@@ -123,7 +149,7 @@ export async function start(host: Host, serving: Serving): Promise<Running> {
     socket.on('close', () => sockets.delete(socket))
   })
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    url: `${host.tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     calls: calls.list,
     call: (index = 0) => calls.at(index),
     errors: calls.errors,
@@ -155,7 +181,7 @@ class Calls {
   }
 
   /** Calls `relay` as a handler does, and takes down what comes of it. */
-  relay<T extends Summary | Response | undefined>(
+  relay<T>(
     incoming: IncomingMessage | Http2ServerRequest,
     read: () => Promise<unknown>,
     relay: (source: Source, options: RelayOptions | undefined) => Promise<T>,
@@ -196,13 +222,14 @@ class Calls {
   }
 }
 
-function nodeHost(name: string, httpVersion: Host['httpVersion']): Host {
+function nodeHost(name: string, httpVersion: Host['httpVersion'], certificate?: string): Host {
   // The two servers have the same names for everything that is used here.
   type Request = IncomingMessage
   type Response = ServerResponse
   return {
     name,
     httpVersion,
+    tls: certificate !== undefined,
     returns: 'summary',
     middleware: CONNECT_NAMES,
     listen(calls) {
@@ -229,7 +256,8 @@ function nodeHost(name: string, httpVersion: Host['httpVersion']): Host {
         next(0)
       }
       if (httpVersion === '1.1') return createServer(listener)
-      return createHttp2Server(listener as never as (req: Http2ServerRequest, res: Http2ServerResponse) => void)
+      const http2 = listener as never as (req: Http2ServerRequest, res: Http2ServerResponse) => void
+      return certificate ? createSecureServer({ key: certificate, cert: certificate }, http2) : createHttp2Server(http2)
     },
   }
 }
@@ -265,6 +293,76 @@ function expressHost(name: string, module: typeof express): Host {
         res.status(status).send(body)
       }) as express.ErrorRequestHandler)
       return createServer(app)
+    },
+  }
+}
+
+function fastifyHost(name: string, httpVersion: Host['httpVersion']): Host {
+  // What it has to complain of.
+  const logger = { level: 'warn', stream: { write: (line: string) => console.error(line) } }
+  return {
+    name,
+    httpVersion,
+    returns: 'summary',
+    middleware: FASTIFY_NAMES,
+    listen(calls) {
+      const { headers = [], body, middleware = [], before } = calls.serving
+      const options = { bodyLimit: MAX_BODY, logger, ...(httpVersion === '2' && { http2: true }) }
+      const app = Fastify(options as FastifyServerOptions)
+      for (const name of middleware) app.register(FASTIFY[name as keyof typeof FASTIFY] as FastifyPluginAsync)
+      if (body !== 'parsed') {
+        app.removeAllContentTypeParsers()
+        app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+      }
+      app.addHook('onRequest', async (_, reply) => {
+        for (const [header, value] of headers) reply.header(header, value)
+      })
+      app.setErrorHandler((error, _, reply) => {
+        const { status, body } = calls.handle(error)
+        reply.code(status).send(body)
+      })
+      app.register(async (app) => {
+        app.all('/', async (request, reply) => {
+          const { raw: req } = request
+          if (before) await before({ req, res: reply.raw, left: leftOf(reply.raw) })
+          const read = () => text(req)
+          return calls.relay(req, read, (source, options) => relayFastify(request, reply, source, options))
+        })
+      })
+      return (listening) => {
+        app.listen({ port: 0, host: '127.0.0.1' }, () => listening(app.server))
+      }
+    },
+  }
+}
+
+function koaHost(name: string, Application: typeof Koa): Host {
+  return {
+    name,
+    httpVersion: '1.1',
+    returns: 'nothing',
+    middleware: { compression: 'koa-compress' },
+    listen(calls) {
+      const { headers = [], body, middleware = [], before } = calls.serving
+      const app = new Application()
+      app.use(async (ctx, next) => {
+        for (const [header, value] of headers) ctx.append(header, value)
+        try {
+          await next()
+        } catch (error) {
+          const handled = calls.handle(error)
+          ctx.status = handled.status
+          ctx.body = handled.body
+        }
+      })
+      if (middleware.includes('compression')) app.use(koaCompress())
+      app.use(async (ctx) => {
+        if (body === 'parsed') await text(ctx.req)
+        if (before) await before({ req: ctx.req, res: ctx.res, left: leftOf(ctx.res) })
+        const read = () => text(ctx.req)
+        await calls.relay(ctx.req, read, (source, options) => relayKoa(ctx, source, options))
+      })
+      return createServer(app.callback())
     },
   }
 }

@@ -29,6 +29,8 @@ const names: Record<string, string[]> = {
   './web': ['relay', 'resume'],
   './node': ['relay', 'resume'],
   './express': ['relay', 'resume'],
+  './fastify': ['relay', 'resume'],
+  './koa': ['relay', 'resume'],
   './hono': ['relay', 'resume'],
   './testing': ['collect', 'replayUpstream', 'adapterBehaviours', 'logBehaviours'],
 }

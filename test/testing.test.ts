@@ -21,6 +21,7 @@ import {
   truncated,
 } from 'sse-relay/testing'
 import { afterEach, describe, expect, it } from 'vitest'
+import { certificate } from './certificate.js'
 
 const ANSWER = 'Hello there! Streams\n\nwork — naïve 日本🚀'
 
@@ -431,6 +432,53 @@ describe('an HTTP/2 client', () => {
     const client = openClient(await serveHttp2(() => {}), { httpVersion: '2' })
     expect(() => client.halfClose()).toThrow('use HTTP/1')
     client.leave()
+  })
+})
+
+describe.skipIf(!certificate)('a client of an https: URL', () => {
+  const options = { key: certificate, cert: certificate, allowHTTP1: true }
+
+  async function serveTls(listener: RequestListener): Promise<string> {
+    const server = http2.createSecureServer(options, listener as never).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    cleanups.push(() => void server.close())
+    return `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  }
+
+  it.each(['1.1', '2'] as const)(
+    'over HTTP/%s asks for a certificate that is trusted, unless told not to',
+    async (httpVersion) => {
+      const url = await serveTls((req, res) => res.end(req.httpVersion))
+      const trusting = openClient(url, { httpVersion, rejectUnauthorized: false })
+      expect(await trusting.closed).toEqual({ complete: true, by: 'server' })
+      expect(trusting.received).toMatch(httpVersion)
+      const { complete, error } = await openClient(url, { httpVersion }).closed
+      expect({ complete, code: (error as NodeJS.ErrnoException).code }).toEqual({
+        complete: false,
+        code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+      })
+    },
+  )
+
+  it.each([
+    ['1.1', 'leave'],
+    ['1.1', 'reset'],
+    ['2', 'leave'],
+    ['2', 'reset'],
+  ] as const)('over HTTP/%s is seen to %s', async (httpVersion, how) => {
+    let left: () => void
+    const gone = new Promise<void>((resolve) => {
+      left = resolve
+    })
+    const url = await serveTls((_, res) => {
+      res.on('close', () => left())
+      res.write('data: 1\n\n')
+    })
+    const client = openClient(url, { httpVersion, rejectUnauthorized: false })
+    await client.until('data: 1')
+    client[how]()
+    expect(await client.closed).toMatchObject({ complete: false, by: 'client' })
+    await gone
   })
 })
 

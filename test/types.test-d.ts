@@ -7,8 +7,10 @@ import type * as https from 'node:https'
 import type { Readable } from 'node:stream'
 import type Anthropic from '@anthropic-ai/sdk'
 import type { Express, Request as ExpressRequest, Response as ExpressResponse, RequestHandler } from 'express'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { Context, Hono } from 'hono'
 import IORedis from 'ioredis'
+import type Koa from 'koa'
 import type OpenAI from 'openai'
 import { createClient, createCluster } from 'redis'
 import {
@@ -30,8 +32,10 @@ import {
 } from 'sse-relay'
 import { createParser, type EventStream, type ParsedEvent, parseSSE, readText } from 'sse-relay/client'
 import { relay as relayExpress, resume as resumeExpress } from 'sse-relay/express'
+import { relay as relayFastify, resume as resumeFastify } from 'sse-relay/fastify'
 import { relay as relayHono, resume as resumeHono } from 'sse-relay/hono'
-import { createLog, type Log, type LogStore, record } from 'sse-relay/log'
+import { relay as relayKoa, resume as resumeKoa } from 'sse-relay/koa'
+import { createLog, type createMemoryLog, type Log, type LogStore, record } from 'sse-relay/log'
 import { relay as relayNode, resume as resumeNode } from 'sse-relay/node'
 import { parts, raw, text } from 'sse-relay/protocols'
 import { createRedisLog } from 'sse-relay/redis'
@@ -115,6 +119,9 @@ export const notSources: Source[] = [
 /** The requests and responses of the hosts fit their adapters. */
 export function hosts(
   app: Express,
+  fastify: FastifyInstance,
+  koa: Koa,
+  log: ReturnType<typeof createMemoryLog>,
   hono: Hono,
   secrets: Hono<{ Bindings: { KEY: string }; Variables: { user: string } }>,
 ): void {
@@ -136,6 +143,25 @@ export function hosts(
   const second: Parameters<typeof http2.createServer>[1] = (req, res) => void relayNode(req, res, source)
   is<Equal<ReturnType<typeof relayNode>, Promise<Summary>>>()
   relayNode({} as ExpressRequest, {} as ExpressResponse, source)
+
+  fastify.post('/', (request, reply) => relayFastify(request, reply, source))
+  fastify.post<{ Body: { messages: string[] }; Reply: { 200: string } }>('/:id', async (request, reply) => {
+    const summary = await relayFastify(request, reply, () => request.body.messages, { heartbeatMs: 1 })
+    is<Equal<typeof summary, Summary>>()
+  })
+  fastify.get('/', (request, reply) => resumeFastify(request, reply, { log, owner: null }))
+  const routed: RouteHandlerMethod = (request, reply) => relayFastify(request, reply, source)
+  const second5 = {} as FastifyInstance<http2.Http2SecureServer, http2.Http2ServerRequest, http2.Http2ServerResponse>
+  second5.post('/', (request, reply) => relayFastify(request, reply, source))
+
+  koa.use((ctx) => relayKoa(ctx, source))
+  koa.use(async (ctx, next) => {
+    if (ctx.path !== '/') return next()
+    const nothing = await relayKoa(ctx, () => ['a'], { heartbeatMs: 1 })
+    is<Equal<typeof nothing, void>>()
+  })
+  koa.use((ctx) => resumeKoa(ctx, { log, owner: null }))
+  relayKoa({} as Koa.ParameterizedContext<{ user: string }, { session: object }, { answer: string }>, source)
 
   hono.post('/', (c) => relayHono(c, source))
   hono.post('/:id', async (c) => {
@@ -163,8 +189,14 @@ export function hosts(
   relayWeb({} as IncomingMessage, source)
   // @ts-expect-error the context, not its request
   relayHono({} as Context['req'], source)
+  // @ts-expect-error the reply comes second
+  relayFastify({} as FastifyReply, {} as FastifyRequest, source)
+  // @ts-expect-error Fastify's, not Node's
+  relayFastify({} as IncomingMessage, {} as ServerResponse, source)
+  // @ts-expect-error the context of Koa, not of Hono
+  relayKoa({} as Context, source)
 
-  for (const each of [listener, secure, second, handle]) void each
+  for (const each of [listener, secure, second, handle, routed]) void each
 }
 
 /** Options. */

@@ -1,4 +1,4 @@
-import { mistake, typeMistake } from '../failure.js'
+import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import {
   lastEventIdOf,
@@ -11,38 +11,12 @@ import {
   withRequest,
 } from '../relay.js'
 import type { Source, Summary } from '../types.js'
+import { answer, areNodes, type NodeRequest, type NodeResponse, NodeSink } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
-
-/** As much of `IncomingMessage`, and of `Http2ServerRequest`, as is needed. */
-export interface NodeRequest {
-  readonly method?: string | undefined
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  readonly readableFlowing?: boolean | null
-  resume(): unknown
-}
-
-/** As much of `ServerResponse`, and of `Http2ServerResponse`, as is needed. */
-export interface NodeResponse {
-  readonly headersSent: boolean
-  readonly writableEnded: boolean
-  readonly destroyed?: boolean
-  readonly socket?: { cork(): void; uncork(): void } | null
-  /** Of HTTP/2. */
-  readonly stream?: { readonly destroyed: boolean; close(code: number): void } | undefined
-  writeHead(status: number, headers: Record<string, string | string[]>): unknown
-  getHeader(name: string): unknown
-  removeHeader(name: string): void
-  write(text: string): boolean
-  end(): unknown
-  end(text: string): unknown
-  destroy(error?: Error): unknown
-  on(event: 'close' | 'drain' | 'finish' | 'error', listener: () => void): unknown
-  /** There if compression middleware is in front. */
-  flush?(): void
-}
+export type { NodeRequest, NodeResponse } from './node-sink.js'
 
 /**
  * Relays a source as the answer to a request of Node's `http`, `https` or `http2` (compatibility API).
@@ -82,7 +56,7 @@ function connect(
   res: NodeResponse,
   begin: (sink: Sink, request: RequestHead) => RelayHandle,
 ): Promise<Summary> {
-  if (typeof req?.resume !== 'function' || typeof res?.writeHead !== 'function') {
+  if (!areNodes(req, res)) {
     const remedy = 'a Web Request is for sse-relay/web, a context of Hono for sse-relay/hono'
     return Promise.reject(
       typeMistake(
@@ -91,97 +65,5 @@ function connect(
       ),
     )
   }
-  const handle = begin(new NodeSink(res), {
-    method: req.method,
-    header: (name) => req.headers[name],
-    // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
-    drain: () => req.readableFlowing === null && req.resume(),
-  })
-  // Of the response: a request's 'close' comes when its body was read, or not at all.
-  res.on('close', () => handle.left())
-  res.on('error', () => handle.left())
-  // After what else waits: a source that is always ready would go on and on before anything else came to its turn.
-  res.on('drain', () => setImmediate(() => handle.drained()))
-  res.on('finish', () => handle.drained())
-  return handle.done
-}
-
-const NGHTTP2_INTERNAL_ERROR = 2
-
-class NodeSink implements Sink {
-  readonly #res: NodeResponse
-  #socket: NodeResponse['socket']
-  #flushes = false
-
-  constructor(res: NodeResponse) {
-    this.#res = res
-  }
-
-  get gone(): boolean {
-    const res = this.#res
-    this.#check()
-    return res.destroyed === true || res.stream?.destroyed === true
-  }
-
-  open(status: number, headers: Record<string, string | string[]>): void {
-    const res = this.#res
-    this.#check()
-    // Both are kept: the host's cookies and those of the options.
-    const cookies = res.getHeader('set-cookie') as string | string[] | undefined
-    const more = headers['set-cookie']
-    if (cookies && more) headers = { ...headers, 'set-cookie': [cookies, more].flat() }
-    // A length set earlier would cut the stream off there.
-    res.removeHeader('content-length')
-    res.writeHead(status, headers)
-    // Looked up once: a property that is not there is searched for through every prototype that Express puts in.
-    if (!res.stream) this.#socket = res.socket
-    this.#flushes = res.flush !== undefined
-  }
-
-  #check(): void {
-    if (this.#res.headersSent || this.#res.writableEnded) {
-      throw mistake(
-        'response-used',
-        'The response was already written to: hand relay an untouched response, and only once',
-      )
-    }
-  }
-
-  write(text: string): boolean {
-    const res = this.#res
-    // Node collects the pieces of a chunk until the next tick. Here the tick is over already: a flush at once saves one.
-    this.#socket?.cork()
-    try {
-      const more = res.write(text)
-      if (this.#flushes) res.flush?.()
-      return more
-    } finally {
-      this.#socket?.uncork()
-    }
-  }
-
-  end(text?: string): void {
-    if (text === undefined) this.#res.end()
-    else this.#res.end(text)
-  }
-
-  destroy(): void {
-    const { stream } = this.#res
-    // A destroyed HTTP/2 response looks ended to the client; a reset with an error does not.
-    if (stream) stream.close(NGHTTP2_INTERNAL_ERROR)
-    else this.#res.destroy()
-  }
-
-  schedule(task: () => void): void {
-    if (tasks.push(task) === 1) process.nextTick(runTasks)
-  }
-}
-
-/** What the relays of this process have to write at the end of the tick: a tick of its own for each costs more. */
-let tasks: (() => void)[] = []
-
-function runTasks(): void {
-  const due = tasks
-  tasks = []
-  for (const task of due) task()
+  return answer(req, res, (request) => begin(new NodeSink(res), request))
 }

@@ -13,8 +13,11 @@ import { Waiting } from './waiting.js'
 
 /** A host with an adapter on trial: all that {@link adapterBehaviours} need to know of it. */
 export interface AdapterHost {
-  /** What the adapter's `relay` resolves to: how the run ended, or the response for the host to send. */
-  readonly returns: 'summary' | 'response'
+  /**
+   * What the adapter's `relay` resolves to: how the run ended, the response for the host to send, or nothing, for a host
+   * that sends what it was given when the handler has returned.
+   */
+  readonly returns: 'summary' | 'response' | 'nothing'
   /** What the server speaks, both without TLS. @default '1.1' */
   readonly httpVersion?: '1.1' | '2'
   /** Starts a server of the host on 127.0.0.1 and a free port. Called once or more by each behaviour. */

@@ -1,6 +1,7 @@
 import { type ClientHttp2Stream, connect as connectHttp2, constants, type OutgoingHttpHeaders } from 'node:http2'
 import { connect, type Socket } from 'node:net'
 import { Duplex, type Readable } from 'node:stream'
+import { connect as connectTls } from 'node:tls'
 import { Waiting } from './waiting.js'
 import { endOfStream, type Head, readResponse } from './wire.js'
 
@@ -11,8 +12,10 @@ export interface ClientOptions {
   headers?: Record<string, string>
   /** Sent whole, with its `content-length`. */
   body?: string | Uint8Array
-  /** `2` is HTTP/2 without TLS and without an upgrade. @default '1.1' */
+  /** `2` on an `http:` URL is HTTP/2 without TLS and without an upgrade. @default '1.1' */
   httpVersion?: '1.0' | '1.1' | '2'
+  /** Whether the certificate of an `https:` URL must be one that Node trusts. @default true */
+  rejectUnauthorized?: boolean
 }
 
 /** How an answer ended, seen from the client. */
@@ -25,7 +28,7 @@ export interface ClientEnding {
   error?: Error
 }
 
-type Request = Required<Omit<ClientOptions, 'body'>> & Pick<ClientOptions, 'body'>
+type Request = Required<Omit<ClientOptions, 'body' | 'rejectUnauthorized'>> & Pick<ClientOptions, 'body'>
 
 /** A client with a hand on its socket. */
 export interface TestClient {
@@ -63,7 +66,7 @@ export interface TestClient {
 /**
  * Sends a request over a connection of its own and returns at once. What goes wrong is in `closed`; nothing is thrown.
  *
- * @param url An `http:` URL.
+ * @param url An `http:` or `https:` URL.
  * @example
  * const client = openClient(url, { method: 'POST', body: '{}' })
  * await client.until('data: ')
@@ -78,6 +81,8 @@ class Client implements TestClient {
   readonly headers: Promise<Record<string, string>>
   readonly closed: Promise<ClientEnding>
   received = ''
+  /** What is reset: below TLS. */
+  readonly #tcp: Socket
   readonly #socket: Socket
   /** What the bytes are read from: the socket, or the HTTP/2 stream. */
   readonly #stream: Readable
@@ -101,10 +106,15 @@ class Client implements TestClient {
     this.closed = new Promise((resolve) => {
       this.#close = resolve
     })
-    this.#socket = connect(Number(url.port || 80), url.hostname.replace(/^\[|\]$/g, ''))
-    this.#socket.setNoDelay(true)
     const method = options.body === undefined ? 'GET' : 'POST'
     const request: Request = { method, headers: {}, httpVersion: '1.1', ...options }
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    const secure = url.protocol === 'https:'
+    this.#tcp = connect(Number(url.port || (secure ? 443 : 80)), host)
+    this.#tcp.setNoDelay(true)
+    const { rejectUnauthorized } = options
+    const ALPNProtocols = [request.httpVersion === '2' ? 'h2' : 'http/1.1']
+    this.#socket = secure ? connectTls({ socket: this.#tcp, host, ALPNProtocols, rejectUnauthorized }) : this.#tcp
     if (request.httpVersion === '2') {
       const stream = this.#openHttp2(url, request)
       this.#stream = stream
@@ -130,7 +140,7 @@ class Client implements TestClient {
 
   reset(): void {
     this.#left = true
-    this.#socket.resetAndDestroy()
+    this.#tcp.resetAndDestroy()
   }
 
   halfClose(): void {

@@ -1,0 +1,3 @@
+import { checkExample } from '../check.js'
+
+checkExample('fastify', '/v1/messages')

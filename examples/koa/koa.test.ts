@@ -1,0 +1,3 @@
+import { checkExample } from '../check.js'
+
+checkExample('koa', '/v1/chat/completions')

@@ -1,0 +1,99 @@
+import { Readable } from 'node:stream'
+import type { RelayHandle, SinkHeaders } from '../relay.js'
+import { type NodeResponse, NodeSink } from './node-sink.js'
+
+/** How a host that has Node's response in its own hands is given an answer. */
+export interface BodyHost {
+  readonly res: NodeResponse
+  /** Whether the host was told to leave the response alone. */
+  taken(): boolean
+  /** Hands the answer over; the body is null where the status has none. */
+  send(status: number, headers: SinkHeaders, body: Readable | null): void
+}
+
+/**
+ * Gives the host a body to send, so that whatever the host does with its answers is done to this one: hooks and
+ * middleware see it, and headers they set last are on it.
+ */
+export class BodySink extends NodeSink {
+  handle: RelayHandle | undefined
+  readonly #host: BodyHost
+  #body: Readable | undefined
+  #sent = false
+  #blocked = false
+
+  constructor(host: BodyHost) {
+    super(host.res)
+    this.#host = host
+  }
+
+  /** Whether the host was given an answer. */
+  get sent(): boolean {
+    return this.#sent
+  }
+
+  override open(status: number, headers: SinkHeaders): void {
+    this.check()
+    if (status !== 204) this.#body = this.#open()
+    this.#host.send(status, headers, this.#body ?? null)
+    this.#sent = true
+    if (!this.res.stream) this.socket = this.res.socket
+  }
+
+  protected override get taken(): boolean {
+    return this.#host.taken() || super.taken
+  }
+
+  override write(text: string): boolean {
+    this.socket?.cork()
+    try {
+      this.#blocked = !this.#push(text) || this.#paused
+      return !this.#blocked
+    } finally {
+      this.socket?.uncork()
+    }
+  }
+
+  override end(text?: string): void {
+    this.#blocked = false
+    if (text !== undefined) this.#push(text)
+    this.#push(null)
+  }
+
+  override destroy(): void {
+    const body = this.#body
+    // Someone put another body in the place of this one: the response is that one's.
+    if (body?.destroyed && !body.readableEnded) return
+    super.destroy()
+  }
+
+  #open(): Readable {
+    const look = () => {
+      // After what else waits; and the host asks for more before it has written what there was.
+      if (this.#blocked) setImmediate(() => this.#drained())
+    }
+    const body = new Readable({ read: look })
+    body.on('resume', look)
+    body.on('error', () => {})
+    body.on('close', () => {
+      if (!body.readableEnded) this.handle?.left()
+    })
+    return body
+  }
+
+  #push(text: string | null): boolean {
+    // What comes after the end of a response is an error of the host's.
+    return this.#body !== undefined && !this.res.writableEnded && this.#body.push(text)
+  }
+
+  #drained(): void {
+    if (!this.#blocked || this.#paused) return
+    this.#blocked = false
+    this.handle?.drained()
+  }
+
+  /** Whether what the host writes to is full. */
+  get #paused(): boolean {
+    return this.#body?.readableFlowing === false
+  }
+}

@@ -1,0 +1,111 @@
+import { typeMistake } from '../failure.js'
+import type { RelayOptions } from '../options.js'
+import {
+  lastEventIdOf,
+  type RelayHandle,
+  type RequestHead,
+  type ResumeOptions,
+  relayTo,
+  resumeTo,
+  type Sink,
+  withRequest,
+} from '../relay.js'
+import type { Source, Summary } from '../types.js'
+import { BodySink } from './body-sink.js'
+import { answer, areNodes, type NodeRequest, type NodeResponse } from './node-sink.js'
+
+export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
+export type { ResumeOptions } from '../relay.js'
+export type { Source, SourceContext, Summary } from '../types.js'
+export type { NodeRequest, NodeResponse } from './node-sink.js'
+
+/** As much of Fastify's request as is needed. */
+export interface FastifyRequest {
+  readonly raw: NodeRequest
+}
+
+/** As much of Fastify's reply as is needed. */
+export interface FastifyReply {
+  readonly raw: NodeResponse
+  readonly sent: boolean
+  code(status: number): unknown
+  headers(headers: Record<string, string | string[]>): unknown
+  removeHeader(name: string): unknown
+  send(body: unknown): unknown
+  hijack(): unknown
+}
+
+/**
+ * Relays a source as the answer to a Fastify request. It goes out through `reply.send`: headers set earlier are kept,
+ * and the `onSend` and `onResponse` hooks run. Do not call `reply.hijack()` before.
+ *
+ * @returns how it ended, once the answer is sent. Return it from the handler: it rejects with what `onError`
+ * throws before anything was sent, for Fastify's error handler, and with nothing else.
+ * @example
+ * ```ts
+ * fastify.post('/api/chat', (request, reply) =>
+ *   relay(request, reply, ({ signal }) => client.messages.create({ ...params, stream: true }, { signal })))
+ * ```
+ */
+export function relay(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  source: Source,
+  options?: RelayOptions,
+): Promise<Summary> {
+  return connect(request, reply, (sink, head) => relayTo(sink, source, withRequest(options, head)))
+}
+
+/**
+ * Answers a Fastify request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run
+ * with `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another
+ * owner's, 410 when that part is kept no longer. The source is never called.
+ *
+ * @returns how the connection ended. Rejects only with what `onError` throws before anything was sent.
+ * @example
+ * ```ts
+ * fastify.get('/api/chat', (request, reply) => resume(request, reply, { log, owner }))
+ * ```
+ */
+export function resume(request: FastifyRequest, reply: FastifyReply, options: ResumeOptions): Promise<Summary> {
+  return connect(request, reply, (sink, head) => resumeTo(sink, lastEventIdOf(head), withRequest(options, head)))
+}
+
+async function connect(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  begin: (sink: Sink, request: RequestHead) => RelayHandle,
+): Promise<Summary> {
+  const { raw: req } = request ?? {}
+  const { raw: res } = reply ?? {}
+  if (!areNodes(req, res)) {
+    const remedy = "Node's own req and res are for sse-relay/node"
+    throw typeMistake(
+      'invalid-option',
+      `relay takes (request, reply, source, options) of Fastify here, resume (request, reply, options); ${remedy}`,
+    )
+  }
+  const sink = new BodySink({
+    res,
+    taken: () => reply.sent,
+    send(status, headers, body) {
+      // A length set earlier would cut the stream off there.
+      reply.removeHeader('content-length')
+      reply.code(status)
+      reply.headers(headers)
+      reply.send(body)
+    },
+  })
+  const over = new Promise<void>((resolve) => {
+    res.on('finish', resolve)
+    res.on('close', resolve)
+  })
+  const summary = await answer(req, res, (head) => {
+    sink.handle = begin(sink, head)
+    return sink.handle
+  })
+  if (sink.sent) await over
+  // Fastify sends what a handler resolves to, and complains if there was an answer before.
+  reply.hijack()
+  return summary
+}

@@ -1,0 +1,119 @@
+import { typeMistake } from '../failure.js'
+import type { RelayOptions } from '../options.js'
+import {
+  lastEventIdOf,
+  type RelayHandle,
+  type RequestHead,
+  type ResumeOptions,
+  relayTo,
+  resumeTo,
+  type Sink,
+  withRequest,
+} from '../relay.js'
+import type { Source } from '../types.js'
+import { BodySink } from './body-sink.js'
+import { answer, areNodes, type NodeRequest, type NodeResponse } from './node-sink.js'
+
+export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
+export type { ResumeOptions } from '../relay.js'
+export type { Source, SourceContext, Summary } from '../types.js'
+export type { NodeRequest, NodeResponse } from './node-sink.js'
+
+/** As much of Koa's context as is needed, of Koa 2 or 3. */
+export interface KoaContext {
+  readonly req: NodeRequest & { readonly socket?: { readonly errored?: Error | null } | null }
+  readonly res: NodeResponse
+  status: number
+  body: unknown
+  respond?: boolean | undefined
+  /** Of `koa-compress`. */
+  compress?: unknown
+  set(headers: Record<string, string | string[]>): unknown
+  append(name: string, value: string | string[]): void
+  remove(name: string): void
+  onerror(error: Error & { code?: unknown }): void
+}
+
+/**
+ * Relays a source as the answer to a Koa request: its `ctx.body` is the stream, so middleware sees status and headers
+ * before they are sent, and may add to them. Put body parsers before it, or begin to read `ctx.req` synchronously in
+ * the source function.
+ *
+ * @returns at the first event, the first heartbeat or the first failure, because Koa sends nothing before; how it ended
+ * is told to `onEnd`. Return or await it: Koa would answer 404 otherwise. Rejects only with what `onError` throws
+ * before that, for the middleware around it and `app.on('error')`.
+ * @example
+ * ```ts
+ * koa.use((ctx) =>
+ *   relay(ctx, ({ signal }) => client.messages.create({ ...params, stream: true }, { signal })))
+ * ```
+ */
+export function relay(ctx: KoaContext, source: Source, options?: RelayOptions): Promise<void> {
+  return connect(ctx, (sink, request) => relayTo(sink, source, withRequest(options, request)))
+}
+
+/**
+ * Answers a Koa request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run with
+ * `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another owner's,
+ * 410 when that part is kept no longer. The source is never called.
+ *
+ * @returns at the first event or heartbeat. Rejects only with what `onError` throws before that.
+ * @example
+ * ```ts
+ * koa.use((ctx) => resume(ctx, { log, owner }))
+ * ```
+ */
+export function resume(ctx: KoaContext, options: ResumeOptions): Promise<void> {
+  return connect(ctx, (sink, request) => resumeTo(sink, lastEventIdOf(request), withRequest(options, request)))
+}
+
+function connect(ctx: KoaContext, begin: (sink: Sink, request: RequestHead) => RelayHandle): Promise<void> {
+  const { req, res } = ctx ?? {}
+  if (!areNodes(req, res) || typeof ctx.append !== 'function') {
+    const remedy = "Node's own req and res are for sse-relay/node, a context of Hono for sse-relay/hono"
+    return Promise.reject(
+      typeMistake('invalid-option', `relay takes a context of Koa here, and so does resume; ${remedy}`),
+    )
+  }
+  return new Promise((resolve, reject) => {
+    const sink = new BodySink({
+      res,
+      taken: () => ctx.respond === false,
+      send(status, { 'set-cookie': cookies, ...headers }, body) {
+        ctx.status = status
+        ctx.body = body
+        // A length set earlier would cut the stream off there.
+        ctx.remove('content-length')
+        ctx.set(headers)
+        // Beside those that middleware set.
+        if (cookies) ctx.append('set-cookie', cookies)
+        // It would keep the tokens back until they are worth a block, where the headers of the options let it.
+        ctx.compress ??= false
+        resolve()
+      },
+    })
+    leavingIsNoError(ctx)
+    const ended = answer(req, res, (head) => {
+      sink.handle = begin(sink, head)
+      return sink.handle
+    })
+    ended.then(({ outcome }) => {
+      // Nobody is there to be answered, or someone else answers: Koa's 404 would be neither's.
+      if (!sink.sent) {
+        ctx.respond = false
+        // 499: client closed request. For whoever writes the log.
+        if (outcome === 'disconnected') ctx.status = 499
+      }
+      resolve()
+    }, reject)
+  })
+}
+
+/** Koa takes a client that leaves for an error of the app, and prints a stack. `onEnd` is told of it instead. */
+function leavingIsNoError(ctx: KoaContext): void {
+  const { onerror, req } = ctx
+  ctx.onerror = (error) => {
+    const lost = error && (error === req.socket?.errored || error.code === 'ERR_STREAM_PREMATURE_CLOSE')
+    if (!lost) onerror.call(ctx, error)
+  }
+}

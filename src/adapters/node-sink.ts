@@ -1,0 +1,142 @@
+import { mistake } from '../failure.js'
+import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
+import type { Summary } from '../types.js'
+
+/** As much of `IncomingMessage`, and of `Http2ServerRequest`, as is needed. */
+export interface NodeRequest {
+  readonly method?: string | undefined
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly readableFlowing?: boolean | null
+  resume(): unknown
+}
+
+/** As much of `ServerResponse`, and of `Http2ServerResponse`, as is needed. */
+export interface NodeResponse {
+  readonly headersSent: boolean
+  readonly writableEnded: boolean
+  readonly destroyed?: boolean
+  readonly socket?: { cork(): void; uncork(): void } | null
+  /** Of HTTP/2. */
+  readonly stream?: { readonly destroyed: boolean; close(code: number): void } | undefined
+  writeHead(status: number, headers: Record<string, string | string[]>): unknown
+  getHeader(name: string): unknown
+  removeHeader(name: string): void
+  write(text: string): boolean
+  end(): unknown
+  end(text: string): unknown
+  destroy(error?: Error): unknown
+  on(event: 'close' | 'drain' | 'finish' | 'error', listener: () => void): unknown
+  /** There if compression middleware is in front. */
+  flush?(): void
+}
+
+/** Whether these are the two that Node hands to a server. */
+export function areNodes(req: NodeRequest | undefined, res: NodeResponse | undefined): boolean {
+  return typeof req?.resume === 'function' && typeof res?.writeHead === 'function'
+}
+
+/** Begins the answer to a request of Node, and tells it how the client takes it and when it leaves. */
+export function answer(
+  req: NodeRequest,
+  res: NodeResponse,
+  begin: (request: RequestHead) => RelayHandle,
+): Promise<Summary> {
+  const handle = begin({
+    method: req.method,
+    header: (name) => req.headers[name],
+    // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
+    drain: () => req.readableFlowing === null && req.resume(),
+  })
+  // Of the response: a request's 'close' comes when its body was read, or not at all.
+  res.on('close', () => handle.left())
+  res.on('error', () => handle.left())
+  // After what else waits: a source that is always ready would go on and on before anything else came to its turn.
+  res.on('drain', () => setImmediate(() => handle.drained()))
+  res.on('finish', () => handle.drained())
+  return handle.done
+}
+
+const NGHTTP2_INTERNAL_ERROR = 2
+
+/** Writes to Node's response itself. */
+export class NodeSink implements Sink {
+  protected readonly res: NodeResponse
+  protected socket: NodeResponse['socket']
+  #flushes = false
+
+  constructor(res: NodeResponse) {
+    this.res = res
+  }
+
+  get gone(): boolean {
+    const { res } = this
+    this.check()
+    return res.destroyed === true || res.stream?.destroyed === true
+  }
+
+  /** Whether the response is in other hands. */
+  protected get taken(): boolean {
+    return this.res.headersSent || this.res.writableEnded
+  }
+
+  protected check(): void {
+    if (!this.taken) return
+    throw mistake(
+      'response-used',
+      'The response was already written to: hand relay an untouched response, and only once',
+    )
+  }
+
+  open(status: number, headers: SinkHeaders): void {
+    const { res } = this
+    this.check()
+    // Both are kept: the host's cookies and those of the options.
+    const cookies = res.getHeader('set-cookie') as string | string[] | undefined
+    const more = headers['set-cookie']
+    if (cookies && more) headers = { ...headers, 'set-cookie': [cookies, more].flat() }
+    // A length set earlier would cut the stream off there.
+    res.removeHeader('content-length')
+    res.writeHead(status, headers)
+    // Looked up once: a property that is not there is searched for through every prototype that Express puts in.
+    if (!res.stream) this.socket = res.socket
+    this.#flushes = res.flush !== undefined
+  }
+
+  write(text: string): boolean {
+    const { res } = this
+    // Node collects the pieces of a chunk until the next tick. Here the tick is over already: a flush at once saves one.
+    this.socket?.cork()
+    try {
+      const more = res.write(text)
+      if (this.#flushes) res.flush?.()
+      return more
+    } finally {
+      this.socket?.uncork()
+    }
+  }
+
+  end(text?: string): void {
+    if (text === undefined) this.res.end()
+    else this.res.end(text)
+  }
+
+  destroy(): void {
+    const { stream } = this.res
+    // A destroyed HTTP/2 response looks ended to the client; a reset with an error does not.
+    if (stream) stream.close(NGHTTP2_INTERNAL_ERROR)
+    else this.res.destroy()
+  }
+
+  schedule(task: () => void): void {
+    if (tasks.push(task) === 1) process.nextTick(runTasks)
+  }
+}
+
+/** What the relays of this process have to write at the end of the tick: a tick of its own for each costs more. */
+let tasks: (() => void)[] = []
+
+function runTasks(): void {
+  const due = tasks
+  tasks = []
+  for (const task of due) task()
+}

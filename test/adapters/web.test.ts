@@ -1,0 +1,73 @@
+import { getEventListeners } from 'node:events'
+import { flooding, stalling, throwing, tokens } from 'sse-relay/testing'
+import { relay as relayWeb } from 'sse-relay/web'
+import { describe, expect, it, vi } from 'vitest'
+import { frame, MB, SENTINEL } from './harness.js'
+
+describe('web without a server', () => {
+  const request = (init?: RequestInit) => new Request('http://localhost/', init)
+
+  it('a body that is cancelled is a disconnect, for runtimes that tell it only so', async () => {
+    const source = stalling(['Hello'])
+    const onEnd = vi.fn()
+    const response = await relayWeb(request(), source, { onEnd })
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    expect(new TextDecoder().decode((await reader.read()).value)).toBe(frame('Hello'))
+    await reader.cancel()
+    expect(onEnd).toHaveBeenCalledOnce()
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'disconnected' })
+    expect(source.returned).toBe(true)
+  })
+
+  it('a request that is aborted is a disconnect, for runtimes that tell it only so, and its body just ends', async () => {
+    const client = new AbortController()
+    const source = stalling(['Hello'])
+    const onEnd = vi.fn()
+    const response = await relayWeb(request({ signal: client.signal }), source, { onEnd })
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    await reader.read()
+    client.abort('The client left')
+    expect(await reader.read()).toMatchObject({ done: true })
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'disconnected' })
+    expect(source.returned).toBe(true)
+  })
+
+  it('a body that nobody pulls takes nothing into memory', async () => {
+    const source = flooding({ chunkSize: 1024, total: 200 * MB })
+    const response = await relayWeb(request(), source)
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+    expect(source.produced).toBeLessThan(256 * 1024)
+    await response.body?.cancel()
+    await source.until(({ returned }) => returned)
+  })
+
+  it('a body that nobody pulls is an error after stallTimeoutMs', async () => {
+    const source = flooding({ total: 200 * MB })
+    const onEnd = vi.fn()
+    const response = await relayWeb(request(), source, { stallTimeoutMs: 30, onEnd })
+    await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'stalled' })
+    await expect(response.text()).rejects.toMatchObject({ code: 'stalled' })
+  })
+
+  it.each([
+    ['done', () => tokens('Hello')],
+    ['error', () => throwing(new Error('bug'))],
+  ])('leaves no listener on the signal of the request after the outcome %s', async (outcome, source) => {
+    const client = new AbortController()
+    const asked = request({ signal: client.signal })
+    const before = getEventListeners(asked.signal, 'abort').length
+    const onEnd = vi.fn()
+    await (await relayWeb(asked, source, { onEnd, onError() {} })).text()
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome })
+    await new Promise(setImmediate)
+    expect(getEventListeners(asked.signal, 'abort').length).toBe(before)
+  })
+
+  it('a request whose body was read, or is being read, is left alone', async () => {
+    const asked = request({ method: 'POST', body: 'Hello' })
+    const source = async () => [await asked.text()]
+    expect(await (await relayWeb(asked, source)).text()).toBe(frame('Hello') + SENTINEL)
+    expect(await (await relayWeb(asked, () => tokens('again'))).text()).toBe(frame('again') + SENTINEL)
+  })
+})
