@@ -8,6 +8,8 @@ import { expectedOf, planOf, randomOf } from './plan.mjs'
 
 /** For what must happen by itself; more than a busy machine needs. */
 const LIMIT_MS = 20_000
+/** After this, who waits for more of the answer leaves without it. */
+const SILENCE_MS = 300
 
 let ports
 let finished = 0
@@ -47,7 +49,7 @@ const readers = {
 
   async pause(plan) {
     const client = open(plan)
-    await client.until((received) => received.length >= plan.afterBytes).catch(() => {})
+    await received(client, plan)
     client.pause()
     await wait(50)
     client.resume()
@@ -110,14 +112,14 @@ const readers = {
 
   async leave(plan) {
     const client = open(plan)
-    await client.until((received) => received.length >= plan.afterBytes).catch(() => {})
+    await received(client, plan)
     client.leave()
     await within(client.closed, 'the connection to close')
   },
 
   async reset(plan) {
     const client = open(plan)
-    await client.until((received) => received.length >= plan.afterBytes).catch(() => {})
+    await received(client, plan)
     client.reset()
     await within(client.closed, 'the connection to close')
   },
@@ -138,7 +140,7 @@ const readers = {
 
   async half(plan) {
     const client = open(plan)
-    if (plan.variant % 2) await client.until((received) => received.length >= plan.afterBytes).catch(() => {})
+    if (plan.variant % 2) await received(client, plan)
     client.halfClose()
     await within(client.closed, 'the connection to close')
   },
@@ -238,6 +240,12 @@ const noRequests = [
   () => 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
 ]
 
+/** So much of the answer, or its end; or nothing more for a while. */
+function received(client, { afterBytes }) {
+  const enough = client.until((text) => text.length >= afterBytes).catch(() => {})
+  return Promise.race([enough, wait(SILENCE_MS)])
+}
+
 /** What was read to its end must be what the plan says. */
 async function readWhole(plan, client) {
   const { complete, error } = await within(client.closed, 'the end of the answer')
@@ -276,19 +284,17 @@ function closeOf(socket) {
   })
 }
 
-/** Some bytes of the answer, or its end. */
+/** The same of a bare socket. */
 function somethingOf(socket, { afterBytes }) {
-  return within(
-    new Promise((resolve) => {
-      let length = 0
-      socket.on('data', (bytes) => {
-        length += bytes.length
-        if (length >= afterBytes) resolve()
-      })
-      socket.on('close', resolve)
-    }),
-    'the answer',
-  )
+  return new Promise((resolve) => {
+    let length = 0
+    socket.on('data', (bytes) => {
+      length += bytes.length
+      if (length >= afterBytes) resolve()
+    })
+    socket.on('close', resolve)
+    setTimeout(resolve, SILENCE_MS)
+  })
 }
 
 function leave(socket, { variant }) {

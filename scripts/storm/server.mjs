@@ -15,9 +15,9 @@ import { serve } from '../processes.mjs'
 import { describe, expectedOf, planOf, READERS, takesNothing } from './plan.mjs'
 import { connect, StormError, sourceOf } from './sources.mjs'
 
-/** For readers that take nothing; the others may be slow because the machine is. */
+/** For readers that take nothing. The others are waited for longer than the storm waits for what must be noticed. */
 const STALL_MS = 300
-const PATIENT_MS = 10_000
+const PATIENT_MS = 60_000
 const MAX_MS = 250
 /** More than the kernel's buffers of a connection hold. */
 const MOST_PRODUCED = 24 * 1024 * 1024
@@ -79,7 +79,7 @@ function begin(path, request, response) {
     signal: stop.signal,
     heartbeatMs: plan.heartbeatMs,
     stallTimeoutMs: takesNothing(plan) ? STALL_MS : PATIENT_MS,
-    ...(/stall|never|silent$/.test(plan.source) && { maxDurationMs: MAX_MS }),
+    ...(/stall|never|silent$/.test(plan.source) && !plan.endless && { maxDurationMs: MAX_MS }),
     onError() {
       if (plan.hook === 'onError throws') throw new StormError('onError throws')
       if (plan.hook === 'onError shows') return { status: 503, code: 'shown', message: 'Shown' }
