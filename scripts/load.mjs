@@ -32,18 +32,26 @@ const OPENED_PER_SECOND = 1000
 const streams = affordable(number('streams', values.quick ? 1000 : 10_000))
 const heartbeatMs = Math.round((seconds * 1000) / 6)
 
-const results = { relay: [], loop: [] }
+/** What writes the answers: `relay`, the loop of the guides, and that of who has an iterator. */
+const sides = values.quick ? ['relay', 'loop'] : ['relay', 'loop', 'for await']
+const results = Object.fromEntries(sides.map((side) => [side, []]))
+const machine = {
+  node: process.version,
+  cpus: cpus().length,
+  model: cpus()[0]?.model.trim(),
+  platform: process.platform,
+}
 print(
-  `${streams} streams in one process, a token a second each for ${seconds} s; every tenth says nothing but heartbeats,`,
+  `${streams} streams in one process, a token a second each for ${seconds} s. Every tenth says nothing until its end`,
 )
-print(`one in ${heartbeatMs / 1000} s. Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}.`)
+print(`but for a heartbeat each ${heartbeatMs / 1000} s. Node ${machine.node}, ${machine.cpus} × ${machine.model}.`)
 let correct = true
 for (let round = 0; round < rounds; round++) {
   // In turns, and not always in the same order: what a machine does meanwhile is not to count for one side alone.
-  for (const side of round % 2 ? ['loop', 'relay'] : ['relay', 'loop']) {
+  for (const side of round % 2 ? sides.toReversed() : sides) {
     const result = await measure(side)
     results[side].push(result)
-    correct &&= side === 'loop' || result.failures === 0
+    correct &&= side !== 'relay' || result.failures === 0
     print(
       `${side}: ${result.tokens} tokens, ${result.heartbeats} heartbeats, longest silence ${Math.round(result.longestGapMs)} ms; ` +
         `${result.failures ? `${result.failures} streams FAILED` : 'every one arrived, once and in order'}`,
@@ -53,27 +61,25 @@ for (let round = 0; round < rounds; round++) {
 }
 
 const figures = [
-  ['memory of a stream (RSS), bytes', 'rssPerStream'],
-  ['of it on the heap, bytes', 'heapPerStream'],
-  ['CPU of a token, µs', 'cpuPerToken'],
+  ['memory of a stream (RSS), bytes', 'rssPerStream', 0],
+  ['of it on the heap, bytes', 'heapPerStream', 0],
+  ['CPU of a token, µs', 'cpuPerToken', 1],
 ]
+const others = sides.slice(1)
+const row = (title, cells) => print(title.padEnd(34) + cells.map((cell) => cell.padStart(12)).join(''))
 print()
-print(`${'median of each side'.padEnd(34)}${['relay', 'loop', 'ratio'].map((name) => name.padStart(9)).join('')}`)
+row('medians', [...sides, ...others.map((side) => `÷ ${side}`)])
 const summary = {}
-for (const [title, name] of figures) {
-  const relay = median(results.relay.map((result) => result[name]))
-  const loop = median(results.loop.map((result) => result[name]))
-  summary[name] = { relay, loop, ratio: relay / loop }
-  const cells = [relay.toFixed(name === 'cpuPerToken' ? 1 : 0), loop.toFixed(name === 'cpuPerToken' ? 1 : 0)]
-  print(title.padEnd(34) + [...cells, `${(relay / loop).toFixed(2)}×`].map((cell) => cell.padStart(9)).join(''))
+for (const [title, name, digits] of figures) {
+  const of = (side) => median(results[side].map((result) => result[name]))
+  const ratios = Object.fromEntries(others.map((side) => [side, of('relay') / of(side)]))
+  summary[name] = { ...Object.fromEntries(sides.map((side) => [side, of(side)])), ratios }
+  row(title, [
+    ...sides.map((side) => of(side).toFixed(digits)),
+    ...Object.values(ratios).map((ratio) => ratio.toFixed(2)),
+  ])
 }
 if (values.json) {
-  const machine = {
-    node: process.version,
-    cpus: cpus().length,
-    model: cpus()[0]?.model.trim(),
-    platform: process.platform,
-  }
   const setup = { streams, seconds, silentEvery: SILENT_EVERY, heartbeatMs }
   writeFileSync(values.json, `${JSON.stringify({ machine, setup, correct, summary, results }, null, 2)}\n`)
 }

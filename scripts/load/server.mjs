@@ -53,19 +53,21 @@ class Tokens {
   }
 }
 
+const HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store, no-transform',
+  'x-accel-buffering': 'no',
+}
+
 const handlers = {
   relay(req, res, { id, count, silentMs }) {
     const options = silentMs ? { heartbeatMs } : undefined
     relay(req, res, () => new Tokens(id, count, silentMs || TOKEN_MS), options)
   },
 
-  // As the guides have it, with what they leave out at no cost: the loop ends when the reader leaves the response.
+  /** As the guides have it, except that the interval is cleared when the response closes, which is the right time. */
   loop(_req, res, { id, count, silentMs }) {
-    res.writeHead(200, {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-store, no-transform',
-      'x-accel-buffering': 'no',
-    })
+    res.writeHead(200, HEADERS)
     let next = 0
     const timer = setInterval(() => {
       res.write(frameOf(id, next++))
@@ -79,6 +81,20 @@ const handlers = {
       clearInterval(timer)
       clearInterval(heartbeat)
     })
+  },
+
+  /** The loop of who has an iterator, as the SDKs give one: the same source as the relay's. */
+  async 'for await'(_req, res, { id, count, silentMs }) {
+    res.writeHead(200, HEADERS)
+    const tokens = new Tokens(id, count, silentMs || TOKEN_MS)
+    const heartbeat = silentMs ? setInterval(() => res.write(': \n'), heartbeatMs) : undefined
+    res.on('close', () => {
+      tokens.return()
+      clearInterval(heartbeat)
+    })
+    for await (const text of tokens) res.write(`data: ${JSON.stringify({ text })}\n\n`)
+    clearInterval(heartbeat)
+    res.end('data: [DONE]\n\n')
   },
 }
 
