@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
+import { text as readAll } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { relayTo, type Sink, type Source, type SourceStream, type Summary } from 'sse-relay'
 import { relay } from 'sse-relay/node'
@@ -13,6 +14,7 @@ import {
   type ReplayUpstream,
   readTrace,
   replayUpstream,
+  stalling,
 } from 'sse-relay/testing'
 import { afterEach, describe, expect, it, type TestContext, vi } from 'vitest'
 import { createReading } from '../src/sources/index.js'
@@ -245,6 +247,51 @@ describe('a client that leaves before there is an answer', () => {
     expect(await stillOpen(request)).toBe(true)
     arrive()
     await expectClosed(request, performance.now(), context)
+  })
+})
+
+describe('a client that sends its requests without waiting for the answers', () => {
+  const REQUESTS = 12
+
+  it('stops all of them when it leaves, also those whose turn had not come', async () => {
+    const outcomes: Promise<string>[] = []
+    const warnings: Error[] = []
+    const warn = (warning: Error) => void warnings.push(warning)
+    process.on('warning', warn)
+    cleanups.push(() => process.off('warning', warn))
+    let all = () => {}
+    const asked = new Promise<void>((resolve) => {
+      all = resolve
+    })
+    const server = createServer((req, res) => {
+      outcomes.push(relay(req, res, ({ signal }) => stalling(['Hello'], { signal })).then(({ outcome }) => outcome))
+      if (outcomes.length === REQUESTS) all()
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    cleanups.push(() => new Promise((resolve) => server.close(resolve)))
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(REQUESTS))
+    await asked
+    socket.destroy()
+    expect(await Promise.all(outcomes)).toEqual(Array(REQUESTS).fill('disconnected'))
+    expect(warnings).toEqual([])
+  })
+
+  it('has every answer in its turn, each read to its end', async () => {
+    const outcomes: Promise<string>[] = []
+    const server = createServer((req, res) => {
+      outcomes.push(relay(req, res, ['The answer to ', req.url ?? '']).then(({ outcome }) => outcome))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    cleanups.push(() => new Promise((resolve) => server.close(resolve)))
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    const last = 'connection: close\r\n'
+    for (const path of ['/1', '/2', '/3']) {
+      socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n${path === '/3' ? last : ''}\r\n`)
+    }
+    const wire = await readAll(socket)
+    expect(wire.match(/"\/\d"|\[DONE\]/g)).toEqual(['"/1"', '[DONE]', '"/2"', '[DONE]', '"/3"', '[DONE]'])
+    expect(await Promise.all(outcomes)).toEqual(['done', 'done', 'done'])
   })
 })
 

@@ -428,6 +428,16 @@ describe('an HTTP/2 client', () => {
     expect(await client.closed).toMatchObject({ complete: false, by: 'server' })
   })
 
+  it('is done with a stream that was closed before its body was taken', async () => {
+    const url = await serveHttp2((_, res) => {
+      res.stream.on('finish', () => res.stream.close(http2.constants.NGHTTP2_NO_ERROR))
+      res.end('too much')
+    })
+    const client = openClient(url, { httpVersion: '2', body: 'x'.repeat(300_000) })
+    expect(await client.closed).toMatchObject({ by: 'server' })
+    expect(client.received).toBe('too much')
+  })
+
   it('has no half-closed connection', async () => {
     const client = openClient(await serveHttp2(() => {}), { httpVersion: '2' })
     expect(() => client.halfClose()).toThrow('use HTTP/1')

@@ -7,6 +7,8 @@ export interface NodeRequest {
   readonly method?: string | undefined
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly readableFlowing?: boolean | null
+  /** The connection. */
+  readonly socket?: { once?(event: 'close', listener: () => void): unknown } | null
   resume(): unknown
 }
 
@@ -15,6 +17,7 @@ export interface NodeResponse {
   readonly headersSent: boolean
   readonly writableEnded: boolean
   readonly destroyed?: boolean
+  /** `null` as long as the answer to an earlier request of the connection is on its way. */
   readonly socket?: { cork(): void; uncork(): void } | null
   /** Of HTTP/2. */
   readonly stream?: { readonly destroyed: boolean; close(code: number): void } | undefined
@@ -25,7 +28,7 @@ export interface NodeResponse {
   end(): unknown
   end(text: string): unknown
   destroy(error?: Error): unknown
-  on(event: 'close' | 'drain' | 'finish' | 'error', listener: () => void): unknown
+  on(event: 'close' | 'drain' | 'finish' | 'error' | 'socket', listener: () => void): unknown
   /** There if compression middleware is in front. */
   flush?(): void
 }
@@ -50,10 +53,31 @@ export function answer(
   // Of the response: a request's 'close' comes when its body was read, or not at all.
   res.on('close', () => handle.left())
   res.on('error', () => handle.left())
+  if (res.socket === null) whileQueued(req, res, () => handle.left())
   // After what else waits: a source that is always ready would go on and on before anything else came to its turn.
   res.on('drain', () => setImmediate(() => handle.drained()))
   res.on('finish', () => handle.drained())
   return handle.done
+}
+
+/** Who waits for a turn on a connection. One listener a connection: Node warns of the eleventh. */
+const queues = new WeakMap<object, Set<() => void>>()
+
+/**
+ * The answer to a pipelined request waits for the one before it, and until then Node does not tell it that the
+ * connection has closed.
+ */
+function whileQueued({ socket }: NodeRequest, res: NodeResponse, left: () => void): void {
+  if (!socket?.once) return
+  const queue = queues.get(socket) ?? new Set()
+  if (!queues.has(socket)) {
+    queues.set(socket, queue)
+    socket.once('close', () => {
+      for (const left of queue) left()
+    })
+  }
+  queue.add(left)
+  res.on('socket', () => queue.delete(left))
 }
 
 const NGHTTP2_INTERNAL_ERROR = 2

@@ -239,6 +239,9 @@ class Client implements TestClient {
     }
     session.on('error', onError)
     stream.on('error', onError)
+    // A server that answers before it has read the body, and resets the rest of it with NO_ERROR, leaves the stream
+    // waiting for room to send on: Node closes it only when both directions have finished.
+    stream.on('end', () => stream.destroy())
     stream.on('close', () => {
       session.close()
       this.#onClose(complete && stream.readableEnded, error)
