@@ -9,6 +9,7 @@ import {
   type SourceContext,
   type Summary,
 } from 'sse-relay'
+import { createMemoryLog } from 'sse-relay/log'
 import { probe, stalling, throwing, tokens } from 'sse-relay/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
@@ -524,6 +525,25 @@ describe('a sink that will not have it', () => {
     expect(logged).not.toHaveBeenCalled()
     expect(sink.calls).toEqual([])
     expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('a sink that will not have it, of a run with a log', () => {
+  it.each<[string, Source, RelayToOptions, string]>([
+    ['at the first event', talking, {}, 'disconnected'],
+    ['at the first heartbeat', silent, { heartbeatMs: 100 }, 'disconnected'],
+    ['at the end', [], {}, 'done'],
+  ])('%s: this reader ends as an error, and the run as without it', async (_, source, options, outcome) => {
+    sink.refuses = new RelayError('response-used', 'in other hands')
+    const onError = vi.fn()
+    const handle = relay(source, { onError, log: createMemoryLog(), owner: null, ...options })
+    await settle()
+    await vi.advanceTimersByTimeAsync(100)
+    expect(await handle.done).toMatchObject({ outcome: 'error' })
+    expect(onError).toHaveBeenCalledExactlyOnceWith(sink.refuses, expect.anything())
+    expect(sink.calls).toEqual([])
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(ends).toMatchObject([{ outcome }])
   })
 })
 

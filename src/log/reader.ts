@@ -175,7 +175,11 @@ export class Reader implements Feeder, FeedReader {
     if (end) this.#finish(end, text, count, thrown)
     else {
       this.#events += count
-      this.#blocked = !this.#outlet.write(text)
+      try {
+        this.#blocked = !this.#outlet.write(text)
+      } catch (error) {
+        this.fail(error)
+      }
     }
   }
 
