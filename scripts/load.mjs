@@ -158,6 +158,9 @@ async function measure(side) {
     await until(() => server.ask('connections').then((open) => open === 0), 'the last readers to leave')
     const end = await server.ask('memory')
     const sum = (name) => told.reduce((sum, each) => sum + each[name], 0)
+    const lagMs = Math.max(...told.map((each) => each.lagMs)) + (await server.ask('lag'))
+    // A process that the machine has stopped is late with everything; nothing was missed for that.
+    const missed = told.flatMap(({ late }) => late).filter(({ gapMs }) => gapMs > 2 * heartbeatMs + lagMs)
     const cpu = after.user - before.user + after.system - before.system
     return {
       open,
@@ -165,8 +168,12 @@ async function measure(side) {
       tokens: sum('tokens'),
       heartbeats: sum('heartbeats'),
       longestGapMs: Math.max(...told.map((each) => each.longestGapMs)),
-      failures: sum('failures'),
-      examples: told.flatMap((each) => each.examples).slice(0, 10),
+      lagMs,
+      failures: sum('failures') + missed.length,
+      examples: [
+        ...told.flatMap((each) => each.examples),
+        ...missed.map(({ id, gapMs }) => `stream ${id} was silent for ${gapMs} ms`),
+      ].slice(0, 10),
       rssPerStream: (full.rss - empty.rss) / open,
       heapPerStream: (full.heapUsed - empty.heapUsed) / open,
       heapLeftPerStream: (end.heapUsed - empty.heapUsed) / open,

@@ -1,5 +1,6 @@
 // The process that is measured: one HTTP server, whose answers are written either by `relay` or by the loop of the guides.
 import { createServer } from 'node:http'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { relay } from 'sse-relay/node'
 import { data, serve } from '../processes.mjs'
 import { frameOf, TOKEN_MS, textOf } from './tokens.mjs'
@@ -106,7 +107,12 @@ const server = createServer((req, res) => {
 // The same clocks on both sides, and none that ends a stream.
 server.requestTimeout = 0
 
+const lag = monitorEventLoopDelay()
+lag.enable()
+
 serve({
+  /** The longest time in which this process did nothing at all. */
+  lag: () => lag.max / 1e6,
   listen: () => new Promise((resolve) => server.listen(0, '127.0.0.1', 65_535, () => resolve(server.address().port))),
   connections: () => new Promise((resolve) => server.getConnections((_, count) => resolve(count))),
   cpu: () => ({ ...process.cpuUsage(), at: performance.now() }),
