@@ -137,10 +137,14 @@ async function measure(side) {
     // A reader that dies ends the measurement below; until then it is not unhandled.
     reading.catch(() => {})
     const began = performance.now()
-    await until(() => {
-      show('opening')
-      return total('opened') === streams || total('closed') > 0
-    }, 'the streams to open')
+    await until(
+      () => {
+        show('opening')
+        return total('opened') === streams || total('closed') > 0
+      },
+      'the streams to open',
+      60_000 + streams * 10,
+    )
     const opened = performance.now() - began
     const before = { ...(await server.ask('cpu')), tokens: total('tokens') }
     do {

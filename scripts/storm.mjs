@@ -31,7 +31,7 @@ const exchanges = only?.length ?? number('exchanges', values.quick ? 5000 : 100_
 const concurrency = number('concurrency', 128)
 /** Between two waves nothing goes on, and everything is counted. */
 const waveLength = Math.min(5000, Math.ceil(exchanges / 5))
-const QUIET_MS = 20_000
+const QUIET_MS = 60_000
 /** A relay that is kept costs some kilobytes; what the engine keeps of the code it runs is much less. */
 const HEAP_PER_EXCHANGE = 100
 const HEAP_AT_LEAST = 3 * 1024 * 1024
@@ -139,11 +139,11 @@ async function wave(indices, ports) {
   }
   if (died) throw new Error(died)
   report(await running)
-  const quiet = await server.ask('quiet', { limitMs: QUIET_MS, seed, indices })
+  const quiet = await server.ask('quiet', { limitMs: QUIET_MS, seed, indices }, 2 * QUIET_MS)
   report(quiet.problems)
   begun += quiet.begun
   for (const [outcome, count] of Object.entries(quiet.outcomes)) outcomes[outcome] = (outcomes[outcome] ?? 0) + count
-  const { open, count } = await upstreams.ask('quiet', 5000)
+  const { open, count } = await upstreams.ask('quiet', QUIET_MS / 2)
   upstreamRequests += count
   report(open.map(([index, name]) => ({ index, what: `the request to the provider (${name}) is still open` })))
 }

@@ -7,7 +7,7 @@ import { serve, tell } from '../processes.mjs'
 import { expectedOf, planOf, randomOf } from './plan.mjs'
 
 /** For what must happen by itself; more than a busy machine needs. */
-const LIMIT_MS = 20_000
+const LIMIT_MS = 60_000
 /** After this, who waits for more of the answer leaves without it. */
 const SILENCE_MS = 300
 

@@ -17,7 +17,7 @@ import { connect, StormError, sourceOf } from './sources.mjs'
 
 /** For readers that take nothing. The others are waited for longer than the storm waits for what must be noticed. */
 const STALL_MS = 300
-const PATIENT_MS = 60_000
+const PATIENT_MS = 180_000
 const MAX_MS = 250
 /** More than the kernel's buffers of a connection hold. */
 const MOST_PRODUCED = 24 * 1024 * 1024
