@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import Redis from 'ioredis'
+import { resumeTo } from 'sse-relay'
 import { parseSSE, readText } from 'sse-relay/client'
 import { type Log, record } from 'sse-relay/log'
 import { type RelayOptions, relay, resume } from 'sse-relay/node'
@@ -322,6 +323,39 @@ describe.skipIf(!hasRedis)('a producer that does not listen yet', () => {
     fail(new Error('The connection was closed'))
     await new Promise(setImmediate)
     expect(errors).toEqual([])
+  })
+})
+
+describe.skipIf(!hasRedis)('a reader that leaves while Redis is asked for its run', () => {
+  it('leaves nothing behind: the next one is told that the run is lost', async () => {
+    const redis = await startServer()
+    const client = new Redis(redis.port, '127.0.0.1')
+    let answer!: () => void
+    const gate = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    const call = async (command: string, ...args: (string | number)[]) => {
+      const result = await client.call(command, ...args)
+      if (command === 'HMGET') await gate
+      return result
+    }
+    const log = createRedisLog({ call, duplicate: () => client.duplicate() }, { timeoutMs: 20_000 })
+    closing.push(
+      () => client.disconnect(),
+      () => log.close(),
+    )
+    await log.create(RUN, { owner: 'ann', startMs: 200 })
+    const sink = { open() {}, write: () => true, end() {}, destroy() {}, schedule: setImmediate }
+    const handle = resumeTo(sink, `${RUN}:0`, { log, owner: 'ann' })
+    handle.left()
+    expect(await handle.done).toMatchObject({ outcome: 'disconnected' })
+    answer()
+    // Until its time is over, and long enough for whoever would have noticed.
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    const next = openClient(await serve(tokenSource().source, log), { headers: { 'last-event-id': `${RUN}:0` } })
+    await next.until('"producer-lost"')
+    await next.closed
+    await expect.poll(() => client.pubsub('CHANNELS')).toEqual([])
   })
 })
 

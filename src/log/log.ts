@@ -258,6 +258,8 @@ export class RunLog implements Log {
     settle(
       () => this.#store.get(runId),
       (run) => {
+        // It left meanwhile, and would leave a feed behind that nobody reads.
+        if (reader.over) return
         const isMine = run !== undefined && run.owner === owner
         if (cursor === undefined && !(isMine && !run.ended && run.leaseMs > 0)) reader.nothing()
         else if (!isMine) reader.refuse(unknown)

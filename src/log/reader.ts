@@ -42,6 +42,10 @@ export class Reader implements Feeder, FeedReader {
     this.#isFirst = isFirst
   }
 
+  get over(): boolean {
+    return this.#over
+  }
+
   /** Follows the feed from its beginning; what it brings is all that there is. */
   attach(feed: Feed): void {
     if (this.#over) return
