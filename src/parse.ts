@@ -86,6 +86,10 @@ export function createParser(options: ParserOptions): Parser {
     data = data === undefined ? value : `${data}\n${value}`
   }
 
+  const setId = (value: string) => {
+    if (value.indexOf('\0') < 0) id = value
+  }
+
   /** Any line but a blank one. */
   const readLine = (line: string) => {
     const { length } = line
@@ -100,9 +104,8 @@ export function createParser(options: ParserOptions): Parser {
     }
     if (field === 'data') addData(value)
     else if (field === 'event') type = value
-    else if (field === 'id') {
-      if (value.indexOf('\0') < 0) id = value
-    } else if (field === 'retry' && /^\d+$/.test(value)) onRetry?.(+value)
+    else if (field === 'id') setId(value)
+    else if (field === 'retry' && /^\d+$/.test(value)) onRetry?.(+value)
   }
 
   /** A blank line: commits the id, with data or without, and hands the event over if there is data. */
@@ -139,7 +142,8 @@ export function createParser(options: ParserOptions): Parser {
         while (lf >= 0) {
           if (lf > start) {
             const first = text.charCodeAt(start)
-            // "data:", by its codes: a tenth of the time. "event:" in place: a fifth, where there are types.
+            // The common lines in place. "data:" by its codes saves a tenth of the time, "event:" and "id:" a fifth where
+            // there are any. A line that was cut by a chunk is read by whole-string methods, which join it only once.
             if (
               first === 100 &&
               text.charCodeAt(start + 1) === 97 &&
@@ -152,9 +156,12 @@ export function createParser(options: ParserOptions): Parser {
             } else if (first === 101 && text.slice(start, start + 6) === 'event:') {
               size += lf - start
               type = readValue(text, start + 5, lf)
+            } else if (first === 105 && text.slice(start, start + 3) === 'id:') {
+              size += lf - start
+              setId(readValue(text, start + 2, lf))
             } else readLine(text.slice(start, lf))
             start = lf + 1
-            // The blank line that ends most events is not searched for: a sixth.
+            // The blank line that ends most events is not searched for: a sixth of the time.
             if (text.charCodeAt(start) !== LF) {
               lf = text.indexOf('\n', start)
               continue

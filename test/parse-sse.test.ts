@@ -741,6 +741,12 @@ describe('a response that is no event stream', () => {
     })
   })
 
+  it("with the status of an answer keeps the server's own code all the same, when its body is our error JSON", async () => {
+    const body = JSON.stringify({ error: { code: 'overload', message: 'Busy', retryable: true } })
+    const { error } = await parse(new Response(body, { headers: { 'content-type': 'application/json' } }))
+    expect(error).toMatchObject({ code: 'overload', message: 'Busy', status: 200, retryable: true, body })
+  })
+
   it('without a content type is an error', async () => {
     expect((await parse(new Response(encoder.encode('data: 1\n\n')))).error).toMatchObject({ code: 'content-type' })
   })
@@ -904,6 +910,21 @@ describe('comments and retries', () => {
       onRetry: (retry) => told.push(retry),
     })
     expect(told).toEqual(['a', 5, 'b'])
+  })
+
+  it('are not told once a callback has ended the reading, though their chunk was read', async () => {
+    const controller = new AbortController()
+    const told: unknown[] = []
+    const { events, error } = await parse(': a\n: b\nretry: 5\ndata: 1\n\n', {
+      signal: controller.signal,
+      onComment(comment) {
+        told.push(comment)
+        controller.abort()
+      },
+      onRetry: (retry) => told.push(retry),
+    })
+    expect({ told, events }).toEqual({ told: ['a'], events: [] })
+    expect(error).toMatchObject({ name: 'AbortError' })
   })
 
   it.each(['onComment', 'onRetry'])('an error of %s is thrown by the reading, and cancels the body', async (name) => {

@@ -157,6 +157,14 @@ describe('a parser', () => {
     expect(parser.end()).toBe('')
   })
 
+  it('what end() returns has LF for every line end, and is whole however it came', () => {
+    for (const chunks of [['data: 0\r\n\r\nid: 2\r\ndata: 2\rdat'], [...'data: 0\r\n\r\nid: 2\r\ndata: 2\rdat']]) {
+      const parser = createParser({ onEvent() {} })
+      for (const chunk of chunks) parser.feed(chunk)
+      expect(parser.end()).toBe('id: 2\ndata: 2\ndat')
+    }
+  })
+
   it.each([
     ['data: 1\r', '\n\ndata: 2\n\n'],
     ['data: 1', '\ufeffdata: 2\n\n'],
