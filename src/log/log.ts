@@ -36,7 +36,7 @@ export interface LogResume {
  *
  * @throws {RelayError} `invalid-option` for what is no store.
  */
-export function createLog(store: LogStore): RunLog {
+export function createLog(store: LogStore): Log {
   for (const method of ['create', 'begin', 'append', 'get', 'read'] as const) {
     if (typeof store?.[method] !== 'function') {
       throw mistake('invalid-option', `The store cannot be ${show(store)}: it has no method ${method}`)

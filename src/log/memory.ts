@@ -1,6 +1,7 @@
 import { RelayError } from '../errors.js'
 import { mistake, show } from '../failure.js'
-import { createLog, type RunLog } from './log.js'
+import type { Log } from '../options.js'
+import { createLog } from './log.js'
 import type { LogEntry, LogStore, StoredRun } from './store.js'
 
 /** Options of {@link createMemoryLog}. */
@@ -23,7 +24,7 @@ export interface MemoryLogOptions {
  *
  * @throws {RelayError} `invalid-option` for a limit that is no positive number.
  */
-export function createMemoryLog(options: MemoryLogOptions = {}): RunLog {
+export function createMemoryLog(options: MemoryLogOptions = {}): Log {
   for (const name of ['maxBytes', 'maxRuns', 'ttlMs'] as const) {
     const value: unknown = options[name]
     if (value !== undefined && !(typeof value === 'number' && value > 0)) {
