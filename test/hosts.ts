@@ -10,7 +10,9 @@ import type { AddressInfo, Server, Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import fastifyCompress from '@fastify/compress'
 import fastifyCors from '@fastify/cors'
+import fastifyHelmet from '@fastify/helmet'
 import { serve } from '@hono/node-server'
+import koaCors from '@koa/cors'
 import compression from 'compression'
 import cors from 'cors'
 import express from 'express'
@@ -22,6 +24,7 @@ import { cors as honoCors } from 'hono/cors'
 import { secureHeaders } from 'hono/secure-headers'
 import Koa from 'koa'
 import koaCompress from 'koa-compress'
+import koaHelmet from 'koa-helmet'
 import type { RelayOptions, Source, SourceContext } from 'sse-relay'
 import { relay as relayExpress } from 'sse-relay/express'
 import { relay as relayFastify } from 'sse-relay/fastify'
@@ -114,8 +117,10 @@ const koa2 = require('koa2') as typeof Koa
 
 const CONNECT = { compression, cors, security: helmet }
 const CONNECT_NAMES = { compression: 'compression', cors: 'cors', security: 'helmet' }
-const FASTIFY = { compression: fastifyCompress, cors: fastifyCors }
-const FASTIFY_NAMES = { compression: '@fastify/compress', cors: '@fastify/cors' }
+const FASTIFY = { compression: fastifyCompress, cors: fastifyCors, security: fastifyHelmet }
+const FASTIFY_NAMES = { compression: '@fastify/compress', cors: '@fastify/cors', security: '@fastify/helmet' }
+const KOA = { compression: koaCompress, cors: koaCors, security: koaHelmet }
+const KOA_NAMES = { compression: 'koa-compress', cors: '@koa/cors', security: 'koa-helmet' }
 const HONO = { compression: compress, cors: honoCors, security: secureHeaders }
 const HONO_NAMES = { compression: 'hono/compress', cors: 'hono/cors', security: 'hono/secure-headers' }
 
@@ -309,7 +314,7 @@ function fastifyHost(name: string, httpVersion: Host['httpVersion']): Host {
       const { headers = [], body, middleware = [], before } = calls.serving
       const options = { bodyLimit: MAX_BODY, logger, ...(httpVersion === '2' && { http2: true }) }
       const app = Fastify(options as FastifyServerOptions)
-      for (const name of middleware) app.register(FASTIFY[name as keyof typeof FASTIFY] as FastifyPluginAsync)
+      for (const name of middleware) app.register(FASTIFY[name] as FastifyPluginAsync)
       if (body !== 'parsed') {
         app.removeAllContentTypeParsers()
         app.addContentTypeParser('*', (_request, _payload, done) => done(null))
@@ -341,7 +346,7 @@ function koaHost(name: string, Application: typeof Koa): Host {
     name,
     httpVersion: '1.1',
     returns: 'nothing',
-    middleware: { compression: 'koa-compress' },
+    middleware: KOA_NAMES,
     listen(calls) {
       const { headers = [], body, middleware = [], before } = calls.serving
       const app = new Application()
@@ -355,7 +360,7 @@ function koaHost(name: string, Application: typeof Koa): Host {
           ctx.body = handled.body
         }
       })
-      if (middleware.includes('compression')) app.use(koaCompress())
+      for (const name of middleware) app.use(KOA[name]() as Koa.Middleware)
       app.use(async (ctx) => {
         if (body === 'parsed') await text(ctx.req)
         if (before) await before({ req: ctx.req, res: ctx.res, left: leftOf(ctx.res) })

@@ -11,6 +11,8 @@ export interface Recipe {
   engine: Engine
   /** As it stands on the page. */
   code: string
+  /** Whether the framework itself refuses what comes after it was closed. */
+  refuses: boolean
 }
 
 /** Each server of the page, with the lines for `SIGTERM` that stand there once, unless it has its own. */
@@ -27,6 +29,7 @@ export async function recipes(): Promise<Recipe[]> {
       name,
       engine: name === 'Bun' ? bun : node,
       code: code.includes("'SIGTERM'") ? code : `${code}\n${sigterm}`,
+      refuses: name === 'Fastify',
     }
   })
 }
@@ -41,7 +44,7 @@ function codeOf(part = ''): string {
 export async function bundle({ code, engine }: Recipe, graceMs: number): Promise<string> {
   const grace = 'const GRACE_MS = 10_000\n'
   if (!code.includes(grace)) throw new Error(`The sample has no ${grace}`)
-  const names = ['express', 'node', 'hono']
+  const names = ['express', 'fastify', 'hono', 'koa', 'node']
   const shipped = (name: string) => `${root}${process.env.SRC ? `src/adapters/${name}.ts` : `dist/${name}.js`}`
   const { outputFiles } = await build({
     stdin: {
