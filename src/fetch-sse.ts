@@ -53,7 +53,7 @@ const RUN_ID = /^[\w-]{16,128}$/
 
 /**
  * Fetches an event stream and reads it to its end. The first request is sent at the first `next()` and exactly once,
- * whatever its method and answer. A lost connection is resumed with GET and `Last-Event-ID` if the run or its
+ * whatever its method and answer; a `lastEventId` in the options is its `Last-Event-ID`. A lost connection is resumed with GET and `Last-Event-ID` if the run or its
  * events have ids; without ids it is an error, not a second bill.
  *
  * @throws {RelayError} what {@link parseSSE} throws, once resuming cannot help: `truncated` also when the server has
@@ -174,13 +174,12 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     const headers = new Headers(options.headers)
     if (!headers.has('accept')) headers.set('accept', 'text/event-stream')
     if (runId) headers.set('x-run-id', runId)
+    const lastEventId = lost ? lost.lastEventId || `${runId}:0` : options.lastEventId
+    // As the bytes of its UTF-8, which is how a browser sends it, and the only way `Headers` takes any id.
+    if (lastEventId && method !== 'DELETE')
+      headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)))
     if (!method) return { ...options, headers }
     for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name)
-    if (method === 'GET') {
-      // As the bytes of its UTF-8, which is how a browser sends it, and the only way `Headers` takes any id.
-      const bytes = new TextEncoder().encode(lost?.lastEventId || `${runId}:0`)
-      headers.set('last-event-id', String.fromCharCode(...bytes))
-    }
     return { ...options, method, headers, body: undefined as never, cache: 'no-store' }
   }
 }

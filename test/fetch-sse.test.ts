@@ -108,6 +108,13 @@ describe('the first request', () => {
     expect(server.requests).toHaveLength(1)
   })
 
+  it('brings the lastEventId to begin with, in UTF-8', async () => {
+    const reading = read(fetchSSE(server.url, { lastEventId: 'run-of-ä:4' }))
+    const request = (await server.request()).end(`id: run-of-ä:5\ndata: e\n\n${END}`)
+    expect(Buffer.from(request.headers['last-event-id'] as string, 'latin1').toString()).toBe('run-of-ä:4')
+    expect(await reading).toEqual({ events: [{ data: 'e', id: 'run-of-ä:5' }], ids: ['run-of-ä:5'] })
+  })
+
   it('keeps an accept header of its own', async () => {
     const reading = read(fetchSSE(server.url, { headers: new Headers({ accept: '*/*' }) }))
     const request = (await server.request()).end(END)
