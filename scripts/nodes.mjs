@@ -52,8 +52,8 @@ async function run(major) {
     '--silent=true',
     ...rest,
   ]
-  // What the tests start is to be that Node too.
-  const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` }
+  // What the tests start is to be that Node too. The cluster's tests are a part of the whole.
+  const env = { ...process.env, CLUSTER: '1', PATH: `${bin}${delimiter}${process.env.PATH}` }
   const child = spawn(path, args, { cwd: root, env, stdio: 'inherit' })
   const progress = setInterval(() => console.log(`\nNode ${version}: ${seconds()} s …`), 30_000)
   const limit = setTimeout(() => child.kill(), 30 * 60_000)
