@@ -44,18 +44,36 @@ export function answer(
   res: NodeResponse,
   begin: (request: RequestHead) => RelayHandle,
 ): Promise<Summary> {
-  const handle = begin({
-    method: req.method,
-    header: (name) => req.headers[name],
-    // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
-    drain: () => req.readableFlowing === null && req.resume(),
-  })
-  onClose(req, res, () => handle.left())
-  res.on('error', () => handle.left())
+  const handle = begin(new Head(req))
+  const left = () => handle.left()
+  onClose(req, res, left)
+  res.on('error', left)
   // After what else waits: a source that is always ready would go on and on before anything else came to its turn.
   res.on('drain', () => setImmediate(() => handle.drained()))
   res.on('finish', () => handle.drained())
   return handle.done
+}
+
+/** A class, because it is kept as long as the stream is open: a function for each of its answers is memory. */
+class Head implements RequestHead {
+  readonly #req: NodeRequest
+
+  constructor(req: NodeRequest) {
+    this.#req = req
+  }
+
+  get method(): string | undefined {
+    return this.#req.method
+  }
+
+  header(name: string): string | string[] | undefined {
+    return this.#req.headers[name]
+  }
+
+  drain(): void {
+    // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
+    if (this.#req.readableFlowing === null) this.#req.resume()
+  }
 }
 
 /** Calls back when the connection of a response is closed, or the response is complete. */
