@@ -10,7 +10,7 @@ import { cpus } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { TOKEN_MS } from './load/tokens.mjs'
-import { start } from './processes.mjs'
+import { start, until } from './processes.mjs'
 import { print, progress } from './progress.mjs'
 
 const { values } = parseArgs({
@@ -129,7 +129,7 @@ async function measure(side) {
 
     // What the engine keeps of code that has run is not to count for the streams.
     await read(Math.min(streams, 500), { count: 2, silentMs: 100, heartbeatMs: 1000 })
-    await until(() => server.ask('connections').then((open) => open === 0), 'the first readers to leave')
+    await come(() => server.ask('connections').then((open) => open === 0), 'the first readers to leave')
     const empty = await server.ask('memory')
 
     seen.length = 0
@@ -137,7 +137,7 @@ async function measure(side) {
     // A reader that dies ends the measurement below; until then it is not unhandled.
     reading.catch(() => {})
     const began = performance.now()
-    await until(
+    await come(
       () => {
         show('opening')
         return total('opened') === streams || total('closed') > 0
@@ -159,7 +159,7 @@ async function measure(side) {
     const ended = reading.then(() => true)
     while (!(await Promise.race([ended, wait(100)]))) show(`${Math.round((performance.now() - began) / 1000)} s`)
     const told = await reading
-    await until(() => server.ask('connections').then((open) => open === 0), 'the last readers to leave')
+    await come(() => server.ask('connections').then((open) => open === 0), 'the last readers to leave')
     const end = await server.ask('memory')
     const sum = (name) => told.reduce((sum, each) => sum + each[name], 0)
     const lagMs = Math.max(...told.map((each) => each.lagMs)) + (await server.ask('lag'))
@@ -190,12 +190,9 @@ async function measure(side) {
   }
 }
 
-async function until(condition, what, limitMs = 60_000) {
-  const limit = performance.now() + limitMs
-  while (!(await condition())) {
-    if (performance.now() > limit) throw new Error(`Waited for ${what} for ${limitMs} ms`)
-    await wait(50)
-  }
+/** Waits for what must come to be. */
+async function come(condition, what, limitMs = 60_000) {
+  if (!(await until(condition, limitMs))) throw new Error(`Waited ${limitMs} ms for ${what}`)
 }
 
 /** As many streams as one process may hold sockets, and one address may have ports. */

@@ -1,5 +1,6 @@
 // Processes that are asked over their channel: client and server of a measurement share neither a heap nor a CPU time.
 import { fork } from 'node:child_process'
+import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 /**
@@ -40,15 +41,11 @@ export function start(module, { data = {}, onTell, onError, execArgv = [] } = {}
     ask(name, argument, limitMs = 60_000) {
       if (exit) return Promise.reject(new Error(exit))
       const id = asked++
-      return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${name} was not answered in ${limitMs} ms`)), limitMs)
-        const settle = (how) => (value) => {
-          clearTimeout(timer)
-          how(value)
-        }
-        waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
-        child.send({ id, name, argument }, (error) => error && waiting.get(id)?.reject(error))
+      const answer = new Promise((resolve, reject) => {
+        waiting.set(id, { resolve, reject })
+        child.send({ id, name, argument }, (error) => error && reject(error))
       })
+      return within(answer, limitMs, `${name} to be answered`)
     },
     /** Ends the process, by force if it does not go. */
     async stop() {
@@ -59,6 +56,35 @@ export function start(module, { data = {}, onTell, onError, execArgv = [] } = {}
     },
   }
 }
+
+/**
+ * What the promise resolves to, unless that takes longer. The time is that of this process: one that was stopped, or
+ * had no turn on its machine, waits on from there.
+ */
+export async function within(promise, limitMs, what) {
+  let timer
+  const late = new Promise((_, reject) => {
+    let rest = Math.ceil(limitMs / TICK_MS)
+    timer = setInterval(() => --rest <= 0 && reject(new Error(`waited ${limitMs} ms for ${what}`)), TICK_MS)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+/** Whether the condition came to hold, looked at until the time, in the same sense, is over. */
+export async function until(condition, limitMs) {
+  for (let rest = Math.ceil(limitMs / POLL_MS); rest > 0; rest--) {
+    if (await condition()) return true
+    await wait(POLL_MS)
+  }
+  return condition()
+}
+
+const TICK_MS = 500
+const POLL_MS = 50
 
 /** In such a process: what it was given. */
 export const data = () => JSON.parse(process.argv[2])

@@ -77,9 +77,15 @@ export interface ResumeToOptions extends ResumeOptions {
 export function withRequest<T extends object>(options: T, request: RequestHead): T & { request: RequestHead }
 export function withRequest(options: RelayOptions | undefined, request: RequestHead): RelayToOptions
 export function withRequest(options: object | undefined, request: RequestHead): object | undefined {
-  if (options !== undefined && typeof options !== 'object') return options
-  // On top of them, not a copy: an option that throws when it is read is met where that is caught.
-  return Object.assign(Object.create(options ?? null), { request })
+  if (options === undefined) return { request }
+  if (typeof options !== 'object') return options
+  try {
+    // A copy of what is plain: an object made for each request, with the options behind it, costs a hidden class each.
+    if (Object.getPrototypeOf(options ?? {}) === Object.prototype) return { ...options, request }
+  } catch {
+    // An option that throws when it is read is met where that is caught.
+  }
+  return Object.assign(Object.create(options), { request })
 }
 
 /** Frames of one tick make one write; past this many characters they do not wait for its end. */
@@ -127,8 +133,8 @@ class Relay implements ReaderOutlet, RelayHandle {
   readonly #began = performance.now()
   #resolve!: (summary: Summary) => void
   #reject!: (error: unknown) => void
-  #extra: SinkHeaders = {}
-  #maxDurationMs = Number.POSITIVE_INFINITY
+  #extra: SinkHeaders | undefined
+  #maxDurationMs: number | undefined
   /** `ended`: the response is written and may still be on its way. `closed`: there is nothing left to do. */
   #state: 'waiting' | 'open' | 'ended' | 'closed' = 'waiting'
   #buffer = ''
@@ -188,7 +194,8 @@ class Relay implements ReaderOutlet, RelayHandle {
       const { gone } = this.#sink
       checkOptions(this.#options, needsLog)
       const { headers, maxDurationMs, protocol, log } = this.#options
-      this.#extra = { ...(!log && extraHeaders(protocol?.headers)), ...extraHeaders(headers) }
+      const own = log ? undefined : protocol?.headers
+      if (own || headers !== undefined) this.#extra = { ...extraHeaders(own), ...extraHeaders(headers) }
       // Not all at once: readers that came together would come back together.
       if (maxDurationMs !== undefined) this.#maxDurationMs = maxDurationMs * (0.8 + Math.random() * 0.2)
       if (gone) {
@@ -358,7 +365,7 @@ class Relay implements ReaderOutlet, RelayHandle {
       // The response is in other hands by now: it is left to them. Or else the host will not have the extra headers,
       // and can do without them for what it answers instead.
       if ((error as { code?: unknown }).code === 'response-used') this.#close()
-      this.#extra = {}
+      this.#extra = undefined
       throw error
     }
   }
@@ -451,7 +458,9 @@ class Relay implements ReaderOutlet, RelayHandle {
   }
 
   #expiryAt(): number {
-    return this.#state === 'ended' ? Number.POSITIVE_INFINITY : this.#began + this.#maxDurationMs
+    return this.#state === 'ended' || this.#maxDurationMs === undefined
+      ? Number.POSITIVE_INFINITY
+      : this.#began + this.#maxDurationMs
   }
 }
 

@@ -91,6 +91,8 @@ export class Run implements Feeder {
   #events = 0
   #firstEventMs: number | undefined
   #text = ''
+  /** How much of the text is in one piece. */
+  #flat = 0
   #usage: Usage | undefined
   #finishReason: FinishReason | undefined
 
@@ -194,26 +196,31 @@ export class Run implements Feeder {
     }
   }
 
-  /** The hard loop. */
-  async #pump({ iterator, stream }: Iteration): Promise<void> {
+  /** The hard loop. Its work is done elsewhere: what it holds while it waits is memory of every open stream. */
+  async #pump({ iterator }: Iteration): Promise<void> {
     try {
       while (!this.outcome) {
-        const result = (await iterator.next()) as IteratorResult<unknown>
-        if (typeof result !== 'object' || result === null) {
-          throw mistake('invalid-source', `The source's next() gives ${show(result)}: give { done, value }`)
-        }
-        const { done, value } = result
-        if (this.outcome) return
-        if (done) return await this.#exhausted(stream)
-        const frames = this.#encode(value)
-        if (frames !== '' && !this.#write(frames) && !this.outcome) {
-          await new Promise<void>((resolve) => {
-            this.#resume = resolve
-          })
-        }
+        const busy = this.#take(await iterator.next())
+        if (busy) await busy
       }
     } catch (error) {
       this.fail(this.#events === 0 && isOfConsumed(error) ? wasConsumed(error) : error)
+    }
+  }
+
+  /** Takes what the iterator gave; returns what is to be waited for before it is asked again. */
+  #take(result: unknown): Promise<void> | undefined {
+    if (typeof result !== 'object' || result === null) {
+      throw mistake('invalid-source', `The source's next() gives ${show(result)}: give { done, value }`)
+    }
+    const { done, value } = result as IteratorResult<unknown>
+    if (this.outcome) return
+    if (done) return this.#exhausted((this.#iteration as Iteration).stream)
+    const frames = this.#encode(value)
+    if (frames !== '' && !this.#write(frames) && !this.outcome) {
+      return new Promise<void>((resolve) => {
+        this.#resume = resolve
+      })
     }
   }
 
@@ -278,7 +285,12 @@ export class Run implements Feeder {
   }
 
   #gather(piece: string): void {
-    if (this.#gathers && this.#text.length < MAX_TEXT) this.#text += piece.slice(0, MAX_TEXT - this.#text.length)
+    if (!this.#gathers || this.#text.length >= MAX_TEXT) return
+    this.#text += piece.slice(0, MAX_TEXT - this.#text.length)
+    if (this.#text.length < this.#flat * 1.25 + 256) return
+    // A string that grew piece by piece is kept as its pieces, ten times its size, until somebody looks into it.
+    this.#text.charCodeAt(0)
+    this.#flat = this.#text.length
   }
 
   #warn(provider: string | undefined): void {

@@ -14,7 +14,6 @@ import {
   type ReplayUpstream,
   readTrace,
   replayUpstream,
-  stalling,
 } from 'sse-relay/testing'
 import { afterEach, describe, expect, it, type TestContext, vi } from 'vitest'
 import { createReading } from '../src/sources/index.js'
@@ -251,32 +250,6 @@ describe('a client that leaves before there is an answer', () => {
 })
 
 describe('a client that sends its requests without waiting for the answers', () => {
-  const REQUESTS = 12
-
-  it('stops all of them when it leaves, also those whose turn had not come', async () => {
-    const outcomes: Promise<string>[] = []
-    const warnings: Error[] = []
-    const warn = (warning: Error) => void warnings.push(warning)
-    process.on('warning', warn)
-    cleanups.push(() => process.off('warning', warn))
-    let all = () => {}
-    const asked = new Promise<void>((resolve) => {
-      all = resolve
-    })
-    const server = createServer((req, res) => {
-      outcomes.push(relay(req, res, ({ signal }) => stalling(['Hello'], { signal })).then(({ outcome }) => outcome))
-      if (outcomes.length === REQUESTS) all()
-    }).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    cleanups.push(() => new Promise((resolve) => server.close(resolve)))
-    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
-    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(REQUESTS))
-    await asked
-    socket.destroy()
-    expect(await Promise.all(outcomes)).toEqual(Array(REQUESTS).fill('disconnected'))
-    expect(warnings).toEqual([])
-  })
-
   it('has every answer in its turn, each read to its end', async () => {
     const outcomes: Promise<string>[] = []
     const server = createServer((req, res) => {

@@ -3,7 +3,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { collect, openClient } from 'sse-relay/testing'
-import { serve, tell } from '../processes.mjs'
+import { serve, tell, within } from '../processes.mjs'
 import { expectedOf, planOf, randomOf } from './plan.mjs'
 
 /** For what must happen by itself; more than a busy machine needs. */
@@ -101,7 +101,7 @@ const readers = {
         await wait(plan.afterMs)
         stream.close(randomOf(plan, `cancel ${part}`).pick([8, 2, 7, 5]))
       }
-      await within(closed, 'a stream of the connection')
+      await soon(closed, 'a stream of the connection')
       if (part % 2 === 0) problems.push(await judge({ ...plan, part }, { status, received, complete: !error }))
     })
     await Promise.all(streams)
@@ -114,35 +114,35 @@ const readers = {
     const client = open(plan)
     await received(client, plan)
     client.leave()
-    await within(client.closed, 'the connection to close')
+    await soon(client.closed, 'the connection to close')
   },
 
   async reset(plan) {
     const client = open(plan)
     await received(client, plan)
     client.reset()
-    await within(client.closed, 'the connection to close')
+    await soon(client.closed, 'the connection to close')
   },
 
   async 'leave-soon'(plan) {
     const client = open(plan)
     await wait(plan.afterMs)
     client.leave()
-    await within(client.closed, 'the connection to close')
+    await soon(client.closed, 'the connection to close')
   },
 
   async 'reset-soon'(plan) {
     const client = open(plan)
     await wait(plan.afterMs)
     client.reset()
-    await within(client.closed, 'the connection to close')
+    await soon(client.closed, 'the connection to close')
   },
 
   async half(plan) {
     const client = open(plan)
     if (plan.variant % 2) await received(client, plan)
     client.halfClose()
-    await within(client.closed, 'the connection to close')
+    await soon(client.closed, 'the connection to close')
   },
 
   async 'never-reads'(plan) {
@@ -152,7 +152,7 @@ const readers = {
     client.leave()
     // An HTTP/2 stream is not closed while something of it waits to be read.
     client.resume()
-    await within(client.closed, 'the connection to close')
+    await soon(client.closed, 'the connection to close')
   },
 
   async 'reads-a-byte'(plan) {
@@ -162,7 +162,7 @@ const readers = {
     client.leave()
     // An HTTP/2 stream is not closed while something of it waits to be read.
     client.resume()
-    await within(client.closed, 'the connection to close')
+    await soon(client.closed, 'the connection to close')
   },
 
   async before(plan) {
@@ -191,7 +191,7 @@ const readers = {
     const socket = dial(plan)
     socket.write(plan.http === 2 ? random.bytes(200) : random.pick(noRequests)(random))
     socket.resume()
-    await within(closeOf(socket), 'the server to close what is no HTTP')
+    await soon(closeOf(socket), 'the server to close what is no HTTP')
   },
 
   async 'bad-body'(plan) {
@@ -201,27 +201,27 @@ const readers = {
     await wait(plan.afterMs)
     socket.write(randomOf(plan, 'body').pick(['zz\r\n', 'ffffffffffffffffff\r\n', '3\r\nabcdef\r\n', '\0']))
     socket.resume()
-    await within(closeOf(socket), 'the server to close a body that is none')
+    await soon(closeOf(socket), 'the server to close a body that is none')
   },
 
   async oversized(plan) {
     const client = open(plan, { headers: { 'x-large': 'x'.repeat(plan.variant % 2 ? 20_000 : 80_000) } })
     const status = await client.status.catch(() => undefined)
-    await within(client.closed, 'the connection to close')
+    await soon(client.closed, 'the connection to close')
     if (plan.http === 1 && status !== 431) return `large headers are answered with ${status}`
   },
 
   async head(plan) {
     const client = open(plan, { method: 'HEAD' })
     const status = await client.status
-    await within(client.closed, 'the answer to HEAD')
+    await soon(client.closed, 'the answer to HEAD')
     if (status !== 200 || client.received !== '') return `HEAD is answered with ${status} and ${client.received}`
   },
 
   async over(plan) {
     const client = open(plan, { headers: { accept: 'text/event-stream', 'last-event-id': 'a_run_that_has_ended:end' } })
     const status = await client.status
-    await within(client.closed, 'the answer to who has it all')
+    await soon(client.closed, 'the answer to who has it all')
     if (status !== 204) return `an EventSource that has it all is answered with ${status}`
   },
 }
@@ -248,7 +248,7 @@ function received(client, { afterBytes }) {
 
 /** What was read to its end must be what the plan says. */
 async function readWhole(plan, client) {
-  const { complete, error } = await within(client.closed, 'the end of the answer')
+  const { complete, error } = await soon(client.closed, 'the end of the answer')
   const status = await client.status.catch(() => undefined)
   return judge(plan, { status, received: client.received, complete, error })
 }
@@ -329,7 +329,7 @@ async function exchange(plan, { requests }) {
       }
     }
   })().catch(() => {})
-  await within(reading, `the answers to ${requests} requests`)
+  await soon(reading, `the answers to ${requests} requests`)
   return { answers, socket }
 }
 
@@ -367,17 +367,10 @@ async function judgeAll(plan, answers) {
   }
 }
 
-async function within(promise, what) {
-  let timer
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${LIMIT_MS} ms for ${what}`)), LIMIT_MS)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } catch (error) {
+/** What must happen by itself. */
+function soon(promise, what) {
+  return within(promise, LIMIT_MS, what).catch((error) => {
     // The stack says nothing more.
     throw error.message
-  } finally {
-    clearTimeout(timer)
-  }
+  })
 }

@@ -11,11 +11,11 @@ import { relay as relayExpress } from 'sse-relay/express'
 import { relay as relayHono } from 'sse-relay/hono'
 import { relay as relayNode } from 'sse-relay/node'
 import { relay as relayWeb } from 'sse-relay/web'
-import { serve } from '../processes.mjs'
-import { describe, expectedOf, planOf, READERS, takesNothing } from './plan.mjs'
+import { serve, until } from '../processes.mjs'
+import { describe, expectedOf, isUntold, planOf, READERS, takesNothing } from './plan.mjs'
 import { connect, StormError, sourceOf } from './sources.mjs'
 
-/** For readers that take nothing. The others are waited for longer than the storm waits for what must be noticed. */
+/** For who takes nothing, and those nobody says have left. The others are waited for longer than the storm waits for what must be noticed. */
 const STALL_MS = 300
 const PATIENT_MS = 180_000
 const MAX_MS = 250
@@ -78,7 +78,7 @@ function begin(path, request, response) {
     shutdown: shutdown.signal,
     signal: stop.signal,
     heartbeatMs: plan.heartbeatMs,
-    stallTimeoutMs: takesNothing(plan) ? STALL_MS : PATIENT_MS,
+    stallTimeoutMs: takesNothing(plan) || isUntold(plan) ? STALL_MS : PATIENT_MS,
     ...(/stall|never|silent$/.test(plan.source) && !plan.endless && { maxDurationMs: MAX_MS }),
     onError() {
       if (plan.hook === 'onError throws') throw new StormError('onError throws')
@@ -143,9 +143,7 @@ serve({
   /** Waits until nothing is going on, and tells what is wrong with the exchanges so far. */
   async quiet({ limitMs, seed, indices }) {
     const problems = []
-    const limit = performance.now() + limitMs
-    const isQuiet = async () => (await connections()) === 0 && [...relays.values()].every((relay) => isOver(relay))
-    while (!(await isQuiet()) && performance.now() < limit) await wait(20)
+    await until(async () => (await connections()) === 0 && [...relays.values()].every(isOver), limitMs)
     for (const relay of relays.values()) problems.push(...judge(relay))
     for (const index of indices) {
       const plan = planOf(seed, index)

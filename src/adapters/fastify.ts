@@ -12,7 +12,7 @@ import {
 } from '../relay.js'
 import type { Source, Summary } from '../types.js'
 import { BodySink } from './body-sink.js'
-import { answer, areNodes, type NodeRequest, type NodeResponse } from './node-sink.js'
+import { answer, areNodes, type NodeRequest, type NodeResponse, onClose } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -98,7 +98,7 @@ async function connect(
   })
   const over = new Promise<void>((resolve) => {
     res.on('finish', resolve)
-    res.on('close', resolve)
+    onClose(req, res, resolve)
   })
   const summary = await answer(req, res, (head) => {
     sink.handle = begin(sink, head)

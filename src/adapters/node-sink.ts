@@ -44,20 +44,43 @@ export function answer(
   res: NodeResponse,
   begin: (request: RequestHead) => RelayHandle,
 ): Promise<Summary> {
-  const handle = begin({
-    method: req.method,
-    header: (name) => req.headers[name],
-    // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
-    drain: () => req.readableFlowing === null && req.resume(),
-  })
-  // Of the response: a request's 'close' comes when its body was read, or not at all.
-  res.on('close', () => handle.left())
-  res.on('error', () => handle.left())
-  if (res.socket === null) whileQueued(req, res, () => handle.left())
+  const handle = begin(new Head(req))
+  const left = () => handle.left()
+  onClose(req, res, left)
+  res.on('error', left)
   // After what else waits: a source that is always ready would go on and on before anything else came to its turn.
   res.on('drain', () => setImmediate(() => handle.drained()))
   res.on('finish', () => handle.drained())
   return handle.done
+}
+
+/** A class, because it is kept as long as the stream is open: a function for each of its answers is memory. */
+class Head implements RequestHead {
+  readonly #req: NodeRequest
+
+  constructor(req: NodeRequest) {
+    this.#req = req
+  }
+
+  get method(): string | undefined {
+    return this.#req.method
+  }
+
+  header(name: string): string | string[] | undefined {
+    return this.#req.headers[name]
+  }
+
+  drain(): void {
+    // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
+    if (this.#req.readableFlowing === null) this.#req.resume()
+  }
+}
+
+/** Calls back when the connection of a response is closed, or the response is complete. */
+export function onClose(req: NodeRequest, res: NodeResponse, closed: () => void): void {
+  // Of the response: a request's 'close' comes when its body was read, or not at all.
+  res.on('close', closed)
+  if (res.socket === null) whileQueued(req, res, closed)
 }
 
 /** Who waits for a turn on a connection. One listener a connection: Node warns of the eleventh. */
@@ -67,17 +90,17 @@ const queues = new WeakMap<object, Set<() => void>>()
  * The answer to a pipelined request waits for the one before it, and until then Node does not tell it that the
  * connection has closed.
  */
-function whileQueued({ socket }: NodeRequest, res: NodeResponse, left: () => void): void {
+function whileQueued({ socket }: NodeRequest, res: NodeResponse, closed: () => void): void {
   if (!socket?.once) return
   const queue = queues.get(socket) ?? new Set()
   if (!queues.has(socket)) {
     queues.set(socket, queue)
     socket.once('close', () => {
-      for (const left of queue) left()
+      for (const closed of queue) closed()
     })
   }
-  queue.add(left)
-  res.on('socket', () => queue.delete(left))
+  queue.add(closed)
+  res.on('socket', () => queue.delete(closed))
 }
 
 const NGHTTP2_INTERNAL_ERROR = 2

@@ -1,8 +1,9 @@
 import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
 import { text as readAll } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SourceContext } from 'sse-relay'
-import { type ClientOptions, probe, stalling, type TestClient, throwing, tokens } from 'sse-relay/testing'
+import { type ClientOptions, flooding, probe, stalling, type TestClient, throwing, tokens } from 'sse-relay/testing'
 import { describe, expect, it, vi } from 'vitest'
 import type { Serving } from '../hosts.js'
 import {
@@ -13,9 +14,11 @@ import {
   failureIn,
   feed,
   frame,
+  logged,
   open,
   overHosts,
   post,
+  type Relaying,
   relaying,
   SENTINEL,
   upload,
@@ -92,6 +95,49 @@ overHosts((host) => {
       leave()
       // Not an error of the source, though its reading fails of this.
       expect(await running.ended()).toMatchObject({ outcome: 'disconnected' })
+    })
+
+    describe.runIf(http1)('of requests that were sent without waiting for the answers', () => {
+      const REQUESTS = 12
+
+      /** Sends them over one connection, and leaves when all have come. */
+      async function leaveAll({ url, call }: Relaying): Promise<void> {
+        const socket = connect(Number(new URL(url).port), '127.0.0.1')
+        socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(REQUESTS))
+        await within(call(REQUESTS - 1), 'relay was called for all of them')
+        socket.destroy()
+      }
+
+      it.runIf(host.returns !== 'response')('also of those whose turn had not come', async () => {
+        const source = ({ signal }: SourceContext) => stalling(['Hello'], { signal })
+        const running = await relaying(host, source, { heartbeatMs: 0 })
+        await leaveAll(running)
+        await running.ended(REQUESTS)
+        expect(running.ends.map(({ outcome }) => outcome)).toEqual(Array(REQUESTS).fill('disconnected'))
+      })
+
+      // A limit of @hono/node-server, told of in docs/hosts.md: when this fails, it is gone.
+      it.runIf(host.returns === 'response')(
+        'not of those whose turn had not come, which the host does not tell of: clocks end them',
+        async () => {
+          const stop = new AbortController()
+          const signals: AbortSignal[] = []
+          const source = ({ signal }: SourceContext) => {
+            signals.push(signal)
+            return signals.length === REQUESTS ? flooding() : stalling(['Hello'], { signal })
+          }
+          const options = { heartbeatMs: 0, stallTimeoutMs: 100, signal: stop.signal }
+          const running = await relaying(host, source, options)
+          await leaveAll(running)
+          await running.ended(2)
+          logged.splice(0)
+          expect(running.ends.map(({ outcome }) => outcome).sort()).toEqual(['disconnected', 'stalled'])
+          expect(signals.filter(({ aborted }) => aborted)).toEqual([signals[0], signals[REQUESTS - 1]])
+          stop.abort()
+          await running.ended(REQUESTS)
+          expect(running.ends.slice(2).map(({ outcome }) => outcome)).toEqual(Array(REQUESTS - 2).fill('stopped'))
+        },
+      )
     })
 
     it('of a client that left while nobody had begun to read its body', async () => {
