@@ -48,9 +48,9 @@ export function answer(
   const left = () => handle.left()
   onClose(req, res, left)
   res.on('error', left)
-  // After what else waits: a source that is always ready would go on and on before anything else came to its turn.
-  res.on('drain', () => setImmediate(() => handle.drained()))
-  res.on('finish', () => handle.drained())
+  const drained = () => handle.drained()
+  res.on('drain', drained)
+  res.on('finish', drained)
   return handle.done
 }
 
