@@ -1,50 +1,15 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { collect } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
 import ts from 'typescript'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { type Block, blocksOf, filesIn, pages, read, root } from './samples/blocks.js'
 
 // The types of two SDKs and two hosts take their time.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const read = (path: string) => readFileSync(join(root, path), 'utf8')
-const filesIn = (folder: string, ending: string) =>
-  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    // What `npm run examples` installs has pages of its own.
-    .filter((path) => path.endsWith(ending) && !/(^|[\\/])node_modules[\\/]/.test(path))
-    .map((path) => join(folder, path))
-
-const pages = ['README.md', 'CONTRIBUTING.md', ...filesIn('docs', '.md'), ...filesIn('examples', '.md')]
 const sources = filesIn('src', '.ts')
-
-interface Block {
-  /** Where it stands, from 1. */
-  line: number
-  language: string
-  text: string
-}
-
-/** The fenced blocks of a Markdown text. */
-function blocksOf(markdown: string): Block[] {
-  const blocks: Block[] = []
-  let block: (Block & { fence: string }) | undefined
-  for (const [index, line] of markdown.split('\n').entries()) {
-    const [, indent = '', fence, language = ''] = /^( *)(`{3,})(\w*)/.exec(line) ?? []
-    if (block) {
-      if (fence === block.fence && language === '') {
-        blocks.push(block)
-        block = undefined
-      } else block.text += `${line}\n`
-    } else if (fence) {
-      expect(indent, `a block is indented at line ${index + 1}`).toBe('')
-      block = { line: index + 2, language, text: '', fence }
-    }
-  }
-  return blocks
-}
 
 /** The `@example` blocks of a file's JSDoc, with or without a fence. */
 function examplesOf(text: string): Block[] {
@@ -54,7 +19,7 @@ function examplesOf(text: string): Block[] {
     const [, content] = /^ *\*(?!\/) ?(.*)$/.exec(line) ?? []
     if (content === undefined || /^@\w/.test(content)) example = undefined
     if (content?.startsWith('@example')) {
-      example = { line: index + 2, language: 'ts', text: '' }
+      example = { line: index + 2, language: 'ts', words: [], text: '' }
       examples.push(example)
     } else if (example) {
       const [fence, language] = /^```(\w*)$/.exec(content as string) ?? []
