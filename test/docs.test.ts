@@ -246,3 +246,31 @@ describe('the wire sample of the README', () => {
     })
   })
 })
+
+describe('the rules of the wire protocol', () => {
+  const rules = [...read('docs/wire.md').matchAll(/^- \*\*(\d+\.\d+)\*\* /gm)].map(([, number]) => number as string)
+  /** The numbers that titles begin with; one that is skipped holds nothing. */
+  const tests = read('test/wire.test.ts')
+  const tested = new Set([...tests.matchAll(/['"`](\d+\.\d+) [a-z]/g)].map(([, number]) => number as string))
+
+  it('have a number each, in order', () => {
+    expect(rules.length).toBeGreaterThan(30)
+    const inOrder = [...new Set(rules)].sort((a, b) => {
+      const [one = 0, two = 0] = a.split('.').map(Number)
+      const [three = 0, four = 0] = b.split('.').map(Number)
+      return one - three || two - four
+    })
+    expect(rules).toEqual(inOrder)
+  })
+
+  it('have a test each that begins with it, and no test is of a rule that is gone', () => {
+    expect([...tested].sort()).toEqual([...rules].sort())
+    expect(tests).not.toMatch(/\.(skip|todo|only|fails)\b/)
+  })
+
+  it('say MUST only in a rule', () => {
+    const [, rest = ''] = prose(read('docs/wire.md')).split(/^## The request$/m)
+    const stray = rest.split('\n').filter((line) => /\bMUST\b/.test(line) && !/^- \*\*\d/.test(line))
+    expect(stray).toEqual([])
+  })
+})
