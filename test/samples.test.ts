@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import { type AddressInfo, Server as NetServer } from 'node:net'
 import { join } from 'node:path'
 import { serve } from '@hono/node-server'
-import { build } from 'esbuild'
+import { type BuildOptions, build } from 'esbuild'
 import type { FastifyInstance } from 'fastify'
 import type { Hono } from 'hono'
 import { type Browser, chromium } from 'playwright-core'
@@ -11,6 +11,7 @@ import { relay } from 'sse-relay/node'
 import { parts, text } from 'sse-relay/protocols'
 import { collect, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { isSkipped, runtimeProgram, serve as startProgram } from './runtimes/programs.js'
 import { blocksOf, KINDS, pages, type Runnable, read, root, runnablesOf } from './samples/blocks.js'
 import { moduleOf } from './samples/module.js'
 
@@ -155,6 +156,37 @@ describe('the programs of', () => {
   })
 })
 
+/** The sample with all it imports, and with what tells the port, as one file for a runtime that is not Node. */
+async function programOf({ name, text }: Runnable): Promise<string> {
+  const path = join(folder, `${fileOf(name)}.mjs`)
+  const told = `const { serve } = globalThis.Bun ?? {}
+    if (serve) Bun.serve = (options) => { const server = serve(options); console.log('localhost:' + server.port) }\n`
+  await bundled(text, { outfile: path, platform: 'node', banner: { js: told } })
+  return path
+}
+
+describe.each([
+  ['bun', await runtimeProgram('Bun'), ['run']],
+  ['deno', await runtimeProgram('Deno'), ['run', '--no-config', '--allow-net', '--allow-env']],
+] as const)('the servers for %s of', (kind, program, args) => {
+  it.skipIf(isSkipped(program)).each(named(kind).map((sample) => [sample.name, sample] as const))(
+    '%s answer',
+    async (_, sample) => {
+      const server = await startProgram(program.path as string, [...args, await programOf(sample)], {
+        env: {
+          PORT: '0',
+          DENO_SERVE_ADDRESS: 'tcp:127.0.0.1:0',
+          ANTHROPIC_API_KEY: 'test',
+          ANTHROPIC_BASE_URL: upstream.url,
+        },
+      })
+      cleanups.push(() => server.close())
+      const { outcome, text } = await collect(await fetch(`${server.url}/api/chat`, QUESTION))
+      expect({ outcome, text }).toEqual({ outcome: 'done', text: ANSWER })
+    },
+  )
+})
+
 const executablePath = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
   (path) => path && existsSync(path),
 )
@@ -162,18 +194,23 @@ const executablePath = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bi
 /** The sample as one script for a browser. */
 async function pageOf({ text, language }: Runnable): Promise<string> {
   const prelude = join(root, 'test/samples/page-prelude.ts')
-  const contents = moduleOf(text, prelude, namesIn('test/samples/page-prelude.ts'))
+  const names = namesIn('test/samples/page-prelude.ts')
+  return (await bundled(moduleOf(text, prelude, names), { platform: 'browser', write: false }, language)) as string
+}
+
+/** A sample and what it imports in one. */
+async function bundled(contents: string, options: BuildOptions, language = 'ts'): Promise<string | undefined> {
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: join(root, 'test'), loader: language === 'tsx' ? 'tsx' : 'ts' },
     bundle: true,
-    write: false,
     format: 'esm',
     target: 'es2022',
     logLevel: 'silent',
     // The paths in tsconfig.json lead to the source.
     ...(!process.env.SRC && { tsconfigRaw: { compilerOptions: { strict: true } } }),
+    ...options,
   })
-  return outputFiles[0]?.text ?? ''
+  return outputFiles?.[0]?.text
 }
 
 describe.skipIf(!executablePath && !process.env.CI)('the pages of', () => {
