@@ -7,9 +7,12 @@ import { type BuildOptions, build } from 'esbuild'
 import type { FastifyInstance } from 'fastify'
 import type { Hono } from 'hono'
 import { type Browser, chromium } from 'playwright-core'
+import type { Log } from 'sse-relay'
+import { record } from 'sse-relay/log'
 import { relay } from 'sse-relay/node'
 import { parts, text } from 'sse-relay/protocols'
-import { collect, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
+import { collect, logBehaviours, type ReplayUpstream, replayUpstream, stalling } from 'sse-relay/testing'
+import { resume } from 'sse-relay/web'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { isSkipped, runtimeProgram, serve as startProgram } from './runtimes/programs.js'
 import { blocksOf, KINDS, pages, type Runnable, read, root, runnablesOf } from './samples/blocks.js'
@@ -154,6 +157,49 @@ describe('the programs of', () => {
     await load(sample)
     if (sample.output !== undefined) expect(`${printed.join('\n')}\n`).toBe(sample.output)
   })
+})
+
+describe('the logs of', () => {
+  it.each(named('log').map((sample) => [sample.name, sample] as const))(
+    '%s do what every log does',
+    async (_, sample) => {
+      const { createFileLog } = (await load(sample)) as { createFileLog(folder: string): Log }
+      const logs: Log[] = []
+      cleanups.push(() => Promise.all(logs.map((log) => log.close())))
+      const broken: string[] = []
+      const alone = logBehaviours.filter(({ isShared }) => !isShared)
+      expect(alone.length).toBeGreaterThan(20)
+      const tried = alone.map(async ({ name, run }, index) => {
+        const open = () => {
+          const log = createFileLog(join(folder, `runs-${index}`))
+          logs.push(log)
+          return log
+        }
+        await run(open).catch((error) => broken.push(`${name}: ${error.message}`))
+      })
+      await Promise.all(tried)
+      expect(broken).toEqual([])
+
+      // And it is there after a restart, with what was not ended by then.
+      const before = createFileLog(join(folder, 'restart'))
+      logs.push(before)
+      const [whole, lost] = [crypto.randomUUID(), crypto.randomUUID()]
+      await record(['Hello'], { log: before, runId: whole, owner: 'ann' })
+      const pending = stalling(['Hello'])
+      const producing = record(pending, { log: before, runId: lost, owner: 'ann' })
+      await vi.waitFor(() => expect(pending.pending).toBe(true))
+      const after = createFileLog(join(folder, 'restart'))
+      logs.push(after)
+      const readAgain = async (runId: string) => {
+        const headers = { 'last-event-id': `${runId}:0` }
+        return collect(await resume(new Request('http://localhost/', { headers }), { log: after, owner: 'ann' }))
+      }
+      expect(await readAgain(whole)).toMatchObject({ outcome: 'done', text: 'Hello' })
+      expect(await readAgain(lost)).toMatchObject({ text: 'Hello', error: { code: 'producer-lost' } })
+      await before.stop(lost, { owner: 'ann' })
+      await producing
+    },
+  )
 })
 
 /** The sample with all it imports, and with what tells the port, as one file for a runtime that is not Node. */

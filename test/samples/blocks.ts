@@ -47,10 +47,11 @@ export function blocksOf(markdown: string): Block[] {
  * - `run`: a program that ends; the `text output` block after it is what it prints
  * - `serve`: a server, or routes for one; it is asked `POST /api/chat`, or for the path that stands after the word
  * - `answer`: a module whose handler takes a Web `Request`
+ * - `log`: a module that exports a function `createFileLog`; the log passes `logBehaviours`
  * - `bun`, `deno`: a server for that runtime, asked `POST /api/chat`
  * - `page`: the script of a page, in a browser, before a server that answers `POST /api/chat`
  */
-export const KINDS = ['run', 'serve', 'answer', 'bun', 'deno', 'page'] as const
+export const KINDS = ['run', 'serve', 'answer', 'log', 'bun', 'deno', 'page'] as const
 export type Kind = (typeof KINDS)[number]
 
 export interface Runnable {
