@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { collect } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
 import ts from 'typescript'
@@ -176,6 +176,18 @@ describe.each(pages)('the links of %s', (page) => {
         return !headings.some(([, heading]) => anchorOf(heading as string) === anchor)
       })
     expect(broken).toEqual([])
+  })
+})
+
+describe('the list of guides', () => {
+  it('in docs has every guide, and the README has each that a reader looks for', () => {
+    const linked = (page: string) =>
+      new Set([...read(page).matchAll(/\]\((?:docs\/)?([\w-]+\.md)[#)]/g)].map(([, name]) => name))
+    const guides = filesIn('docs', '.md').map((path) => basename(path))
+    const missing = (page: string) => guides.filter((name) => name !== 'README.md' && !linked(page).has(name))
+    expect(missing('docs/README.md')).toEqual([])
+    // Reached from the sources it is about.
+    expect(missing('README.md')).toEqual(['matrix.md'])
   })
 })
 

@@ -32,7 +32,7 @@ const QUESTION = {
     user: 'ann',
     input: 'What is an event stream?',
     question: 'What is an event stream?',
-    messages: [{ role: 'user', content: 'What is an event stream?' }],
+    messages: [{ role: 'user', content: 'What?', parts: [{ type: 'text', text: 'What is an event stream?' }] }],
   }),
 }
 
