@@ -32,7 +32,7 @@ export async function measureSizes() {
   return {
     id: 'sizes',
     title: 'Bundles',
-    note: 'Bytes after esbuild’s minifier and gzip, dependencies included. A peer does a part of what stands beside it; what is missing is in [the matrix](matrix.md).',
+    note: 'Bytes after esbuild’s minifier and gzip, dependencies included. A peer does a part of what stands beside it; what is missing is in [the comparison](comparison.md).',
     unit: 'kB, min + gzip',
     figures: [
       ...ours.map(({ name, value }) => ({ name, value: value / 1000, ours: true })),

@@ -1,50 +1,15 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { collect } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
 import ts from 'typescript'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { type Block, blocksOf, filesIn, pages, read, root } from './samples/blocks.js'
 
 // The types of two SDKs and two hosts take their time.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const read = (path: string) => readFileSync(join(root, path), 'utf8')
-const filesIn = (folder: string, ending: string) =>
-  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    // What `npm run examples` installs has pages of its own.
-    .filter((path) => path.endsWith(ending) && !/(^|[\\/])node_modules[\\/]/.test(path))
-    .map((path) => join(folder, path))
-
-const pages = ['README.md', 'CONTRIBUTING.md', ...filesIn('docs', '.md'), ...filesIn('examples', '.md')]
 const sources = filesIn('src', '.ts')
-
-interface Block {
-  /** Where it stands, from 1. */
-  line: number
-  language: string
-  text: string
-}
-
-/** The fenced blocks of a Markdown text. */
-function blocksOf(markdown: string): Block[] {
-  const blocks: Block[] = []
-  let block: (Block & { fence: string }) | undefined
-  for (const [index, line] of markdown.split('\n').entries()) {
-    const [, indent = '', fence, language = ''] = /^( *)(`{3,})(\w*)/.exec(line) ?? []
-    if (block) {
-      if (fence === block.fence && language === '') {
-        blocks.push(block)
-        block = undefined
-      } else block.text += `${line}\n`
-    } else if (fence) {
-      expect(indent, `a block is indented at line ${index + 1}`).toBe('')
-      block = { line: index + 2, language, text: '', fence }
-    }
-  }
-  return blocks
-}
 
 /** The `@example` blocks of a file's JSDoc, with or without a fence. */
 function examplesOf(text: string): Block[] {
@@ -54,7 +19,7 @@ function examplesOf(text: string): Block[] {
     const [, content] = /^ *\*(?!\/) ?(.*)$/.exec(line) ?? []
     if (content === undefined || /^@\w/.test(content)) example = undefined
     if (content?.startsWith('@example')) {
-      example = { line: index + 2, language: 'ts', text: '' }
+      example = { line: index + 2, language: 'ts', words: [], text: '' }
       examples.push(example)
     } else if (example) {
       const [fence, language] = /^```(\w*)$/.exec(content as string) ?? []
@@ -214,6 +179,18 @@ describe.each(pages)('the links of %s', (page) => {
   })
 })
 
+describe('the list of guides', () => {
+  it('in docs has every guide, and the README has each that a reader looks for', () => {
+    const linked = (page: string) =>
+      new Set([...read(page).matchAll(/\]\((?:docs\/)?([\w-]+\.md)[#)]/g)].map(([, name]) => name))
+    const guides = filesIn('docs', '.md').map((path) => basename(path))
+    const missing = (page: string) => guides.filter((name) => name !== 'README.md' && !linked(page).has(name))
+    expect(missing('docs/README.md')).toEqual([])
+    // Reached from the sources it is about.
+    expect(missing('README.md')).toEqual(['matrix.md'])
+  })
+})
+
 /** The first column of the table under a heading, where it is code. */
 function rowsUnder(page: string, heading: string): string[] {
   const [, rest = ''] = read(page).split(new RegExp(`^#+ ${heading}$`, 'm'))
@@ -279,5 +256,33 @@ describe('the wire sample of the README', () => {
       comments: 1,
       text: 'Event streams are plain text.',
     })
+  })
+})
+
+describe('the rules of the wire protocol', () => {
+  const rules = [...read('docs/wire.md').matchAll(/^- \*\*(\d+\.\d+)\*\* /gm)].map(([, number]) => number as string)
+  /** The numbers that titles begin with; one that is skipped holds nothing. */
+  const tests = read('test/wire.test.ts')
+  const tested = new Set([...tests.matchAll(/['"`](\d+\.\d+) [a-z]/g)].map(([, number]) => number as string))
+
+  it('have a number each, in order', () => {
+    expect(rules.length).toBeGreaterThan(30)
+    const inOrder = [...new Set(rules)].sort((a, b) => {
+      const [one = 0, two = 0] = a.split('.').map(Number)
+      const [three = 0, four = 0] = b.split('.').map(Number)
+      return one - three || two - four
+    })
+    expect(rules).toEqual(inOrder)
+  })
+
+  it('have a test each that begins with it, and no test is of a rule that is gone', () => {
+    expect([...tested].sort()).toEqual([...rules].sort())
+    expect(tests).not.toMatch(/\.(skip|todo|only|fails)\b/)
+  })
+
+  it('say MUST only in a rule', () => {
+    const [, rest = ''] = prose(read('docs/wire.md')).split(/^## The request$/m)
+    const stray = rest.split('\n').filter((line) => /\bMUST\b/.test(line) && !/^- \*\*\d/.test(line))
+    expect(stray).toEqual([])
   })
 })
