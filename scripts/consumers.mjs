@@ -1,19 +1,15 @@
 // `npm run consumers`: the package as its users get it. Packed, installed into a fresh project, bundled by Vite, esbuild
 // and webpack, type-checked by the oldest and the newest TypeScript, and required from CommonJS. Build first.
 // The tools that are not the repository's own are kept in node_modules/.cache/consumers.
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { availableParallelism, tmpdir } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { performance } from 'node:perf_hooks'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
+import { execute, freshFolder, manifest, npm, pack, root, same, start, step, subpaths, trial } from './packed.mjs'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
 const cache = join(root, 'node_modules/.cache/consumers')
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-const subpaths = Object.keys(manifest.exports).filter((subpath) => subpath !== './package.json')
 
 const TOOLS = {
   typescript54: 'npm:typescript@~5.4.5',
@@ -150,19 +146,9 @@ export async function main(): Promise<string> {
 main().then((line) => console.log(line))
 `
 
-const started = performance.now()
-const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
-const project = mkdtempSync(join(tmpdir(), 'sse-relay-consumers-'))
-const file = (path) => join(project, path)
-const write = (path, content) => {
-  writeFileSync(file(path), typeof content === 'string' ? content : JSON.stringify(content, null, 2))
-  return file(path)
-}
-let server
-let failures = 0
+const { folder: project, file, write } = freshFolder()
 
-try {
-  if (!existsSync(join(root, 'dist/index.js'))) throw new Error('Nothing to pack: run `npm run build` first.')
+await trial(async () => {
   const ready = (await step('the tools', installTools)) && (await step('packed and installed', install))
   if (!ready) throw new Error('nothing to try')
   const url = await serve()
@@ -182,14 +168,7 @@ try {
       ...['typescript58', 'typescript59', 'typescript6', 'typescript7'].map((name) => () => typed(name, 'nodenext')),
     ]),
   )
-} catch (error) {
-  fail('the preparation', error)
-} finally {
-  server?.kill()
-  rmSync(project, { recursive: true, force: true })
-}
-console.log(failures === 0 ? `\nAll well in ${seconds(started)}.` : `\nFailed: ${failures}.`)
-process.exitCode = failures === 0 ? 0 : 1
+})
 
 async function installTools() {
   const content = JSON.stringify({ private: true, dependencies: TOOLS })
@@ -198,22 +177,22 @@ async function installTools() {
   rmSync(cache, { recursive: true, force: true })
   mkdirSync(cache, { recursive: true })
   writeFileSync(join(cache, 'package.json'), content)
-  await npm(cache, 'install', '--ignore-scripts')
+  await npm(cache, ['install', '--ignore-scripts'])
   writeFileSync(mark, '')
 }
 
 async function install() {
-  const report = await npm(root, 'pack', '--json', '--ignore-scripts', '--pack-destination', project)
-  const [{ filename }] = JSON.parse(report)
+  const { tarball } = await pack()
   const { react, 'react-dom': dom, '@types/node': types } = manifest.devDependencies
-  const dependencies = { 'sse-relay': `file:${filename}`, react, 'react-dom': dom, '@types/node': types }
+  const dependencies = { 'sse-relay': `file:${tarball}`, react, 'react-dom': dom, '@types/node': types }
   write('package.json', { private: true, type: 'module', dependencies })
-  await npm(project, 'install', '--ignore-scripts')
+  await npm(project, ['install', '--ignore-scripts'])
 }
 
 /** A relay of the installed package. */
 async function serve() {
-  server = spawn(process.execPath, [write('server.mjs', SERVER)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const server = start(process.execPath, [write('server.mjs', SERVER)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  server.on('error', () => {})
   for await (const line of server.stdout) return String(line).trim()
   throw new Error('The server ended before it listened')
 }
@@ -269,14 +248,13 @@ async function withWebpack() {
 }
 
 async function required() {
-  const names = subpaths.map((subpath) => `sse-relay${subpath.slice(1)}`)
   const script = write(
     'required.cjs',
-    `console.log(JSON.stringify(${JSON.stringify(names)}.map((name) => [name, Object.keys(require(name)).length > 0])))`,
+    `console.log(JSON.stringify(${JSON.stringify(subpaths)}.map((name) => [name, Object.keys(require(name)).length > 0])))`,
   )
   same(
     JSON.parse(await node(script)),
-    names.map((name) => [name, true]),
+    subpaths.map((name) => [name, true]),
   )
 }
 
@@ -322,28 +300,6 @@ async function typed(name, moduleResolution) {
   })
 }
 
-async function step(name, run) {
-  const since = performance.now()
-  try {
-    await run()
-    console.log(`ok ${name} (${seconds(since)})`)
-    return true
-  } catch (error) {
-    fail(name, error)
-    return false
-  }
-}
-
-function fail(name, error) {
-  failures++
-  console.error(`FAILED ${name}\n${error?.message ?? error}`)
-}
-
-function same(found, due) {
-  const [a, b] = [JSON.stringify(found), JSON.stringify(due)]
-  if (a !== b) throw new Error(`found ${a}\nnot   ${b}`)
-}
-
 /** As many at a time as there are processors. */
 function pooled(tasks) {
   const waiting = [...tasks]
@@ -352,31 +308,7 @@ function pooled(tasks) {
   })
 }
 
-function npm(cwd, ...args) {
-  const quietly = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error']
-  return execute('npm', [...args, ...quietly], { cwd, shell: process.platform === 'win32' })
-}
-
 /** With no flags and loaders of whoever runs this. */
 function node(...args) {
   return execute(process.execPath, ['--no-warnings', ...args], { cwd: project, env: { PATH: process.env.PATH } })
-}
-
-function execute(command, args, options) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.on('data', (bytes) => {
-      stdout += bytes
-    })
-    child.stderr.on('data', (bytes) => {
-      stderr += bytes
-    })
-    child.on('error', reject)
-    child.on('close', (code) => {
-      if (code === 0) resolve(stdout)
-      else reject(new Error(`${command} ${args.join(' ')} ended with ${code}\n${stdout}${stderr}`))
-    })
-  })
 }

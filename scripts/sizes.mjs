@@ -1,8 +1,9 @@
 // What a user's bundle grows by, min + gzip, held by a ratchet: sizes may fall, and a rise of more than 3 % over
-// the recorded value is a decision. `npm run sizes` measures, `npm run sizes -- --update` records.
+// the recorded value is a decision. `npm run sizes` measures, `npm run sizes -- --update` records; `-- --of folder`
+// measures what is unpacked in `folder/package` instead of what is built here.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 
@@ -11,6 +12,9 @@ const require = createRequire(createRequire(import.meta.url).resolve('tsup'))
 const { build } = require('esbuild')
 
 const root = fileURLToPath(new URL('..', import.meta.url))
+const of = process.argv.indexOf('--of')
+/** Where the package is, whose names the entries import. */
+const measured = of === -1 ? root : join(process.argv[of + 1], 'package')
 const record = new URL('sizes.json', import.meta.url)
 const tolerance = 0.03
 
@@ -127,7 +131,7 @@ async function bundleSource(without) {
 
 async function bundle(contents) {
   const { outputFiles } = await build({
-    stdin: { contents, resolveDir: root, sourcefile: 'entry.js' },
+    stdin: { contents, resolveDir: measured, sourcefile: 'entry.js' },
     bundle: true,
     minify: true,
     write: false,

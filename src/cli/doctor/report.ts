@@ -32,7 +32,7 @@ export function toText(observation: Observation, { findings, notes }: Judgement,
   lines.push(
     findings.length === 0
       ? paint.green('Nothing is wrong with this stream.')
-      : `${count(faults, 'fault')}, ${count(findings.length - faults, 'warning')}. What each means is in docs/doctor.md of the package.`,
+      : `${count(faults, 'fault')}, ${count(findings.length - faults, 'warning')}. Each is explained in docs/doctor.md of the repository.`,
   )
   return `${lines.join('\n')}\n`
 }
