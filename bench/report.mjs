@@ -139,6 +139,10 @@ const WORDS = {
   burst: '20 tokens per tick',
   paced: 'a token every 10 ms',
   sdk: 'OpenAI SDK',
+  redis: 'Redis, read in another process',
+  'redis-burst': 'Redis, 20 tokens at once',
+  'redis-followers': 'Redis, ten readers of each run',
+  'redis-here': 'Redis, read where it is produced',
 }
 const groupWords = (group) => WORDS[group] ?? group
 

@@ -20,18 +20,22 @@ const { values: options } = parseArgs({
 })
 const { quick } = options
 
-if (!existsSync(here('node_modules/express'))) npm(['install', '--no-audit', '--no-fund'], here('.'))
+const { dependencies } = JSON.parse(readFileSync(here('package.json'), 'utf8'))
+const isInstalled = (name) => existsSync(here(`node_modules/${name}`))
+if (!Object.keys(dependencies).every(isInstalled)) npm(['install', '--no-audit', '--no-fund'], here('.'))
 if (!options['no-build']) npm(['run', 'build'], root)
 
 // Not before they are installed and built.
 const { loads, measureLoad } = await import('./server/loads.mjs')
 const { measureLatency } = await import('./server/latency.mjs')
 const { measureMemory } = await import('./server/memory.mjs')
+const { measureRedis } = await import('./server/redis.mjs')
 const { measureSizes } = await import('./sizes.mjs')
 
 /** In the order of the report. Each gives a group, several, or nothing when this version has not what it measures. */
 const groups = {
   ...Object.fromEntries(Object.keys(loads).map((id) => [id, (how) => measureLoad(id, how)])),
+  redis: measureRedis,
   latency: measureLatency,
   memory: measureMemory,
   client: measureClient,

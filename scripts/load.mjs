@@ -5,10 +5,11 @@
 //   --rounds             how often each side runs, in turns
 //   --json <file>        the figures
 // The exit status is about the tokens and the heartbeats, never about speed. Build first.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { affordable, STREAMS_PER_CLIENT } from './limits.mjs'
 import { TOKEN_MS } from './load/tokens.mjs'
 import { start, until } from './processes.mjs'
 import { print, progress } from './progress.mjs'
@@ -24,8 +25,6 @@ const { values } = parseArgs({
 })
 const seconds = number('seconds', values.quick ? 15 : 60)
 const rounds = number('rounds', values.quick ? 1 : 2)
-/** So that one process has neither too many sockets nor too much to read. */
-const STREAMS_PER_CLIENT = 5000
 /** One stream in ten says nothing until its end, but for heartbeats. */
 const SILENT_EVERY = 10
 const OPENED_PER_SECOND = 1000
@@ -193,32 +192,6 @@ async function measure(side) {
 /** Waits for what must come to be. */
 async function come(condition, what, limitMs = 60_000) {
   if (!(await until(condition, limitMs))) throw new Error(`Waited ${limitMs} ms for ${what}`)
-}
-
-/** As many streams as one process may hold sockets, and one address may have ports. */
-function affordable(wanted) {
-  const files = process.report.getReport().userLimits?.open_files?.hard
-  const ofFiles = typeof files === 'number' || /^\d+$/.test(files) ? Number(files) - 200 : Number.POSITIVE_INFINITY
-  // Elsewhere the ports of one address are for all, half of them kept back for connections that were just closed.
-  const ofPorts = process.platform === 'linux' ? portsOfLinux() * Math.ceil(wanted / STREAMS_PER_CLIENT) : 8000
-  const streams = Math.min(wanted, ofFiles, ofPorts)
-  if (streams < wanted) {
-    print(
-      `${streams} streams instead of ${wanted}: ${
-        ofFiles < ofPorts ? `a process may open ${files} files here (ulimit -n)` : 'there are no more ports here'
-      }.`,
-    )
-  }
-  return streams
-}
-
-function portsOfLinux() {
-  try {
-    const [from, to] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').trim().split(/\s+/).map(Number)
-    return to - from - 500
-  } catch {
-    return 28_000
-  }
 }
 
 function number(name, standard) {

@@ -415,4 +415,51 @@ describe.skipIf(!hasRedis)('what is in Redis', () => {
     for (const reader of readers) await reader.until('[DONE]')
     await Promise.all(runs)
   })
+
+  it('is followed without reading the store, and with no hole where messages were lost', async () => {
+    const redis = await startServer()
+    const client = new Redis(redis.port, '127.0.0.1')
+    closing.push(() => client.disconnect())
+    const [log, other] = [openLog(redis), openLog(redis)]
+    const told = tokenSource()
+    const run = record(told.source, { log, runId: RUN, owner: 'ann' })
+    const url = await serve(tokenSource().source, log, {}, other)
+    await told.called
+    told.say('first ')
+    const readers = Array.from({ length: 5 }, () =>
+      openClient(`${url}/other`, { headers: { 'last-event-id': `${RUN}:0` } }),
+    )
+    for (const reader of readers) await reader.until('first ')
+    const say = async (token: string) => {
+      told.say(token)
+      for (const reader of readers) await reader.until(JSON.stringify({ text: token }))
+    }
+    // The first ones may come while somebody still reads what was there.
+    for (let n = 0; n < 5; n++) await say(`a${n} `)
+    const before = await readings()
+    for (let n = 0; n < 40; n++) await say(`größer\n${n} `)
+    // Now and then a follower looks whether the producer is alive, and reads then too.
+    expect((await readings()) - before).toBeLessThan(20)
+
+    await client.client('KILL', 'TYPE', 'pubsub')
+    for (let n = 0; n < 5; n++) await say(`b${n} `)
+    told.end()
+    const tokens = ['first ', ...numbered('a', 5), ...numbered('größer\n', 40), ...numbered('b', 5)]
+    const events = [...tokens.map((text) => JSON.stringify({ text })), '[DONE]']
+    const whole = events.map((data, n) => `id: ${RUN}:${n + 1}\ndata: ${data}\n\n`).join('')
+    for (const reader of readers) {
+      await reader.until('[DONE]')
+      await reader.closed
+      expect(reader.received.replaceAll(/^: \n/gm, '')).toBe(whole)
+    }
+    await run
+
+    function numbered(word: string, count: number) {
+      return Array.from({ length: count }, (_, n) => `${word}${n} `)
+    }
+
+    async function readings() {
+      return Number(/^cmdstat_xrange:calls=(\d+)/m.exec(await client.info('commandstats'))?.[1])
+    }
+  })
 })

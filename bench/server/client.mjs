@@ -5,8 +5,11 @@ import { createServer } from 'node:net'
 
 const LF = 10
 
+/** The streams of the provider that wait until every answer has begun. */
+const held = []
+
 /** Asks once and counts what comes: bytes and empty lines. Rejects for what is no answer or was cut. */
-function read({ port, path = '/' }, agent, { keep, onBody } = {}) {
+function read({ port, path = '/' }, agent, { keep, onBegin, onBody } = {}) {
   return new Promise((resolve, reject) => {
     const request = get({ host: '127.0.0.1', port, path, agent }, (response) => {
       let bytes = 0
@@ -14,6 +17,7 @@ function read({ port, path = '/' }, agent, { keep, onBody } = {}) {
       let last = 0
       let body = ''
       if (response.statusCode !== 200) reject(new Error(`status ${response.statusCode}`))
+      if (onBegin) response.once('data', onBegin)
       response.on('data', (piece) => {
         bytes += piece.length
         for (let index = piece.indexOf(LF); index !== -1; index = piece.indexOf(LF, index + 1)) {
@@ -30,6 +34,14 @@ function read({ port, path = '/' }, agent, { keep, onBody } = {}) {
   })
 }
 
+function ranges(answers) {
+  const range = (name) => [
+    Math.min(...answers.map((answer) => answer[name])),
+    Math.max(...answers.map((answer) => answer[name])),
+  ]
+  return { bytes: range('bytes'), frames: range('frames') }
+}
+
 const percentile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
 
 let open
@@ -44,42 +56,61 @@ const tasks = {
   async many({ connections, ...target }) {
     const agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY })
     const answers = await Promise.all(Array.from({ length: connections }, () => read(target, agent)))
-    const range = (name) => [
-      Math.min(...answers.map((answer) => answer[name])),
-      Math.max(...answers.map((answer) => answer[name])),
-    ]
-    return { bytes: range('bytes'), frames: range('frames') }
+    return ranges(answers)
   },
 
-  /** Opens a provider that stamps each token with the time; `latency` reads them back. */
-  async upstream({ tokens, everyMs }) {
+  /**
+   * Opens a provider that stamps each token with the time, `perWrite` at once; `latency` reads them back. With `holds`
+   * it says one word without a time, and goes on when all answers have begun.
+   */
+  async upstream({ tokens, everyMs, perWrite = 1, holds = false }) {
     const server = createServer((socket) => {
       socket.setNoDelay(true)
       socket.on('error', () => {})
       let left = tokens
-      const timer = setInterval(() => {
-        socket.write(`<${performance.now().toFixed(3)}>\n`)
-        if (--left === 0) {
+      let timer
+      const go = () => {
+        timer = setInterval(() => {
+          const count = Math.min(left, perWrite)
+          socket.write(`<${performance.now().toFixed(3)}>\n`.repeat(count))
+          left -= count
+          if (left > 0) return
           clearInterval(timer)
           socket.end()
-        }
-      }, everyMs)
+        }, everyMs)
+      }
       socket.on('close', () => clearInterval(timer))
+      if (!holds) return go()
+      socket.write('and\n')
+      // Providers do not send in step.
+      held.push(() => setTimeout(go, Math.random() * everyMs))
     })
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
     return { port: server.address().port }
   },
 
-  async latency({ connections, ...target }) {
+  /** What each token was late by. With `paths` every connection has one of its own. */
+  async latency({ connections, paths, ...target }) {
     const agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY })
     const delays = []
-    const onBody = (piece) => {
-      const now = performance.now()
-      for (const [, stamp] of piece.latin1Slice().matchAll(/<([\d.]+)>/g)) delays.push(now - Number(stamp))
+    let begun = 0
+    const onBegin = () => {
+      if (++begun === connections) for (const go of held.splice(0)) go()
     }
-    await Promise.all(Array.from({ length: connections }, () => read(target, agent, { onBody })))
+    const readOne = (_, index) => {
+      let rest = ''
+      const onBody = (piece) => {
+        const now = performance.now()
+        const text = rest + piece.latin1Slice()
+        const end = text.lastIndexOf('\n') + 1
+        for (const [, stamp] of text.slice(0, end).matchAll(/<([\d.]+)>/g)) delays.push(now - Number(stamp))
+        rest = text.slice(end)
+      }
+      return read({ ...target, ...(paths && { path: paths[index] }) }, agent, { onBegin, onBody })
+    }
+    const answers = await Promise.all(Array.from({ length: connections }, readOne))
     delays.sort((a, b) => a - b)
-    return { count: delays.length, p50: percentile(delays, 0.5), p99: percentile(delays, 0.99) }
+    return { count: delays.length, ...ranges(answers), p50: percentile(delays, 0.5), p99: percentile(delays, 0.99) }
   },
 
   /** Opens streams and leaves them open; resolves when each has had its first bytes. */

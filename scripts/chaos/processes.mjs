@@ -1,30 +1,6 @@
 // Processes that die with the one that started them, however that dies.
-import { fork, spawn, spawnSync } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-
-/** A Redis that keeps nothing, on a free port. */
-export async function startRedis() {
-  if (spawnSync('redis-server', ['--version']).status !== 0) throw new Error('redis-server is not installed')
-  const port = await freePort()
-  const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()]
-  // The shell's input ends with this process, and then the shell ends Redis.
-  const shell = spawn('sh', ['-c', '"$@" & read _; kill -9 $!; wait', 'sh', 'redis-server', ...args.map(String)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  let output = ''
-  await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`redis-server does not come up: ${output}`)), 20_000)
-    shell.stdout.setEncoding('utf8').on('data', (text) => {
-      output += text
-      if (!output.includes('Ready to accept connections')) return
-      clearTimeout(timer)
-      resolve()
-    })
-  })
-  return { port, close: () => shell.stdin.end() }
-}
 
 /** A process of ours that is killed and started again. It says `{ ready }` when it is up. */
 export class Process {
@@ -90,15 +66,4 @@ export function endWithParent() {
 /** For the child: says something to its parent. It may be gone. */
 export function tell(message) {
   process.send(message, () => {})
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
-  })
 }

@@ -1,9 +1,8 @@
 // A client: asks and reads on over whatever happens, and looks whether every token comes once and in order.
 import { fetchSSE } from 'sse-relay/client'
 
-/** How often the whole question is asked again, and how often of it after its run was lost. */
+/** How often the whole question is asked again because there is no such run, or because it was lost. */
 const MAX_AGAIN = 8
-const MAX_LOST = 2
 
 /** Asks a question under its run's id. `stopUrl` leads to another process than `url`. */
 export function askRun(run, url, stopUrl, limitMs) {
@@ -78,13 +77,15 @@ async function read(run, limitMs, requestOf) {
         reading.lostAt ??= performance.now()
         reading.lost++
       }
-      // By its status: the rest of a refusal may have been cut off.
-      if (status === 404) reading.notFound++
+      // By its status, because the rest of a refusal may have been cut off; or as an event, where a heartbeat went before
+      // Redis had answered.
+      const isNotFound = status === 404 || code === 'run-not-found'
+      if (isNotFound) reading.notFound++
       // Nothing came, so the question may not have been taken, or no worker came for it. Asked under the same id, it is
       // answered once, whatever had become of it.
       const isSafe = request.method === 'POST' && reading.received === 0
       const mayHelp =
-        (status === 404 && reading.notFound <= MAX_AGAIN) || (code === 'producer-lost' && reading.lost <= MAX_LOST)
+        (isNotFound && reading.notFound <= MAX_AGAIN) || (code === 'producer-lost' && reading.lost <= MAX_AGAIN)
       if (!(isSafe && mayHelp)) {
         reading.outcome = limit.aborted ? `no end within ${limitMs} ms` : (code ?? String(error))
         reading.error = error

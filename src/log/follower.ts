@@ -4,6 +4,9 @@ import { type LogEntry, type LogStore, type SharedStore, type StoredRun, settle 
 /** After the end of a lease, this long until the run counts as lost, in milliseconds. */
 const GRACE_MS = 50
 
+/** What a message brings along; where it is no more than the word, the store is read. */
+const NEWS = /^frames (\d+) (\d+)\n/
+
 /** Who reads in this process a run that another one produces, or that has not begun: one reading of the store for all. */
 export class Follower extends Feed {
   readonly #empty: (follower: Follower) => void
@@ -58,8 +61,14 @@ export class Follower extends Feed {
   }
 
   #told(message: string, shared: SharedStore): void {
-    if (message === 'frames') this.#pull()
-    else if (message === 'who') {
+    if (message.startsWith('frames')) {
+      const [head, first, last] = NEWS.exec(message) ?? []
+      if (head === undefined || this.#pulling || !this.#begun || Number(first) - 1 !== this.#last) this.#pull()
+      else {
+        this.#last = Number(last)
+        this.push({ first: Number(first), last: this.#last, text: message.slice(head.length) })
+      }
+    } else if (message === 'who') {
       settle(
         () => shared.publish(this.runId, 'producer', 'here'),
         () => {},

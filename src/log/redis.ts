@@ -183,7 +183,8 @@ function commands.append(first, last, text, ending, keepMs, maxEntries, channel)
   redis.call('XADD', frames, 'MAXLEN', '~', maxEntries, last .. '-0', unpack(fields))
   redis.call('HSET', head, 'n', last)
   redis.call('PEXPIRE', frames, keepMs)
-  redis.call('PUBLISH', channel, 'frames')
+  -- Who is up to date need not read what it is told.
+  redis.call('PUBLISH', channel, ending == '' and 'frames ' .. first .. ' ' .. last .. '\\n' .. text or 'frames')
   return 'stored'
 end
 

@@ -60,8 +60,8 @@ export interface LogStore {
   ): MaybePromise<boolean>
   /**
    * Stores an entry after those before. An `end` ends the run. One that is stored already changes nothing; one that
-   * would leave a hole is rejected; `run-not-found` where the run is not known. A shared store tells the readers
-   * (`frames`).
+   * would leave a hole is rejected; `run-not-found` where the run is not known. A shared store tells the readers:
+   * `frames`, or `frames <first> <last>`, a line break and the text, which saves them a reading. An end is not told so.
    */
   append(runId: string, entry: LogEntry): MaybePromise<void>
   /** What is known of a run; `undefined` for one that is not known, or no longer. */

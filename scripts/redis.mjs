@@ -1,0 +1,39 @@
+// A Redis for scripts, which dies with the one that started it, however that dies.
+import { spawn, spawnSync } from 'node:child_process'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+
+export const hasRedis = () => spawnSync('redis-server', ['--version']).status === 0
+
+/** A Redis that keeps nothing, on a free port. */
+export async function startRedis() {
+  if (!hasRedis()) throw new Error('redis-server is not installed')
+  const port = await freePort()
+  const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()]
+  // The shell's input ends with this process, and then the shell ends Redis.
+  const shell = spawn('sh', ['-c', '"$@" & read _; kill -9 $!; wait', 'sh', 'redis-server', ...args.map(String)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  let output = ''
+  await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`redis-server does not come up: ${output}`)), 20_000)
+    shell.stdout.setEncoding('utf8').on('data', (text) => {
+      output += text
+      if (!output.includes('Ready to accept connections')) return
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+  return { port, close: () => shell.stdin.end() }
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => resolve(port))
+    })
+  })
+}
