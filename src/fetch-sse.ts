@@ -18,15 +18,18 @@ export type FetchLike = (url: string, init: RequestInit) => Promise<Response>
 /** Options of {@link fetchSSE}: those of `fetch`, those of `parseSSE`, and these. */
 export interface FetchSSEOptions extends Omit<RequestInit, 'signal'>, ParseSSEOptions {
   /** Where an interrupted answer is asked for again, with GET. @default the URL itself */
-  resumeUrl?: string | URL
+  resumeUrl?: string | URL | undefined
   /** Where `stop()` sends its DELETE: `:runId` in it stands for the run's id, or else the id is put at its end. */
-  stopUrl?: string | URL
-  /** The run's id, `[A-Za-z0-9_-]{16,128}`. @default a random one if there is a `resumeUrl` or `stopUrl` */
-  runId?: string
+  stopUrl?: string | URL | undefined
+  /**
+   * The run's id, `[A-Za-z0-9_-]{16,128}`.
+   * @default that in the `lastEventId`, or a random one if there is a `resumeUrl` or `stopUrl`
+   */
+  runId?: string | undefined
   /** @default the global `fetch` */
-  fetch?: FetchLike
+  fetch?: FetchLike | undefined
   /** How often in a row an interrupted answer is asked for again without one new event. @default 8 */
-  maxRetries?: number
+  maxRetries?: number | undefined
   /** Called for each answer that is an event stream, before its events. */
   onOpen?(response: Response): void
 }
@@ -66,7 +69,9 @@ const RUN_ID = /^[\w-]{16,128}$/
  */
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
   const { resumeUrl, stopUrl, fetch = globalThis.fetch, maxRetries = 8, onOpen } = options
-  const { runId = resumeUrl || stopUrl ? randomId() : undefined } = options
+  // A place in a run says which run it is.
+  const [, begun] = /^([\w-]{16,128}):/.exec(options.lastEventId ?? '') ?? []
+  const { runId = begun ?? (resumeUrl || stopUrl ? randomId() : undefined) } = options
   if (runId !== undefined && !RUN_ID.test(runId))
     throw new RelayError('invalid-option', `runId cannot be "${runId}": give 16 to 128 of A-Z a-z 0-9 _ -`)
 

@@ -13,10 +13,10 @@ export interface ErrorContext {
 
 /** What an `onError` may return, to show instead. */
 export interface ShownFailure {
-  status?: number
-  code?: string
-  message?: string
-  retryable?: boolean
+  status?: number | undefined
+  code?: string | undefined
+  message?: string | undefined
+  retryable?: boolean | undefined
 }
 
 /** Runs that outlive a connection: made by `createMemoryLog`, `createRedisLog`, or `createLog` for a store of your own. */
@@ -54,54 +54,54 @@ export interface Log {
 /** Options of every adapter's `relay`. Durations are in milliseconds. */
 export interface RelayOptions {
   /** The dialect spoken to the client. @default text() */
-  protocol?: Protocol
+  protocol?: Protocol | undefined
   /**
    * Whether a provider's stream must end with its finish to count as complete. `false` is for servers that
    * never send one; then an answer that was cut counts as complete too.
    * @default true
    */
-  requireFinish?: boolean
+  requireFinish?: boolean | undefined
   /** A comment after this long without a byte; 0 for none. @default 8000 */
-  heartbeatMs?: number
+  heartbeatMs?: number | undefined
   /** A client that takes nothing for this long is dropped, and the upstream aborted. @default 30000 */
-  stallTimeoutMs?: number
+  stallTimeoutMs?: number | undefined
   /**
    * The longest a run may take; each run's own limit is a random 80 to 100 % of it. With a `log` it is the longest a
    * connection may take: the run goes on, and the reader comes back for the rest.
    * @default Infinity
    */
-  maxDurationMs?: number
+  maxDurationMs?: number | undefined
   /** The `retry` field: how long an `EventSource` waits before it reconnects. @default none */
-  retryMs?: number
+  retryMs?: number | undefined
   /**
    * Extra response headers. They win over this library's own, but for `content-type` and the headers of the
    * connection itself, which are the host's.
    */
-  headers?: HeadersLike
+  headers?: HeadersLike | undefined
   /**
    * Ends the run from outside. The reason decides how: a `RelayError` gives its own code, a `TimeoutError` is
    * `expired`, anything else `stopped`.
    */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /**
    * One signal for the whole server, shared by all relays: ends them as `shutdown`. With a `log` it ends the
    * connections, and the readers come back to another process.
    */
-  shutdown?: AbortSignal
+  shutdown?: AbortSignal | undefined
   /** Keeps the run, so that it outlives the connection: see `sse-relay/log`. Needs an `owner`. */
-  log?: Log
+  log?: Log | undefined
   /**
    * Whose run it is: only who gives the same text reads or stops it. `null` means whoever holds the id. Required with
    * a `log`.
    */
-  owner?: string | null
+  owner?: string | null | undefined
   /**
    * The run's id: 16 to 128 of `A-Z a-z 0-9 _ -`, used once. @default with a `log` the request's `x-run-id`, else
    * 128 random bits
    */
-  runId?: string
+  runId?: string | undefined
   /** With a `log`: a run that nobody has read for this long is aborted. @default 60000 */
-  abandonMs?: number
+  abandonMs?: number | undefined
   /** For hosts whose work ends with the response: is given the end of the run, `onEnd` included. */
   waitUntil?(promise: Promise<unknown>): void
   /**

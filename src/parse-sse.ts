@@ -16,23 +16,23 @@ export interface ParseSSEOptions {
    * the event it is true for, which is. `false`: the plain standard, every event, ends with the body.
    * @default '[DONE]'
    */
-  sentinel?: string | false | ((event: ParsedEvent) => boolean)
+  sentinel?: string | false | ((event: ParsedEvent) => boolean) | undefined
   /** Ends reading at once, in every state, and cancels the body. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The longest wait for the next byte, heartbeats included, in milliseconds. @default Infinity */
-  idleTimeoutMs?: number
+  idleTimeoutMs?: number | undefined
   /** The longest wait for the next event, heartbeats not counted, in milliseconds. @default Infinity */
-  eventTimeoutMs?: number
+  eventTimeoutMs?: number | undefined
   /** The most characters one event may have, whatever its chunks. @default Infinity */
-  maxEventSize?: number
+  maxEventSize?: number | undefined
   /**
    * What becomes of a last event that no blank line ended: the standard discards it, because
    * `data: 1` may be the beginning of `data: 12`.
    * @default 'discard'
    */
-  eof?: 'discard' | 'dispatch'
+  eof?: 'discard' | 'dispatch' | undefined
   /** The last event id to begin with. @default '' */
-  lastEventId?: string
+  lastEventId?: string | undefined
   /** Called for each comment: heartbeats, mostly. */
   onComment?(comment: string): void
   /** Called for each valid `retry` line, with its milliseconds. */

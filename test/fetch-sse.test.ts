@@ -738,6 +738,14 @@ describe('stop()', () => {
     expect(server.requests).toHaveLength(2)
   })
 
+  it('is of the run that a lastEventId is a place in, unless another is given', () => {
+    const stream = fetchSSE(server.url, { lastEventId: 'run-of-a-test-0001:4', stopUrl: '/api/chat' })
+    expect(stream.runId).toBe('run-of-a-test-0001')
+    const own = fetchSSE(server.url, { lastEventId: 'run-of-a-test-0001:4', runId: 'run-of-a-test-0002' })
+    expect(own.runId).toBe('run-of-a-test-0002')
+    expect(fetchSSE(server.url, { lastEventId: 'short:4' }).runId).toBeUndefined()
+  })
+
   it('works before the first token, and before the answer', async () => {
     const stream = fetchSSE(server.url, { ...POST, stopUrl: `${server.url}/` })
     const reading = read(stream)

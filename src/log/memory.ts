@@ -11,11 +11,11 @@ export interface MemoryLogOptions {
    * before others; a run that goes on loses its oldest events, and who asks for those is answered `cursor-gone`.
    * @default 67108864 (64 MiB)
    */
-  maxBytes?: number
+  maxBytes?: number | undefined
   /** How many runs are kept. When that many go on, the next is refused: `overload`, 503. @default 10000 */
-  maxRuns?: number
+  maxRuns?: number | undefined
   /** How long a run is kept after its end, in milliseconds. @default 600000 (ten minutes) */
-  ttlMs?: number
+  ttlMs?: number | undefined
 }
 
 /**

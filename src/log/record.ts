@@ -11,7 +11,7 @@ export interface RecordOptions
     >,
     Required<Pick<RelayOptions, 'log' | 'owner'>> {
   /** The run is aborted when nobody has read it for this long, in milliseconds. @default Infinity */
-  abandonMs?: number
+  abandonMs?: number | undefined
 }
 
 /**

@@ -28,15 +28,15 @@ export interface NodeRedisCluster {
 /** Options of {@link createRedisLog}. Durations are in milliseconds. */
 export interface RedisLogOptions {
   /** How long a run is kept after its end. @default 3600000 (an hour) */
-  ttlMs?: number
+  ttlMs?: number | undefined
   /** What all keys and channels begin with. @default 'sse-relay:' */
-  prefix?: string
+  prefix?: string | undefined
   /** A run whose producer was not heard for this long is lost: its readers get `producer-lost`. @default 10000 */
-  leaseMs?: number
+  leaseMs?: number | undefined
   /** How long a command may take until the log counts as out of reach. @default 2000 */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
   /** How many entries of a run are kept at least; an entry is what one tick of the source made. @default 10000 */
-  maxEntries?: number
+  maxEntries?: number | undefined
 }
 
 /**
