@@ -6,7 +6,7 @@ import { serve } from '@hono/node-server'
 import { type BuildOptions, build } from 'esbuild'
 import type { FastifyInstance } from 'fastify'
 import type { Hono } from 'hono'
-import { type Browser, chromium } from 'playwright-core'
+import { type Browser, chromium, type Page } from 'playwright-core'
 import type { Log } from 'sse-relay'
 import { record } from 'sse-relay/log'
 import { relay } from 'sse-relay/node'
@@ -16,6 +16,7 @@ import { resume } from 'sse-relay/web'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { isSkipped, runtimeProgram, serve as startProgram } from './runtimes/programs.js'
 import { blocksOf, KINDS, pages, type Runnable, read, root, runnablesOf } from './samples/blocks.js'
+import { components, mounted } from './samples/components.js'
 import { moduleOf } from './samples/module.js'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
@@ -61,13 +62,18 @@ afterAll(async () => {
 
 const cleanups: (() => unknown)[] = []
 let printed: string[] = []
+let complaints: string[] = []
 beforeEach(() => {
   printed = []
+  complaints = []
   vi.spyOn(console, 'log').mockImplementation((...values) => void printed.push(values.map(String).join(' ')))
+  vi.spyOn(console, 'error').mockImplementation((...values) => void complaints.push(values.map(String).join(' ')))
 })
-afterEach(async () => {
+afterEach(async ({ task }) => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
   vi.restoreAllMocks()
+  // Some samples are about what goes wrong, so it is of interest after others only.
+  if (task.result?.state === 'fail' && complaints.length > 0) console.error(complaints.join('\n'))
 })
 
 const fileOf = (name: string) => `${name.replace(/[^\w-]+/g, '-')}`
@@ -273,7 +279,7 @@ describe.skipIf(!executablePath && !process.env.CI)('the pages of', () => {
         relay(req, res, () => fetch(`${upstream.url}/v1/messages`, { method: 'POST', body: '{}' }), { protocol })
       } else {
         res.setHeader('content-type', 'text/html; charset=utf-8')
-        res.end(`<!doctype html><p id="output"></p><p id="notice"></p><button id="stop">Stop</button>
+        res.end(`<!doctype html><div id="app"></div><p id="output"></p><p id="notice"></p><button id="stop">Stop</button>
           <script type="module">
             addEventListener('unhandledrejection', ({ reason }) => { document.title = 'failed: ' + reason })
             import('/page.js').then(() => { document.title = 'over' }, (error) => { document.title = 'failed: ' + error })
@@ -287,18 +293,38 @@ describe.skipIf(!executablePath && !process.env.CI)('the pages of', () => {
     server?.close()
   })
 
-  it.each(named('page').map((sample) => [sample.name, sample] as const))('%s show the answer', async (_, sample) => {
-    script = await pageOf(sample)
-    protocol = sample.rest[0] === 'parts' ? parts() : text()
+  /** A page with the script, once that has run. */
+  async function open(runs: string): Promise<Page> {
+    script = runs
     const page = await browser.newPage()
     cleanups.push(() => page.close())
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
     await page.waitForFunction(() => document.title !== '', undefined, { timeout: 30_000 })
     expect(await page.title()).toBe('over')
+    return page
+  }
+
+  it.each(named('page').map((sample) => [sample.name, sample] as const))('%s show the answer', async (_, sample) => {
+    protocol = sample.rest[0] === 'parts' ? parts() : text()
+    const page = await open(await pageOf(sample))
     if (/\boutput\b/.test(sample.text)) {
       await vi.waitFor(async () => expect(await page.locator('#output').textContent()).toBe(ANSWER), 10_000)
     }
   })
+
+  it.for(named('component').map((sample) => [sample.name, sample] as const))(
+    '%s show the answer, as a component',
+    async ([, { language, text: source }], { skip }) => {
+      const { folder: modules, missing } = await components()
+      skip(missing !== undefined && !process.env.CI && language !== 'tsx', missing)
+      protocol = text()
+      const options: BuildOptions = { platform: 'browser', write: false, nodePaths: [modules], jsx: 'automatic' }
+      const page = await open((await bundled(await mounted(language, source, modules), options, 'tsx')) as string)
+      await page.locator('#app button').first().click()
+      await vi.waitFor(async () => expect(await page.locator('#app').textContent()).toContain(ANSWER), 10_000)
+      expect(await page.title()).toBe('over')
+    },
+  )
 })
 
 describe('the samples that are run', () => {

@@ -50,8 +50,9 @@ export function blocksOf(markdown: string): Block[] {
  * - `log`: a module that exports a function `createFileLog`; the log passes `logBehaviours`
  * - `bun`, `deno`: a server for that runtime, asked `POST /api/chat`
  * - `page`: the script of a page, in a browser, before a server that answers `POST /api/chat`
+ * - `component`: one for React (named `Chat`), Vue or Svelte, in such a page; its first button asks
  */
-export const KINDS = ['run', 'serve', 'answer', 'log', 'bun', 'deno', 'page'] as const
+export const KINDS = ['run', 'serve', 'answer', 'log', 'bun', 'deno', 'page', 'component'] as const
 export type Kind = (typeof KINDS)[number]
 
 export interface Runnable {
