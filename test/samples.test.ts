@@ -10,7 +10,7 @@ import { type Browser, chromium, type Page } from 'playwright-core'
 import type { Log } from 'sse-relay'
 import { record } from 'sse-relay/log'
 import { relay } from 'sse-relay/node'
-import { parts, text } from 'sse-relay/protocols'
+import { parts, raw, text } from 'sse-relay/protocols'
 import { collect, logBehaviours, type ReplayUpstream, replayUpstream, stalling } from 'sse-relay/testing'
 import { resume } from 'sse-relay/web'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -130,9 +130,9 @@ describe('the servers of', () => {
     const servers = listening()
     const { made } = await load(sample)
     if (!(await servers.url())) await listen(made)
-    const { status, outcome, events } = await collect(
-      await fetch(`${await servers.url()}${sample.rest[0] ?? '/api/chat'}`, QUESTION),
-    )
+    const [path = '/api/chat', method] = sample.rest.toReversed()
+    const asked = method === 'GET' ? {} : QUESTION
+    const { status, outcome, events } = await collect(await fetch(`${await servers.url()}${path}`, asked))
     expect({ status, outcome }).toEqual({ status: 200, outcome: 'done' })
     expect(events.length).toBeGreaterThan(0)
   })
@@ -305,7 +305,7 @@ describe.skipIf(!executablePath && !process.env.CI)('the pages of', () => {
   }
 
   it.each(named('page').map((sample) => [sample.name, sample] as const))('%s show the answer', async (_, sample) => {
-    protocol = sample.rest[0] === 'parts' ? parts() : text()
+    protocol = (sample.rest[0] === 'parts' ? parts : sample.rest[0] === 'raw' ? raw : text)()
     const page = await open(await pageOf(sample))
     if (/\boutput\b/.test(sample.text)) {
       await vi.waitFor(async () => expect(await page.locator('#output').textContent()).toBe(ANSWER), 10_000)

@@ -45,11 +45,11 @@ export function blocksOf(markdown: string): Block[] {
  * What a sample is run as, which the first word after the language says:
  *
  * - `run`: a program that ends; the `text output` block after it is what it prints
- * - `serve`: a server, or routes for one; it is asked `POST /api/chat`, or for the path that stands after the word
+ * - `serve`: a server, or routes for one; it is asked `POST /api/chat`, or what stands after the word
  * - `answer`: a module whose handler takes a Web `Request`
  * - `log`: a module that exports a function `createFileLog`; the log passes `logBehaviours`
  * - `bun`, `deno`: a server for that runtime, asked `POST /api/chat`
- * - `page`: the script of a page, in a browser, before a server that answers `POST /api/chat`
+ * - `page`: the script of a page, in a browser, before a server that answers in `text()`, or in the protocol named after the word
  * - `component`: one for React (named `Chat`), Vue or Svelte, in such a page; its first button asks
  */
 export const KINDS = ['run', 'serve', 'answer', 'log', 'bun', 'deno', 'page', 'component'] as const
