@@ -59,7 +59,7 @@ const SAMPLES = [
 
 /** What the README has, each with its name and, for a page, which server it asks. */
 export function readmeSamples(root) {
-  const texts = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```$/gm)]
+  const texts = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```ts\b.*\n([\s\S]*?)^```$/gm)]
   const found = texts.map(([, text]) => {
     const [sample, ...more] = SAMPLES.filter(({ has }) => (has instanceof RegExp ? has.test(text) : text.includes(has)))
     if (!sample || more.length > 0)
