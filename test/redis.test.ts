@@ -441,7 +441,7 @@ describe.skipIf(!hasRedis)('what is in Redis', () => {
     // Now and then a follower looks whether the producer is alive, and reads then too.
     expect((await readings()) - before).toBeLessThan(20)
 
-    await client.client('KILL', 'TYPE', 'pubsub')
+    await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
     for (let n = 0; n < 5; n++) await say(`b${n} `)
     told.end()
     const tokens = ['first ', ...numbered('a', 5), ...numbered('größer\n', 40), ...numbered('b', 5)]

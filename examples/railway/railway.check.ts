@@ -127,7 +127,7 @@ describe('the example for Railway', () => {
   it('streams through the API and the worker, and the provider is asked with the key', async () => {
     const { outcome, text, headers } = await collect(await fetch(`${api()}/api/chat`, QUESTION))
     expect({ outcome, text }).toEqual({ outcome: 'done', text: ANSWER })
-    expect(headers['x-run-id']).toMatch(/^[\w-]{16,}$/)
+    expect(headers?.['x-run-id']).toMatch(/^[\w-]{16,}$/)
     expect(upstream.requests.at(-1)?.headers.authorization).toBe(`Bearer ${KEY}`)
     expect((await fetch(`${api()}/health`)).status).toBe(200)
   })
