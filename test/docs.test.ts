@@ -144,6 +144,18 @@ describe('the samples', () => {
     expect(count('src/testing/clients.ts')).toBe(1)
   })
 
+  it('that are not compiled are no code, or need a package that is not installed here', () => {
+    // Vue and Svelte have compilers of their own: test/samples.test.ts.
+    const known = new Set([...COMPILED, 'vue', 'svelte', 'sh', 'text', 'http', 'nginx', 'json', 'dockerfile'])
+    const needs = /from 'next\/server'|@Post\(\)|from 'better-sse'/
+    const others = pages.flatMap((page) =>
+      blocksOf(read(page))
+        .filter(({ language, text }) => !known.has(language) && !(language === 'typescript' && needs.test(text)))
+        .map(({ line, language }) => `${page}:${line} ${language}`),
+    )
+    expect(others).toEqual([])
+  })
+
   it('are compiled in earnest: a wrong one is told by file and line', () => {
     expect(problems.get(wrong.from)).toEqual([
       expect.stringMatching(/^wrong\.md:4:1 Expected 3-4 arguments/),
