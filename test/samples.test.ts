@@ -213,7 +213,12 @@ async function programOf({ name, text }: Runnable): Promise<string> {
   const path = join(folder, `${fileOf(name)}.mjs`)
   const told = `const { serve } = globalThis.Bun ?? {}
     if (serve) Bun.serve = (options) => { const server = serve(options); console.log('localhost:' + server.port) }\n`
-  await bundled(text, { outfile: path, platform: 'node', banner: { js: told } })
+  const prelude = 'test/samples/runtime-prelude.ts'
+  await bundled(moduleOf(text, join(root, prelude), namesIn(prelude)), {
+    outfile: path,
+    platform: 'node',
+    banner: { js: told },
+  })
   return path
 }
 
