@@ -3,12 +3,11 @@ import { readdirSync, readFileSync } from 'node:fs'
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8')
 
-/** The guides in the README's order, and after them whatever else is in docs. */
+/** The guides in the order of their list, and after them whatever else is in docs. */
 function guides() {
-  const [, list] = read('README.md').split(/^## Guides$/m)
-  const named = [...list.matchAll(/\]\((docs\/[\w-]+\.md)\)/g)].map(([, path]) => path)
+  const named = [...read('docs/README.md').matchAll(/\]\(([\w-]+\.md)\)/g)].map(([, name]) => name)
   const all = readdirSync(new URL('docs', import.meta.url)).filter((name) => name.endsWith('.md'))
-  return [...new Set([...named, ...all.map((name) => `docs/${name}`)])]
+  return [...new Set(['README.md', ...named, ...all])].map((name) => `docs/${name}`)
 }
 
 /** @type {Partial<import('typedoc').TypeDocOptions>} */
