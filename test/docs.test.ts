@@ -237,6 +237,9 @@ describe('the tables', () => {
     ['docs/errors-and-endings.md', 'The summary', 'src/types.ts', 'Summary'],
     ['docs/client.md', 'Options of parseSSE', 'src/parse-sse.ts', 'ParseSSEOptions'],
     ['docs/client.md', 'Options of fetchSSE', 'src/fetch-sse.ts', 'FetchSSEOptions'],
+    ['docs/testing.md', 'How a request is answered', 'src/testing/replay.ts', 'Replay'],
+    ['docs/testing.md', 'What was asked', 'src/testing/replay.ts', 'ReplayRequest'],
+    ['docs/testing.md', 'The whole answer', 'src/testing/collect.ts', 'Collected'],
   ])('of %s, %s, name all that %s has in %s', (page, heading, path, type) => {
     const due = namesOf(path, type)
     expect(due.length).toBeGreaterThan(0)
@@ -254,6 +257,14 @@ describe('the tables', () => {
     const subpaths = Object.keys(exports).filter((name) => name !== './package.json')
     const due = subpaths.map((name) => `sse-relay${name.slice(1)}`)
     expect(rowsUnder('README.md', 'What is in the package').sort()).toEqual(due.sort())
+  })
+})
+
+describe('the guide to testing', () => {
+  it('names all that there is to call', async () => {
+    const names = Object.keys(await import('sse-relay/testing')).filter((name) => /^[a-z]/.test(name))
+    expect(names.length).toBeGreaterThan(10)
+    expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(read('docs/testing.md')))).toEqual([])
   })
 })
 
