@@ -89,7 +89,7 @@ npm run bench -- --only tick,sdk   # single groups; --save records them here
 
 Every server runs in a process of its own, and its readers in another. A figure is the processor time, user and system, that the server's process used for one token on its way, connections included. The contenders take turns, round after round; the figure is the median of the rounds, and a ratio is the median of the ratios within the rounds, so that a slow moment of the machine meets both sides. Before a server is measured, its answer is read and must hold the whole text; while it is measured, every byte and every frame is counted, and one that loses any is out. Ratios below 1 are in this library's favour. On an idle machine they wobble by about 5 %, on a busy one by much more: look at the lowest and the highest. The absolute figures are of this machine and say little about another.
 
-The hand-written loops do less than what stands beside them: no heartbeat, no stall clock, no failure that a client could tell from an end. What each peer leaves out is in [the comparison](comparison.md).
+The hand-written loops do less than what stands beside them: no heartbeat, no stall clock, no failure that a client could tell from an end. What each peer leaves out is in [the comparison](comparison.md). Ten thousand streams that talk, beside a loop that does more, are in [load](load.md).
 `
 
 function howItWasMeasured(groups) {

@@ -80,8 +80,9 @@ export function withRequest(options: object | undefined, request: RequestHead): 
   if (options === undefined) return { request }
   if (typeof options !== 'object') return options
   try {
-    // A copy of what is plain: an object made for each request, with the options behind it, costs a hidden class each.
-    if (Object.getPrototypeOf(options ?? {}) === Object.prototype) return { ...options, request }
+    // A copy of what is plain: an object with the options behind it, and a spread with one property more, have a hidden
+    // class each, and that is memory of every open stream.
+    if (Object.getPrototypeOf(options ?? {}) === Object.prototype) return Object.assign({}, options, { request })
   } catch {
     // An option that throws when it is read is met where that is caught.
   }
@@ -131,8 +132,7 @@ class Relay implements ReaderOutlet, RelayHandle {
   #feeder: Run | Feeder
   #unlisten: (() => void) | undefined
   readonly #began = performance.now()
-  #resolve!: (summary: Summary) => void
-  #reject!: (error: unknown) => void
+  #resolve!: (summary: Summary | Promise<never>) => void
   #extra: SinkHeaders | undefined
   #maxDurationMs: number | undefined
   /** `ended`: the response is written and may still be on its way. `closed`: there is nothing left to do. */
@@ -150,9 +150,8 @@ class Relay implements ReaderOutlet, RelayHandle {
     this.#lastEventId = lastEventIdOf(this.#options.request)
     this.#runId = idOf(this.#options)
     this.#feeder = new Run(this.#runId, this.#options, this, this.#lastEventId)
-    this.done = new Promise((resolve, reject) => {
+    this.done = new Promise((resolve) => {
       this.#resolve = resolve
-      this.#reject = reject
     })
   }
 
@@ -283,7 +282,7 @@ class Relay implements ReaderOutlet, RelayHandle {
     this.#unlisten?.()
     if (thrown && this.#state === 'waiting') {
       this.#close()
-      this.#reject(thrown.error)
+      this.#resolve(Promise.reject(thrown.error))
       return
     }
     try {

@@ -1,25 +1,38 @@
-// The process that is measured: one HTTP server, whose answers are written either by `relay` or by the loop of the guides.
+// The process that is measured: one HTTP server, whose answers are written by `relay` or by a loop, from the same source.
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { relay } from 'sse-relay/node'
 import { data, serve } from '../processes.mjs'
-import { frameOf, TOKEN_MS, textOf } from './tokens.mjs'
+import { TOKEN_MS, textOf } from './tokens.mjs'
 
 const { side, heartbeatMs } = data()
 
-/** What a model is here: one interval, behind the iterator that `relay` takes. */
+/** What has said its first token, and waits until all streams are open. */
+let held
+
+/** What a model is here: one interval, behind the iterator of an SDK, which the signal of the call stops. */
 class Tokens {
   #left
   #next = 0
   #id
   #ready = 0
   #waiting
+  #everyMs
   #timer
 
-  constructor(id, count, firstMs) {
+  constructor({ id, count, silentMs }, signal) {
     this.#id = id
     this.#left = count
-    this.#timer = setInterval(() => this.#tick(), firstMs)
+    this.#everyMs = silentMs || TOKEN_MS
+    this.#ready = silentMs ? 0 : 1
+    if (held) held.add(this)
+    else this.begin()
+    signal?.addEventListener('abort', () => this.return())
+  }
+
+  begin() {
+    this.#timer = setInterval(() => this.#tick(), this.#everyMs)
   }
 
   [Symbol.asyncIterator]() {
@@ -35,8 +48,11 @@ class Tokens {
   }
 
   return() {
+    held?.delete(this)
     clearInterval(this.#timer)
-    return Promise.resolve({ done: true, value: undefined })
+    const end = { done: true, value: undefined }
+    this.#waiting?.(end)
+    return Promise.resolve(end)
   }
 
   #tick() {
@@ -61,43 +77,45 @@ const HEADERS = {
 }
 
 const handlers = {
-  relay(req, res, { id, count, silentMs }) {
-    const options = silentMs ? { heartbeatMs } : undefined
-    relay(req, res, () => new Tokens(id, count, silentMs || TOKEN_MS), options)
+  relay(req, res, stream) {
+    relay(req, res, ({ signal }) => new Tokens(stream, signal), { heartbeatMs: heartbeatOf(stream) })
   },
 
-  /** As the guides have it, except that the interval is cleared when the response closes, which is the right time. */
-  loop(_req, res, { id, count, silentMs }) {
+  /**
+   * What a loop must do of what the relay does: it stops the model when the reader leaves, waits for one that is slow,
+   * beats while the model thinks, and tells a failure from an end.
+   */
+  async loop(_req, res, stream) {
+    const leaving = new AbortController()
+    const { signal } = leaving
+    res.on('close', () => leaving.abort())
     res.writeHead(200, HEADERS)
-    let next = 0
-    const timer = setInterval(() => {
-      res.write(frameOf(id, next++))
-      if (next < count) return
-      clearInterval(timer)
-      clearInterval(heartbeat)
+    const heartbeat = setInterval(() => res.write(': \n'), heartbeatOf(stream))
+    try {
+      for await (const text of new Tokens(stream, signal)) {
+        if (!res.write(`data: ${JSON.stringify({ text })}\n\n`)) await once(res, 'drain', { signal })
+        heartbeat.refresh()
+      }
       res.end('data: [DONE]\n\n')
-    }, silentMs || TOKEN_MS)
-    const heartbeat = silentMs ? setInterval(() => res.write(': \n'), heartbeatMs) : undefined
-    res.on('close', () => {
-      clearInterval(timer)
+    } catch {
+      if (!signal.aborted) res.end('event: error\ndata: {}\n\n')
+    } finally {
       clearInterval(heartbeat)
-    })
+    }
   },
 
-  /** The loop of who has an iterator, as the SDKs give one: the same source as the relay's. */
-  async 'for await'(_req, res, { id, count, silentMs }) {
+  /** What the guides show, with heartbeats where there would be none otherwise. */
+  async guide(_req, res, stream) {
     res.writeHead(200, HEADERS)
-    const tokens = new Tokens(id, count, silentMs || TOKEN_MS)
-    const heartbeat = silentMs ? setInterval(() => res.write(': \n'), heartbeatMs) : undefined
-    res.on('close', () => {
-      tokens.return()
-      clearInterval(heartbeat)
-    })
-    for await (const text of tokens) res.write(`data: ${JSON.stringify({ text })}\n\n`)
+    const heartbeat = stream.silentMs ? setInterval(() => res.write(': \n'), heartbeatMs) : undefined
+    for await (const text of new Tokens(stream)) res.write(`data: ${JSON.stringify({ text })}\n\n`)
     clearInterval(heartbeat)
     res.end('data: [DONE]\n\n')
   },
 }
+
+/** The default of the relay where it is not what is measured. */
+const heartbeatOf = ({ silentMs }) => (silentMs ? heartbeatMs : 8000)
 
 const handle = handlers[side]
 const server = createServer((req, res) => {
@@ -111,6 +129,15 @@ const lag = monitorEventLoopDelay()
 lag.enable()
 
 serve({
+  /** From here on streams say one token, and wait. */
+  hold() {
+    held = new Set()
+  },
+  /** Lets them go on: over a second, so that not all of them speak at once for ever. */
+  begin() {
+    for (const tokens of held) setTimeout(() => tokens.begin(), Math.random() * TOKEN_MS)
+    held = undefined
+  },
   /** The longest time in which this process did nothing at all. */
   lag: () => lag.max / 1e6,
   listen: () => new Promise((resolve) => server.listen(0, '127.0.0.1', 65_535, () => resolve(server.address().port))),

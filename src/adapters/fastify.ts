@@ -12,7 +12,7 @@ import {
 } from '../relay.js'
 import type { Source, Summary } from '../types.js'
 import { BodySink } from './body-sink.js'
-import { answer, areNodes, type NodeRequest, type NodeResponse, onClose } from './node-sink.js'
+import { answer, areNodes, type NodeRequest, type NodeResponse, whenOver } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -96,10 +96,7 @@ async function connect(
       reply.send(body)
     },
   })
-  const over = new Promise<void>((resolve) => {
-    res.on('finish', resolve)
-    onClose(req, res, resolve)
-  })
+  const over = new Promise<void>((resolve) => whenOver(req, res, resolve))
   const summary = await answer(req, res, (head) => {
     sink.handle = begin(sink, head)
     return sink.handle

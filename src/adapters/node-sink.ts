@@ -46,11 +46,9 @@ export function answer(
 ): Promise<Summary> {
   const handle = begin(new Head(req))
   const left = () => handle.left()
-  onClose(req, res, left)
+  whenOver(req, res, left)
   res.on('error', left)
-  const drained = () => handle.drained()
-  res.on('drain', drained)
-  res.on('finish', drained)
+  res.on('drain', () => handle.drained())
   return handle.done
 }
 
@@ -76,11 +74,12 @@ class Head implements RequestHead {
   }
 }
 
-/** Calls back when the connection of a response is closed, or the response is complete. */
-export function onClose(req: NodeRequest, res: NodeResponse, closed: () => void): void {
+/** Calls back when a response is on its way in full, and when its connection has closed; so maybe twice. */
+export function whenOver(req: NodeRequest, res: NodeResponse, over: () => void): void {
+  res.on('finish', over)
   // Of the response: a request's 'close' comes when its body was read, or not at all.
-  res.on('close', closed)
-  if (res.socket === null) whileQueued(req, res, closed)
+  res.on('close', over)
+  if (res.socket === null) whileQueued(req, res, over)
 }
 
 /** Who waits for a turn on a connection. One listener a connection: Node warns of the eleventh. */
@@ -90,17 +89,17 @@ const queues = new WeakMap<object, Set<() => void>>()
  * The answer to a pipelined request waits for the one before it, and until then Node does not tell it that the
  * connection has closed.
  */
-function whileQueued({ socket }: NodeRequest, res: NodeResponse, closed: () => void): void {
+function whileQueued({ socket }: NodeRequest, res: NodeResponse, over: () => void): void {
   if (!socket?.once) return
   const queue = queues.get(socket) ?? new Set()
   if (!queues.has(socket)) {
     queues.set(socket, queue)
     socket.once('close', () => {
-      for (const closed of queue) closed()
+      for (const over of queue) over()
     })
   }
-  queue.add(closed)
-  res.on('socket', () => queue.delete(closed))
+  queue.add(over)
+  res.on('socket', () => queue.delete(over))
 }
 
 const NGHTTP2_INTERNAL_ERROR = 2
