@@ -7,11 +7,10 @@
 // The exit status is about the tokens, the connections and what is left behind, never about speed. Build first.
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { createClient } from 'redis'
 import { affordable, STREAMS_PER_CLIENT } from './limits.mjs'
-import { start } from './processes.mjs'
+import { start, until } from './processes.mjs'
 import { print, progress } from './progress.mjs'
 import { TOKEN_MS } from './readers/tokens.mjs'
 import { startRedis } from './redis.mjs'
@@ -28,7 +27,6 @@ const { values } = parseArgs({
 const readers = affordable(number('readers', values.quick ? 1000 : 10_000), 'readers')
 const runs = Math.min(number('runs', values.quick ? 20 : 100), readers)
 const tokens = number('tokens', values.quick ? 3 : 30)
-const OPENED_PER_SECOND = 1000
 /** A reader that is kept costs some kilobytes; what the engine keeps of the code it runs is much less. */
 const LEFT_PER_READER = 300
 const LEFT_AT_LEAST = 3 * 1024 * 1024
@@ -56,7 +54,10 @@ const seen = []
 const clients = Array.from({ length: count }, (_, index) =>
   start(new URL('./readers/clients.mjs', import.meta.url), {
     // Each process has an address of its own, and with it all the ports there are. Only Linux has more than one.
-    data: { port, localAddress: process.platform === 'linux' ? `127.0.0.${2 + index}` : undefined },
+    data: {
+      port,
+      localAddress: process.platform === 'linux' ? `127.0.${1 + (process.pid % 250)}.${2 + index}` : undefined,
+    },
     onTell: (tell) => {
       seen[index] = tell
     },
@@ -130,13 +131,12 @@ async function play({ readers, runs, tokens }) {
   const reading = Promise.all(
     clients.map((client, index) => {
       const [from, to] = [index, index + 1].map((part) => Math.round((part * readers) / count))
-      const perSecond = OPENED_PER_SECOND / count
-      return client.ask('read', { round, runs, tokens, from, to, perSecond }, limitMs)
+      return client.ask('read', { round, runs, tokens, from, to }, limitMs)
     }),
   )
   // One that dies ends the waiting below; until then it is not unhandled.
   reading.catch(() => {})
-  await until(() => {
+  await come(() => {
     progress(`${total('opened')} of ${readers} readers are there`)
     return total('opened') === readers || total('closed') > 0
   }, `${readers} readers`)
@@ -146,7 +146,7 @@ async function play({ readers, runs, tokens }) {
   await worker.ask('go')
   const began = performance.now()
   // A second before the last token: then all are still there.
-  await until(
+  await come(
     () => {
       progress(`${total('bytes')} bytes, ${total('heartbeats')} heartbeats, ${total('failures')} failures`)
       return performance.now() - began > (tokens - 1) * TOKEN_MS - 100 || total('closed') > 0
@@ -157,7 +157,7 @@ async function play({ readers, runs, tokens }) {
   const last = await api.ask('memory')
   const told = await reading
   const after = { cpu: await api.ask('cpu'), readings: await readings() }
-  await until(async () => (await api.ask('connections')) === 0, 'the readers to leave')
+  await come(async () => (await api.ask('connections')) === 0, 'the readers to leave')
   for (const { failures, examples } of told) {
     if (failures > 0) problems.push(`${failures} readers; for example:\n  ${examples.join('\n  ')}`)
   }
@@ -196,12 +196,9 @@ async function readings() {
   return Number(/^cmdstat_xrange:calls=(\d+)/m.exec(stats)?.[1] ?? 0)
 }
 
-async function until(condition, what, limitMs = 120_000) {
-  const limit = performance.now() + limitMs
-  while (!(await condition())) {
-    if (performance.now() > limit) throw new Error(`Waited for ${what} for ${limitMs} ms`)
-    await wait(50)
-  }
+/** Waits for what must come to be. */
+async function come(condition, what, limitMs = 120_000) {
+  if (!(await until(condition, limitMs))) throw new Error(`Waited ${limitMs} ms for ${what}`)
 }
 
 function number(name, standard) {

@@ -1,9 +1,12 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import Redis from 'ioredis'
 import { createClient } from 'redis'
-import { createMemoryLog, type Log } from 'sse-relay/log'
+import { createLog, createMemoryLog, type Log, type LogEntry } from 'sse-relay/log'
+import { resume } from 'sse-relay/node'
 import { createRedisLog } from 'sse-relay/redis'
-import { logBehaviours } from 'sse-relay/testing'
-import { afterAll, afterEach, beforeAll, describe, it } from 'vitest'
+import { logBehaviours, openClient } from 'sse-relay/testing'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { hasRedis, type RedisServer, startRedis } from './redis-server.js'
 
 /** What is to be closed after each test. */
@@ -50,4 +53,64 @@ describe.skipIf(!hasRedis)('a log in Redis', () => {
       for (const { name, run } of logBehaviours) it(name, () => run(open))
     })
   }
+})
+
+describe('a run whose producer died while its last events were read', () => {
+  it('gives its readers those first', async () => {
+    const runId = 'run-of-a-test-0001'
+    const lastWords = `id: ${runId}:1\ndata: last words\n\n`
+    let tell!: (message: string) => void
+    let isDead = false
+    let asked!: () => void
+    const askedWhenDead = new Promise<void>((resolve) => {
+      asked = resolve
+    })
+    let answer!: (entries: LogEntry[]) => void
+    const slow = new Promise<LogEntry[]>((resolve) => {
+      answer = resolve
+    })
+    let reading!: () => void
+    const readsSlowly = new Promise<void>((resolve) => {
+      reading = resolve
+    })
+    const log = createLog({
+      create: () => false,
+      begin: () => false,
+      append: () => {},
+      get() {
+        if (isDead) asked()
+        return { owner: 'ann', headers: {}, begun: true, ended: false, leaseMs: isDead ? 0 : 100 }
+      },
+      read(_, after) {
+        if (!isDead || after > 0) return []
+        reading()
+        return slow
+      },
+      shared: {
+        leaseMs: 100,
+        renew: () => 'running',
+        stop: () => {},
+        publish: () => {},
+        subscribe(_, __, listener) {
+          tell = listener
+          return () => {}
+        },
+      },
+    })
+    const server = createServer((req, res) => resume(req, res, { log, owner: 'ann', runId, heartbeatMs: 20 }))
+    opened.push(() => server.close())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const client = openClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    // It has found nothing, and waits.
+    await client.until(': \n')
+    isDead = true
+    tell('frames')
+    await readsSlowly
+    await askedWhenDead
+    // So that whatever is said now is said.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    answer([{ first: 1, last: 1, text: lastWords }])
+    expect(await client.until('producer-lost')).toContain(lastWords)
+    await client.closed
+  })
 })

@@ -5,7 +5,9 @@ import { createRedisLog } from 'sse-relay/redis'
 import { data, serve } from '../processes.mjs'
 import { runIdOf, TOKEN_MS, textOf } from './tokens.mjs'
 
-const log = createRedisLog(await createClient({ url: data().url, name: 'worker' }).connect())
+// A machine that is busy is no failure here.
+const options = { timeoutMs: 20_000, leaseMs: 60_000 }
+const log = createRedisLog(await createClient({ url: data().url, name: 'worker' }).connect(), options)
 let go
 
 /** One token at once, and the others when all readers are there, in each second one. */

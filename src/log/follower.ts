@@ -77,17 +77,19 @@ export class Follower extends Feed {
     }
   }
 
-  /** Reads what is new, once for all readers. */
-  async #pull(): Promise<void> {
+  /** Reads what is new, once for all readers. Tells whether they have all there is. */
+  async #pull(): Promise<boolean> {
     if (this.#pulling) {
       this.#again = true
-      return
+      return false
     }
     this.#pulling = true
+    let isAll = false
     try {
       if (!this.#begun) await this.#head()
       do {
         this.#again = false
+        isAll = false
         if (this.#last === undefined) {
           for (const reader of this.readers) reader.look()
           break
@@ -97,12 +99,13 @@ export class Follower extends Feed {
           this.#last = Math.max(this.#last, entry.last)
           this.push(entry)
         }
-        if (entries.length > 0) this.#again = true
-      } while (this.#again && !this.#closed)
+        isAll = entries.length === 0
+      } while ((this.#again || !isAll) && !this.#closed)
     } catch {
       // The next message or the watch tries again.
     }
     this.#pulling = false
+    return isAll
   }
 
   /** The headers, which are not known before the run begins. */
@@ -125,9 +128,11 @@ export class Follower extends Feed {
     try {
       const run = await this.store.get(this.runId)
       if (this.#closed) return
-      await this.#pull()
+      const isAll = await this.#pull()
       if (this.#closed) return
-      if (run?.ended) for (const reader of this.readers) reader.look()
+      // What is stored comes first, and is being read.
+      if (!isAll) this.#watch(1000)
+      else if (run?.ended) for (const reader of this.readers) reader.look()
       else if (run && run.leaseMs > 0) this.#watch(run.leaseMs)
       else for (const reader of this.readers) reader.lose()
     } catch {

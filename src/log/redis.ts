@@ -322,9 +322,13 @@ class RedisStore implements LogStore {
   #inTime<T>(what: string, promise: Promise<T>): Promise<T> {
     const { timeoutMs } = this.#options
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const late = () => {
         const message = `Redis did not answer ${what} within ${timeoutMs} ms`
         reject(new RelayError('log-failure', message, { retryable: true }))
+      }
+      let timer = setTimeout(() => {
+        // Where this process had no time for so long, the answer may be there: it is read before the next timer.
+        timer = setTimeout(late)
       }, timeoutMs)
       promise.then(resolve, reject).finally(() => clearTimeout(timer))
     })
