@@ -27,6 +27,7 @@ if (!options['no-build']) npm(['run', 'build'], root)
 
 // Not before they are installed and built.
 const { loads, measureLoad } = await import('./server/loads.mjs')
+const { measureFirst } = await import('./server/first.mjs')
 const { measureLatency } = await import('./server/latency.mjs')
 const { measureMemory } = await import('./server/memory.mjs')
 const { measureRedis } = await import('./server/redis.mjs')
@@ -36,6 +37,7 @@ const { measureSizes } = await import('./sizes.mjs')
 const groups = {
   ...Object.fromEntries(Object.keys(loads).map((id) => [id, (how) => measureLoad(id, how)])),
   redis: measureRedis,
+  first: measureFirst,
   latency: measureLatency,
   memory: measureMemory,
   client: measureClient,

@@ -167,7 +167,7 @@ class Relay implements ReaderOutlet, RelayHandle {
       if (this.#state === 'waiting') this.#answer(204)
     } else if (!this.#options.log) {
       this.#arm()
-      ;(this.#feeder as Run).start(source)
+      ;(this.#feeder as Run).start(source, this.#options.shutdown)
     } else if (this.#lastEventId !== undefined) {
       refuse(source)
       this.#read({ lastEventId: this.#lastEventId })
@@ -228,9 +228,7 @@ class Relay implements ReaderOutlet, RelayHandle {
       request?.drain?.()
       return
     }
-    // A process that goes away hands its readers over; its runs are not cut for that.
-    const options: RelayOptions = Object.assign(Object.create(this.#options), { shutdown: undefined })
-    this.#feeder = (log as RunLog).relay(this, source, options, {
+    this.#feeder = (log as RunLog).relay(this, source, this.#options, {
       runId: this.#runId,
       isNamed: named === this.#runId,
       asked: () => request?.drain?.(),
@@ -255,8 +253,8 @@ class Relay implements ReaderOutlet, RelayHandle {
     return true
   }
 
-  head(headers: Readonly<Record<string, string>>): void {
-    this.#extra = { ...extraHeaders(headers), ...this.#extra }
+  head(runId: string, headers: Readonly<Record<string, string>> | undefined): void {
+    this.#extra = { ...extraHeaders(headers), 'x-run-id': runId, ...this.#extra }
   }
 
   begin(): void {
@@ -275,6 +273,13 @@ class Relay implements ReaderOutlet, RelayHandle {
       this.#scheduled = true
       this.#sink.schedule(this.#onTick)
     }
+    return this.#blockedSince === undefined
+  }
+
+  writeNow(frames: string): boolean {
+    if (this.#state === 'waiting') this.#commit()
+    this.#buffer += frames
+    this.#flush()
     return this.#blockedSince === undefined
   }
 

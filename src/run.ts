@@ -114,10 +114,10 @@ export class Run implements Feeder {
   }
 
   /** Asks for the source, synchronously: a factory is called before this returns. */
-  start(source: Source): void {
+  start(source: Source, shutdown?: AbortSignal): void {
     let taken = false
     try {
-      const { signal, shutdown, waitUntil, onEnd, protocol = text() } = this.#options
+      const { signal, waitUntil, onEnd, protocol = text() } = this.#options
       this.#gathers = onEnd !== undefined
       this.#encoder = protocol.encoder({ runId: this.runId })
       if (signal) this.#listen(signal, () => this.#signalled(signal))

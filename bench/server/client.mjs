@@ -59,6 +59,23 @@ const tasks = {
     return ranges(answers)
   },
 
+  /** How long the first bytes of each answer took, one answer after the other. */
+  async first({ requests, ...target }) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const waits = []
+    for (let count = 0; count < requests; count++) {
+      const asked = performance.now()
+      const onBegin = (piece) => {
+        if (!piece.includes('data: ')) throw new Error(`An answer begins with no token: ${piece}`)
+        waits.push(performance.now() - asked)
+      }
+      await read(target, agent, { onBegin })
+    }
+    agent.destroy()
+    waits.sort((a, b) => a - b)
+    return { p50: percentile(waits, 0.5) }
+  },
+
   /**
    * Opens a provider that stamps each token with the time, `perWrite` at once; `latency` reads them back. With `holds`
    * it says one word without a time, and goes on when all answers have begun.

@@ -125,6 +125,7 @@ export class RunLog implements Log {
       const recorder = this.#produce(runId, options, options.abandonMs ?? ABANDON_MS, () => outlet.sent)
       reader.head(recorder.headers)
       reader.attach(recorder)
+      // A process that goes away hands its readers over; its runs are not cut for that.
       recorder.start(source)
       asked()
       return recorder
@@ -198,7 +199,7 @@ export class RunLog implements Log {
     if (isNew) {
       // Nobody waits for what onError throws: it goes to the console.
       const recorder = this.#produce(runId, options, options.abandonMs ?? FOR_EVER, () => true)
-      recorder.start(source)
+      recorder.start(source, options.shutdown)
       recorder.opened()
       return recorder.done
     }

@@ -34,15 +34,30 @@ export function createMemoryLog(options: MemoryLogOptions = {}): Log {
   return createLog(new MemoryStore(options))
 }
 
-interface MemoryRun extends Omit<StoredRun, 'leaseMs'> {
+/**
+ * A class, so that all have one shape: made by spreading they had many, and with 20 tokens a tick relaying into this
+ * log took a fifth more time.
+ */
+class MemoryRun {
+  readonly owner: string | null
+  headers: Readonly<Record<string, string>>
+  begun: boolean
+  ended = false
   /** The number of the last event. */
-  last: number
-  entries: LogEntry[]
+  last = 0
+  entries: LogEntry[] = []
   /** How many of `entries` are gone. */
-  gone: number
-  bytes: number
+  gone = 0
+  bytes = 0
   /** For one that has not begun: until when it may. For one that has ended: until when it is kept. */
   until: number
+
+  constructor(owner: string | null, headers: Readonly<Record<string, string>>, begun: boolean, until: number) {
+    this.owner = owner
+    this.headers = headers
+    this.begun = begun
+    this.until = until
+  }
 }
 
 const GONE: LogEntry = { first: 0, last: 0, text: '' }
@@ -67,14 +82,14 @@ class MemoryStore implements LogStore {
     const known = this.get(runId)
     if (known && !(known.owner === owner && !known.begun && known.leaseMs === 0)) return false
     this.#runs.delete(runId)
-    this.#add(runId, { owner, headers: {}, begun: false, until: performance.now() + leaseMs })
+    this.#add(runId, new MemoryRun(owner, {}, false, performance.now() + leaseMs))
     return true
   }
 
   begin(runId: string, { owner, headers }: { owner: string | null; headers: Readonly<Record<string, string>> }) {
     const known = this.get(runId)
     if (!known) {
-      this.#add(runId, { owner, headers, begun: true, until: Number.POSITIVE_INFINITY })
+      this.#add(runId, new MemoryRun(owner, headers, true, Number.POSITIVE_INFINITY))
       return true
     }
     if (known.begun || known.leaseMs === 0 || known.owner !== owner) return false
@@ -138,7 +153,7 @@ class MemoryStore implements LogStore {
     this.#timer = undefined
   }
 
-  #add(runId: string, run: Pick<MemoryRun, 'owner' | 'headers' | 'begun' | 'until'>): void {
+  #add(runId: string, run: MemoryRun): void {
     if (this.#runs.size >= this.#maxRuns) {
       const [oldest] = this.#ended.keys()
       const victim = oldest ?? this.#neverBegun()
@@ -151,7 +166,7 @@ class MemoryStore implements LogStore {
       }
       this.#drop(victim)
     }
-    this.#runs.set(runId, { ...run, ended: false, last: 0, entries: [], gone: 0, bytes: 0 })
+    this.#runs.set(runId, run)
   }
 
   /** A run that was created, and whose producer never came. */

@@ -1,10 +1,11 @@
 import { encodeEvent } from '../encode.js'
 import type { Encoder, Protocol } from '../types.js'
-import { dataFrame, failureFrame, namedFrame, toJson } from './frames.js'
+import { failureFrame, namedFrame, toJson } from './frames.js'
 
 const encoder: Encoder = {
   part(part) {
-    if (part.type === 'text') return dataFrame(`{"text":${JSON.stringify(part.text)}}`)
+    // One template: two take a tenth more of the time of a token, in all that does not go to the socket.
+    if (part.type === 'text') return `data: {"text":${JSON.stringify(part.text)}}\n\n`
     return part.type === 'data' ? namedFrame(part.name, toJson(part.data)) : ''
   },
   event: encodeEvent,
