@@ -19,7 +19,7 @@ const loads = [
 const NOTES = {
   redis: `${RUNS} runs, each with a token every ${EVERY_MS} ms. One process produces them, another serves each to one reader over HTTP, and Redis is between them. resumable-stream keeps a run in the memory of the process that produces it, and sends its tokens through Redis to who asks for them: they end with that process. The log keeps them in Redis.`,
   'redis-burst': `As providers’ packets come: 20 tokens every ${EVERY_MS * 20} ms.`,
-  'redis-followers': `${RUNS / 10} runs with ten readers each, all in one process; a figure is of a token that one of them has got. The log reads a run once for all readers of a process; resumable-stream publishes each token once for each.`,
+  'redis-followers': `${RUNS / 10} runs with ten readers each, all in one process; a figure is of a token that one of them has got. The log sends a token once to each process, for all its readers; resumable-stream publishes it once for each.`,
   'redis-here':
     'Nobody reads elsewhere, which is the usual case. resumable-stream then leaves Redis alone, but for a key of each run; the log stores every token all the same.',
 }
