@@ -161,7 +161,10 @@ export function checkOptions(options: RelayOptions, needsLog = false): void {
   const methods = (log ?? {}) as unknown as Partial<Record<string, unknown>>
   if (typeof methods.resume !== 'function') {
     const isLogger = typeof methods.info === 'function' || typeof log === 'function'
-    const remedy = typeof methods.append === 'function' ? 'hand a store to createLog' : 'give one of createMemoryLog'
+    const remedy =
+      typeof methods.append === 'function'
+        ? 'hand a store to createLog'
+        : 'give one of createMemoryLog, createRedisLog or createLog'
     throw invalid('log', log, isLogger ? 'that is a logger; use onError and onEnd to write log lines' : remedy)
   }
   checkOwner(owner)
@@ -181,10 +184,11 @@ export function checkRunId(runId: unknown): void {
 /** @throws {TypeError} with the code `invalid-option`. */
 export function checkOwner(owner: unknown): void {
   if (owner === null || (typeof owner === 'string' && owner !== '')) return
-  throw typeMistake(
-    'invalid-option',
-    `owner cannot be ${show(owner)}: give the user's id as a string, so that nobody else reads the run, or null if whoever holds the run's id may. A login that is missing looks like ${show(undefined)}, and must not open the runs of others`,
-  )
+  const remedy =
+    typeof owner === 'number'
+      ? 'give the id as a string, String(id)'
+      : "give the user's id as a string, so that nobody else reads the run, or null if whoever holds the run's id may. A login that is missing looks like undefined, and must not open the runs of others"
+  throw typeMistake('invalid-option', `owner cannot be ${show(owner)}: ${remedy}`)
 }
 
 /** 128 random bits. */

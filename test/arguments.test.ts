@@ -3,9 +3,10 @@ import { relay as express } from 'sse-relay/express'
 import { relay as fastify } from 'sse-relay/fastify'
 import { relay as hono } from 'sse-relay/hono'
 import { relay as koa } from 'sse-relay/koa'
+import { createMemoryLog } from 'sse-relay/log'
 import { relay as node } from 'sse-relay/node'
 import { replayUpstream, tokens } from 'sse-relay/testing'
-import { relay as web } from 'sse-relay/web'
+import { resume, relay as web } from 'sse-relay/web'
 import { expect, it, onTestFinished, vi } from 'vitest'
 
 const request = new Request('http://localhost/')
@@ -68,4 +69,14 @@ it('a replayed provider refuses a request that asks for no stream', async () => 
   expect(refused.status).toBe(400)
   expect(await refused.text()).toContain('stream: true')
   expect((await ask({ model: 'any', stream: true })).status).toBe(200)
+})
+
+it.each<[string, object, RegExp]>([
+  ['no log', { owner: 'ann' }, /^log cannot be undefined: .*createMemoryLog, createRedisLog or createLog$/],
+  ['a number for an owner', { log: createMemoryLog(), owner: 7 }, /^owner cannot be 7: .*String\(id\)$/],
+  ['no owner', { log: createMemoryLog() }, /^owner cannot be undefined: .*A login that is missing/],
+])('resume with %s says what to give', async (_, options, message) => {
+  const onError = vi.fn()
+  expect((await resume(request, { ...options, onError } as never)).status).toBe(500)
+  expect(onError.mock.calls[0]?.[0]).toMatchObject({ code: 'invalid-option', message: expect.stringMatching(message) })
 })

@@ -14,11 +14,6 @@ import type { Log, SourceStream } from 'sse-relay'
 import type { LogStore } from 'sse-relay/log'
 import type { LogBehaviour, Probe, ReplayUpstream } from 'sse-relay/testing'
 
-/** What the login's middleware adds to the requests of Express. */
-export interface OfAUser {
-  user: { id: string }
-}
-
 /** An Express app. */
 export declare const app: Express
 export declare const anthropic: Anthropic

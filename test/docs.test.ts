@@ -81,8 +81,9 @@ const samples: Sample[] = [
 function globals(): Sample {
   const names = [...read('test/docs-prelude.ts').matchAll(/^export declare (?:const|function) (\w+)/gm)]
   const lines = names.map(([, name]) => `const ${name}: typeof prelude.${name}`).join('\n')
-  const express = 'namespace Express { interface Request extends prelude.OfAUser {} }'
-  const text = `import type * as prelude from './test/docs-prelude.js'\ndeclare global {\n${lines}\n${express}\n}\n`
+  // As Node's own types have it, where there are none of the DOM.
+  const body = 'interface Body { json(): Promise<unknown> }'
+  const text = `import type * as prelude from './test/docs-prelude.js'\ndeclare global {\n${lines}\n${body}\n}\n`
   return { from: 'the prelude', line: 1, path: join(root, 'docs-globals.ts'), text }
 }
 
@@ -124,7 +125,7 @@ const wrong: Sample = {
   from: 'wrong.md',
   line: 3,
   path: join(root, 'wrong.md.3.ts'),
-  text: `\n\nimport { relay } from 'sse-relay/express'\nrelay(1)\nmessages.nothing\nexport {}\n`,
+  text: `\n\nimport { relay } from 'sse-relay/express'\nrelay(1)\nmessages.nothing\nconst { a } = await request.json()\nexport {}\n`,
 }
 
 describe('the samples', () => {
@@ -160,6 +161,8 @@ describe('the samples', () => {
     expect(problems.get(wrong.from)).toEqual([
       expect.stringMatching(/^wrong\.md:4:1 Expected 3-4 arguments/),
       expect.stringMatching(/^wrong\.md:5:10 Property 'nothing' does not exist/),
+      // What a request brings is not known.
+      expect.stringMatching(/^wrong\.md:6:9 Property 'a' does not exist on type 'unknown'/),
     ])
   })
 })

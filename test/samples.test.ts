@@ -26,7 +26,7 @@ const ANSWER = 'Hello there! Streams\n\nwork — naïve 日本🚀'
 /** A question that has what each of the samples looks for in it. */
 const QUESTION = {
   method: 'POST',
-  headers: { 'content-type': 'application/json' },
+  headers: { 'content-type': 'application/json', authorization: 'Bearer token-of-ann' },
   body: JSON.stringify({
     id: 'chat-1',
     model: 'gpt-5.5',

@@ -41,7 +41,7 @@ export function relay(
  * @returns how the connection ended; nothing when an error went to the error handlers of the app.
  * @example
  * ```ts
- * app.get('/api/chat', (req, res) => resume(req, res, { log, owner: req.user.id }))
+ * app.get('/api/chat', (req, res) => resume(req, res, { log, owner: res.locals.user.id }))
  * ```
  */
 export function resume(req: ExpressRequest, res: NodeResponse, options: ResumeOptions): Promise<Summary | undefined> {

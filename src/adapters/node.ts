@@ -44,7 +44,7 @@ export function relay(req: NodeRequest, res: NodeResponse, source: Source, optio
  * @returns how the connection ended. Rejects only with what `onError` throws before anything was sent.
  * @example
  * ```ts
- * app.get('/api/chat', (req, res) => resume(req, res, { log, owner: req.user.id }))
+ * createServer((req, res) => resume(req, res, { log, owner }))
  * ```
  */
 export function resume(req: NodeRequest, res: NodeResponse, options: ResumeOptions): Promise<Summary> {

@@ -19,8 +19,8 @@ export type { WebRequest } from './web-sink.js'
  * @example
  * ```ts
  * export const POST = async (request: Request) => {
- *   const { messages } = await request.json()
- *   return relay(request, ({ signal }) => client.responses.create({ ...params, stream: true }, { signal }))
+ *   const { input } = (await request.json()) as { input: string }
+ *   return relay(request, ({ signal }) => client.responses.create({ ...params, input, stream: true }, { signal }))
  * }
  * ```
  */

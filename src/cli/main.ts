@@ -60,6 +60,8 @@ try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
-  process.stderr.write(`${error.message}\nsee: sse-relay --help\n`)
+  const [name = ''] = process.argv.slice(2)
+  const command = Object.hasOwn(COMMANDS, name) ? `${name} ` : ''
+  process.stderr.write(`${error.message}\nsee: sse-relay ${command}--help\n`)
   process.exitCode = 2
 }

@@ -372,8 +372,9 @@ describe.concurrent('nothing is wrong with', () => {
       if (req.method === 'OPTIONS') res.writeHead(204).end()
       else relay(req, res, tokens)
     })
-    const { findings, observation } = await look(served.url, POST, { origin: ORIGIN })
+    const { findings, observation, notes } = await look(served.url, POST, { origin: ORIGIN })
     expect(findings).toEqual([])
+    expect(notes).toContain(`A page of ${ORIGIN} may send this request and read its answer.`)
     expect(observation.cors?.preflight).toMatchObject({ status: 204, asked: ['content-type'] })
   })
 

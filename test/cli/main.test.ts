@@ -60,6 +60,9 @@ describe('sse-relay', () => {
     const { status, stdout, stderr } = await run(args)
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toContain(message)
+    const [name = ''] = args
+    const about = ['doctor', 'tail', 'demo'].includes(name) ? `${name} ` : ''
+    expect(stderr.endsWith(`\nsee: sse-relay ${about}--help\n`)).toBe(true)
     expect(stderr).not.toContain('    at ')
   })
 })
@@ -86,6 +89,14 @@ describe('doctor', () => {
     )
     expect(stdout).toMatch(/^fault sentinel-missing: /m)
     expect(stdout).toContain('2 faults, 0 warnings')
+    expect(status).toBe(1)
+  })
+
+  it('tells a refusal without a chart of its bytes', async () => {
+    await using served = await serve((_req, res) => void res.writeHead(401).end('no token'))
+    const { status, stdout } = await run(['doctor', served.url, '-d', '{}'])
+    expect(stdout).toMatch(/^HTTP\/1\.1 401 .*\nconnected in .*\n\nfault http-status: status 401: no token$/m)
+    expect(stdout).not.toContain('when the bytes came')
     expect(status).toBe(1)
   })
 

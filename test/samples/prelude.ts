@@ -9,8 +9,8 @@ import { tokens } from 'sse-relay/testing'
 /** A login that lets everybody in as Ann. */
 function login(): Express {
   const app = express()
-  app.use(express.json(), (req, _res, next) => {
-    Object.assign(req, { user: { id: 'ann' } })
+  app.use(express.json(), (_req, res, next) => {
+    res.locals.user = { id: 'ann' }
     next()
   })
   return app

@@ -32,7 +32,7 @@ export function judge(observation: Observation): Judgement {
   const isFault = ({ severity }: Finding) => severity === 'fault'
   return {
     findings: [...findings.filter(isFault), ...findings.filter((finding) => !isFault(finding))],
-    notes: isEventStream(observation) ? notesOn(observation) : [],
+    notes: [...(isEventStream(observation) ? notesOn(observation) : []), ...notesOnCors(observation, findings)],
   }
 }
 
@@ -56,6 +56,12 @@ function notesOn(observation: Observation): string[] {
     notes.push('Whether HEAD starts a run could not be told: HTTP/2, a closed connection, or an answer that short.')
   }
   return notes
+}
+
+/** That it was asked, where there is nothing to find. */
+function notesOnCors({ cors }: Observation, findings: readonly Finding[]): string[] {
+  if (!cors || findings.some(({ code }) => code.startsWith('cors-'))) return []
+  return [`A page of ${cors.origin} may send this request and read its answer.`]
 }
 
 /** Whether events came at moments that are clearly apart. */

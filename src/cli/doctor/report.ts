@@ -32,7 +32,7 @@ export function toText(observation: Observation, { findings, notes }: Judgement,
   lines.push(
     findings.length === 0
       ? paint.green('Nothing is wrong with this stream.')
-      : `${count(faults, 'fault')}, ${count(findings.length - faults, 'warning')}. Each is explained in docs/doctor.md of the repository.`,
+      : `${count(faults, 'fault')}, ${count(findings.length - faults, 'warning')}.`,
   )
   return `${lines.join('\n')}\n`
 }
@@ -65,9 +65,9 @@ export function toJSON(observation: Observation, judgement: Judgement): string {
   )}\n`
 }
 
-/** When the bytes came: a row for each span of time, as long as it had bytes. */
-function chart({ arrivals, endMs }: Observation, paint: Paint): string[] {
-  if (arrivals.length === 0) return []
+/** When the bytes came: a row for each span of time, as long as it had bytes. Of a refusal that says nothing. */
+function chart({ arrivals, endMs, status }: Observation, paint: Paint): string[] {
+  if (arrivals.length === 0 || status >= 300) return []
   const span = niceSpan(Math.max(endMs, 1) / ROWS)
   const rows = Array.from({ length: Math.floor(endMs / span) + 1 }, () => ({ bytes: 0, events: 0 }))
   for (const { atMs, bytes, events } of arrivals) {

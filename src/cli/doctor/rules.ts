@@ -134,7 +134,7 @@ export const RULES: readonly Rule[] = [
       return `${first.events} events came within ${duration(first.toMs - first.fromMs)}, after ${duration(first.silenceMs)} of nothing`
     },
     why: 'Something on the way gathers the answer and hands it over in one piece: a proxy, compression, or the server itself.',
-    mend: 'Ask the server directly, then through each proxy, to see which one it is. nginx: send x-accel-buffering: no, or set proxy_buffering off. Compression: cache-control: no-transform. A server of your own: write each event as it comes, and flush.',
+    mend: 'Ask the server directly, then through each proxy, to see which one it is. nginx: set proxy_buffering off in the one that shows it; the header x-accel-buffering is no help behind proxy_ignore_headers or a second nginx. Compression: cache-control: no-transform. A server of your own: write each event as it comes, and flush.',
   },
   {
     code: 'silence',
