@@ -114,3 +114,58 @@ describe('a run whose producer died while its last events were read', () => {
     await client.closed
   })
 })
+
+describe('a store that cannot be read for a while', () => {
+  const runId = 'run-of-a-test-0001'
+  const entry = (seq: number, text: string): LogEntry => ({
+    first: seq,
+    last: seq,
+    text: `id: ${runId}:${seq}\n${text}\n\n`,
+  })
+  const entries: LogEntry[] = [
+    entry(1, 'data: one'),
+    entry(2, 'data: two'),
+    { ...entry(3, 'data: [DONE]'), end: { outcome: 'done' } },
+  ]
+
+  /** A log whose store gives the first entry, then fails so many times, then gives the others. */
+  async function failing(times: number) {
+    const errors: unknown[] = []
+    const log = createLog({
+      create: () => false,
+      begin: () => false,
+      append: () => {},
+      get: () => ({ owner: 'ann', headers: {}, begun: true, ended: true, leaseMs: 0 }),
+      async read(_, after) {
+        if (after === 0 && times > 0) return entries.slice(0, 1)
+        if (times-- > 0) throw new Error('out of reach')
+        return entries.filter(({ last }) => last > after)
+      },
+    })
+    const onError = (error: unknown) => {
+      errors.push(error)
+    }
+    const server = createServer((req, res) => resume(req, res, { log, owner: 'ann', onError }))
+    opened.push(() => server.close())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    return { client: openClient(url, { headers: { 'last-event-id': `${runId}:0` } }), errors }
+  }
+
+  it('is asked again, and who reads by then gets the rest', async () => {
+    const { client, errors } = await failing(2)
+    const { complete } = await client.closed
+    expect(complete).toBe(true)
+    expect(client.received).toBe(entries.map(({ text }) => text).join(''))
+    // Said once, not each time.
+    expect(errors).toEqual([expect.objectContaining({ message: 'out of reach' })])
+  })
+
+  it('is asked no more when the reader has left', async () => {
+    const { client, errors } = await failing(1_000_000)
+    await client.until('one')
+    client.leave()
+    await client.closed
+    expect(errors.length).toBeLessThan(2)
+  })
+})

@@ -18,6 +18,10 @@ export interface ReaderOutlet extends Outlet {
   writeNow(frames: string): boolean
 }
 
+/** A store that is out of reach is asked again so often, after so long each time, before a reader is sent away. */
+const MAX_RETRIES = 30
+const RETRY_MS = 1000
+
 /** What a reader needs of the options of `relay` and `resume`. */
 export type ReaderOptions = Pick<RelayOptions, 'onError'>
 
@@ -37,6 +41,9 @@ export class Reader implements Feeder, FeedReader {
   #reading = false
   /** Something came while it was blocked or reading. */
   #behind = false
+  /** How often in a row the store could not be read. */
+  #failures = 0
+  #retry: ReturnType<typeof setTimeout> | undefined
   #events = 0
   #firstEventMs: number | undefined
 
@@ -145,6 +152,7 @@ export class Reader implements Feeder, FeedReader {
         this.#behind = false
         const result = (this.#feed as Feed).read(this.#cursor)
         const entries = isThenable(result) ? await result : (result as LogEntry[])
+        this.#failures = 0
         for (const entry of entries) {
           if (this.#over) return
           if (this.#blocked) break
@@ -158,8 +166,18 @@ export class Reader implements Feeder, FeedReader {
         else this.#feed?.caughtUp(this.#cursor)
       } while (this.#behind && !this.#blocked && !this.#over)
     } catch (error) {
-      if (!isRelayError(error) || error.code !== 'cursor-gone') mention(this.#options, error, this.#runId)
-      this.#gone(isRelayError(error) ? error.code : 'log-failure')
+      const isGone = isRelayError(error) && error.code === 'cursor-gone'
+      if (!isGone && this.#failures++ === 0) mention(this.#options, error, this.#runId)
+      if (isGone || !this.#outlet.sent || this.#failures > MAX_RETRIES) {
+        this.#gone(isRelayError(error) ? error.code : 'log-failure')
+      } else if (!this.#over) {
+        // Restarted, perhaps: who reads by now is not to notice.
+        this.#retry = setTimeout(() => {
+          this.#reading = false
+          this.#catchUp(ended)
+        }, RETRY_MS)
+        return
+      }
     }
     this.#reading = false
     // After everything stored was read, and not before, "ended" means that there is nothing.
@@ -214,6 +232,7 @@ export class Reader implements Feeder, FeedReader {
   #end({ outcome, frames = '', failure, thrown }: Partial<RunEnd> & Pick<RunEnd, 'outcome'>): void {
     if (this.#over) return
     this.#over = true
+    clearTimeout(this.#retry)
     this.#feed?.remove(this)
     const summary = {
       outcome,
