@@ -33,8 +33,9 @@ export class Follower extends Feed {
         if (this.#closed) unsubscribe()
         else {
           this.#unsubscribe = unsubscribe
-          // What came before it listened.
+          // What came before it listened, and what was asked.
           this.#pull()
+          this.#answer(shared)
         }
       },
       // The watch looks as well.
@@ -69,12 +70,17 @@ export class Follower extends Feed {
         this.push({ first: Number(first), last: this.#last, text: message.slice(head.length) })
       }
     } else if (message === 'who') {
-      settle(
-        () => shared.publish(this.runId, 'producer', 'here'),
-        () => {},
-        () => {},
-      )
+      this.#answer(shared)
     }
+  }
+
+  /** Tells the producer that somebody reads here. */
+  #answer(shared: SharedStore): void {
+    settle(
+      () => shared.publish(this.runId, 'producer', 'here'),
+      () => {},
+      () => {},
+    )
   }
 
   /** Reads what is new, once for all readers. Tells whether they have all there is. */
