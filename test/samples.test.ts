@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, Server as NetServer } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { promisify } from 'node:util'
 import { serve } from '@hono/node-server'
-import { type BuildOptions, build } from 'esbuild'
+import { type BuildOptions, build, transform } from 'esbuild'
 import type { FastifyInstance } from 'fastify'
 import type { Hono } from 'hono'
 import { type Browser, chromium, type Page } from 'playwright-core'
@@ -242,6 +244,29 @@ describe.each([
       expect({ outcome, text }).toEqual({ outcome: 'done', text: ANSWER })
     },
   )
+})
+
+const RUNNERS: Record<string, string[]> = {
+  vitest: [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--root', '.'],
+  node: ['--test'],
+}
+
+describe('the tests of', () => {
+  it.for(named('test').map((sample) => [sample.name, sample] as const))('%s pass', async ([, { name, text, rest }]) => {
+    const own = mkdtempSync(join(folder, 'tests-'))
+    const outfile = join(own, `${fileOf(name)}.test.mjs`)
+    // Else vitest takes the repository's, further up.
+    writeFileSync(join(own, 'vitest.config.mjs'), 'export default {}')
+    // With the package as it is built, which brings the traces.
+    writeFileSync(outfile, (await transform(text, { loader: 'ts' })).code)
+    const command = [...(RUNNERS[rest[0] as string] as string[]), basename(outfile)]
+    // Not as a part of the run that this test is in.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(VITEST|NODE_TEST)/.test(key)))
+    const options = { cwd: own, env: { ...env, NO_COLOR: '1' }, timeout: 50_000 }
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, command, options).catch((failed) => failed)
+    const [, passed] = /(?:Tests +| pass )(\d+)/.exec(stdout) ?? []
+    expect(Number(passed), stdout + stderr).toBe([...text.matchAll(/^(?:it|test)\(/gm)].length)
+  })
 })
 
 const executablePath = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/google-chrome'].find(

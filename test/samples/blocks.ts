@@ -49,10 +49,11 @@ export function blocksOf(markdown: string): Block[] {
  * - `answer`: a module whose handler takes a Web `Request`
  * - `log`: a module that exports a function `createFileLog`; the log passes `logBehaviours`
  * - `bun`, `deno`: a server for that runtime, asked `POST /api/chat`
+ * - `test`: a file of tests, for `vitest` or `node`, which stands after the word
  * - `page`: the script of a page, in a browser, before a server that answers in `text()`, or in the protocol named after the word
  * - `component`: one for React (named `Chat`), Vue or Svelte, in such a page; its first button asks
  */
-export const KINDS = ['run', 'serve', 'answer', 'log', 'bun', 'deno', 'page', 'component'] as const
+export const KINDS = ['run', 'serve', 'answer', 'log', 'bun', 'deno', 'test', 'page', 'component'] as const
 export type Kind = (typeof KINDS)[number]
 
 export interface Runnable {
