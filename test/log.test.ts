@@ -3,10 +3,10 @@ import type { AddressInfo } from 'node:net'
 import Redis from 'ioredis'
 import { createClient } from 'redis'
 import { createLog, createMemoryLog, type Log, type LogEntry } from 'sse-relay/log'
-import { resume } from 'sse-relay/node'
+import { relay, resume } from 'sse-relay/node'
 import { createRedisLog } from 'sse-relay/redis'
 import { logBehaviours, openClient } from 'sse-relay/testing'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { hasRedis, type RedisServer, startRedis } from './redis-server.js'
 
 /** What is to be closed after each test. */
@@ -112,6 +112,53 @@ describe('a run whose producer died while its last events were read', () => {
     answer([{ first: 1, last: 1, text: lastWords }])
     expect(await client.until('producer-lost')).toContain(lastWords)
     await client.closed
+  })
+})
+
+describe('what onError throws', () => {
+  it('when nobody reads the run is written to the console', async () => {
+    const log = createMemoryLog()
+    opened.push(() => log.close())
+    const mine = new Error('of onError')
+    const said: unknown[] = []
+    const spy = vi.spyOn(console, 'error').mockImplementation((error) => void said.push(error))
+    opened.push(() => spy.mockRestore())
+    let fail!: () => void
+    const failing = new Promise<void>((resolve) => {
+      fail = resolve
+    })
+    let call!: () => void
+    const called = new Promise<void>((resolve) => {
+      call = resolve
+    })
+    const source = async () => {
+      call()
+      await failing
+      throw new Error('of the provider')
+    }
+    let leave!: () => void
+    const left = new Promise<void>((resolve) => {
+      leave = resolve
+    })
+    const server = createServer((req, res) => {
+      res.on('close', leave)
+      relay(req, res, source, {
+        log,
+        owner: 'ann',
+        onError() {
+          throw mine
+        },
+      })
+    })
+    opened.push(() => server.close())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const client = openClient(url, { method: 'POST' })
+    await called
+    client.leave()
+    await left
+    fail()
+    await vi.waitFor(() => expect(said).toEqual([mine]))
   })
 })
 

@@ -1,7 +1,7 @@
 import { isRelayError, RelayError } from '../errors.js'
 import { failureOf } from '../failure.js'
 import type { RelayOptions } from '../options.js'
-import { mention, type Outlet, Run, type RunEnd } from '../run.js'
+import { complain, mention, type Outlet, Run, type RunEnd } from '../run.js'
 import type { Source, Summary } from '../types.js'
 import { isThenable } from '../upstream.js'
 import { Feed, type FeedReader } from './feed.js'
@@ -10,8 +10,6 @@ import { type LogEnd, type LogEntry, type LogStore, type MaybePromise, type Shar
 
 /** This much of what a store has not confirmed is kept here, in characters. Past it the run is stored no longer. */
 const MAX_PENDING = 1_048_576
-/** A source that yields without ever waiting lets others have a turn after this many characters. */
-const YIELD_AT = 65_536
 /** How long readers in other processes have to say that they are there, in milliseconds. */
 const ROLL_CALL_MS = 2000
 /** The wait before storing is tried again doubles from the first to the last, in milliseconds. */
@@ -156,9 +154,7 @@ export class Recorder extends Feed implements Outlet {
       this.#scheduled = true
       if (due.push(this) === 1) soon(runTick)
     }
-    if (this.#buffer.length < YIELD_AT) return true
-    setTimeout(() => this.#run.resume())
-    return false
+    return true
   }
 
   end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
@@ -169,6 +165,8 @@ export class Recorder extends Feed implements Outlet {
     const shown = abandoned ? failureOf('stopped') : failure
     this.#number(frames + (abandoned ? lastFrame(failureOf('stopped')) : last))
     const end: LogEnd = { outcome: abandoned ? 'stopped' : outcome, ...(shown && { failure: shown }) }
+    // Nobody is there to hand it to.
+    if (thrown && this.readers.size === 0) complain(thrown.error)
     this.#flush(end, thrown)
     this.#settle()
   }
@@ -213,6 +211,11 @@ export class Recorder extends Feed implements Outlet {
     if (this.readers.size > 0 || this.ended) return
     if (!shared || this.#storing === 'lost') {
       this.#run.stop('disconnected')
+      return
+    }
+    // It could not hear the answer yet.
+    if (!this.#unsubscribe) {
+      this.deserted()
       return
     }
     this.#answered = false
