@@ -12,6 +12,8 @@ export function render({ groups }) {
   const files = {}
   const parts = [INTRODUCTION, howItWasMeasured(groups), '## What is to be reached', '', targetTable(rows), '']
   const behind = notFirst(rows)
+  const bounds = boundsOf(rows)
+  if (bounds.length) parts.push('## What bounds what is missed', '', ...bounds, '')
   parts.push('## Where this library is not first', '', ...(behind.length ? behind : ['Nowhere, in this run.']), '')
   for (const group of groups) {
     parts.push(`## ${group.title}`, '')
@@ -118,6 +120,13 @@ function targetTable(rows) {
     lines.push(`| ${what} | ${against} | ${target} | ${values.join('<br>')} | ${said} |`)
   }
   return lines.join('\n')
+}
+
+/** What was found where a promise is not kept: by a profile, or by taking things out. */
+function boundsOf(rows) {
+  return targets
+    .filter(({ bound, rows: isOfIt }) => bound && rows.some((row) => isOfIt(row) && isMet(row) === false))
+    .map(({ what, bound }) => `- **${what}.** ${bound}`)
 }
 
 /** The ratio, and those of the occasions before. */

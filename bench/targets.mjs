@@ -1,4 +1,4 @@
-// What is to be reached: one line a promise, and which rows tell whether it is kept.
+// What is to be reached: one line a promise, which rows tell whether it is kept, and what bounds it where it is not.
 
 const isOf = (group, start) => (row) => row.group === group && row.name.startsWith(start) && row.target !== undefined
 const server = (group) => (row) =>

@@ -8,8 +8,8 @@ const EXPRESS_APP = `
 import Anthropic from '@anthropic-ai/sdk'
 import express from 'express'
 const app = express()
-app.use(express.json(), (req, _res, next) => {
-  req.user = { id: 'ann' }
+app.use(express.json(), (_req, res, next) => {
+  res.locals.user = { id: 'ann' }
   next()
 })
 const source = ({ signal }) =>
