@@ -1,5 +1,5 @@
-import { Agent, request } from 'node:http'
-import { connect } from 'node:net'
+import { Agent, createServer, request, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { text as readAll } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SourceContext } from 'sse-relay'
@@ -25,6 +25,28 @@ import {
   upstream,
   within,
 } from './harness.js'
+
+/** Whether Node says of a response that waits for its turn that the connection has closed: from 24 on it does. */
+async function tellsQueued(): Promise<boolean> {
+  let isTold = false
+  const responses: ServerResponse[] = []
+  const server = createServer((_, res) => {
+    if (responses.push(res) === 1) return
+    res.on('close', () => {
+      isTold = true
+    })
+    client.destroy()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  client.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(2))
+  // All connections are closed then, and what that leads to is said some turns later, if at all.
+  await new Promise<void>((resolve) => client.on('close', () => server.close(() => resolve())))
+  for (let turn = 0; turn < 50 && !isTold; turn++) await sleep(2)
+  return isTold
+}
+
+const nodeTellsQueued = await tellsQueued()
 
 overHosts((host) => {
   const http1 = host.httpVersion === '1.1'
@@ -97,48 +119,47 @@ overHosts((host) => {
       expect(await running.ended()).toMatchObject({ outcome: 'disconnected' })
     })
 
-    describe.runIf(http1)('of requests that were sent without waiting for the answers', () => {
-      const REQUESTS = 12
+    if (http1)
+      describe('of requests that were sent without waiting for the answers', () => {
+        const REQUESTS = 12
 
-      /** Sends them over one connection, and leaves when all have come. */
-      async function leaveAll({ url, call }: Relaying): Promise<void> {
-        const socket = connect(Number(new URL(url).port), '127.0.0.1')
-        socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(REQUESTS))
-        await within(call(REQUESTS - 1), 'relay was called for all of them')
-        socket.destroy()
-      }
+        /** Sends them over one connection, and leaves when all have come. */
+        async function leaveAll({ url, call }: Relaying): Promise<void> {
+          const socket = connect(Number(new URL(url).port), '127.0.0.1')
+          socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(REQUESTS))
+          await within(call(REQUESTS - 1), 'relay was called for all of them')
+          socket.destroy()
+        }
 
-      it.runIf(host.returns !== 'response')('also of those whose turn had not come', async () => {
-        const source = ({ signal }: SourceContext) => stalling(['Hello'], { signal })
-        const running = await relaying(host, source, { heartbeatMs: 0 })
-        await leaveAll(running)
-        await running.ended(REQUESTS)
-        expect(running.ends.map(({ outcome }) => outcome)).toEqual(Array(REQUESTS).fill('disconnected'))
+        if (host.returns !== 'response' || nodeTellsQueued)
+          it('also of those whose turn had not come', async () => {
+            const source = ({ signal }: SourceContext) => stalling(['Hello'], { signal })
+            const running = await relaying(host, source, { heartbeatMs: 0 })
+            await leaveAll(running)
+            await running.ended(REQUESTS)
+            expect(running.ends.map(({ outcome }) => outcome)).toEqual(Array(REQUESTS).fill('disconnected'))
+          })
+        // A limit of @hono/node-server on Node 20 and 22, told of in docs/hosts.md: when this fails, it is gone.
+        else
+          it('not of those whose turn had not come, which the host does not tell of: clocks end them', async () => {
+            const stop = new AbortController()
+            const signals: AbortSignal[] = []
+            const source = ({ signal }: SourceContext) => {
+              signals.push(signal)
+              return signals.length === REQUESTS ? flooding() : stalling(['Hello'], { signal })
+            }
+            const options = { heartbeatMs: 0, stallTimeoutMs: 100, signal: stop.signal }
+            const running = await relaying(host, source, options)
+            await leaveAll(running)
+            await running.ended(2)
+            logged.splice(0)
+            expect(running.ends.map(({ outcome }) => outcome).sort()).toEqual(['disconnected', 'stalled'])
+            expect(signals.filter(({ aborted }) => aborted)).toEqual([signals[0], signals[REQUESTS - 1]])
+            stop.abort()
+            await running.ended(REQUESTS)
+            expect(running.ends.slice(2).map(({ outcome }) => outcome)).toEqual(Array(REQUESTS - 2).fill('stopped'))
+          })
       })
-
-      // A limit of @hono/node-server, told of in docs/hosts.md: when this fails, it is gone.
-      it.runIf(host.returns === 'response')(
-        'not of those whose turn had not come, which the host does not tell of: clocks end them',
-        async () => {
-          const stop = new AbortController()
-          const signals: AbortSignal[] = []
-          const source = ({ signal }: SourceContext) => {
-            signals.push(signal)
-            return signals.length === REQUESTS ? flooding() : stalling(['Hello'], { signal })
-          }
-          const options = { heartbeatMs: 0, stallTimeoutMs: 100, signal: stop.signal }
-          const running = await relaying(host, source, options)
-          await leaveAll(running)
-          await running.ended(2)
-          logged.splice(0)
-          expect(running.ends.map(({ outcome }) => outcome).sort()).toEqual(['disconnected', 'stalled'])
-          expect(signals.filter(({ aborted }) => aborted)).toEqual([signals[0], signals[REQUESTS - 1]])
-          stop.abort()
-          await running.ended(REQUESTS)
-          expect(running.ends.slice(2).map(({ outcome }) => outcome)).toEqual(Array(REQUESTS - 2).fill('stopped'))
-        },
-      )
-    })
 
     it('of a client that left while nobody had begun to read its body', async () => {
       const { openai } = await upstream({ delayMs: Infinity })
