@@ -56,8 +56,8 @@ const RUN_ID = /^[\w-]{16,128}$/
 
 /**
  * Fetches an event stream and reads it to its end. The first request is sent at the first `next()` and exactly once,
- * whatever its method and answer; a `lastEventId` in the options is its `Last-Event-ID`. A lost connection is resumed with GET and `Last-Event-ID` if the run or its
- * events have ids; without ids it is an error, not a second bill.
+ * whatever its method and answer; a `lastEventId` in the options is its `Last-Event-ID`. A lost connection is resumed
+ * with GET and `Last-Event-ID` if the run or its events have ids; without ids it is an error, not a second bill.
  *
  * @throws {RelayError} what {@link parseSSE} throws, once resuming cannot help: `truncated` also when the server has
  * nothing more (204), the server's own code (`run-not-found`, `cursor-gone`) when it refuses.

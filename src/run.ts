@@ -71,9 +71,16 @@ const MAX_TURN = 65_536
 /** What a chunk counts besides its frames, which may be none. */
 const CHUNK = 16
 
-/** Calls back after what else waits. Of a browser's globals only the timers do that. */
+/** Of a browser's globals only the timers come after what else waits. */
 const later: (callback: () => void) => unknown =
   (globalThis as { setImmediate?(callback: () => void): unknown }).setImmediate ?? setTimeout
+
+/** Resolves when everything else of the process has had its turn: promises, and the 'drain' of Node, come before it. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    later(resolve)
+  })
+}
 
 /** One generation: from a source to frames in an outlet, and to one outcome. */
 export class Run implements Feeder {
@@ -212,6 +219,11 @@ export class Run implements Feeder {
       while (!this.outcome) {
         const busy = this.#take(await iterator.next())
         if (busy) await busy
+        // A source that is always ready and a connection that takes everything at once would go on and on.
+        if (this.#taken > MAX_TURN) {
+          this.#taken = 0
+          await turn()
+        }
       }
     } catch (error) {
       this.fail(this.#events === 0 && isOfConsumed(error) ? wasConsumed(error) : error)
@@ -231,14 +243,6 @@ export class Run implements Feeder {
     if (frames !== '' && !this.#write(frames) && !this.outcome) {
       return new Promise<void>((resolve) => {
         this.#resume = resolve
-      })
-    }
-    // A source that is always ready and a connection that takes everything at once would go on and on: promises come
-    // before everything else. (From Node 24 on such a connection is the rule: it buffers four times as much.)
-    if (this.#taken > MAX_TURN) {
-      this.#taken = 0
-      return new Promise<void>((resolve) => {
-        later(resolve)
       })
     }
   }

@@ -216,3 +216,40 @@ describe('a store that cannot be read for a while', () => {
     expect(errors.length).toBeLessThan(2)
   })
 })
+
+describe('a long run that is read at once', () => {
+  it('lets others come to their turn', async () => {
+    const runId = 'run-of-a-test-0001'
+    const count = 20_000
+    const entries = Array.from({ length: count }, (_, index): LogEntry => {
+      const text = `id: ${runId}:${index + 1}\ndata: ${index + 1 < count ? 'x'.repeat(200) : '[DONE]'}\n\n`
+      const entry = { first: index + 1, last: index + 1, text }
+      return index + 1 < count ? entry : { ...entry, end: { outcome: 'done' } }
+    })
+    let read = 0
+    const log = createLog({
+      create: () => false,
+      begin: () => false,
+      append: () => {},
+      get: () => ({ owner: 'ann', headers: {}, begun: true, ended: true, leaseMs: Number.POSITIVE_INFINITY }),
+      read(_, after, limit) {
+        read = after
+        return entries.slice(after, after + limit)
+      },
+    })
+    const server = createServer((req, res) => resume(req, res, { log, owner: 'ann' }))
+    opened.push(() => server.close())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const client = openClient(url, { headers: { 'last-event-id': `${runId}:0` } })
+    let over = false
+    client.closed.then(() => (over = true))
+    let most = 0
+    for (let before = 0; !over; before = read) {
+      await new Promise(setImmediate)
+      most = Math.max(most, read - before)
+    }
+    expect(client.received).toBe(entries.map(({ text }) => text).join(''))
+    expect(most).toBeLessThan(2000)
+  })
+})

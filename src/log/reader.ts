@@ -2,7 +2,7 @@ import { isRelayError } from '../errors.js'
 import { failureOf } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import { failureFrame } from '../protocols/frames.js'
-import { complain, type Feeder, mention, type Outlet, type Reported, type RunEnd, report } from '../run.js'
+import { complain, type Feeder, mention, type Outlet, type Reported, type RunEnd, report, turn } from '../run.js'
 import type { Failure, Outcome } from '../types.js'
 import { isThenable } from '../upstream.js'
 import type { Feed, FeedReader, Thrown } from './feed.js'
@@ -162,8 +162,11 @@ export class Reader implements Feeder, FeedReader {
           }
           if (entry.last > this.#cursor) this.#write(entry, undefined, false)
         }
-        if (entries.length > 0) this.#behind = true
-        else this.#feed?.caughtUp(this.#cursor)
+        if (entries.length === 0) this.#feed?.caughtUp(this.#cursor)
+        else {
+          this.#behind = true
+          await turn()
+        }
       } while (this.#behind && !this.#blocked && !this.#over)
     } catch (error) {
       const isGone = isRelayError(error) && error.code === 'cursor-gone'
