@@ -123,6 +123,7 @@ export function resumeTo(sink: Sink, lastEventId: string | undefined, options: R
 
 class Relay implements ReaderOutlet, RelayHandle {
   readonly done: Promise<Summary>
+  events = 0
 
   readonly #sink: Sink
   readonly #options: RelayToOptions
@@ -266,6 +267,7 @@ class Relay implements ReaderOutlet, RelayHandle {
   }
 
   write(frames: string): boolean {
+    this.#count(frames)
     if (this.#state === 'waiting') this.#commit()
     this.#buffer += frames
     if (this.#buffer.length >= FLUSH_AT) this.#flush()
@@ -274,6 +276,13 @@ class Relay implements ReaderOutlet, RelayHandle {
       this.#sink.schedule(this.#onTick)
     }
     return this.#blockedSince === undefined
+  }
+
+  #count(frames: string): void {
+    const last = frames.length - 2
+    let end = frames.indexOf('\n\n')
+    for (; end !== -1 && end < last; end = frames.indexOf('\n\n', end + 2)) this.events++
+    if (end === last) this.events++
   }
 
   writeNow(frames: string): boolean {

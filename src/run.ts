@@ -38,6 +38,8 @@ export interface Outlet {
   end(end: RunEnd): void
   /** Whether something was sent to a client already. */
   readonly sent: boolean
+  /** How many events were written. */
+  readonly events: number
 }
 
 /** How a run ended, for its outlet. */
@@ -103,7 +105,6 @@ export class Run implements Feeder {
   #unknown = true
   /** Frames that wait for the provider's answer. */
   #early = ''
-  #events = 0
   /** Since others had a turn, in characters. */
   #taken = 0
   #firstEventMs: number | undefined
@@ -226,7 +227,7 @@ export class Run implements Feeder {
         }
       }
     } catch (error) {
-      this.fail(this.#events === 0 && isOfConsumed(error) ? wasConsumed(error) : error)
+      this.fail(this.#outlet.events === 0 && isOfConsumed(error) ? wasConsumed(error) : error)
     }
   }
 
@@ -250,10 +251,6 @@ export class Run implements Feeder {
   #write(frames: string): boolean {
     if (this.outcome) return false
     if (this.#firstEventMs === undefined) this.#firstEventMs = performance.now() - this.#started
-    const last = frames.length - 2
-    let end = frames.indexOf('\n\n')
-    for (; end !== -1 && end < last; end = frames.indexOf('\n\n', end + 2)) this.#events++
-    if (end === last) this.#events++
     return this.#outlet.write(frames)
   }
 
@@ -376,7 +373,7 @@ export class Run implements Feeder {
     const { frames = '', error, thrown } = more
     const summary: Summary = {
       outcome,
-      events: this.#events,
+      events: this.#outlet.events,
       ...(this.#usage && { usage: this.#usage }),
       ...(this.#finishReason && { finishReason: this.#finishReason }),
       text: this.#text,

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { RelayHandle, SinkHeaders } from '../relay.js'
-import { type NodeResponse, NodeSink } from './node-sink.js'
+import { gather, type NodeResponse, NodeSink } from './node-sink.js'
 
 /** How a host that has Node's response in its own hands is given an answer. */
 export interface BodyHost {
@@ -45,13 +45,9 @@ export class BodySink extends NodeSink {
   }
 
   override write(text: string): boolean {
-    this.socket?.cork()
-    try {
-      this.#blocked = !this.#push(text) || this.#paused
-      return !this.#blocked
-    } finally {
-      this.socket?.uncork()
-    }
+    if (this.socket) gather(this.socket)
+    this.#blocked = !this.#push(text) || this.#paused
+    return !this.#blocked
   }
 
   override end(text?: string): void {

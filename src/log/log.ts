@@ -207,7 +207,7 @@ export class RunLog implements Log {
     const run = await this.#store.get(runId)
     // Stopped before it began: the job is done.
     const [last] = run && run.owner === options.owner && run.ended ? await this.#store.read(runId, 0, 1) : []
-    if (last?.first === 1 && last.end?.outcome === 'stopped') {
+    if (last?.last === 1 && last.end?.outcome === 'stopped') {
       return { outcome: 'stopped', events: 0, text: '', durationMs: 0, runId }
     }
     throw exists(runId)

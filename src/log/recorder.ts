@@ -96,6 +96,10 @@ export class Recorder extends Feed implements Outlet {
     return this.#run.outcome !== undefined
   }
 
+  get events(): number {
+    return this.#last
+  }
+
   get sent(): boolean {
     return this.#last > 0 || this.#host.sent()
   }
@@ -259,6 +263,13 @@ export class Recorder extends Feed implements Outlet {
 
   /** Gives each event its id. */
   #number(frames: string): void {
+    const text = `${this.#idLine}${this.#last + 1}\n${frames}`
+    // One event, as it is with most chunks, is searched and copied as it goes out: a tenth of what a log costs.
+    if (text.indexOf('\n\n') === text.length - 2) {
+      this.#last++
+      this.#buffer += text
+      return
+    }
     let from = 0
     for (let end = frames.indexOf('\n\n'); end !== -1; end = frames.indexOf('\n\n', from)) {
       // So short a text is copied, and a longer one joined: fewer joints save a sixth, with 20 tokens a tick.
@@ -276,8 +287,7 @@ export class Recorder extends Feed implements Outlet {
 
   #flush(end?: LogEnd, thrown?: { error: unknown }): void {
     if (this.#buffer === '') return
-    const entry: LogEntry = { first: this.#first, last: this.#last, text: this.#buffer }
-    if (end) entry.end = end
+    const entry: LogEntry = { first: this.#first, last: this.#last, text: this.#buffer, end }
     this.#buffer = ''
     this.#first = this.#last + 1
     this.#store(entry)

@@ -19,7 +19,7 @@ export interface LogEntry {
   /** The frames, ids included. */
   text: string
   /** Present on the run's last entry. */
-  end?: LogEnd
+  end?: LogEnd | undefined
 }
 
 /** What a store knows of a run. */
