@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { start } from '../server/processes.mjs'
-import { alternate, compare, median } from '../statistics.mjs'
+import { alternate, compare, median, renew } from '../statistics.mjs'
 import { PEERS } from './contenders.mjs'
 import { CHUNKS, OTHERS, TARGETED } from './inputs.mjs'
 import { hasCallgrind, instructions } from './instructions.mjs'
@@ -12,10 +12,11 @@ const { values: options } = parseArgs({
   options: { json: { type: 'string' }, quick: { type: 'boolean', default: false }, only: { type: 'string' } },
 })
 const { quick } = options
-const ROUNDS = quick ? 7 : 11
+/** In each of the processes, one after the other. */
+const ROUNDS = quick ? [7] : [7, 7, 7]
 /** Processor time of one measurement: long enough for the clock, short enough to take turns. */
-const SLICE_MS = quick ? 20 : 60
-const WARM_MS = quick ? 150 : 600
+const SLICE_MS = quick ? 20 : 40
+const WARM_MS = quick ? 150 : 400
 const SIZE = 262_144
 const NANOSECONDS = 'ns of CPU per character'
 
@@ -139,27 +140,33 @@ async function pair(kind, peer, what, chunks) {
   return rounded(compare(perCharacter(ours), perCharacter(theirs)))
 }
 
-/** Each in a process of its own, in turns; all must read the same. */
+/** Each in processes of its own, in turns; all must read the same. */
 async function measured(contenders) {
   const names = Object.keys(contenders)
-  const children = Object.fromEntries(
-    names.map((name) => [name, start('../client/child.mjs', contenders[name].map(String))]),
-  )
-  try {
-    const results = {}
-    for (const name of names) results[name] = await children[name].ask('warm', { ms: WARM_MS })
-    const isSame = new Set(names.map((name) => contenders[name].slice(2).join())).size === 1
-    const seen = names.map((name) => `${results[name].events} events, ${results[name].characters} characters`)
-    if (results[names[0]].events === 0 || (isSame && new Set(seen).size > 1)) {
-      throw new Error(`${JSON.stringify(contenders)} do not read the same: ${seen.join(' | ')}`)
+  const bytes = {}
+  const values = await renew(ROUNDS, async (rounds) => {
+    const children = Object.fromEntries(
+      names.map((name) => [name, start('../client/child.mjs', contenders[name].map(String))]),
+    )
+    try {
+      const results = {}
+      for (const name of names) results[name] = await children[name].ask('warm', { ms: WARM_MS })
+      const isSame = new Set(names.map((name) => contenders[name].slice(2).join())).size === 1
+      const seen = names.map((name) => `${results[name].events} events, ${results[name].characters} characters`)
+      if (results[names[0]].events === 0 || (isSame && new Set(seen).size > 1)) {
+        throw new Error(`${JSON.stringify(contenders)} do not read the same: ${seen.join(' | ')}`)
+      }
+      const times = {}
+      for (const name of names) {
+        bytes[name] = results[name].bytes
+        times[name] = await children[name].ask('count', { ms: SLICE_MS })
+      }
+      return await alternate(names, rounds, (name) => children[name].ask('time', { times: times[name] }))
+    } finally {
+      await Promise.all(Object.values(children).map((child) => child.stop()))
     }
-    const times = {}
-    for (const name of names) times[name] = await children[name].ask('count', { ms: SLICE_MS })
-    const values = await alternate(names, ROUNDS, (name) => children[name].ask('time', { times: times[name] }))
-    return Object.fromEntries(names.map((name) => [name, { values: values[name], bytes: results[name].bytes }]))
-  } finally {
-    await Promise.all(Object.values(children).map((child) => child.stop()))
-  }
+  })
+  return Object.fromEntries(names.map((name) => [name, { values: values[name], bytes: bytes[name] }]))
 }
 
 function inMs({ values }) {

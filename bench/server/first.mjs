@@ -1,5 +1,5 @@
 // How long a reader waits for the first token, with a log and without one.
-import { alternate, compare, median } from '../statistics.mjs'
+import { alternate, compare, median, renew } from '../statistics.mjs'
 import { contenders } from './contenders.mjs'
 import { present } from './loads.mjs'
 import { start } from './processes.mjs'
@@ -10,26 +10,32 @@ const OFF = 'sse-relay/node'
 export async function measureFirst({ quick, progress }) {
   const title = 'First token: from the request to it'
   const requests = quick ? 200 : 500
-  const rounds = quick ? 5 : 11
+  const rounds = quick ? [5] : [7, 7, 7]
   const names = await present([OFF, LOG])
   if (!names.includes(LOG)) return undefined
   const client = start('client.mjs')
-  const servers = {}
   try {
-    for (const name of names) {
-      const child = start('child.mjs', [name])
-      // The second token comes in a turn of its own: the first does not wait for it.
-      servers[name] = { child, ...(await child.ask('serve', { load: { kind: 'ticks', tokens: 2, perTick: 1 } })) }
-    }
-    const run = async (name) => {
-      const { port } = servers[name]
-      return (await client.ask('first', { port, path: contenders[name].path, requests })).p50
-    }
-    // What is compiled late would be in the first round alone.
-    for (let warm = 0; warm < 3; warm++) for (const name of names) await run(name)
-    const values = await alternate(names, rounds, (name, round) => {
-      progress(`${title}: ${round + 1} of ${rounds}, ${name}`)
-      return run(name)
+    const values = await renew(rounds, async (rounds, process) => {
+      const servers = {}
+      try {
+        for (const name of names) {
+          const child = start('child.mjs', [name])
+          // The second token comes in a turn of its own: the first does not wait for it.
+          servers[name] = { child, ...(await child.ask('serve', { load: { kind: 'ticks', tokens: 2, perTick: 1 } })) }
+        }
+        const run = async (name) => {
+          const { port } = servers[name]
+          return (await client.ask('first', { port, path: contenders[name].path, requests })).p50
+        }
+        // What is compiled late would be in the first round alone.
+        for (let warm = 0; warm < 3; warm++) for (const name of names) await run(name)
+        return await alternate(names, rounds, (name, round) => {
+          progress(`${title}: process ${process + 1}, ${round + 1} of ${rounds}, ${name}`)
+          return run(name)
+        })
+      } finally {
+        await Promise.all(Object.values(servers).map(({ child }) => child.stop()))
+      }
     })
     return {
       id: 'first',
@@ -47,6 +53,6 @@ export async function measureFirst({ quick, progress }) {
       ],
     }
   } finally {
-    await Promise.all([client, ...Object.values(servers).map(({ child }) => child)].map((child) => child.stop()))
+    await client.stop()
   }
 }
