@@ -82,39 +82,30 @@ export function createParser(options: ParserOptions): Parser {
       throw new RelayError('event-too-large', `An event passes maxEventSize (${maxEventSize} characters)`)
   }
 
-  const addData = (value: string) => {
-    data = data === undefined ? value : `${data}\n${value}`
-  }
-
-  const setId = (value: string) => {
-    if (value.indexOf('\0') < 0) id = value
-  }
-
-  /** Any line but a blank one. */
-  const readLine = (line: string) => {
-    const { length } = line
-    const colon = line.indexOf(':')
-    const field = colon < 0 ? line : line.slice(0, colon)
-    const value = colon < 0 ? '' : readValue(line, colon)
+  /** Any line but a blank one, which ends at `end`; its first colon, or one after it, is at `colon`. */
+  const readLine = (text: string, start: number, end: number, colon: number) => {
+    const isBare = colon < 0 || colon > end
+    const field = text.slice(start, isBare ? end : colon)
+    const value = isBare ? '' : readValue(text, colon, end)
     // A comment is no part of an event: heartbeats may go on for ever inside a block.
-    if (field) size += length
+    if (field) size += end - start
     else {
-      checkSize(length)
+      checkSize(end - start)
       onComment?.(value)
     }
-    if (field === 'data') addData(value)
+    if (field === 'data') data = data === undefined ? value : `${data}\n${value}`
     else if (field === 'event') type = value
-    else if (field === 'id') setId(value)
+    else if (field === 'id') id = value.indexOf('\0') < 0 ? value : id
     else if (field === 'retry' && /^\d+$/.test(value)) onRetry?.(+value)
   }
 
   /** A blank line: commits the id, with data or without, and hands the event over if there is data. */
-  const dispatch = () => {
+  const dispatch = (data: string | undefined) => {
     checkSize(size)
     const event = (type ? { data, event: type } : { data }) as ParsedEvent
     if (id !== undefined) event.id = parser.lastEventId = id
     clear()
-    if (event.data !== undefined) onEvent(event)
+    if (data !== undefined) onEvent(event)
   }
 
   const parser = {
@@ -133,52 +124,61 @@ export function createParser(options: ParserOptions): Parser {
       let lf = text.indexOf('\n', start)
       try {
         if (tail && lf >= 0) {
+          // Whole-string methods join a line that was cut by chunks only once.
           const line = tail + text.slice(start, lf)
           tail = ''
-          readLine(line)
+          readLine(line, 0, line.length, line.indexOf(':'))
           start = lf + 1
           lf = text.indexOf('\n', start)
         }
+        let colon = -1
         while (lf >= 0) {
-          if (lf > start) {
-            const first = text.charCodeAt(start)
-            // The common lines in place. "data:" by its codes saves a tenth of the time, "event:" and "id:" a fifth where
-            // there are any. A line that was cut by a chunk is read by whole-string methods, which join it only once.
+          if (
+            data === undefined &&
+            text.charCodeAt(lf + 1) === LF &&
+            text.charCodeAt(start) === 100 &&
+            text.charCodeAt(start + 1) === 97 &&
+            text.charCodeAt(start + 2) === 116 &&
+            text.charCodeAt(start + 3) === 97 &&
+            text.charCodeAt(start + 4) === COLON
+          ) {
+            // The only line of data, and the last of its event, as in most: a fifth of the time.
+            const value = readValue(text, start + 4, lf)
+            const own = lf - start
+            blockStart = start = lf + 2
+            if (size) {
+              size += own
+              dispatch(value)
+            } else {
+              checkSize(own)
+              block = ''
+              onEvent({ data: value })
+            }
+          } else {
             if (
-              first === 100 &&
-              text.charCodeAt(start + 1) === 97 &&
-              text.charCodeAt(start + 2) === 116 &&
-              text.charCodeAt(start + 3) === 97 &&
-              text.charCodeAt(start + 4) === COLON
+              text.charCodeAt(start) === 101 &&
+              text.charCodeAt(start + 1) === 118 &&
+              text.charCodeAt(start + 2) === 101 &&
+              text.charCodeAt(start + 3) === 110 &&
+              text.charCodeAt(start + 4) === 116 &&
+              text.charCodeAt(start + 5) === COLON
             ) {
-              const value = readValue(text, start + 4, lf)
-              // Most events are one line in one chunk: nothing has to be kept of those, a third of the time.
-              if (size === 0 && text.charCodeAt(lf + 1) === LF) {
-                checkSize(lf - start)
-                block = ''
-                blockStart = start = lf + 2
-                lf = start < length ? text.indexOf('\n', start) : -1
-                onEvent({ data: value })
-                continue
-              }
-              size += lf - start
-              addData(value)
-            } else if (first === 101 && text.slice(start, start + 6) === 'event:') {
               size += lf - start
               type = readValue(text, start + 5, lf)
-            } else if (first === 105 && text.slice(start, start + 3) === 'id:') {
-              size += lf - start
-              setId(readValue(text, start + 2, lf))
-            } else readLine(text.slice(start, lf))
-            start = lf + 1
+              start = lf + 1
+            } else if (lf > start) {
+              if (colon < start) colon = text.indexOf(':', start)
+              // Where there is none, no later line searches for one.
+              if (colon < 0) colon = length
+              readLine(text, start, lf, colon)
+              start = lf + 1
+            }
             // The blank line that ends most events is not searched for: a sixth of the time.
-            if (text.charCodeAt(start) !== LF) {
-              lf = text.indexOf('\n', start)
-              continue
+            if (text.charCodeAt(start) === LF) {
+              blockStart = ++start
+              dispatch(data)
             }
           }
-          blockStart = ++start
-          dispatch()
           lf = start < length ? text.indexOf('\n', start) : -1
         }
         if (start < length) tail += text.slice(start)
