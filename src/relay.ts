@@ -274,7 +274,7 @@ class Relay implements ReaderOutlet, RelayHandle {
     else if (!this.#scheduled) {
       this.#scheduled = true
       // Made anew: garbage of a tick, where a function kept for it is memory of every open stream.
-      this.#sink.schedule(() => this.#onTick())
+      this.#sink.schedule(this.#onTick.bind(this))
     }
     return this.#blockedSince === undefined
   }
@@ -441,10 +441,11 @@ class Relay implements ReaderOutlet, RelayHandle {
     clearTimeout(this.#timer)
     this.#due = due
     const ms = Math.min(Math.max(0, Math.ceil(due - performance.now())), MAX_TIMEOUT)
-    this.#timer = setTimeout(onTimer, ms, this)
+    // Half of what an arrow function would be, with the scope that holds this for it.
+    this.#timer = setTimeout(this.#onTimer.bind(this), ms)
   }
 
-  onTimer(): void {
+  #onTimer(): void {
     this.#timer = undefined
     const now = performance.now()
     if (this.#stallAt() <= now) {
@@ -475,11 +476,6 @@ class Relay implements ReaderOutlet, RelayHandle {
   #expiryAt(): number {
     return this.#state === 'ended' ? Number.POSITIVE_INFINITY : (this.#expiry ?? Number.POSITIVE_INFINITY)
   }
-}
-
-/** One function for all: one each is memory of every open stream. */
-function onTimer(relay: Relay): void {
-  relay.onTimer()
 }
 
 const END_ID = /^[A-Za-z0-9_-]{16,128}:end$/

@@ -50,7 +50,8 @@ export function answer(
 ): Promise<Summary> {
   const handle = begin(sink, new Head(req))
   sink.handle = handle
-  const left = () => handle.left()
+  // Half of what an arrow function would be, with the scope it keeps, in every open stream.
+  const left = handle.left.bind(handle)
   whenClosed(req, res, left)
   res.on('error', left)
   return handle.done
