@@ -1,3 +1,4 @@
+import { flatten } from './encode.js'
 import { isRelayError, RelayError } from './errors.js'
 import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, show, toFailure } from './failure.js'
 import { type ErrorContext, type RelayOptions, type ShownFailure, withShown } from './options.js'
@@ -325,8 +326,7 @@ export class Run implements Feeder {
     if (!this.#gathers || this.#text.length >= MAX_TEXT) return
     this.#text += piece.slice(0, MAX_TEXT - this.#text.length)
     if (this.#text.length < this.#flat * 1.25 + 256) return
-    // A string that grew piece by piece is kept as its pieces, ten times its size, until somebody looks into it.
-    this.#text.charCodeAt(0)
+    flatten(this.#text)
     this.#flat = this.#text.length
   }
 

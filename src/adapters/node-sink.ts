@@ -1,3 +1,4 @@
+import { flatten } from '../encode.js'
 import { mistake } from '../failure.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
 import type { Summary } from '../types.js'
@@ -148,9 +149,8 @@ export class NodeSink implements Sink {
     // A length set earlier would cut the stream off there.
     res.removeHeader('content-length')
     res.writeHead(status, headers)
-    // Node keeps the head it sends for as long as the stream is open, as the pieces it was joined from, which are thrice
-    // its size, until somebody looks into it.
-    if (typeof res._header === 'string') res._header.charCodeAt(0)
+    // Node keeps the head it sends for as long as the stream is open.
+    if (typeof res._header === 'string') flatten(res._header)
     // Looked up once: a property that is not there is searched for through every prototype that Express puts in.
     if (!res.stream) this.socket = res.socket
     this.#flushes = res.flush !== undefined
