@@ -55,3 +55,11 @@ function invalidField(name: string, value: unknown, remedy: string): RelayError 
   const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : text
   return new RelayError('invalid-field', `${name} cannot be ${shown} (${typeof value}): ${remedy}`)
 }
+
+/**
+ * Makes one piece of a string that was joined from many, which are kept, several times its size, until somebody looks
+ * into it. Bundlers and V8 leave out a look that comes to nothing, so this one could come to something.
+ */
+export function flatten(text: string): void {
+  if (!/^/.test(text)) throw new RangeError()
+}

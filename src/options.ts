@@ -191,13 +191,21 @@ export function checkOwner(owner: unknown): void {
   throw typeMistake('invalid-option', `owner cannot be ${show(owner)}: ${remedy}`)
 }
 
+const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+const ID_LENGTH = 22
+/** Random digits for many ids: to ask for those of one took a tenth of the time of a request with a short answer. */
+let digits = new Uint8Array()
+
 /** 22 random characters, 132 bits: with a log each event says it, so it is as short as may be. */
 export function newRunId(): string {
-  // Joined, because a string that grew piece by piece is kept as its pieces, ten times its size.
-  return Array.from(crypto.getRandomValues(new Uint8Array(22)), (byte) => DIGITS[byte & 63]).join('')
+  if (digits.length === 0) {
+    digits = crypto.getRandomValues(new Uint8Array(64 * ID_LENGTH)).map((byte) => DIGITS.charCodeAt(byte & 63))
+  }
+  // At once, because a string that grew piece by piece is kept as its pieces, ten times its size.
+  const id = String.fromCharCode(...digits.subarray(0, ID_LENGTH))
+  digits = digits.subarray(ID_LENGTH)
+  return id
 }
-
-const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 const OF_THE_HOST =
   /^(content-type|content-length|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|proxy-connection|http2-settings)$/

@@ -132,15 +132,15 @@ class Relay implements ReaderOutlet, RelayHandle {
   /** The run, until a reader of the log takes its place. */
   #feeder: Run | Feeder
   #unlisten: (() => void) | undefined
-  readonly #began = performance.now()
   #resolve!: (summary: Summary | Promise<never>) => void
   #extra: SinkHeaders | undefined
-  #maxDurationMs: number | undefined
+  /** When it is to end, if there is a limit. */
+  #expiry: number | undefined
   /** `ended`: the response is written and may still be on its way. `closed`: there is nothing left to do. */
   #state: 'waiting' | 'open' | 'ended' | 'closed' = 'waiting'
   #buffer = ''
   #scheduled = false
-  #lastWrite = this.#began
+  #lastWrite = performance.now()
   #blockedSince: number | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   #due = 0
@@ -197,7 +197,7 @@ class Relay implements ReaderOutlet, RelayHandle {
       const own = log ? undefined : protocol?.headers
       if (own || headers !== undefined) this.#extra = { ...extraHeaders(own), ...extraHeaders(headers) }
       // Not all at once: readers that came together would come back together.
-      if (maxDurationMs !== undefined) this.#maxDurationMs = maxDurationMs * (0.8 + Math.random() * 0.2)
+      if (maxDurationMs !== undefined) this.#expiry = this.#lastWrite + maxDurationMs * (0.8 + Math.random() * 0.2)
       if (gone) {
         this.#feeder.stop('disconnected')
         return false
@@ -273,7 +273,8 @@ class Relay implements ReaderOutlet, RelayHandle {
     if (this.#buffer.length >= FLUSH_AT) this.#flush()
     else if (!this.#scheduled) {
       this.#scheduled = true
-      this.#sink.schedule(this.#onTick)
+      // Made anew: garbage of a tick, where a function kept for it is memory of every open stream.
+      this.#sink.schedule(this.#onTick.bind(this))
     }
     return this.#blockedSince === undefined
   }
@@ -332,7 +333,7 @@ class Relay implements ReaderOutlet, RelayHandle {
     else if (this.#state !== 'closed') this.#feeder.stop('disconnected')
   }
 
-  #onTick = (): void => {
+  #onTick(): void {
     this.#scheduled = false
     this.#guard(() => this.#flush())
   }
@@ -439,10 +440,12 @@ class Relay implements ReaderOutlet, RelayHandle {
     if (due === Number.POSITIVE_INFINITY || (this.#timer !== undefined && this.#due <= due)) return
     clearTimeout(this.#timer)
     this.#due = due
-    this.#timer = setTimeout(this.#onTimer, Math.min(Math.max(0, Math.ceil(due - performance.now())), MAX_TIMEOUT))
+    const ms = Math.min(Math.max(0, Math.ceil(due - performance.now())), MAX_TIMEOUT)
+    // Half of what an arrow function would be, with the scope that holds this for it.
+    this.#timer = setTimeout(this.#onTimer.bind(this), ms)
   }
 
-  #onTimer = (): void => {
+  #onTimer(): void {
     this.#timer = undefined
     const now = performance.now()
     if (this.#stallAt() <= now) {
@@ -471,9 +474,7 @@ class Relay implements ReaderOutlet, RelayHandle {
   }
 
   #expiryAt(): number {
-    return this.#state === 'ended' || this.#maxDurationMs === undefined
-      ? Number.POSITIVE_INFINITY
-      : this.#began + this.#maxDurationMs
+    return this.#state === 'ended' ? Number.POSITIVE_INFINITY : (this.#expiry ?? Number.POSITIVE_INFINITY)
   }
 }
 

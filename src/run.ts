@@ -1,3 +1,4 @@
+import { flatten } from './encode.js'
 import { isRelayError, RelayError } from './errors.js'
 import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, show, toFailure } from './failure.js'
 import { type ErrorContext, type RelayOptions, type ShownFailure, withShown } from './options.js'
@@ -207,28 +208,45 @@ export class Run implements Feeder {
         this.#iteration = iterate(stream, this.#reading)
         this.#unknown = !isResponse(stream)
         this.#warn(this.#iteration.signalOnly)
-        this.#pump(this.#iteration)
+        this.#pump()
       }
     } catch (error) {
       this.fail(error)
     }
   }
 
-  /** The hard loop. Its work is done elsewhere: what it holds while it waits is memory of every open stream. */
-  async #pump({ iterator }: Iteration): Promise<void> {
-    try {
-      while (!this.outcome) {
-        const busy = this.#take(await iterator.next())
-        if (busy) await busy
-        // A source that is always ready and a connection that takes everything at once would go on and on.
-        if (this.#taken > MAX_TURN) {
-          this.#taken = 0
-          await turn()
-        }
-      }
-    } catch (error) {
-      this.fail(this.#outlet.events === 0 && isOfConsumed(error) ? wasConsumed(error) : error)
+  /**
+   * The hard loop, turn by turn: an async function that waits, with what it needs to go on, is 250 bytes more of every
+   * open stream.
+   */
+  #pump(): void {
+    if (this.outcome) return
+    // A source that is always ready and a connection that takes everything at once would go on and on.
+    if (this.#taken > MAX_TURN) {
+      this.#taken = 0
+      turn().then(this.#pump.bind(this))
+      return
     }
+    try {
+      const next = (this.#iteration as Iteration).iterator.next()
+      Promise.resolve(next).then(this.#took.bind(this), this.#lost.bind(this))
+    } catch (error) {
+      this.#lost(error)
+    }
+  }
+
+  #took(result: unknown): void {
+    try {
+      const busy = this.#take(result)
+      if (busy) busy.then(this.#pump.bind(this), this.#lost.bind(this))
+      else this.#pump()
+    } catch (error) {
+      this.#lost(error)
+    }
+  }
+
+  #lost(error: unknown): void {
+    this.fail(this.#outlet.events === 0 && isOfConsumed(error) ? wasConsumed(error) : error)
   }
 
   /** Takes what the iterator gave; returns what is to be waited for before it is asked again. */
@@ -308,8 +326,7 @@ export class Run implements Feeder {
     if (!this.#gathers || this.#text.length >= MAX_TEXT) return
     this.#text += piece.slice(0, MAX_TEXT - this.#text.length)
     if (this.#text.length < this.#flat * 1.25 + 256) return
-    // A string that grew piece by piece is kept as its pieces, ten times its size, until somebody looks into it.
-    this.#text.charCodeAt(0)
+    flatten(this.#text)
     this.#flat = this.#text.length
   }
 

@@ -61,9 +61,12 @@ async function* fromSocket({ port }) {
   yield* createInterface({ input: socket })
 }
 
+/** What would wake those who wait for a model. A provider's socket holds them just so: else a loop is garbage, not memory. */
+const thinking = []
+
 async function* idle() {
   yield wordAt(0)
-  await new Promise(() => {})
+  await new Promise((resolve) => thinking.push(resolve))
 }
 
 const identity = (chunk) => chunk

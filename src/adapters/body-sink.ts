@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import type { RelayHandle, SinkHeaders } from '../relay.js'
+import type { SinkHeaders } from '../relay.js'
 import { gather, type NodeResponse, NodeSink } from './node-sink.js'
 
 /** How a host that has Node's response in its own hands is given an answer. */
@@ -16,7 +16,6 @@ export interface BodyHost {
  * middleware see it, and headers they set last are on it.
  */
 export class BodySink extends NodeSink {
-  handle: RelayHandle | undefined
   readonly #host: BodyHost
   #body: Readable | undefined
   #sent = false
@@ -52,6 +51,7 @@ export class BodySink extends NodeSink {
 
   override end(text?: string): void {
     this.#blocked = false
+    this.whenSent()
     if (text !== undefined) this.#push(text)
     this.#push(null)
   }

@@ -12,7 +12,7 @@ import {
 } from '../relay.js'
 import type { Source, Summary } from '../types.js'
 import { BodySink } from './body-sink.js'
-import { answer, areNodes, type NodeRequest, type NodeResponse, whenOver } from './node-sink.js'
+import { answer, areNodes, type NodeRequest, type NodeResponse, whenClosed } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -96,11 +96,11 @@ async function connect(
       reply.send(body)
     },
   })
-  const over = new Promise<void>((resolve) => whenOver(req, res, resolve))
-  const summary = await answer(req, res, (head) => {
-    sink.handle = begin(sink, head)
-    return sink.handle
+  const over = new Promise<void>((resolve) => {
+    res.once('finish', resolve)
+    whenClosed(req, res, resolve)
   })
+  const summary = await answer(req, res, sink, begin)
   if (sink.sent) await over
   // Fastify sends what a handler resolves to, and complains if there was an answer before.
   reply.hijack()

@@ -93,11 +93,7 @@ function connect(ctx: KoaContext, begin: (sink: Sink, request: RequestHead) => R
       },
     })
     leavingIsNoError(ctx)
-    const ended = answer(req, res, (head) => {
-      sink.handle = begin(sink, head)
-      return sink.handle
-    })
-    ended.then(({ outcome }) => {
+    answer(req, res, sink, begin).then(({ outcome }) => {
       // Nobody is there to be answered, or someone else answers: Koa's 404 would be neither's.
       if (!sink.sent) {
         ctx.respond = false

@@ -1,3 +1,4 @@
+import { flatten } from '../encode.js'
 import { mistake } from '../failure.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
 import type { Summary } from '../types.js'
@@ -28,7 +29,10 @@ export interface NodeResponse {
   end(): unknown
   end(text: string): unknown
   destroy(error?: Error): unknown
-  on(event: 'close' | 'drain' | 'finish' | 'error' | 'socket', listener: () => void): unknown
+  on(event: 'close' | 'finish' | 'error' | 'socket', listener: () => void): unknown
+  once(event: 'drain' | 'finish', listener: () => void): unknown
+  /** The head as it is sent, on HTTP/1. */
+  readonly _header?: unknown
   /** There if compression middleware is in front. */
   flush?(): void
 }
@@ -38,17 +42,19 @@ export function areNodes(req: NodeRequest | undefined, res: NodeResponse | undef
   return typeof req?.resume === 'function' && typeof res?.writeHead === 'function'
 }
 
-/** Begins the answer to a request of Node, and tells it how the client takes it and when it leaves. */
+/** Begins the answer to a request of Node, and tells it when the client leaves. */
 export function answer(
   req: NodeRequest,
   res: NodeResponse,
-  begin: (request: RequestHead) => RelayHandle,
+  sink: NodeSink,
+  begin: (sink: Sink, request: RequestHead) => RelayHandle,
 ): Promise<Summary> {
-  const handle = begin(new Head(req))
-  const left = () => handle.left()
-  whenOver(req, res, left)
+  const handle = begin(sink, new Head(req))
+  sink.handle = handle
+  // Half of what an arrow function would be, with the scope it keeps, in every open stream.
+  const left = handle.left.bind(handle)
+  whenClosed(req, res, left)
   res.on('error', left)
-  res.on('drain', () => handle.drained())
   return handle.done
 }
 
@@ -74,12 +80,11 @@ class Head implements RequestHead {
   }
 }
 
-/** Calls back when a response is on its way in full, and when its connection has closed; so maybe twice. */
-export function whenOver(req: NodeRequest, res: NodeResponse, over: () => void): void {
-  res.on('finish', over)
+/** Calls back when the connection of a response has closed, or its stream of HTTP/2. */
+export function whenClosed(req: NodeRequest, res: NodeResponse, closed: () => void): void {
   // Of the response: a request's 'close' comes when its body was read, or not at all.
-  res.on('close', over)
-  if (res.socket === null) whileQueued(req, res, over)
+  res.on('close', closed)
+  if (res.socket === null) whileQueued(req, res, closed)
 }
 
 /** Who waits for a turn on a connection. One listener a connection: Node warns of the eleventh. */
@@ -89,23 +94,24 @@ const queues = new WeakMap<object, Set<() => void>>()
  * The answer to a pipelined request waits for the one before it, and until then Node does not tell it that the
  * connection has closed.
  */
-function whileQueued({ socket }: NodeRequest, res: NodeResponse, over: () => void): void {
+function whileQueued({ socket }: NodeRequest, res: NodeResponse, closed: () => void): void {
   if (!socket?.once) return
   const queue = queues.get(socket) ?? new Set()
   if (!queues.has(socket)) {
     queues.set(socket, queue)
     socket.once('close', () => {
-      for (const over of queue) over()
+      for (const closed of queue) closed()
     })
   }
-  queue.add(over)
-  res.on('socket', () => queue.delete(over))
+  queue.add(closed)
+  res.on('socket', () => queue.delete(closed))
 }
 
 const NGHTTP2_INTERNAL_ERROR = 2
 
 /** Writes to Node's response itself. */
 export class NodeSink implements Sink {
+  handle: RelayHandle | undefined
   protected readonly res: NodeResponse
   protected socket: NodeResponse['socket']
   #flushes = false
@@ -143,6 +149,8 @@ export class NodeSink implements Sink {
     // A length set earlier would cut the stream off there.
     res.removeHeader('content-length')
     res.writeHead(status, headers)
+    // Node keeps the head it sends for as long as the stream is open.
+    if (typeof res._header === 'string') flatten(res._header)
     // Looked up once: a property that is not there is searched for through every prototype that Express puts in.
     if (!res.stream) this.socket = res.socket
     this.#flushes = res.flush !== undefined
@@ -153,12 +161,19 @@ export class NodeSink implements Sink {
     if (this.socket) gather(this.socket)
     const more = res.write(text)
     if (this.#flushes) res.flush?.()
+    // Listened for when it is due: most streams wait for their source, and a listener is memory of each.
+    if (!more) res.once('drain', () => this.handle?.drained())
     return more
   }
 
   end(text?: string): void {
+    this.whenSent()
     if (text === undefined) this.res.end()
     else this.res.end(text)
+  }
+
+  protected whenSent(): void {
+    this.res.once('finish', () => this.handle?.drained())
   }
 
   destroy(): void {

@@ -65,5 +65,5 @@ function connect(
       ),
     )
   }
-  return answer(req, res, (request) => begin(new NodeSink(res), request))
+  return answer(req, res, new NodeSink(res), begin)
 }

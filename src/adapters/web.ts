@@ -43,8 +43,9 @@ export function resume(request: WebRequest, options: ResumeOptions): Promise<Res
   return answer(request, (sink, head) => resumeTo(sink, lastEventIdOf(head), withRequest(options, head)), respond)
 }
 
-const respond: Respond = (body, status, headers) => {
-  const all = new Headers()
-  for (const [name, value] of Object.entries(headers)) for (const each of [value].flat()) all.append(name, each)
-  return new Response(body, { status, headers: all })
+const respond: Respond = (body, status, { 'set-cookie': cookies = [], ...headers }) => {
+  // Plain, since a host that makes its responses lazily has then nothing to take apart again.
+  const response = new Response(body, { status, headers: headers as Record<string, string> })
+  for (const cookie of [cookies].flat()) response.headers.append('set-cookie', cookie)
+  return response
 }
