@@ -1,6 +1,6 @@
 import { RelayError } from './errors.js'
 import { type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
-import type { ErrorPart, EventStream, ParsedEvent, Part } from './types.js'
+import type { ErrorPart, EventStream, Part } from './types.js'
 
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
 export { type FetchLike, type FetchSSEOptions, type FetchStream, fetchSSE } from './fetch-sse.js'
@@ -34,7 +34,7 @@ export interface ValueStream<T> extends AsyncIterator<T, undefined, undefined> {
 export function readText(input: SSEInput | EventStream, options?: ParseSSEOptions): ValueStream<string> {
   return readJSON(input, options, (json) => {
     const text = (json as { text?: unknown } | null)?.text
-    return typeof text === 'string' && text !== '' ? text : undefined
+    return typeof text === 'string' ? text : undefined
   })
 }
 
@@ -55,7 +55,7 @@ export function readParts(input: SSEInput | EventStream, options?: ParseSSEOptio
     const { type, text } = (json ?? {}) as { type?: unknown; text?: unknown }
     if (typeof type === 'string') return json as WirePart
     // The text() protocol says it shorter.
-    return typeof text === 'string' && text !== '' ? { type: 'text', text } : undefined
+    return typeof text === 'string' && text ? { type: 'text', text } : undefined
   })
 }
 
@@ -76,17 +76,17 @@ function readJSON<T>(
   return Object.assign(Object.create(events), {
     async next() {
       for (;;) {
-        const { done, value } = await events.next()
-        if (done) return { done, value }
-        if (value.event !== undefined || value.data === '') continue
-        const picked = pick(parse(value, events))
-        if (picked !== undefined) return { done: false, value: picked }
+        const result = await events.next()
+        if (result.done) return result
+        const { event, data } = result.value
+        const value = event === undefined && data && pick(parse(data, events))
+        if (value) return { done: false, value }
       }
     },
   })
 }
 
-function parse({ data }: ParsedEvent, events: EventStream): unknown {
+function parse(data: string, events: EventStream): unknown {
   try {
     return JSON.parse(data)
   } catch (cause) {

@@ -1,13 +1,11 @@
 import { RelayError } from './errors.js'
 import {
-  drop,
   isTransient,
   type Link,
   MAX_TIMEOUT,
   networkError,
   type ParseSSEOptions,
   readEvents,
-  refused,
   toAnswer,
 } from './parse-sse.js'
 import type { EventStream } from './types.js'
@@ -68,64 +66,60 @@ const RUN_ID = /^[\w-]{16,128}$/
  * ```
  */
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
-  const { resumeUrl, stopUrl, fetch = globalThis.fetch, maxRetries = 8, onOpen } = options
+  const { resumeUrl, stopUrl, fetch = globalThis.fetch, maxRetries = 8 } = options
   // A place in a run says which run it is.
   const [, begun] = /^([\w-]{16,128}):/.exec(options.lastEventId ?? '') ?? []
   const { runId = begun ?? (resumeUrl || stopUrl ? randomId() : undefined) } = options
   if (runId !== undefined && !RUN_ID.test(runId))
     throw new RelayError('invalid-option', `runId cannot be "${runId}": give 16 to 128 of A-Z a-z 0-9 _ -`)
 
-  /** Of the latest request. */
+  /** Of the latest request, until nothing more will be read. */
   let connection: AbortController | undefined
   /** The connection was lost with this error. */
   let lost: RelayError | undefined
-  let isOver = false
-  let received = 0
   let retries = 0
   let retryMs = RETRY_MS
-  let retryAfterMs = 0
   /** Ends the wait before a retry. */
   let wake: (() => void) | undefined
 
   const link: Link = {
-    onOpen,
     isRepeated: (id, known) => lost !== undefined && isRepeated(id, known),
     async connect() {
       connection = new AbortController()
       const { signal } = connection
-      const response = await fetch(String((lost && resumeUrl) ?? url), { ...request(lost && 'GET'), signal })
+      const response = await fetch(String((lost && resumeUrl) ?? url), request(signal, lost && 'GET'))
       // A fetch that knows no signal answers all the same.
       if (signal.aborted) return response
       stream.response = response
-      const { status, headers } = response
-      const told = headers.get('x-run-id') ?? ''
+      const told = response.headers.get('x-run-id') ?? ''
       if (RUN_ID.test(told)) stream.runId = told
-      if (lost && status === 204)
-        throw new RelayError('truncated', 'The server has nothing more, and the answer is not complete', {
-          status,
+      if (lost && response.status === 204)
+        throw new RelayError('truncated', 'The server has nothing more: the answer is not complete', {
+          status: 204,
           cause: lost,
         })
-      // Seconds, or a date.
-      const after = headers.get('retry-after') ?? ''
-      retryAfterMs = Math.max(0, +after * 1000 || Date.parse(after) - Date.now() || 0)
       return response
     },
-    recover(error) {
+    async recover(error) {
       connection?.abort()
-      if (!(error instanceof RelayError) || !(error.lastEventId || stream.runId)) return
+      if (!(error instanceof RelayError) || !(error.lastEventId || stream.runId)) return false
       const { status = 0, body, retryable } = error
-      if (error.received !== received) retries = 0
-      received = error.received as number
+      // One new event refills the budget.
+      if (error.received !== lost?.received) retries = 0
       // An answer to the first request is final; the resuming one may meet a server that is not up yet. An error with a
       // body is what the server said, and that is an ending. One that is ours and may be retried is a lost connection.
       const isLost = status ? lost && isTransient(status) : body === undefined && retryable
-      if (!isLost || retries++ >= maxRetries) return
+      if (!isLost || retries++ >= maxRetries) return false
       lost = error
-      return backOff()
+      // Seconds, or a date.
+      const after = (status && stream.response?.headers.get('retry-after')) || ''
+      const leastMs = Math.max(0, +after * 1000 || Date.parse(after) - Date.now() || 0)
+      await backOff(leastMs)
+      return true
     },
     leave() {
-      isOver = true
       connection?.abort()
+      connection = undefined
       wake?.()
     },
   }
@@ -144,37 +138,34 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   const stream = Object.assign(events, { runId, response: undefined as Response | undefined, stop })
   return stream
 
-  /** Waits a random part of a time that doubles, or until the browser comes online. */
-  function backOff(): Promise<void> {
-    const ms = Math.random() * Math.min(MAX_RETRY_MS, retryMs * 2 ** (retries - 1)) + retryAfterMs
-    retryAfterMs = 0
-    return new Promise((resolve) => {
-      wake = () => {
-        clearTimeout(timer)
-        globalThis.removeEventListener?.('online', done)
-        resolve()
-      }
-      const done = wake
-      const timer = setTimeout(done, Math.min(ms, MAX_TIMEOUT))
-      globalThis.addEventListener?.('online', done)
+  /** Waits that long and a random part of a time that doubles, or until the browser comes online. */
+  async function backOff(leastMs: number): Promise<void> {
+    const ms = leastMs + Math.random() * Math.min(MAX_RETRY_MS, retryMs * 2 ** (retries - 1))
+    let timer: ReturnType<typeof setTimeout> | undefined
+    await new Promise<void>((resolve) => {
+      wake = resolve
+      timer = setTimeout(wake, Math.min(ms, MAX_TIMEOUT))
+      globalThis.addEventListener?.('online', wake)
     })
+    clearTimeout(timer)
+    globalThis.removeEventListener?.('online', wake as () => void)
   }
 
   async function stop(): Promise<void> {
     const { runId } = stream
-    if (!stopUrl || !runId || !connection || isOver) return void (await events.return())
+    if (!stopUrl || !runId || !connection) return void (await events.return())
     const target = String(stopUrl).replace(/:runId|\/?$/, (place) => (place === ':runId' ? runId : `/${runId}`))
     // Not with the stream's own signal: a page that stops also leaves.
-    const init = { ...request('DELETE'), keepalive: true, signal: null }
-    const answer = await fetch(target, init).catch((cause) => {
+    const answer = await fetch(target, { ...request(null, 'DELETE'), keepalive: true }).catch((cause) => {
       throw networkError(cause)
     })
-    drop(toAnswer(answer).open())
-    if (!answer.ok) throw refused(answer, '')
+    const { drop, refuse } = toAnswer(answer)
+    drop()
+    if (refuse && !answer.ok) throw refuse('')
   }
 
   /** The first request, or one without a body. */
-  function request(method?: string): RequestInit {
+  function request(signal: AbortSignal | null, method?: string): RequestInit {
     const { runId } = stream
     const headers = new Headers(options.headers)
     if (!headers.has('accept')) headers.set('accept', 'text/event-stream')
@@ -183,9 +174,9 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     // As the bytes of its UTF-8, which is how a browser sends it, and the only way `Headers` takes any id.
     if (lastEventId && method !== 'DELETE')
       headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)))
-    if (!method) return { ...options, headers }
+    if (!method) return { ...options, headers, signal }
     for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name)
-    return { ...options, method, headers, body: undefined as never, cache: 'no-store' }
+    return { ...options, headers, signal, method, body: undefined as never, cache: 'no-store' }
   }
 }
 

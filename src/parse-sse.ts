@@ -1,4 +1,4 @@
-import { RelayError } from './errors.js'
+import { RelayError, type RelayErrorOptions } from './errors.js'
 import { createParser } from './parse.js'
 import { DONE, type EventStream, type ParsedEvent, type ReadableStreamLike, type ResponseLike } from './types.js'
 
@@ -39,37 +39,37 @@ export interface ParseSSEOptions {
   onRetry?(retry: number): void
 }
 
+export interface LinkOptions extends ParseSSEOptions {
+  /** Told of each answer of a link that is an event stream. */
+  onOpen?(response: Response): void
+}
+
 /** What makes one stream of several connections. */
 export interface Link {
   /** Asks for the next answer. */
   connect(): Promise<ResponseLike>
-  /** Told of each answer that is an event stream. */
-  onOpen?: ((response: Response) => void) | undefined
   /** Whether an event with this id has come before the one with the last `known` id. */
   isRepeated(id: string, known: string): boolean
-  /** Settles when it is time to connect again after this failure; nothing if the failure is final. */
-  recover(error: unknown): Promise<void> | undefined
+  /** Whether to connect again after this failure, once it is time for that. */
+  recover(error: unknown): Promise<boolean>
   /** Nothing more will be read. */
   leave(): void
 }
 
-interface Reader {
-  read(): ReadResult | PromiseLike<ReadResult>
-  cancel(): Promise<unknown>
-  releaseLock(): void
+type Result = IteratorResult<ParsedEvent, undefined>
+
+/** Something to read, opened by its first reading and not before. */
+interface Answer {
+  /** What its body is, if it is no event stream. */
+  refuse: ((body: string) => RelayError) | undefined
+  read(): PromiseLike<ReadResult> | ReadResult
+  /** Lets go of the body; swallows what it says to that. */
+  drop(): Promise<void>
 }
 
 interface ReadResult {
   done?: boolean | undefined
   value?: unknown
-}
-
-type Result = IteratorResult<ParsedEvent, undefined>
-
-/** Something to read: opened when it is asked for, and not before. */
-interface Answer {
-  response?: ResponseLike | undefined
-  open(): Reader
 }
 
 // Past this an error body says nothing more.
@@ -102,7 +102,7 @@ export function parseSSE(input: SSEInput, options: ParseSSEOptions = {}): EventS
  *
  * @param answer is what is read if there is no link.
  */
-export function readEvents(options: ParseSSEOptions, answer?: Answer, link?: Link): EventStream {
+export function readEvents(options: LinkOptions, answer?: Answer, link?: Link): EventStream {
   const { sentinel = DONE, signal, idleTimeoutMs, eventTimeoutMs, eof, lastEventId = '' } = options
   for (const name of ['idleTimeoutMs', 'eventTimeoutMs', 'maxEventSize'] as const) {
     const value = options[name]
@@ -116,10 +116,9 @@ export function readEvents(options: ParseSSEOptions, answer?: Answer, link?: Lin
   let received = 0
   let head = 0
   let position = lastEventId
-  let reader: Reader | undefined
   let decoder: TextDecoder | undefined
-  /** What an answer that is no event stream says, as far as its body came. */
-  let refusal: (() => RelayError) | undefined
+  /** What an answer that is no event stream says, as far as it came. */
+  let refusal = ''
   /** The reading under way: what comes from another one is too late. */
   let latest: object | undefined
   /** Nothing more will be read; the error to end with, until someone was told. */
@@ -127,12 +126,11 @@ export function readEvents(options: ParseSSEOptions, answer?: Answer, link?: Lin
   let idleTimer: ReturnType<typeof setTimeout> | undefined
   let eventTimer: ReturnType<typeof setTimeout> | undefined
 
-  const whileOpen = <T>(call: ((value: T) => void) | undefined) => call && ((value: T) => ending || call(value))
   const parser = createParser({
     ...options,
     onEvent,
-    onComment: whileOpen(options.onComment),
-    onRetry: whileOpen(options.onRetry),
+    onComment: (comment) => ending || options.onComment?.(comment),
+    onRetry: (retry) => ending || options.onRetry?.(retry),
   })
 
   const stream = {
@@ -179,54 +177,42 @@ export function readEvents(options: ParseSSEOptions, answer?: Answer, link?: Lin
     return ending?.length ? Promise.reject(ending.pop()) : END
   }
 
-  async function read() {
+  /** One step: the next answer, or the next chunk. */
+  async function read(): Promise<void> {
     const mine = {}
     let isOurs = false
     latest = mine
-    idleTimer = clock('idle', 'byte', idleTimeoutMs)
+    idleTimer ??= clock('idle', 'byte', idleTimeoutMs)
     try {
-      if (!reader) {
-        const { response, open } = link ? toAnswer(await link.connect()) : (answer as Answer)
-        const opened = open()
-        if (mine !== latest) return drop(opened)
-        reader = opened
-        if (response && !isEventStream(response)) {
-          let text = ''
-          refusal = () => refused(response, text)
-          for (;;) {
-            const { done, value } = await reader.read()
-            if (mine !== latest) return
-            if (!done) text += decode(value)
-            if (done || text.length >= MAX_BODY) return fail()
-          }
-        }
+      if (!answer) {
+        const response = await (link as Link).connect()
+        const next = toAnswer(response)
+        if (mine !== latest) return next.drop()
+        answer = next
         isOurs = true
-        link?.onOpen?.(response as Response)
+        if (!next.refuse) options.onOpen?.(response as Response)
+      } else {
+        if (!answer.refuse) eventTimer ??= clock('event', 'event', eventTimeoutMs)
+        const { done, value } = await answer.read()
         if (mine !== latest) return
-        clearTimeout(idleTimer)
-        idleTimer = clock('idle', 'byte', idleTimeoutMs)
-      }
-      eventTimer ??= clock('event', 'event', eventTimeoutMs)
-      isOurs = false
-      const { done, value } = await reader.read()
-      if (mine !== latest) return
-      isOurs = true
-      clearTimeout(idleTimer)
-      if (!done) parser.feed(decode(value))
-      else {
-        if (decoder) parser.feed(decoder.decode())
+        isOurs = true
+        const text = done ? (decoder?.decode() ?? '') : decode(value)
+        if (answer.refuse) {
+          refusal += text
+          // Not told that a byte came: what a refusal says of itself is worth one wait, however it drips.
+          return done || refusal.length >= MAX_BODY ? fail() : read()
+        }
         // After a lone CR the first of the two is taken for its LF, and the second still is a blank line.
-        if (eof === 'dispatch') parser.feed('\n\n')
-        if (sentinel !== false)
-          throw new RelayError('truncated', 'The stream ended without its sentinel: the answer is not complete', {
-            retryable: true,
-          })
-        end()
+        parser.feed(done && eof === 'dispatch' ? `${text}\n\n` : text)
+        if (done && sentinel !== false)
+          throw new RelayError('truncated', 'No sentinel came: the answer is not complete', { retryable: true })
+        if (done) end()
       }
     } catch (error) {
       if (mine === latest) return fail(isOurs ? error : networkError(error))
     }
-    if (mine === latest) latest = undefined
+    clearTimeout(idleTimer)
+    idleTimer = latest = undefined
     settle()
   }
 
@@ -246,7 +232,7 @@ export function readEvents(options: ParseSSEOptions, answer?: Answer, link?: Lin
     clearTimeout(eventTimer)
     eventTimer = undefined
     if (sentinel !== false && event.event === 'error')
-      throw told(event.data, 'upstream-failure', 'The server reported a failure', { retryable: false })
+      throw told(event.data, 'upstream-failure', 'The server reported a failure')
     if (event.data === sentinel) return end()
     if (event.id !== undefined && link?.isRepeated(event.id, position)) return
     received++
@@ -257,7 +243,7 @@ export function readEvents(options: ParseSSEOptions, answer?: Answer, link?: Lin
   /** The last event id so far; one that comes again does not count. */
   function mark() {
     const id = parser.lastEventId
-    if (!ending && !link?.isRepeated(id, position)) position = id
+    if (!link?.isRepeated(id, position)) position = id
     return position
   }
 
@@ -271,12 +257,10 @@ export function readEvents(options: ParseSSEOptions, answer?: Answer, link?: Lin
 
   /** Goes on after a failure if the link can, or ends with it. */
   async function fail(error?: unknown) {
-    if (refusal && (error as Error | undefined)?.name !== 'AbortError') error = refusal()
+    if (answer?.refuse && (error as Error | undefined)?.name !== 'AbortError') error = answer.refuse(refusal)
     if (error instanceof RelayError) Object.assign(error, { received, lastEventId: mark(), pending: parser.end() })
-    const recovery = link?.recover(error)
-    if (recovery) release()
-    else end(error)
-    await recovery
+    release()
+    if (!(await link?.recover(error))) end(error)
     latest = undefined
     settle()
   }
@@ -285,12 +269,9 @@ export function readEvents(options: ParseSSEOptions, answer?: Answer, link?: Lin
     latest = {}
     clearTimeout(idleTimer)
     clearTimeout(eventTimer)
-    try {
-      drop(reader ?? (answer as Answer).open())
-    } catch {
-      // Nothing is open, or what is belongs to someone else.
-    }
-    reader = decoder = refusal = eventTimer = undefined
+    answer?.drop()
+    answer = decoder = idleTimer = eventTimer = undefined
+    refusal = ''
   }
 
   /** Nothing more is read; what was is still handed over. */
@@ -320,15 +301,18 @@ export function readEvents(options: ParseSSEOptions, answer?: Answer, link?: Lin
   }
 }
 
-export function refused({ ok, status, headers }: ResponseLike, body: string): RelayError {
-  const message = ok
-    ? `The answer is no event stream but "${headers.get('content-type') ?? ''}"`
-    : `The server answered with status ${status}`
-  return told(body, ok ? 'content-type' : 'http-status', message, { status, retryable: isTransient(status) })
+/** What becomes of a body if its answer is not what was asked for. */
+function refusalOf({ ok, status, headers }: ResponseLike): Answer['refuse'] {
+  const type = headers.get('content-type') ?? ''
+  if (ok && /^text\/event-stream *(;|$)/i.test(type)) return
+  const [code, message] = ok
+    ? ['content-type', `The answer is no event stream but "${type}"`]
+    : ['http-status', `The server answered with status ${status}`]
+  return (body) => told(body, code, message, { status, retryable: isTransient(status) })
 }
 
 /** The error that a server described in JSON, `{ error: { code, message, retryable } }`, or else as given. */
-function told(body: string, code: string, message: string, more: { retryable: boolean; status?: number }): RelayError {
+function told(body: string, code: string, message: string, more: RelayErrorOptions = { retryable: false }): RelayError {
   let error: { code?: unknown; type?: unknown; message?: unknown; retryable?: unknown } = {}
   try {
     error = JSON.parse(body).error ?? error
@@ -346,7 +330,7 @@ function told(body: string, code: string, message: string, more: { retryable: bo
 function unreadable(what: string): RelayError {
   return new RelayError(
     'invalid-source',
-    `parseSSE cannot read ${what}: give an awaited Response, a stream or iterable of bytes and strings, or a string`,
+    `parseSSE cannot read ${what}: give an awaited Response, or a stream of bytes and strings`,
   )
 }
 
@@ -358,37 +342,46 @@ export function isTransient(status: number): boolean {
 /** What a lost connection looks like from here. */
 export function networkError(cause: unknown): unknown {
   if (cause instanceof RelayError || (cause as Error)?.name === 'AbortError') return cause
-  const message = (cause as Error)?.message ?? cause
-  return new RelayError('network', `The connection failed: ${message}`, { cause, retryable: true })
+  return new RelayError('network', `The connection failed: ${cause}`, { cause, retryable: true })
 }
 
 export function toAnswer(input: SSEInput): Answer {
   const response = typeof (input as ResponseLike)?.headers?.get === 'function' ? (input as ResponseLike) : undefined
-  const body = (response ? (response.body ?? textOf(response)) : input) as ReadableStream & AsyncIterable<unknown>
+  const body = (
+    typeof input === 'string' ? textOf({ text: () => input }) : response ? (response.body ?? textOf(response)) : input
+  ) as ReadableStream & AsyncIterable<unknown>
   // A reader before an iterator: not every browser's stream has one.
-  if (typeof body !== 'string' && !body?.getReader && !body?.[Symbol.asyncIterator]) throw unreadable(String(input))
+  if (!body?.getReader && !body?.[Symbol.asyncIterator]) throw unreadable(String(input))
+  let opened: ReturnType<typeof open> | undefined
   const open = () => {
     if (response?.bodyUsed || body.locked)
-      throw new RelayError('response-used', 'The body is read by someone else: read it once, or clone the Response')
-    if (body.getReader) return body.getReader()
-    const iterator = typeof body === 'string' ? [body].values() : body[Symbol.asyncIterator]()
-    return { read: () => iterator.next(), cancel: async () => iterator.return?.(), releaseLock() {} }
+      throw new RelayError('response-used', 'The body is read already: clone the Response')
+    if (!body.getReader) return body[Symbol.asyncIterator]()
+    const reader = body.getReader()
+    return {
+      next: () => reader.read(),
+      return() {
+        const cancelled = reader.cancel()
+        reader.releaseLock()
+        return cancelled
+      },
+    }
   }
-  return { response, open }
+  return {
+    refuse: response && refusalOf(response),
+    read() {
+      opened ??= open()
+      return opened.next()
+    },
+    async drop() {
+      try {
+        await (opened ?? open()).return?.()
+      } catch {}
+    },
+  }
 }
 
-/** Lets go of a body; swallows what it says to that. */
-export function drop(reader: Reader): void {
-  reader.cancel().catch(() => {})
-  reader.releaseLock()
-}
-
-/** The body of a `Response` without a stream: React Native's, or an empty one. */
-async function* textOf(response: ResponseLike): AsyncGenerator<string> {
+/** The body of a `Response` without a stream, React Native's or an empty one, and a string. */
+async function* textOf(response: { text?(): Promise<string> | string }): AsyncGenerator<string> {
   yield (await response.text?.()) ?? ''
-}
-
-/** Whether an answer is what was asked for. */
-function isEventStream({ ok, headers }: ResponseLike): boolean {
-  return ok && /^text\/event-stream *(;|$)/i.test(headers.get('content-type') ?? '')
 }
