@@ -1,6 +1,16 @@
 import { isRelayError, RelayError } from './errors.js'
-import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, show, toFailure } from './failure.js'
-import { type ErrorContext, type RelayOptions, type ShownFailure, withShown } from './options.js'
+import {
+  asMistake,
+  type FailureAnswer,
+  failureOf,
+  isObject,
+  mistake,
+  outcomeOf,
+  show,
+  toFailure,
+  withShown,
+} from './failure.js'
+import type { ErrorContext, RelayOptions, ShownFailure } from './options.js'
 import { failureFrame, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
 import { listen } from './signal.js'
@@ -182,13 +192,8 @@ export class Run implements Feeder {
       return
     }
     const { code, message, retryable, status, expose } = reason
-    const failure = {
-      ...failureOf(code),
-      ...(Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599 && { status }),
-      ...(retryable && { retryable }),
-      ...(expose && { message }),
-    }
-    this.#end(outcomeOf(code), failure, { error: reason })
+    const shown = { status, retryable: retryable || undefined, message: expose ? message : undefined }
+    this.#end(outcomeOf(code), withShown(failureOf(code), shown), { error: reason })
   }
 
   #listen(signal: AbortSignal, callback: () => void): void {
@@ -233,7 +238,7 @@ export class Run implements Feeder {
 
   /** Takes what the iterator gave; returns what is to be waited for before it is asked again. */
   #take(result: unknown): Promise<void> | undefined {
-    if (typeof result !== 'object' || result === null) {
+    if (!isObject(result)) {
       throw mistake('invalid-source', `The source's next() gives ${show(result)}: give { done, value }`)
     }
     const { done, value } = result as IteratorResult<unknown>
@@ -426,7 +431,7 @@ export function report(options: Pick<RelayOptions, 'onError'>, error: unknown, r
   const { code, message, retryable, status } = failure
   try {
     const context = { runId, failure: { code, message, retryable, status }, sent }
-    return { failure: withShown(failure, handOver(options, error, context)) }
+    return { failure: withShown(failure, handOver(options, error, context) ?? {}) }
   } catch (unhandled) {
     if (!sent) return { failure, thrown: { error: unhandled } }
     complain(unhandled)

@@ -1,4 +1,4 @@
-import { mistake, show } from './failure.js'
+import { isObject, mistake, show } from './failure.js'
 import { createReading, isResponse, type Reading, readEventStream } from './sources/index.js'
 import type { ReadableStreamLike, Source } from './types.js'
 
@@ -40,7 +40,7 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
   // The helper streams drop what came before they were iterated; a late one would wait for ever.
   if (source.ended === true && typeof source.done === 'function') {
     if (!source.errored && !source.aborted) throw wasConsumed()
-    return { iterator: { next: async () => ({ done: true }) }, stream: source }
+    return { iterator: [].values(), stream: source }
   }
   if (typeof source.getReader === 'function') {
     if ((source as ReadableStream).locked) throw wasConsumed()
@@ -68,7 +68,7 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
       async next() {
         const result = sync.next()
         // What is no result is told so by who reads it.
-        if (typeof result !== 'object' || result === null) return result
+        if (!isObject(result)) return result
         return { done: result.done, value: await result.value }
       },
       return: () => sync.return?.(),

@@ -38,30 +38,8 @@ interface StreamPart {
 }
 
 /** The part types that no other shape has. Most of them say nothing to a client. */
-const TYPES = new Set([
-  'start',
-  'start-step',
-  'finish-step',
-  'text-start',
-  'text-delta',
-  'text-end',
-  'reasoning-start',
-  'reasoning-delta',
-  'reasoning-end',
-  'reasoning-file',
-  'tool-input-start',
-  'tool-input-delta',
-  'tool-input-end',
-  'tool-result',
-  'tool-error',
-  'tool-output-denied',
-  'tool-approval-request',
-  'tool-approval-response',
-  'steering-message',
-  'ping',
-  'abort',
-  'raw',
-])
+const TYPE =
+  /^((text|reasoning|tool-input)-(start|delta|end)|start|(start|finish)-step|reasoning-file|tool-(result|error|output-denied|approval-re(quest|sponse))|steering-message|ping|abort|raw)$/
 
 /**
  * The full stream of the AI SDK's `streamText`. The answer is complete at `finish`, but for the reason
@@ -88,7 +66,7 @@ export const aiSDK: ChunkShape = {
       case 'custom':
         return typeof kind === 'string'
       default:
-        return typeof type === 'string' && TYPES.has(type)
+        return typeof type === 'string' && TYPE.test(type)
     }
   },
 

@@ -1,6 +1,6 @@
+import { isObject } from '../errors.js'
 import {
   type ChunkShape,
-  isObject,
   pushCall,
   pushData,
   pushFinish,

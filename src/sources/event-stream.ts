@@ -1,7 +1,7 @@
-import { RelayError } from '../errors.js'
+import { isObject, RelayError } from '../errors.js'
 import { parseSSE } from '../parse-sse.js'
 import { DONE, type OwnEvent, type ParsedEvent, type Part, type ResponseLike } from '../types.js'
-import { isObject, providerError, type Reading } from './reading.js'
+import { providerError, type Reading } from './reading.js'
 
 /** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
 const MAX_EVENT_SIZE = 67_108_864

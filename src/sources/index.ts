@@ -88,7 +88,7 @@ function isOwnEvent(chunk: object): chunk is OwnEvent {
   if (!('data' in chunk)) return false
   const prototype = Object.getPrototypeOf(chunk)
   if (prototype !== Object.prototype && prototype !== null) return false
-  return Object.keys(chunk).every((key) => key === 'data' || key === 'event' || key === 'id' || key === 'retry')
+  return Object.keys(chunk).every((key) => /^(data|event|id|retry)$/.test(key))
 }
 
 /**

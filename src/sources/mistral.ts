@@ -1,7 +1,7 @@
+import { isObject } from '../errors.js'
 import {
   type ChunkShape,
   type Content,
-  isObject,
   pushCall,
   pushContent,
   pushError,

@@ -1,3 +1,4 @@
+import { isObject } from '../errors.js'
 import type { FinishReason, Part } from '../types.js'
 
 /** What has been read of one run: the parts of the latest chunk, and what must be kept from chunk to chunk. */
@@ -127,10 +128,6 @@ export function pushContent(reading: Reading, content: Content): void {
 
 /** What {@link pushContent} takes. */
 export type Content = string | { type?: string; text?: string; thinking?: { text?: string }[] }[] | null | undefined
-
-export function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
-}
 
 export function isPart(chunk: object): chunk is Part {
   const part = chunk as { [key: string]: unknown }
