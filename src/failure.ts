@@ -37,7 +37,7 @@ export function failureOf(code: string): FailureAnswer {
 
 /** The outcomes a code can name. */
 export function outcomeOf(code: string): Outcome {
-  return code === 'truncated' || code === 'stopped' || code === 'shutdown' || code === 'expired' ? code : 'error'
+  return /^(truncated|stopped|shutdown|expired)$/.test(code) ? (code as Outcome) : 'error'
 }
 
 /** As much of the errors of SDKs, of `fetch` and of http-errors as is looked at. */
@@ -135,7 +135,7 @@ function classify(error: unknown, depth = 0): string {
   if (NETWORK.test(String(code)) || NETWORK.test(String(message))) return 'upstream-failure'
   // An error of a provider's SDK has a status even where it has none to tell: the failure came in the stream. One of
   // parseSSE says how much it received.
-  return 'status' in error || 'status_code' in error || '$metadata' in error || 'received' in error
+  return ['status', 'status_code', '$metadata', 'received'].some((key) => key in error)
     ? 'upstream-failure'
     : 'internal'
 }

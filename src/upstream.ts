@@ -19,7 +19,7 @@ export interface Iteration {
   iterator: { next(): unknown; return?(): unknown }
   stream: SDKStream
   /** The provider's name, if nothing stops the stream but the signal its call was given. */
-  signalOnly?: string
+  signalOnly?: string | undefined
 }
 
 /** The iterators that were read: what gives the same one again has nothing more. */
@@ -47,14 +47,14 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
     const reader = source.getReader()
     const iterator = { next: () => reader.read(), return: () => reader.cancel() }
     // The AI SDK makes its streams iterable one by one. They are branches of a tee: closing one stops nothing.
-    if (Object.hasOwn(source, Symbol.asyncIterator)) return { iterator, stream: source, signalOnly: 'the AI SDK' }
-    return { iterator, stream: source }
+    const signalOnly = Object.hasOwn(source, Symbol.asyncIterator) ? 'the AI SDK' : undefined
+    return { iterator, stream: source, signalOnly }
   }
   const method = source[Symbol.asyncIterator] ?? source[Symbol.iterator]
   if (typeof method !== 'function') {
     throw mistake(
       'invalid-source',
-      `The source is ${show(stream)}, which cannot be iterated: give an async iterable, or a function that returns one (does it return? is stream: true set?)`,
+      `The source is ${show(stream)}, no iterable: give an async iterable, or a function that returns one (does it return? is stream: true set?)`,
     )
   }
   const iterator = (method as () => AsyncIterator<unknown>).call(source)
@@ -81,7 +81,7 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
 export function wasConsumed(cause?: unknown): Error {
   return mistake(
     'invalid-source',
-    'The source was read before: create it in a function, relay(…, () => create()), so that each run has its own',
+    'The source was read before: create it in a function, so that each run has its own',
     cause,
   )
 }

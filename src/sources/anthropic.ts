@@ -1,5 +1,6 @@
 import {
   type ChunkShape,
+  emptied,
   pushCall,
   pushData,
   pushFinish,
@@ -54,8 +55,10 @@ export const anthropic: ChunkShape = {
     const { message, content_block: block } = event
     if (message) return { ...event, message: { ...message, content: [], stop_reason: null, stop_sequence: null } }
     if (!block) return event
-    const empty = Object.entries({ text: '', thinking: '', signature: '', input: {}, citations: [] })
-    return { ...event, content_block: { ...block, ...Object.fromEntries(empty.filter(([key]) => key in block)) } }
+    return {
+      ...event,
+      content_block: emptied(block, { text: '', thinking: '', signature: '', input: {}, citations: [] }),
+    }
   },
 
   read(event: MessagesEvent, reading: Reading) {

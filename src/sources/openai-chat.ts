@@ -44,8 +44,7 @@ export const openaiChat: ChunkShape = {
   is(chunk) {
     const { choices } = chunk as Partial<ChatChunk>
     if (!Array.isArray(choices)) return false
-    if (choices.length === 0)
-      return 'model' in chunk || 'object' in chunk || 'usage' in chunk || 'prompt_filter_results' in chunk
+    if (choices.length === 0) return ['model', 'object', 'usage', 'prompt_filter_results'].some((key) => key in chunk)
     return choices.every(
       (choice) => !choice || (typeof choice === 'object' && ('delta' in choice || 'finish_reason' in choice)),
     )

@@ -1,5 +1,6 @@
 import {
   type ChunkShape,
+  emptied,
   pushCall,
   pushData,
   pushError,
@@ -31,8 +32,7 @@ interface ResponsesEvent {
 }
 
 /** Fields of the request, and what they are when they are empty. */
-const ASKED: Record<string, unknown> = {
-  __proto__: null,
+const ASKED = {
   instructions: null,
   metadata: {},
   prompt: null,
@@ -59,9 +59,7 @@ export const openaiResponses: ChunkShape = {
   // The response repeats what it was asked with.
   bare(event: ResponsesEvent) {
     const { response } = event
-    if (!response) return event
-    const kept = Object.entries(response).map(([key, value]) => [key, key in ASKED ? ASKED[key] : value])
-    return { ...event, response: Object.fromEntries(kept) }
+    return response ? { ...event, response: emptied(response, ASKED) } : event
   },
 
   read(event: ResponsesEvent, reading: Reading) {

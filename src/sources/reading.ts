@@ -129,6 +129,12 @@ export function pushContent(reading: Reading, content: Content): void {
 /** What {@link pushContent} takes. */
 export type Content = string | { type?: string; text?: string; thinking?: { text?: string }[] }[] | null | undefined
 
+/** An object with some of its fields as they are when they are empty. Those it lacks it does not get. */
+export function emptied(object: object, fields: Record<string, unknown>): object {
+  const isThere = ([key]: [string, unknown]) => key in object
+  return { ...object, ...Object.fromEntries(Object.entries(fields).filter(isThere)) }
+}
+
 export function isPart(chunk: object): chunk is Part {
   const part = chunk as { [key: string]: unknown }
   switch (part.type) {
