@@ -63,11 +63,11 @@ interface ErrorLike {
  * errors have no code, so the last two are their words for a connection that broke.
  */
 const NETWORK =
-  /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS)|CERT_|Connection)|^(terminated|fetch failed|Connection error\.|error reading a body from connection|Network connection lost\.)$/
+  /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS)|CERT_|Connection)|^(terminated|fetch failed|error reading a body from connection|Network connection lost\.)$/
 const TIMEOUT = /time.?d?.?out|deadline/i
 /** What the SDKs that look for the answer's end say when it is missing. */
 const CUT = /missing finish_reason|ended without|did not receive done|incomplete json segment/i
-const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|insufficient.?quota|service.?quota|resource.?exhausted/i
+const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|(insufficient|service).?quota|resource.?exhausted/i
 const OVERLOAD = /overload|unavailable/i
 
 /**

@@ -324,7 +324,7 @@ export class Run implements Feeder {
     if (this.#context.asked || warned.has(provider)) return
     warned.add(provider)
     console.warn(
-      `sse-relay: only the signal its call was given stops a stream of ${provider}, so when a reader leaves this one goes on, and is paid for. Relay a function, ({ signal }) => …, and hand the signal to the call.`,
+      `sse-relay: only the signal its call was given stops a stream of ${provider}, so when a reader leaves it goes on, and is paid for: relay a function, ({ signal }) => …, that hands it on`,
     )
   }
 
@@ -332,10 +332,7 @@ export class Run implements Feeder {
     refuseError(event)
     const payload = typeof data === 'string' ? data : toJson(data)
     if (payload === DONE) {
-      throw mistake(
-        'invalid-field',
-        `An event of a source cannot have the data ${DONE}: return, and the relay will say it`,
-      )
+      throw mistake('invalid-field', `A source cannot send the data ${DONE}: return, and the relay will say it`)
     }
     // With a log, ids are the log's.
     return (this.#encoder as Encoder).event({ event, data: payload, id: this.#options.log ? undefined : id, retry })

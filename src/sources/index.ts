@@ -71,7 +71,7 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
     }
   }
   if (ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer) {
-    throw wrongChunk('bytes', 'read an event stream with parseSSE, decode text with TextDecoderStream')
+    throw wrongChunk('bytes', 'read an event stream with parseSSE, text with TextDecoderStream')
   }
   if (isPart(chunk)) {
     // An error event of the Anthropic Messages API has the shape of our own error part.
