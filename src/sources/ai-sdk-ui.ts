@@ -45,13 +45,12 @@ export const aiSDKUI: ChunkShape = {
       case 'source-document':
       case 'message-metadata':
       case 'reset-step':
+      case 'abort':
         return true
       case 'error':
         return typeof errorText === 'string'
       case 'finish':
         return reason === undefined && totalUsage === undefined
-      case 'abort':
-        return true
       default:
         return typeof type === 'string' && type.startsWith('data-') && data !== undefined
     }

@@ -37,9 +37,9 @@ interface StreamPart {
   totalUsage?: Counts
 }
 
-/** The part types that no other shape has. Most of them say nothing to a client. */
+/** The part types that no other shape has, but for the pieces. Most of them say nothing to a client. */
 const TYPE =
-  /^((text|reasoning|tool-input)-(start|delta|end)|start|(start|finish)-step|reasoning-file|tool-(result|error|output-denied|approval-re(quest|sponse))|steering-message|ping|abort|raw)$/
+  /^((text|reasoning|tool-input)-(start|end)|start|(start|finish)-step|reasoning-file|tool-(result|error|output-denied|approval-re(quest|sponse))|steering-message|ping|abort|raw)$/
 
 /**
  * The full stream of the AI SDK's `streamText`. The answer is complete at `finish`, but for the reason
@@ -55,6 +55,10 @@ export const aiSDK: ChunkShape = {
   is(chunk) {
     const { type, finishReason, toolCallId, sourceType, file, kind } = chunk as Record<string, unknown>
     switch (type) {
+      case 'text-delta':
+      case 'reasoning-delta':
+      case 'tool-input-delta':
+        return true
       case 'finish':
         return finishReason !== undefined
       case 'tool-call':
