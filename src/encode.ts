@@ -1,10 +1,10 @@
-import { RelayError } from './errors.js'
+import { RelayError, show } from './errors.js'
 import { DONE, type ServerSentEvent } from './types.js'
 
 export { DONE }
 
-const LINE_BREAK = /\r\n|\r|\n/
-const LINE_BREAKS = /\r\n|\r|\n/g
+const LINE_BREAK = /[\r\n]/
+const LINE_BREAKS = /\r\n?|\n/g
 
 /**
  * The text of one event, blank line included. `data` may hold any text: each of its lines becomes a
@@ -51,9 +51,7 @@ function encodeField(name: string, value: unknown, forbidden: RegExp): string {
 }
 
 function invalidField(name: string, value: unknown, remedy: string): RelayError {
-  const text = value === Object(value) ? 'an object' : String(value)
-  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : text
-  return new RelayError('invalid-field', `${name} cannot be ${shown} (${typeof value}): ${remedy}`)
+  return new RelayError('invalid-field', `${name} cannot be ${show(value)} (${typeof value}): ${remedy}`)
 }
 
 /**

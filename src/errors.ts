@@ -71,3 +71,15 @@ export class RelayError extends Error {
 export function isRelayError(value: unknown): value is RelayError {
   return value instanceof Error && value.name === 'RelayError' && typeof (value as RelayError).code === 'string'
 }
+
+/** A value in an error's message. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
+  if (typeof value === 'function') return 'a function'
+  if (!isObject(value)) return String(value)
+  return `an object (${value.constructor?.name ?? 'without a prototype'})`
+}
+
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}

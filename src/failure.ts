@@ -1,5 +1,7 @@
-import { isRelayError, RelayError } from './errors.js'
+import { isObject, isRelayError, RelayError, show } from './errors.js'
 import type { Failure, Outcome } from './types.js'
+
+export { isObject, show }
 
 /** A failure as a client may see it, and how HTTP says it if nothing was sent yet. */
 export interface FailureAnswer extends Failure {
@@ -28,17 +30,14 @@ const TABLE: Record<string, readonly [number, boolean, string]> = {
 
 /** The failure a code stands for. A code that is not in the table is a mistake of the server's developer. */
 export function failureOf(code: string): FailureAnswer {
-  const [status, retryable, message] = (Object.hasOwn(TABLE, code) && TABLE[code]) || [
-    500,
-    false,
-    'Something went wrong on the server.',
-  ]
+  const known = Object.hasOwn(TABLE, code) ? code : 'internal'
+  const [status, retryable, message] = TABLE[known] as (typeof TABLE)[string]
   return { code, message, retryable, status }
 }
 
 /** The outcomes a code can name. */
 export function outcomeOf(code: string): Outcome {
-  return code === 'truncated' || code === 'stopped' || code === 'shutdown' || code === 'expired' ? code : 'error'
+  return /^(truncated|stopped|shutdown|expired)$/.test(code) ? (code as Outcome) : 'error'
 }
 
 /** As much of the errors of SDKs, of `fetch` and of http-errors as is looked at. */
@@ -64,11 +63,11 @@ interface ErrorLike {
  * errors have no code, so the last two are their words for a connection that broke.
  */
 const NETWORK =
-  /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS)|CERT_|Connection)|^(terminated|fetch failed|Connection error\.|error reading a body from connection|Network connection lost\.)$/
+  /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS)|CERT_|Connection)|^(terminated|fetch failed|error reading a body from connection|Network connection lost\.)$/
 const TIMEOUT = /time.?d?.?out|deadline/i
 /** What the SDKs that look for the answer's end say when it is missing. */
 const CUT = /missing finish_reason|ended without|did not receive done|incomplete json segment/i
-const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|insufficient.?quota|service.?quota|resource.?exhausted/i
+const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|(insufficient|service).?quota|resource.?exhausted/i
 const OVERLOAD = /overload|unavailable/i
 
 /**
@@ -91,26 +90,34 @@ function describe(error: unknown): FailureAnswer {
   const retryAfter = retryAfterOf(error)
   if (retryAfter !== undefined) failure.retryAfter = retryAfter
   if (failure.code === 'upstream-failure' && status !== undefined && status < 500) failure.retryable = false
-  if (expose === true) {
-    if (typeof code === 'string') failure.code = code
-    else if (failure.code === 'internal' || failure.code === 'upstream-failure') failure.code = 'http-status'
-    if (typeof message === 'string') failure.message = message
-    if (typeof retryable === 'boolean') failure.retryable = retryable
-    if (status !== undefined && status >= 400 && status <= 599) failure.status = status
-  }
-  return failure
+  if (expose !== true) return failure
+  if (failure.code === 'internal' || failure.code === 'upstream-failure') failure.code = 'http-status'
+  return withShown(failure, { status, code, message, retryable })
+}
+
+/** The failure with what is to be shown instead put over it, as far as that can be shown. */
+export function withShown(
+  failure: FailureAnswer,
+  { status, code, message, retryable }: { [K in keyof FailureAnswer]?: unknown },
+): FailureAnswer {
+  return {
+    ...failure,
+    ...(typeof code === 'string' && { code }),
+    ...(typeof message === 'string' && { message }),
+    ...(typeof retryable === 'boolean' && { retryable }),
+    ...(Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599 && { status }),
+  } as FailureAnswer
 }
 
 /** A code of the table, or one of our own for a mistake of the server's developer. */
 function classify(error: unknown, depth = 0): string {
-  if (typeof error !== 'object' || error === null) return 'internal'
+  if (!isObject(error)) return 'internal'
   const { name, message, code, type, cause, error: inner } = error as ErrorLike
   const status = statusOf(error)
   if (mistakes.has(error)) return code as string
   if (isRelayError(error)) {
     if (Object.hasOwn(TABLE, code as string)) return code as string
-    if (code === 'idle-timeout' || code === 'event-timeout') return 'upstream-timeout'
-    if (code === 'network' || code === 'content-type' || code === 'invalid-json') return 'upstream-failure'
+    if (/^(network|content-type|invalid-json)$/.test(code as string)) return 'upstream-failure'
   }
   if (status === 429) return 'rate-limit'
   if (status === 503 || status === 529) return 'overload'
@@ -128,7 +135,7 @@ function classify(error: unknown, depth = 0): string {
   if (NETWORK.test(String(code)) || NETWORK.test(String(message))) return 'upstream-failure'
   // An error of a provider's SDK has a status even where it has none to tell: the failure came in the stream. One of
   // parseSSE says how much it received.
-  return 'status' in error || 'status_code' in error || '$metadata' in error || 'received' in error
+  return ['status', 'status_code', '$metadata', 'received'].some((key) => key in error)
     ? 'upstream-failure'
     : 'internal'
 }
@@ -146,11 +153,8 @@ function retryAfterOf(error: unknown): string | undefined {
     | { get?(name: string): unknown; 'retry-after'?: unknown }
     | undefined
   const value = typeof headers?.get === 'function' ? headers.get('retry-after') : headers?.['retry-after']
-  if (typeof value !== 'string' && typeof value !== 'number') return
-  const text = String(value)
-  return /^\d{1,9}$/.test(text) || /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(text)
-    ? text
-    : undefined
+  const text = isObject(value) ? '' : String(value)
+  return /^(\d{1,9}|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT)$/.test(text) ? text : undefined
 }
 
 /**
@@ -173,12 +177,4 @@ export function asMistake<E extends object>(error: E): E {
 /** The same where the language's own word for it is `TypeError`. */
 export function typeMistake(code: string, message: string): TypeError {
   return asMistake(Object.assign(new TypeError(message), { code }))
-}
-
-/** A value in an error's message. */
-export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
-  if (typeof value === 'function') return 'a function'
-  if (typeof value !== 'object' || value === null) return String(value)
-  return `an object (${value.constructor?.name ?? 'without a prototype'})`
 }

@@ -1,5 +1,4 @@
-import type { FailureAnswer } from './failure.js'
-import { mistake, show, typeMistake } from './failure.js'
+import { isObject, mistake, show, typeMistake } from './failure.js'
 import type { Failure, Protocol, Summary } from './types.js'
 
 /** What an `onError` is told besides the error. */
@@ -119,9 +118,31 @@ export interface RelayOptions {
 /** A `Headers`, pairs, or a plain object. */
 export type HeadersLike = Headers | Iterable<readonly [string, string]> | Record<string, string>
 
-const FUNCTIONS = ['waitUntil', 'onError', 'onEnd'] as const
-const DURATIONS = ['heartbeatMs', 'stallTimeoutMs', 'maxDurationMs', 'retryMs', 'abandonMs'] as const
-const SIGNALS = ['signal', 'shutdown'] as const
+const isFunction = (value: unknown) => typeof value === 'function'
+
+/** What options may be if they are given, and the remedy if they are not that. */
+const RULES: readonly (readonly [names: (keyof RelayOptions)[], isFine: (value: never) => boolean, remedy: string])[] =
+  [
+    [['waitUntil', 'onError', 'onEnd'], isFunction, 'give a function'],
+    [
+      ['heartbeatMs', 'abandonMs'],
+      (value) => typeof value === 'number' && value >= 0,
+      'give a non-negative number of milliseconds',
+    ],
+    [
+      ['stallTimeoutMs', 'maxDurationMs'],
+      (value) => typeof value === 'number' && value > 0,
+      'give a positive number of milliseconds, or Infinity for no limit',
+    ],
+    [['retryMs'], (value) => Number.isSafeInteger(value) && value >= 0, 'give a non-negative integer of milliseconds'],
+    [['signal', 'shutdown'], (value: AbortSignal | null) => isFunction(value?.addEventListener), 'give an AbortSignal'],
+    [['requireFinish'], (value) => typeof value === 'boolean', 'give true or false'],
+    [
+      ['protocol'],
+      (value: Protocol | null) => isFunction(value?.encoder),
+      'give a protocol of sse-relay/protocols, text() for example',
+    ],
+  ]
 
 /**
  * Looks the options over before anything is sent or asked for.
@@ -129,33 +150,14 @@ const SIGNALS = ['signal', 'shutdown'] as const
  * @throws {RelayError} `invalid-option`, naming the option, the value and the remedy.
  */
 export function checkOptions(options: RelayOptions, needsLog = false): void {
-  if (typeof options !== 'object' || options === null) throw invalid('options', options, 'give an object')
-  for (const name of FUNCTIONS) {
-    const value = options[name]
-    if (value !== undefined && typeof value !== 'function') throw invalid(name, value, 'give a function')
-  }
-  for (const name of DURATIONS) {
-    const value = options[name]
-    if (value === undefined) continue
-    if (typeof value !== 'number' || !(value >= 0) || (name === 'retryMs' && !Number.isSafeInteger(value))) {
-      throw invalid(name, value, 'give a non-negative number of milliseconds (retryMs: an integer)')
+  if (!isObject(options)) throw invalid('options', options, 'give an object')
+  for (const [names, isFine, remedy] of RULES) {
+    for (const name of names) {
+      const value = options[name]
+      if (value !== undefined && !isFine(value as never)) throw invalid(name, value, remedy)
     }
   }
-  for (const name of ['stallTimeoutMs', 'maxDurationMs'] as const) {
-    if (options[name] === 0) throw invalid(name, 0, 'give a positive number, or Infinity for no limit')
-  }
-  for (const name of SIGNALS) {
-    const value = options[name]
-    if (value !== undefined && typeof value?.addEventListener !== 'function')
-      throw invalid(name, value, 'give an AbortSignal')
-  }
-  const { protocol, log, runId, owner, requireFinish } = options
-  if (requireFinish !== undefined && typeof requireFinish !== 'boolean') {
-    throw invalid('requireFinish', requireFinish, 'give true or false')
-  }
-  if (protocol !== undefined && typeof protocol?.encoder !== 'function') {
-    throw invalid('protocol', protocol, 'give a protocol of sse-relay/protocols, text() for example')
-  }
+  const { log, runId, owner } = options
   if (runId !== undefined) checkRunId(runId)
   if (log === undefined && !needsLog) return
   const methods = (log ?? {}) as unknown as Partial<Record<string, unknown>>
@@ -187,7 +189,7 @@ export function checkOwner(owner: unknown): void {
   const remedy =
     typeof owner === 'number'
       ? 'give the id as a string, String(id)'
-      : "give the user's id as a string, so that nobody else reads the run, or null if whoever holds the run's id may. A login that is missing looks like undefined, and must not open the runs of others"
+      : "give the user's id as a string, or null if whoever holds the run's id may read it. A login that is missing must not open the runs of others"
   throw typeMistake('invalid-option', `owner cannot be ${show(owner)}: ${remedy}`)
 }
 
@@ -208,7 +210,7 @@ export function newRunId(): string {
 }
 
 const OF_THE_HOST =
-  /^(content-type|content-length|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|proxy-connection|http2-settings)$/
+  /^(content-(type|length)|host|(proxy-)?connection|keep-alive|te|trailer|transfer-encoding|upgrade|http2-settings)$/
 /** What no host sends in a header, though `Headers` takes it. */
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
 
@@ -233,18 +235,6 @@ export function extraHeaders(headers: HeadersLike | undefined): Record<string, s
   const cookies = checked.getSetCookie?.() ?? []
   if (cookies.length > 1) result['set-cookie'] = cookies
   return result
-}
-
-/** What the client is shown, with what `onError` said put over it. */
-export function withShown(failure: FailureAnswer, shown: ShownFailure | undefined): FailureAnswer {
-  const { status, code, message, retryable } = shown ?? {}
-  return {
-    ...failure,
-    ...(typeof code === 'string' && { code }),
-    ...(typeof message === 'string' && { message }),
-    ...(typeof retryable === 'boolean' && { retryable }),
-    ...(Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599 && { status }),
-  }
 }
 
 /** Headers in an error's message. */

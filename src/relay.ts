@@ -1,4 +1,4 @@
-import { encodeComment, encodeRetry } from './encode.js'
+import { encodeRetry } from './encode.js'
 import { RelayError } from './errors.js'
 import type { FailureAnswer } from './failure.js'
 import type { LogResume, RunLog } from './log/log.js'
@@ -92,8 +92,10 @@ export function withRequest(options: object | undefined, request: RequestHead): 
 /** Frames of one tick make one write; past this many characters they do not wait for its end. */
 const FLUSH_AT = 16_384
 const MAX_TIMEOUT = 0x7fffffff
+const NEVER = Number.POSITIVE_INFINITY
 
-const HEARTBEAT = encodeComment()
+/** A comment that says nothing, as `encodeComment()` has it. */
+const HEARTBEAT = ': \n'
 const CACHE_CONTROL = 'no-store, no-transform'
 const STREAM_HEADERS: SinkHeaders = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -437,7 +439,7 @@ class Relay implements ReaderOutlet, RelayHandle {
   #arm(): void {
     if (this.#state === 'closed') return
     const due = Math.min(this.#heartbeatAt(), this.#stallAt(), this.#expiryAt())
-    if (due === Number.POSITIVE_INFINITY || (this.#timer !== undefined && this.#due <= due)) return
+    if (due === NEVER || (this.#timer !== undefined && this.#due <= due)) return
     clearTimeout(this.#timer)
     this.#due = due
     const ms = Math.min(Math.max(0, Math.ceil(due - performance.now())), MAX_TIMEOUT)
@@ -465,16 +467,16 @@ class Relay implements ReaderOutlet, RelayHandle {
   #heartbeatAt(): number {
     const { heartbeatMs = 8000 } = this.#options
     const silent = heartbeatMs !== 0 && this.#blockedSince === undefined && this.#state !== 'ended'
-    return silent ? this.#lastWrite + heartbeatMs : Number.POSITIVE_INFINITY
+    return silent ? this.#lastWrite + heartbeatMs : NEVER
   }
 
   #stallAt(): number {
     const { stallTimeoutMs = 30_000 } = this.#options
-    return this.#blockedSince === undefined ? Number.POSITIVE_INFINITY : this.#blockedSince + stallTimeoutMs
+    return this.#blockedSince === undefined ? NEVER : this.#blockedSince + stallTimeoutMs
   }
 
   #expiryAt(): number {
-    return this.#state === 'ended' ? Number.POSITIVE_INFINITY : (this.#expiry ?? Number.POSITIVE_INFINITY)
+    return this.#state === 'ended' ? NEVER : (this.#expiry ?? NEVER)
   }
 }
 

@@ -1,7 +1,17 @@
 import { flatten } from './encode.js'
 import { isRelayError, RelayError } from './errors.js'
-import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, show, toFailure } from './failure.js'
-import { type ErrorContext, type RelayOptions, type ShownFailure, withShown } from './options.js'
+import {
+  asMistake,
+  type FailureAnswer,
+  failureOf,
+  isObject,
+  mistake,
+  outcomeOf,
+  show,
+  toFailure,
+  withShown,
+} from './failure.js'
+import type { ErrorContext, RelayOptions, ShownFailure } from './options.js'
 import { failureFrame, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
 import { listen } from './signal.js'
@@ -183,13 +193,8 @@ export class Run implements Feeder {
       return
     }
     const { code, message, retryable, status, expose } = reason
-    const failure = {
-      ...failureOf(code),
-      ...(Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599 && { status }),
-      ...(retryable && { retryable }),
-      ...(expose && { message }),
-    }
-    this.#end(outcomeOf(code), failure, { error: reason })
+    const shown = { status, retryable: retryable || undefined, message: expose ? message : undefined }
+    this.#end(outcomeOf(code), withShown(failureOf(code), shown), { error: reason })
   }
 
   #listen(signal: AbortSignal, callback: () => void): void {
@@ -251,7 +256,7 @@ export class Run implements Feeder {
 
   /** Takes what the iterator gave; returns what is to be waited for before it is asked again. */
   #take(result: unknown): Promise<void> | undefined {
-    if (typeof result !== 'object' || result === null) {
+    if (!isObject(result)) {
       throw mistake('invalid-source', `The source's next() gives ${show(result)}: give { done, value }`)
     }
     const { done, value } = result as IteratorResult<unknown>
@@ -336,7 +341,7 @@ export class Run implements Feeder {
     if (this.#context.asked || warned.has(provider)) return
     warned.add(provider)
     console.warn(
-      `sse-relay: only the signal its call was given stops a stream of ${provider}, so when a reader leaves this one goes on, and is paid for. Relay a function, ({ signal }) => …, and hand the signal to the call.`,
+      `sse-relay: only the signal its call was given stops a stream of ${provider}, so when a reader leaves it goes on, and is paid for: relay a function, ({ signal }) => …, that hands it on`,
     )
   }
 
@@ -344,10 +349,7 @@ export class Run implements Feeder {
     refuseError(event)
     const payload = typeof data === 'string' ? data : toJson(data)
     if (payload === DONE) {
-      throw mistake(
-        'invalid-field',
-        `An event of a source cannot have the data ${DONE}: return, and the relay will say it`,
-      )
+      throw mistake('invalid-field', `A source cannot send the data ${DONE}: return, and the relay will say it`)
     }
     // With a log, ids are the log's.
     return (this.#encoder as Encoder).event({ event, data: payload, id: this.#options.log ? undefined : id, retry })
@@ -443,7 +445,7 @@ export function report(options: Pick<RelayOptions, 'onError'>, error: unknown, r
   const { code, message, retryable, status } = failure
   try {
     const context = { runId, failure: { code, message, retryable, status }, sent }
-    return { failure: withShown(failure, handOver(options, error, context)) }
+    return { failure: withShown(failure, handOver(options, error, context) ?? {}) }
   } catch (unhandled) {
     if (!sent) return { failure, thrown: { error: unhandled } }
     complain(unhandled)

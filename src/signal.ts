@@ -1,6 +1,6 @@
 interface Listener {
   callbacks: Set<() => void>
-  remove(): void
+  tell(): void
 }
 
 const listeners = new WeakMap<AbortSignal, Listener>()
@@ -24,14 +24,14 @@ export function listen(signal: AbortSignal, callback: () => void): () => void {
       }
     }
     signal.addEventListener('abort', tell)
-    listener = { callbacks, remove: () => signal.removeEventListener('abort', tell) }
+    listener = { callbacks, tell }
     listeners.set(signal, listener)
   }
-  const { callbacks, remove } = listener
+  const { callbacks, tell } = listener
   callbacks.add(callback)
   return () => {
     if (callbacks.delete(callback) && callbacks.size === 0) {
-      remove()
+      signal.removeEventListener('abort', tell)
       listeners.delete(signal)
     }
   }

@@ -1,4 +1,4 @@
-import { mistake, show } from './failure.js'
+import { isObject, mistake, show } from './failure.js'
 import { createReading, isResponse, type Reading, readEventStream } from './sources/index.js'
 import type { ReadableStreamLike, Source } from './types.js'
 
@@ -19,7 +19,7 @@ export interface Iteration {
   iterator: { next(): unknown; return?(): unknown }
   stream: SDKStream
   /** The provider's name, if nothing stops the stream but the signal its call was given. */
-  signalOnly?: string
+  signalOnly?: string | undefined
 }
 
 /** The iterators that were read: what gives the same one again has nothing more. */
@@ -40,21 +40,21 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
   // The helper streams drop what came before they were iterated; a late one would wait for ever.
   if (source.ended === true && typeof source.done === 'function') {
     if (!source.errored && !source.aborted) throw wasConsumed()
-    return { iterator: { next: async () => ({ done: true }) }, stream: source }
+    return { iterator: [].values(), stream: source }
   }
   if (typeof source.getReader === 'function') {
     if ((source as ReadableStream).locked) throw wasConsumed()
     const reader = source.getReader()
     const iterator = { next: () => reader.read(), return: () => reader.cancel() }
     // The AI SDK makes its streams iterable one by one. They are branches of a tee: closing one stops nothing.
-    if (Object.hasOwn(source, Symbol.asyncIterator)) return { iterator, stream: source, signalOnly: 'the AI SDK' }
-    return { iterator, stream: source }
+    const signalOnly = Object.hasOwn(source, Symbol.asyncIterator) ? 'the AI SDK' : undefined
+    return { iterator, stream: source, signalOnly }
   }
   const method = source[Symbol.asyncIterator] ?? source[Symbol.iterator]
   if (typeof method !== 'function') {
     throw mistake(
       'invalid-source',
-      `The source is ${show(stream)}, which cannot be iterated: give an async iterable, or a function that returns one (does it return? is stream: true set?)`,
+      `The source is ${show(stream)}, no iterable: give an async iterable, or a function that returns one (does it return? is stream: true set?)`,
     )
   }
   const iterator = (method as () => AsyncIterator<unknown>).call(source)
@@ -68,7 +68,7 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
       async next() {
         const result = sync.next()
         // What is no result is told so by who reads it.
-        if (typeof result !== 'object' || result === null) return result
+        if (!isObject(result)) return result
         return { done: result.done, value: await result.value }
       },
       return: () => sync.return?.(),
@@ -81,7 +81,7 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
 export function wasConsumed(cause?: unknown): Error {
   return mistake(
     'invalid-source',
-    'The source was read before: create it in a function, relay(…, () => create()), so that each run has its own',
+    'The source was read before: create it in a function, so that each run has its own',
     cause,
   )
 }

@@ -17,7 +17,7 @@ export function refuseError(event: string | undefined): void {
   if (event === 'error') {
     throw mistake(
       'invalid-field',
-      'An event or data part of a source cannot be named "error": throw the error, or choose another name',
+      'A source cannot send an event or data part named "error": throw the error, or choose another name',
     )
   }
 }

@@ -1,6 +1,6 @@
 import { RelayError } from '../errors.js'
-import { type Counts, callOf, FINISH, pushCounts } from './ai-sdk.js'
-import { type ChunkShape, providerError, type Reading } from './reading.js'
+import { type Counts, callOf, pushEnd, pushWholeCall } from './ai-sdk.js'
+import { type ChunkShape, pushCall, pushData, pushError, pushReasoning, pushText, type Reading } from './reading.js'
 
 interface UIChunk {
   type: string
@@ -45,66 +45,55 @@ export const aiSDKUI: ChunkShape = {
       case 'source-document':
       case 'message-metadata':
       case 'reset-step':
+      case 'abort':
         return true
       case 'error':
         return typeof errorText === 'string'
       case 'finish':
         return reason === undefined && totalUsage === undefined
-      case 'abort':
-        return true
       default:
         return typeof type === 'string' && type.startsWith('data-') && data !== undefined
     }
   },
 
   read(chunk: UIChunk, reading: Reading) {
-    const { parts } = reading
     const { type, toolCallId = '', toolName: name, url } = chunk
-    if (reading.proof !== 'given') reading.proof = 'missing'
     switch (type) {
       case 'text-delta':
-        if (chunk.delta) parts.push({ type: 'text', text: chunk.delta })
+        pushText(reading, chunk.delta)
         break
       case 'reasoning-delta':
-        if (chunk.delta) parts.push({ type: 'reasoning', text: chunk.delta })
+        pushReasoning(reading, chunk.delta)
         break
       case 'tool-input-start':
-        parts.push({ type: 'tool-call', index: callOf(toolCallId, reading), id: toolCallId, name, input: '' })
+        pushCall(reading, callOf(toolCallId, reading), '', toolCallId, name)
         break
       case 'tool-input-delta':
-        parts.push({ type: 'tool-call', index: callOf(toolCallId, reading), input: chunk.inputTextDelta ?? '' })
+        pushCall(reading, callOf(toolCallId, reading), chunk.inputTextDelta ?? '')
         break
       case 'tool-input-available':
-        if (!reading.ids?.has(toolCallId)) {
-          const index = callOf(toolCallId, reading)
-          parts.push({ type: 'tool-call', index, id: toolCallId, name, input: JSON.stringify(chunk.input ?? {}) })
-        }
+        pushWholeCall(reading, toolCallId, name, chunk.input)
         break
       case 'source-url':
-        parts.push({ type: 'data', name: 'citation', data: { url, title: chunk.title } })
+        pushData(reading, 'citation', { url, title: chunk.title })
         break
       case 'file':
-        parts.push({ type: 'data', name: 'file', data: { url, mediaType: chunk.mediaType } })
+        pushData(reading, 'file', { url, mediaType: chunk.mediaType })
         break
       case 'error':
-        parts.push({ type: 'error', error: providerError({ message: chunk.errorText }) })
+        pushError(reading, chunk.errorText)
         break
       case 'abort':
-        parts.push({
+        reading.parts.push({
           type: 'error',
           error: new RelayError('truncated', 'The upstream was aborted', { retryable: true }),
         })
         break
-      case 'finish': {
-        const { finishReason, messageMetadata } = chunk
-        pushCounts(parts, messageMetadata?.usage)
-        if (finishReason === 'interrupted') break
-        reading.proof = 'given'
-        if (finishReason) parts.push({ type: 'finish', reason: FINISH[finishReason] ?? 'other' })
+      case 'finish':
+        pushEnd(reading, chunk.messageMetadata?.usage, chunk.finishReason || undefined)
         break
-      }
       default:
-        if (type.startsWith('data-')) parts.push({ type: 'data', name: type.slice(5), data: chunk.data })
+        if (type.startsWith('data-')) pushData(reading, type.slice(5), chunk.data)
     }
   },
 }

@@ -1,5 +1,13 @@
-import type { FinishReason, Part } from '../types.js'
-import { type ChunkShape, pushUsage, type Reading } from './reading.js'
+import {
+  type ChunkShape,
+  pushCall,
+  pushData,
+  pushFinish,
+  pushReasoning,
+  pushText,
+  pushUsage,
+  type Reading,
+} from './reading.js'
 
 /** Token counts as the AI SDK has them. */
 export interface Counts {
@@ -29,40 +37,9 @@ interface StreamPart {
   totalUsage?: Counts
 }
 
-/** The part types that no other shape has. Most of them say nothing to a client. */
-const TYPES = new Set([
-  'start',
-  'start-step',
-  'finish-step',
-  'text-start',
-  'text-delta',
-  'text-end',
-  'reasoning-start',
-  'reasoning-delta',
-  'reasoning-end',
-  'reasoning-file',
-  'tool-input-start',
-  'tool-input-delta',
-  'tool-input-end',
-  'tool-result',
-  'tool-error',
-  'tool-output-denied',
-  'tool-approval-request',
-  'tool-approval-response',
-  'steering-message',
-  'ping',
-  'abort',
-  'raw',
-])
-
-export const FINISH: Record<string, FinishReason | null | undefined> = {
-  __proto__: null,
-  stop: 'stop',
-  length: 'length',
-  'tool-calls': 'tool-calls',
-  'content-filter': 'content-filter',
-  error: 'error',
-}
+/** The part types that no other shape has, but for the pieces. Most of them say nothing to a client. */
+const TYPE =
+  /^((text|reasoning|tool-input)-(start|end)|start|(start|finish)-step|reasoning-file|tool-(result|error|output-denied|approval-re(quest|sponse))|steering-message|ping|abort|raw)$/
 
 /**
  * The full stream of the AI SDK's `streamText`. The answer is complete at `finish`, but for the reason
@@ -78,6 +55,10 @@ export const aiSDK: ChunkShape = {
   is(chunk) {
     const { type, finishReason, toolCallId, sourceType, file, kind } = chunk as Record<string, unknown>
     switch (type) {
+      case 'text-delta':
+      case 'reasoning-delta':
+      case 'tool-input-delta':
+        return true
       case 'finish':
         return finishReason !== undefined
       case 'tool-call':
@@ -89,51 +70,39 @@ export const aiSDK: ChunkShape = {
       case 'custom':
         return typeof kind === 'string'
       default:
-        return typeof type === 'string' && TYPES.has(type)
+        return typeof type === 'string' && TYPE.test(type)
     }
   },
 
   read(part: StreamPart, reading: Reading) {
-    const { parts } = reading
     const { type, id = '', toolCallId = id, toolName: name } = part
-    if (reading.proof !== 'given' || type === 'start') reading.proof = 'missing'
+    if (type === 'start') reading.proof = 'missing'
     switch (type) {
       case 'text-delta':
-        if (part.text) parts.push({ type: 'text', text: part.text })
+        pushText(reading, part.text)
         break
       case 'reasoning-delta':
-        if (part.text) parts.push({ type: 'reasoning', text: part.text })
+        pushReasoning(reading, part.text)
         break
       case 'tool-input-start':
-        if (!part.providerExecuted) parts.push({ type: 'tool-call', index: callOf(id, reading), id, name, input: '' })
+        if (!part.providerExecuted) pushCall(reading, callOf(id, reading), '', id, name)
         break
       case 'tool-input-delta':
-        if (part.delta && reading.ids?.has(id)) {
-          parts.push({ type: 'tool-call', index: callOf(id, reading), input: part.delta })
-        }
+        if (part.delta && reading.ids?.has(id)) pushCall(reading, callOf(id, reading), part.delta)
         break
       case 'tool-call':
-        // Whole, after its pieces; or alone, from a provider that does not stream them.
-        if (!part.providerExecuted && !reading.ids?.has(toolCallId)) {
-          const index = callOf(toolCallId, reading)
-          parts.push({ type: 'tool-call', index, id: toolCallId, name, input: JSON.stringify(part.input ?? {}) })
-        }
+        if (!part.providerExecuted) pushWholeCall(reading, toolCallId, name, part.input)
         break
       case 'source':
-        parts.push({ type: 'data', name: 'citation', data: { url: part.url, title: part.title } })
+        pushData(reading, 'citation', { url: part.url, title: part.title })
         break
       case 'file': {
         const { mediaType = 'application/octet-stream', base64 } = part.file ?? {}
-        parts.push({ type: 'data', name: 'file', data: { mediaType, url: `data:${mediaType};base64,${base64}` } })
+        pushData(reading, 'file', { mediaType, url: `data:${mediaType};base64,${base64}` })
         break
       }
-      case 'finish': {
-        const { finishReason = '', totalUsage } = part
-        pushCounts(parts, totalUsage)
-        if (finishReason === 'interrupted') break
-        reading.proof = 'given'
-        parts.push({ type: 'finish', reason: FINISH[finishReason] ?? 'other' })
-      }
+      case 'finish':
+        pushEnd(reading, part.totalUsage, part.finishReason)
     }
   },
 
@@ -151,13 +120,22 @@ export function callOf(id: string, reading: Reading): number {
   return index
 }
 
-export function pushCounts(parts: Part[], counts: Counts | undefined): void {
-  if (!counts) return
-  pushUsage(parts, {
-    inputTokens: counts.inputTokens,
-    outputTokens: counts.outputTokens,
-    totalTokens: counts.totalTokens,
-    cachedInputTokens: counts.inputTokenDetails?.cacheReadTokens ?? counts.cachedInputTokens,
-    reasoningTokens: counts.outputTokenDetails?.reasoningTokens ?? counts.reasoningTokens,
-  })
+/** A call that comes whole: after its pieces, or alone, from a provider that does not stream them. */
+export function pushWholeCall(reading: Reading, id: string, name: string | undefined, input: unknown): void {
+  if (!reading.ids?.has(id)) pushCall(reading, callOf(id, reading), JSON.stringify(input ?? {}), id, name)
+}
+
+/** The counts, and the end, if it is one. */
+export function pushEnd(reading: Reading, counts: Counts | undefined, reason: string | undefined): void {
+  pushUsage(
+    reading,
+    counts?.inputTokens,
+    counts?.outputTokens,
+    counts?.totalTokens,
+    counts?.inputTokenDetails?.cacheReadTokens ?? counts?.cachedInputTokens,
+    counts?.outputTokenDetails?.reasoningTokens ?? counts?.reasoningTokens,
+  )
+  if (reason === 'interrupted') return
+  reading.proof = 'given'
+  if (reason !== undefined) pushFinish(reading, reason)
 }

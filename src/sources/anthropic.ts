@@ -1,5 +1,14 @@
-import type { FinishReason, Part } from '../types.js'
-import { type ChunkShape, pushUsage, type Reading } from './reading.js'
+import {
+  type ChunkShape,
+  emptied,
+  pushCall,
+  pushData,
+  pushFinish,
+  pushReasoning,
+  pushText,
+  pushUsage,
+  type Reading,
+} from './reading.js'
 
 interface MessagesUsage {
   input_tokens?: number | null
@@ -35,16 +44,6 @@ const EVENTS = new Set([
   'ping',
 ])
 
-const FINISH: Record<string, FinishReason | null | undefined> = {
-  __proto__: null,
-  end_turn: 'stop',
-  stop_sequence: 'stop',
-  max_tokens: 'length',
-  model_context_window_exceeded: 'length',
-  tool_use: 'tool-calls',
-  refusal: 'content-filter',
-}
-
 /** Anthropic messages. The answer is complete at `message_stop`. */
 export const anthropic: ChunkShape = {
   is: (chunk) => EVENTS.has((chunk as MessagesEvent).type),
@@ -56,44 +55,40 @@ export const anthropic: ChunkShape = {
     const { message, content_block: block } = event
     if (message) return { ...event, message: { ...message, content: [], stop_reason: null, stop_sequence: null } }
     if (!block) return event
-    const empty = Object.entries({ text: '', thinking: '', signature: '', input: {}, citations: [] })
-    return { ...event, content_block: { ...block, ...Object.fromEntries(empty.filter(([key]) => key in block)) } }
+    return {
+      ...event,
+      content_block: emptied(block, { text: '', thinking: '', signature: '', input: {}, citations: [] }),
+    }
   },
 
   read(event: MessagesEvent, reading: Reading) {
-    const { parts } = reading
     const { type, index = 0, delta } = event
-    if (reading.proof !== 'given') reading.proof = 'missing'
     switch (type) {
       case 'content_block_delta':
-        if (delta?.type === 'text_delta') {
-          if (delta.text) parts.push({ type: 'text', text: delta.text })
-        } else if (delta?.type === 'thinking_delta') {
-          if (delta.thinking) parts.push({ type: 'reasoning', text: delta.thinking })
-        } else if (delta?.type === 'input_json_delta') {
+        if (delta?.type === 'text_delta') pushText(reading, delta.text)
+        else if (delta?.type === 'thinking_delta') pushReasoning(reading, delta.thinking)
+        else if (delta?.type === 'input_json_delta') {
           // The input of the provider's own tools looks the same, and is no call for the client.
-          if (delta.partial_json && (reading.toolIndex ?? index) === index) {
-            parts.push({ type: 'tool-call', index, input: delta.partial_json })
-          }
-        } else if (delta?.type === 'citations_delta') {
-          parts.push({ type: 'data', name: 'citation', data: delta.citation })
-        }
+          if (delta.partial_json && (reading.toolIndex ?? index) === index) pushCall(reading, index, delta.partial_json)
+        } else if (delta?.type === 'citations_delta') pushData(reading, 'citation', delta.citation)
         break
       case 'content_block_start': {
         const block = event.content_block
-        reading.toolIndex = block?.type === 'tool_use' ? index : -1
-        if (block?.type === 'tool_use')
-          parts.push({ type: 'tool-call', index, id: block.id, name: block.name, input: '' })
+        reading.toolIndex = -1
+        if (block?.type === 'tool_use') {
+          reading.toolIndex = index
+          pushCall(reading, index, '', block.id, block.name)
+        }
         break
       }
       case 'message_start':
         // Of a second message in one run as well: the first one's end proves nothing for it.
         reading.proof = 'missing'
-        pushCounts(parts, event.message?.usage)
+        pushCounts(reading, event.message?.usage)
         break
       case 'message_delta':
-        pushCounts(parts, event.usage)
-        if (delta?.stop_reason) parts.push({ type: 'finish', reason: FINISH[delta.stop_reason] ?? 'other' })
+        pushCounts(reading, event.usage)
+        if (delta?.stop_reason) pushFinish(reading, delta.stop_reason)
         break
       case 'message_stop':
         reading.proof = 'given'
@@ -102,12 +97,8 @@ export const anthropic: ChunkShape = {
 }
 
 /** `input_tokens` leaves out what the cache took or gave; on the common scale it is part of the input. */
-function pushCounts(parts: Part[], counts: MessagesUsage | undefined): void {
-  if (!counts) return
-  const { input_tokens: input, cache_read_input_tokens: cached, cache_creation_input_tokens: created } = counts
-  pushUsage(parts, {
-    inputTokens: typeof input === 'number' ? input + (cached ?? 0) + (created ?? 0) : undefined,
-    outputTokens: counts.output_tokens,
-    cachedInputTokens: cached,
-  })
+function pushCounts(reading: Reading, counts: MessagesUsage | null | undefined): void {
+  const { input_tokens: input, cache_read_input_tokens: cached, cache_creation_input_tokens: created } = counts ?? {}
+  const whole = typeof input === 'number' ? input + (cached ?? 0) + (created ?? 0) : undefined
+  pushUsage(reading, whole, counts?.output_tokens, undefined, cached)
 }

@@ -1,4 +1,4 @@
-import { RelayError } from '../errors.js'
+import { isObject, RelayError } from '../errors.js'
 import { parseSSE } from '../parse-sse.js'
 import { DONE, type OwnEvent, type ParsedEvent, type Part, type ResponseLike } from '../types.js'
 import { providerError, type Reading } from './reading.js'
@@ -46,13 +46,12 @@ export function readEventStream(response: ResponseLike, reading: Reading): Async
   }
 }
 
-function toChunk({ event, data, id }: ParsedEvent): unknown {
+function toChunk(read: ParsedEvent): unknown {
+  const { event, data } = read
   const json = parse(data)
   if (event === 'error') throw failureOf(json, data)
-  if (typeof json !== 'object' || json === null) {
-    // None of the shapes: an event of the other relay's own, or of a server that sends plain text.
-    return { data, ...(event !== undefined && { event }), ...(id !== undefined && { id }) } satisfies OwnEvent
-  }
+  // None of the shapes: an event of the other relay's own, or of a server that sends plain text.
+  if (!isObject(json)) return read satisfies OwnEvent
   if (isText(json)) return json.text
   // Providers that name their events say the name again in `type`.
   return event === undefined || (json as { type?: unknown }).type === event

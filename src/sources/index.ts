@@ -12,7 +12,7 @@ import { mistral } from './mistral.js'
 import { ollama } from './ollama.js'
 import { openaiChat } from './openai-chat.js'
 import { openaiResponses } from './openai-responses.js'
-import { type ChunkShape, createReading, providerError, type Reading } from './reading.js'
+import { type ChunkShape, createReading, isPart, pushData, pushError, type Reading } from './reading.js'
 
 export { createReading, isResponse, type Reading, readEventStream }
 
@@ -55,29 +55,32 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
   if (typeof chunk !== 'object') throw wrongChunk(show(chunk), 'yield strings or objects')
   for (const shape of SHAPES) {
     if (shape.is(chunk)) {
-      const { proof } = reading
       reading.shape = shape
+      // It waits for its provider's last word, unless that was given.
+      if (reading.proof === 'not-needed') reading.proof = 'missing'
       try {
         shape.read(chunk as never, reading)
       } catch (cause) {
-        throw malformed(cause)
+        throw new RelayError(
+          'upstream-failure',
+          "A chunk is not in its provider's format: something in it has another type",
+          { cause, retryable: true },
+        )
       }
-      if (!parts.every(isPart)) throw malformed()
-      // An answer that goes on after its end is another one, whose own end is waited for.
-      if (proof === 'given' && parts.some(isContent) && !parts.some(isFinish)) reading.proof = 'missing'
       return
     }
   }
   if (ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer) {
-    throw wrongChunk('bytes', 'read an event stream with parseSSE, decode text with TextDecoderStream')
+    throw wrongChunk('bytes', 'read an event stream with parseSSE, text with TextDecoderStream')
   }
   if (isPart(chunk)) {
     // An error event of the Anthropic Messages API has the shape of our own error part.
-    const told = chunk.type === 'error' && typeof chunk.error === 'object' && !(chunk.error instanceof Error)
-    parts.push(told ? { type: 'error', error: providerError(chunk.error) } : chunk)
-  } else if (isFailure(chunk, reading)) parts.push({ type: 'error', error: providerError(chunk.error || chunk) })
+    if (chunk.type === 'error' && typeof chunk.error === 'object' && !(chunk.error instanceof Error))
+      pushError(reading, chunk.error)
+    else parts.push(chunk)
+  } else if (isFailure(chunk, reading)) pushError(reading, chunk.error || chunk)
   else if (isOwnEvent(chunk)) return chunk
-  else parts.push({ type: 'data', name: 'data', data: chunk })
+  else pushData(reading, 'data', chunk)
 }
 
 /** A plain object with `data` and no keys but those of an event. */
@@ -85,30 +88,7 @@ function isOwnEvent(chunk: object): chunk is OwnEvent {
   if (!('data' in chunk)) return false
   const prototype = Object.getPrototypeOf(chunk)
   if (prototype !== Object.prototype && prototype !== null) return false
-  return Object.keys(chunk).every((key) => key === 'data' || key === 'event' || key === 'id' || key === 'retry')
-}
-
-function isPart(chunk: object): chunk is Part {
-  const part = chunk as { [key: string]: unknown }
-  switch (part.type) {
-    case 'text':
-    case 'reasoning':
-      return typeof part.text === 'string'
-    case 'tool-call': {
-      const { index, input, id = '', name = '' } = part
-      return typeof index === 'number' && [input, id, name].every((field) => typeof field === 'string')
-    }
-    case 'usage':
-      return typeof part.usage === 'object' && part.usage !== null
-    case 'finish':
-      return typeof part.reason === 'string'
-    case 'data':
-      return typeof part.name === 'string' && 'data' in part
-    case 'error':
-      return 'error' in part
-    default:
-      return false
-  }
+  return Object.keys(chunk).every((key) => /^(data|event|id|retry)$/.test(key))
 }
 
 /**
@@ -118,26 +98,6 @@ function isPart(chunk: object): chunk is Part {
 function isFailure(chunk: object, reading: Reading): chunk is { error?: unknown } {
   const { error, object } = chunk as { error?: unknown; object?: unknown }
   return object === 'error' || (!!error && (reading.proof !== 'not-needed' || Object.keys(chunk).length === 1))
-}
-
-function isContent({ type }: Part): boolean {
-  return type === 'text' || type === 'reasoning' || type === 'tool-call'
-}
-
-function isFinish({ type }: Part): boolean {
-  return type === 'finish'
-}
-
-/** A chunk that has its provider's shape, and in it what its provider never sends. */
-function malformed(cause?: unknown): RelayError {
-  return new RelayError(
-    'upstream-failure',
-    "A chunk is not in its provider's format: something in it has another type",
-    {
-      cause,
-      retryable: true,
-    },
-  )
 }
 
 function wrongChunk(what: string, remedy: string): TypeError {

@@ -1,4 +1,4 @@
-import { type ChunkShape, pushUsage, type Reading } from './reading.js'
+import { type ChunkShape, pushCall, pushFinish, pushReasoning, pushText, pushUsage, type Reading } from './reading.js'
 
 interface OllamaChunk {
   /** Of `chat`. */
@@ -29,31 +29,16 @@ export const ollama: ChunkShape = {
   },
 
   read(chunk: OllamaChunk, reading: Reading) {
-    const { parts } = reading
     const { message, done } = chunk
-    if (reading.proof !== 'given') reading.proof = 'missing'
-    const thinking = message?.thinking ?? chunk.thinking
-    const text = message?.content ?? chunk.response
-    if (thinking) parts.push({ type: 'reasoning', text: thinking })
-    if (text) parts.push({ type: 'text', text })
+    pushReasoning(reading, message?.thinking ?? chunk.thinking)
+    pushText(reading, message?.content ?? chunk.response)
     for (const { function: called } of message?.tool_calls ?? []) {
-      const index = reading.calls++
-      parts.push({
-        type: 'tool-call',
-        index,
-        ...(called?.name && { name: called.name }),
-        input: JSON.stringify(called?.arguments ?? {}),
-      })
+      const input = JSON.stringify(called?.arguments ?? {})
+      pushCall(reading, reading.calls++, input, undefined, called?.name || undefined)
     }
     if (!done) return
     reading.proof = 'given'
-    const { prompt_eval_count: inputTokens, eval_count: outputTokens, done_reason: reason } = chunk
-    pushUsage(parts, { inputTokens, outputTokens })
-    if (reading.calls > 0) parts.push({ type: 'finish', reason: 'tool-calls' })
-    else
-      parts.push({
-        type: 'finish',
-        reason: reason === 'length' ? 'length' : (reason ?? 'stop') === 'stop' ? 'stop' : 'other',
-      })
+    pushUsage(reading, chunk.prompt_eval_count, chunk.eval_count)
+    pushFinish(reading, reading.calls > 0 ? 'tool-calls' : (chunk.done_reason ?? 'stop'))
   },
 }

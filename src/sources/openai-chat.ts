@@ -1,5 +1,15 @@
-import type { FinishReason } from '../types.js'
-import { type ChunkShape, type Content, providerError, pushContent, pushUsage, type Reading } from './reading.js'
+import {
+  type ChunkShape,
+  type Content,
+  pushCall,
+  pushContent,
+  pushError,
+  pushFinish,
+  pushReasoning,
+  pushText,
+  pushUsage,
+  type Reading,
+} from './reading.js'
 
 interface ChatChunk {
   id?: string
@@ -26,16 +36,6 @@ interface ChatChunk {
   error?: unknown
 }
 
-const FINISH: Record<string, FinishReason | null | undefined> = {
-  __proto__: null,
-  stop: 'stop',
-  length: 'length',
-  tool_calls: 'tool-calls',
-  function_call: 'tool-calls',
-  content_filter: 'content-filter',
-  error: 'error',
-}
-
 /**
  * OpenAI chat completions, and what imitates them. Of several choices the first is the answer. The answer is
  * complete at a `finish_reason`, or, since some servers never give one, at the token counts that come last.
@@ -44,58 +44,47 @@ export const openaiChat: ChunkShape = {
   is(chunk) {
     const { choices } = chunk as Partial<ChatChunk>
     if (!Array.isArray(choices)) return false
-    if (choices.length === 0)
-      return 'model' in chunk || 'object' in chunk || 'usage' in chunk || 'prompt_filter_results' in chunk
+    if (choices.length === 0) return ['model', 'object', 'usage', 'prompt_filter_results'].some((key) => key in chunk)
     return choices.every(
       (choice) => !choice || (typeof choice === 'object' && ('delta' in choice || 'finish_reason' in choice)),
     )
   },
 
   read(chunk: ChatChunk, reading: Reading) {
-    const { parts } = reading
     // A second answer in one run has an id of its own.
-    const isNext = chunk.id !== reading.id && chunk.choices.length > 0
-    if (reading.proof !== 'given' || isNext) reading.proof = 'missing'
+    if (chunk.id !== reading.id && chunk.choices.length > 0) reading.proof = 'missing'
     reading.id = chunk.id
     for (const choice of chunk.choices) {
       if (!choice || (choice.index ?? 0) !== 0) continue
       const { delta, finish_reason: finish } = choice
       if (delta) {
-        const reasoning = delta.reasoning_content ?? delta.reasoning
-        if (reasoning) parts.push({ type: 'reasoning', text: reasoning })
-        pushContent(parts, delta.content)
-        if (delta.refusal) {
-          reading.refused = true
-          parts.push({ type: 'text', text: delta.refusal })
-        }
+        pushReasoning(reading, delta.reasoning_content ?? delta.reasoning)
+        pushContent(reading, delta.content)
+        if (delta.refusal) reading.refused = true
+        pushText(reading, delta.refusal)
         for (const { index = 0, id, function: call } of delta.tool_calls ?? []) {
-          parts.push({
-            type: 'tool-call',
-            index,
-            ...(id && { id }),
-            ...(call?.name && { name: call.name }),
-            input: call?.arguments ?? '',
-          })
+          pushCall(reading, index, call?.arguments ?? '', id || undefined, call?.name || undefined)
         }
       }
       if (finish && !chunk.error) {
         reading.proof = 'given'
-        parts.push({ type: 'finish', reason: reading.refused ? 'content-filter' : (FINISH[finish] ?? 'other') })
+        pushFinish(reading, reading.refused ? 'content-filter' : finish)
       }
     }
     const { usage, error } = chunk
     if (usage) {
       // Some servers count with every chunk: only the chunk without choices is the last one.
       if (chunk.choices.length === 0) reading.proof = 'given'
-      pushUsage(parts, {
-        inputTokens: usage.prompt_tokens,
-        outputTokens: usage.completion_tokens,
-        totalTokens: usage.total_tokens,
-        cachedInputTokens: usage.prompt_tokens_details?.cached_tokens,
-        reasoningTokens: usage.completion_tokens_details?.reasoning_tokens,
-      })
+      pushUsage(
+        reading,
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.total_tokens,
+        usage.prompt_tokens_details?.cached_tokens,
+        usage.completion_tokens_details?.reasoning_tokens,
+      )
     }
     // OpenRouter's way of failing in the middle.
-    if (error) parts.push({ type: 'error', error: providerError(error) })
+    if (error) pushError(reading, error)
   },
 }

@@ -1,5 +1,15 @@
-import type { FinishReason } from '../types.js'
-import { type ChunkShape, providerError, pushUsage, type Reading } from './reading.js'
+import {
+  type ChunkShape,
+  emptied,
+  pushCall,
+  pushData,
+  pushError,
+  pushFinish,
+  pushReasoning,
+  pushText,
+  pushUsage,
+  type Reading,
+} from './reading.js'
 
 interface ResponsesEvent {
   type: string
@@ -22,8 +32,7 @@ interface ResponsesEvent {
 }
 
 /** Fields of the request, and what they are when they are empty. */
-const ASKED: Record<string, unknown> = {
-  __proto__: null,
+const ASKED = {
   instructions: null,
   metadata: {},
   prompt: null,
@@ -31,12 +40,6 @@ const ASKED: Record<string, unknown> = {
   safety_identifier: null,
   tools: [],
   user: null,
-}
-
-const INCOMPLETE: Record<string, FinishReason | null | undefined> = {
-  __proto__: null,
-  max_output_tokens: 'length',
-  content_filter: 'content-filter',
 }
 
 /**
@@ -56,15 +59,11 @@ export const openaiResponses: ChunkShape = {
   // The response repeats what it was asked with.
   bare(event: ResponsesEvent) {
     const { response } = event
-    if (!response) return event
-    const kept = Object.entries(response).map(([key, value]) => [key, key in ASKED ? ASKED[key] : value])
-    return { ...event, response: Object.fromEntries(kept) }
+    return response ? { ...event, response: emptied(response, ASKED) } : event
   },
 
   read(event: ResponsesEvent, reading: Reading) {
-    const { parts } = reading
     const { type, delta, output_index: index = 0, response } = event
-    if (reading.proof !== 'given') reading.proof = 'missing'
     if (type === 'response.refusal.delta') reading.refused = true
     switch (type) {
       case 'response.created':
@@ -73,51 +72,49 @@ export const openaiResponses: ChunkShape = {
         break
       case 'response.refusal.delta':
       case 'response.output_text.delta':
-        if (delta) parts.push({ type: 'text', text: delta })
+        pushText(reading, delta)
         break
       case 'response.reasoning_text.delta':
       case 'response.reasoning_summary_text.delta':
-        if (delta) parts.push({ type: 'reasoning', text: delta })
+        pushReasoning(reading, delta)
         break
       case 'response.output_item.added':
-        if (event.item?.type === 'function_call') {
-          parts.push({ type: 'tool-call', index, id: event.item.call_id, name: event.item.name, input: '' })
-        }
+        if (event.item?.type === 'function_call') pushCall(reading, index, '', event.item.call_id, event.item.name)
         break
       case 'response.function_call_arguments.delta':
-        if (delta) parts.push({ type: 'tool-call', index, input: delta })
+        if (delta) pushCall(reading, index, delta)
         break
       case 'response.output_text.annotation.added':
-        parts.push({ type: 'data', name: 'citation', data: event.annotation })
+        pushData(reading, 'citation', event.annotation)
         break
       case 'response.completed':
       case 'response.incomplete':
       case 'response.failed': {
         const usage = response?.usage
         if (usage) {
-          pushUsage(parts, {
-            inputTokens: usage.input_tokens,
-            outputTokens: usage.output_tokens,
-            totalTokens: usage.total_tokens,
-            cachedInputTokens: usage.input_tokens_details?.cached_tokens,
-            reasoningTokens: usage.output_tokens_details?.reasoning_tokens,
-          })
+          pushUsage(
+            reading,
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.total_tokens,
+            usage.input_tokens_details?.cached_tokens,
+            usage.output_tokens_details?.reasoning_tokens,
+          )
         }
-        if (type === 'response.failed') {
-          parts.push({ type: 'error', error: providerError(response?.error) })
-        } else {
+        if (type === 'response.failed') pushError(reading, response?.error)
+        else {
           reading.proof = 'given'
-          parts.push({ type: 'finish', reason: reading.refused ? 'content-filter' : finishOf(type, response) })
+          pushFinish(reading, reading.refused ? 'content-filter' : finishOf(type, response))
         }
         break
       }
       case 'error':
-        parts.push({ type: 'error', error: providerError(event) })
+        pushError(reading, event)
     }
   },
 }
 
-function finishOf(type: string, response: ResponsesEvent['response']): FinishReason {
-  if (type === 'response.incomplete') return INCOMPLETE[response?.incomplete_details?.reason ?? ''] ?? 'other'
+function finishOf(type: string, response: ResponsesEvent['response']): string {
+  if (type === 'response.incomplete') return response?.incomplete_details?.reason ?? ''
   return response?.output?.some((item) => item.type === 'function_call') ? 'tool-calls' : 'stop'
 }

@@ -1,4 +1,5 @@
-import type { Part, Usage } from '../types.js'
+import { isObject } from '../errors.js'
+import type { FinishReason, Part } from '../types.js'
 
 /** What has been read of one run: the parts of the latest chunk, and what must be kept from chunk to chunk. */
 export interface Reading {
@@ -46,32 +47,115 @@ export interface ChunkShape {
  * marks it as the provider's, as the SDKs' own errors do.
  */
 export function providerError(told: unknown): Error {
-  const { message, code, type } = (typeof told === 'object' && told !== null ? told : { message: told }) as {
-    message?: unknown
-    code?: unknown
-    type?: unknown
-  }
+  const { message, code, type } = (isObject(told) ? told : { message: told }) as Record<string, unknown>
   const error = new Error(typeof message === 'string' ? message : 'The provider reported a failure')
   return Object.assign(error, { status: typeof code === 'number' ? code : undefined, code, type })
 }
 
+/** Text, unless it is empty. */
+export function pushText(reading: Reading, text: string | null | undefined): void {
+  if (text) push(reading, { type: 'text', text })
+}
+
+/** Reasoning, unless it is empty. */
+export function pushReasoning(reading: Reading, text: string | null | undefined): void {
+  if (text) push(reading, { type: 'reasoning', text })
+}
+
+/** The next piece of a tool call's input, which may be empty; with the first come the id and the name. */
+export function pushCall(reading: Reading, index: number, input: string, id?: string, name?: string): void {
+  const isFirst = id !== undefined || name !== undefined
+  const head = isFirst && { ...(id !== undefined && { id }), ...(name !== undefined && { name }) }
+  push(reading, { type: 'tool-call', index, ...head, input })
+}
+
+function push(reading: Reading, part: Part): void {
+  const { type } = part
+  if (!isPart(part)) throw new TypeError(`There is no ${type} in it`)
+  // An answer that goes on after its end is another one, whose own end is waited for.
+  reading.proof = 'missing'
+  reading.parts.push(part)
+}
+
+export function pushData({ parts }: Reading, name: string, data: unknown): void {
+  parts.push({ type: 'data', name, data })
+}
+
+export function pushError({ parts }: Reading, told: unknown): void {
+  parts.push({ type: 'error', error: providerError(told) })
+}
+
 /** A usage part of the counts that are numbers, if any is. */
-export function pushUsage(parts: Part[], counts: { [K in keyof Usage]: unknown }): void {
-  const usage = Object.fromEntries(Object.entries(counts).filter(([, count]) => typeof count === 'number'))
-  if (Object.keys(usage).length > 0) parts.push({ type: 'usage', usage })
+export function pushUsage(
+  { parts }: Reading,
+  inputTokens: unknown,
+  outputTokens: unknown,
+  totalTokens?: unknown,
+  cachedInputTokens?: unknown,
+  reasoningTokens?: unknown,
+): void {
+  const counts = Object.entries({ inputTokens, outputTokens, totalTokens, cachedInputTokens, reasoningTokens })
+  const given = counts.filter(([, count]) => typeof count === 'number')
+  if (given.length > 0) parts.push({ type: 'usage', usage: Object.fromEntries(given) })
+}
+
+/** The providers' words for why the model stopped. None of them is another provider's word for something else. */
+const FINISH: readonly (readonly [FinishReason, RegExp])[] = [
+  ['stop', /^(stop|end_turn|stop_sequence)$/i],
+  ['length', /^(length|max_(output_)?tokens|model_length|model_context_window_exceeded)$/i],
+  ['tool-calls', /^(tool[-_]calls|tool_use|function_call)$/i],
+  [
+    'content-filter',
+    /^(content[-_]filter(ed)?|refusal|guardrail_intervened|(image_)?safety|recitation|blocklist|prohibited_content|spii)$/i,
+  ],
+  ['error', /^(error|malformed_(model_output|tool_use))$/i],
+]
+
+/** Why the model stopped. Whether the answer is complete is for the shape to say. */
+export function pushFinish({ parts }: Reading, word: string): void {
+  parts.push({ type: 'finish', reason: FINISH.find(([, words]) => words.test(word))?.[0] ?? 'other' })
 }
 
 /** Content that is a string, or, as Mistral has it, a list of texts and thoughts. */
-export function pushContent(parts: Part[], content: Content): void {
-  if (typeof content === 'string') {
-    if (content !== '') parts.push({ type: 'text', text: content })
-    return
-  }
-  for (const { type, text, thinking } of content ?? []) {
-    if (type === 'text' && text) parts.push({ type: 'text', text })
-    for (const thought of thinking ?? []) if (thought.text) parts.push({ type: 'reasoning', text: thought.text })
-  }
+export function pushContent(reading: Reading, content: Content): void {
+  if (typeof content === 'string') pushText(reading, content)
+  else
+    for (const { type, text, thinking } of content ?? []) {
+      if (type === 'text') pushText(reading, text)
+      for (const thought of thinking ?? []) pushReasoning(reading, thought.text)
+    }
 }
 
 /** What {@link pushContent} takes. */
 export type Content = string | { type?: string; text?: string; thinking?: { text?: string }[] }[] | null | undefined
+
+/** An object with some of its fields as they are when they are empty. Those it lacks it does not get. */
+export function emptied(object: object, fields: Record<string, unknown>): object {
+  const isThere = ([key]: [string, unknown]) => key in object
+  return { ...object, ...Object.fromEntries(Object.entries(fields).filter(isThere)) }
+}
+
+export function isPart(chunk: object): chunk is Part {
+  const part = chunk as { [key: string]: unknown }
+  switch (part.type) {
+    case 'text':
+    case 'reasoning':
+      return typeof part.text === 'string'
+    case 'tool-call': {
+      const { index, input, id = '', name = '' } = part
+      return (
+        typeof index === 'number' && typeof input === 'string' && typeof id === 'string' && typeof name === 'string'
+      )
+    }
+    case 'usage':
+      return isObject(part.usage)
+    case 'finish':
+      return typeof part.reason === 'string'
+    case 'data':
+      return typeof part.name === 'string' && 'data' in part
+    case 'error':
+      return 'error' in part
+    default:
+      return false
+  }
+}
