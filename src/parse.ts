@@ -82,15 +82,15 @@ export function createParser(options: ParserOptions): Parser {
       throw new RelayError('event-too-large', `An event passes maxEventSize (${maxEventSize} characters)`)
   }
 
-  /** Any line but a blank one, which ends at `end`; its first colon, or one after it, is at `colon`. */
-  const readLine = (text: string, start: number, end: number, colon: number) => {
-    const isBare = colon < 0 || colon > end
-    const field = text.slice(start, isBare ? end : colon)
-    const value = isBare ? '' : readValue(text, colon, end)
+  /** Any line but a blank one. */
+  const readLine = (line: string) => {
+    const colon = line.indexOf(':')
+    const field = colon < 0 ? line : line.slice(0, colon)
+    const value = colon < 0 ? '' : readValue(line, colon)
     // A comment is no part of an event: heartbeats may go on for ever inside a block.
-    if (field) size += end - start
+    if (field) size += line.length
     else {
-      checkSize(end - start)
+      checkSize(line.length)
       onComment?.(value)
     }
     if (field === 'data') data = data === undefined ? value : `${data}\n${value}`
@@ -127,11 +127,10 @@ export function createParser(options: ParserOptions): Parser {
           // Whole-string methods join a line that was cut by chunks only once.
           const line = tail + text.slice(start, lf)
           tail = ''
-          readLine(line, 0, line.length, line.indexOf(':'))
+          readLine(line)
           start = lf + 1
           lf = text.indexOf('\n', start)
         }
-        let colon = -1
         while (lf >= 0) {
           if (
             data === undefined &&
@@ -167,10 +166,7 @@ export function createParser(options: ParserOptions): Parser {
               type = readValue(text, start + 5, lf)
               start = lf + 1
             } else if (lf > start) {
-              if (colon < start) colon = text.indexOf(':', start)
-              // Where there is none, no later line searches for one.
-              if (colon < 0) colon = length
-              readLine(text, start, lf, colon)
+              readLine(text.slice(start, lf))
               start = lf + 1
             }
             // The blank line that ends most events is not searched for: a sixth of the time.

@@ -131,8 +131,7 @@ class Relay implements ReaderOutlet, RelayHandle {
   readonly #options: RelayToOptions
   readonly #runId: string
   #lastEventId: string | undefined
-  /** The run, until a reader of the log takes its place. */
-  #feeder: Run | Feeder
+  #made: Feeder | undefined
   #unlisten: (() => void) | undefined
   #resolve!: (summary: Summary | Promise<never>) => void
   #extra: SinkHeaders | undefined
@@ -152,10 +151,23 @@ class Relay implements ReaderOutlet, RelayHandle {
     this.#options = options ?? {}
     this.#lastEventId = lastEventIdOf(this.#options.request)
     this.#runId = idOf(this.#options)
-    this.#feeder = new Run(this.#runId, this.#options, this, this.#lastEventId)
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
     })
+  }
+
+  /** What feeds it: a reader of the log, or a run of its own. */
+  get #feeder(): Feeder {
+    this.#made ??= this.#run()
+    return this.#made
+  }
+
+  set #feeder(feeder: Feeder) {
+    this.#made = feeder
+  }
+
+  #run(): Run {
+    return new Run(this.#runId, this.#options, this, this.#lastEventId)
   }
 
   get sent(): boolean {
@@ -170,7 +182,9 @@ class Relay implements ReaderOutlet, RelayHandle {
       if (this.#state === 'waiting') this.#answer(204)
     } else if (!this.#options.log) {
       this.#arm()
-      ;(this.#feeder as Run).start(source, this.#options.shutdown)
+      const run = this.#run()
+      this.#feeder = run
+      run.start(source, this.#options.shutdown)
     } else if (this.#lastEventId !== undefined) {
       refuse(source)
       this.#read({ lastEventId: this.#lastEventId })
