@@ -23,7 +23,8 @@ const LIMIT = 64
 /** A run in this process: whoever reads it here, and what they are told. */
 export abstract class Feed {
   readonly runId: string
-  readonly readers = new Set<FeedReader>()
+  /** A new list with each that comes or goes: one of them may go while it is walked. Most runs have one reader. */
+  readers: readonly FeedReader[] = []
   protected readonly store: LogStore
 
   constructor(runId: string, store: LogStore) {
@@ -32,11 +33,13 @@ export abstract class Feed {
   }
 
   add(reader: FeedReader): void {
-    this.readers.add(reader)
+    this.readers = [...this.readers, reader]
   }
 
   remove(reader: FeedReader): void {
-    if (this.readers.delete(reader) && this.readers.size === 0) this.deserted()
+    if (!this.readers.includes(reader)) return
+    this.readers = this.readers.filter((other) => other !== reader)
+    if (this.readers.length === 0) this.deserted()
   }
 
   /** Hands new events to all who are there. */

@@ -125,21 +125,13 @@ class MemoryStore implements LogStore {
     run.last = entry.last
     run.texts.push(entry.text)
     run.size += size
-    run.bytes += size * 2
     this.#bytes += size * 2
-    if (entry.end) {
-      this.#close(run, entry.end)
-      run.ended = true
-      run.until = performance.now() + this.#ttlMs
-      this.#ended.set(runId, run)
-      this.#arm()
-    }
-    while (this.#bytes > this.#maxBytes) {
-      const [oldest] = this.#ended.keys()
-      if (oldest !== undefined && oldest !== runId) this.#drop(oldest)
-      else if (run.blocks.length - run.gone > (run.size > 0 ? 0 : 1)) this.#trim(run)
-      else break
-    }
+    if (!entry.end) return
+    this.#close(run, entry.end)
+    run.ended = true
+    run.until = performance.now() + this.#ttlMs
+    this.#ended.set(runId, run)
+    this.#arm()
   }
 
   get(runId: string): StoredRun | undefined {
@@ -190,13 +182,20 @@ class MemoryStore implements LogStore {
     this.#runs.set(runId, run)
   }
 
-  /** What was appended since makes a block. */
+  /** What was appended since makes a block, for which others may have to go. */
   #close(run: MemoryRun, end?: LogEnd): void {
     if (run.size === 0) return
     run.blocks.push({ first: run.first, last: run.last, text: run.texts.join(''), end })
+    run.bytes += run.size * 2
     run.texts = []
     run.first = run.last + 1
     run.size = 0
+    while (this.#bytes > this.#maxBytes) {
+      const [oldest] = this.#ended.keys()
+      if (oldest !== undefined) this.#drop(oldest)
+      else if (run.blocks.length - run.gone > 1) this.#trim(run)
+      else break
+    }
   }
 
   /** A run that was created, and whose producer never came. */
