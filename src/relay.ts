@@ -332,7 +332,7 @@ class Relay implements ReaderOutlet, RelayHandle {
     else if (this.#blockedSince !== undefined) {
       this.#blockedSince = undefined
       this.#lastWrite = performance.now()
-      this.#guard(() => this.#flush())
+      this.#send()
       this.#unblocked()
     }
   }
@@ -351,13 +351,15 @@ class Relay implements ReaderOutlet, RelayHandle {
 
   #onTick(): void {
     this.#scheduled = false
-    this.#guard(() => this.#flush())
+    this.#send()
   }
 
   /** What the host throws when nobody of ours is there to catch it ends the run. */
-  #guard(task: () => void): void {
+  #send(text = ''): void {
     try {
-      task()
+      if (text !== '') this.begin()
+      this.#buffer += text
+      this.#flush()
     } catch (error) {
       this.#feeder.fail(error)
     }
@@ -468,13 +470,7 @@ class Relay implements ReaderOutlet, RelayHandle {
       if (this.#state === 'ended') this.#drop()
       else this.#feeder.stop('stalled')
     } else if (this.#expiryAt() <= now) this.#feeder.stop('expired')
-    else if (this.#heartbeatAt() <= now) {
-      this.#guard(() => {
-        this.begin()
-        this.#buffer += HEARTBEAT
-        this.#flush()
-      })
-    }
+    else if (this.#heartbeatAt() <= now) this.#send(HEARTBEAT)
     this.#arm()
   }
 
