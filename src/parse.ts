@@ -82,6 +82,10 @@ export function createParser(options: ParserOptions): Parser {
       throw new RelayError('event-too-large', `An event passes maxEventSize (${maxEventSize} characters)`)
   }
 
+  const setId = (value: string) => {
+    if (value.indexOf('\0') < 0) id = value
+  }
+
   /** Any line but a blank one. */
   const readLine = (line: string) => {
     const colon = line.indexOf(':')
@@ -95,7 +99,7 @@ export function createParser(options: ParserOptions): Parser {
     }
     if (field === 'data') data = data === undefined ? value : `${data}\n${value}`
     else if (field === 'event') type = value
-    else if (field === 'id') id = value.indexOf('\0') < 0 ? value : id
+    else if (field === 'id') setId(value)
     else if (field === 'retry' && /^\d+$/.test(value)) onRetry?.(+value)
   }
 
@@ -164,6 +168,14 @@ export function createParser(options: ParserOptions): Parser {
             ) {
               size += lf - start
               type = readValue(text, start + 5, lf)
+              start = lf + 1
+            } else if (
+              text.charCodeAt(start) === 105 &&
+              text.charCodeAt(start + 1) === 100 &&
+              text.charCodeAt(start + 2) === COLON
+            ) {
+              size += lf - start
+              setId(readValue(text, start + 2, lf))
               start = lf + 1
             } else if (lf > start) {
               readLine(text.slice(start, lf))
