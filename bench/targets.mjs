@@ -66,7 +66,7 @@ export const targets = [
     against: 'log off',
     target: '≤ 1.1 / 1.25',
     bound:
-      'What the log adds to a token, by `perf`: looking for the run’s record, its reader and its store, which with 200 runs are not in the processor’s cache any more, 4 %; the id line copied into the frame 2 %; what is kept, moved by the garbage collector and joined to blocks, 4 %. Blocks of 512 characters are the best of 256 to 4096; entries without blocks, as before, were 17 % over no log. On a busy machine, whose memory is slow, it is more.',
+      'What the log adds to a token, by `perf`: looking for the run’s record, its reader and its store, which with 200 runs are not in the processor’s cache any more, 4 %; the id line copied into the frame 2 %; what is kept, moved by the garbage collector and joined to blocks, 4 %. Blocks of 512 characters are the best of 256 to 2048; entries without blocks, as before, were 17 % over no log. On a busy machine, whose memory is slow, it is more.',
     rows: (row) => /^log/.test(row.group) && row.target !== undefined,
   },
   {
@@ -90,7 +90,7 @@ export const targets = [
     against: '',
     target: '≤ 0.8 / 1.8 / 2.8 kB; ≤ 5 kB',
     bound:
-      'Each behaviour was taken out once to see what it costs, and the code was rebuilt twice to say things once. Of the 2.9 kB of `parseSSE` 1.0 is the parser with its error, 0.3 the words of the messages and codes, 0.4 names of the platform and of the contract, 0.4 what a refusal and `event: error` say, 0.1 each the two clocks and `maxEventSize`; without a word in any message it would be 2.7. The last 30 bytes of `createParser` are the lines of ids and names read in place, 40 % of the time of a resumable stream. Of `./node` the shapes of nine providers add 2.8 kB one by one, the reader of upstream event streams, which is the client’s own loop, 2.6 (a second, smaller loop for the server would save 0.9, and be a second one), the run and the relay about 4, errors and the checks of options about 2.3.',
+      'Each behaviour was taken out once to see what it costs, and the code was rebuilt twice to say things once. Of the 2.9 kB of `parseSSE` 1.0 is the parser with its error, 0.3 the words of the messages and codes, 0.4 names of the platform and of the contract, 0.4 what a refusal and `event: error` say, 0.1 each the two clocks and `maxEventSize`; without a word in any message it would be 2.7. The last 30 bytes of `createParser` are the lines of ids and names read in place, a quarter of the time of a resumable stream. Of `./node` the shapes of nine providers add 2.8 kB one by one, the reader of upstream event streams, which is the client’s own loop, 2.6 (a second, smaller loop for the server would save 0.9, and be a second one), the run and the relay about 4, errors and the checks of options about 2.3.',
     rows: (row) => row.group === 'sizes',
   },
 ]

@@ -1,7 +1,5 @@
-import { isObject, isRelayError, RelayError, show } from './errors.js'
+import { isObject, isRelayError, RelayError } from './errors.js'
 import type { Failure, Outcome } from './types.js'
-
-export { isObject, show }
 
 /** A failure as a client may see it, and how HTTP says it if nothing was sent yet. */
 export interface FailureAnswer extends Failure {

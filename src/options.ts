@@ -1,4 +1,5 @@
-import { isObject, mistake, show, typeMistake } from './failure.js'
+import { isObject, show } from './errors.js'
+import { mistake, typeMistake } from './failure.js'
 import type { Failure, Protocol, Summary } from './types.js'
 
 /** What an `onError` is told besides the error. */

@@ -1,16 +1,6 @@
 import { flatten } from './encode.js'
-import { isRelayError, RelayError } from './errors.js'
-import {
-  asMistake,
-  type FailureAnswer,
-  failureOf,
-  isObject,
-  mistake,
-  outcomeOf,
-  show,
-  toFailure,
-  withShown,
-} from './failure.js'
+import { isObject, isRelayError, RelayError, show } from './errors.js'
+import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, toFailure, withShown } from './failure.js'
 import type { ErrorContext, RelayOptions, ShownFailure } from './options.js'
 import { failureFrame, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'

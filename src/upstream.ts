@@ -1,4 +1,5 @@
-import { isObject, mistake, show } from './failure.js'
+import { isObject, show } from './errors.js'
+import { mistake } from './failure.js'
 import { createReading, isResponse, type Reading, readEventStream } from './sources/index.js'
 import type { ReadableStreamLike, Source } from './types.js'
 

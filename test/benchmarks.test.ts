@@ -84,4 +84,39 @@ describe('a verdict', () => {
     expect(isMet({ ours: 3, target: 0 })).toBe(false)
     expect(isMet({ ratio: 2 })).toBeUndefined()
   })
+
+  it('is over all occasions that are known', async () => {
+    const { render } = (await load('bench/report.mjs')) as { render(result: object): Record<string, string> }
+    const measured = { date: '2026-01-01', node: 'v20.0.0', machine: 'one', quick: false }
+    const pageOf = (ratio: number, past: number[]) => {
+      const row = {
+        group: 'tick',
+        name: 'sse-relay/node / hand-written, Node',
+        ...{ ours: ratio, theirs: 1, ratio, low: ratio, high: ratio, runs: 7, target: 1 },
+        past: past.map((ratio) => ({ date: '2026-01-01', ratio })),
+      }
+      const group = { id: 'tick', title: 'T', unit: 'µs', figures: [], rows: [row], measured }
+      return render({ groups: [group] })['benchmarks.md'] as string
+    }
+    expect(pageOf(0.9, [0.9, 1])).toMatch(/^\| sse-relay\/node .*\| met \|$/m)
+    expect(pageOf(0.9, [1.1, 1])).toMatch(/^\| sse-relay\/node .*\| met in 2 of 3 \|$/m)
+    expect(pageOf(1.1, [1.2])).toMatch(/^\| sse-relay\/node .*\| missed \|$/m)
+    expect(pageOf(0.9, [1.1])).toMatch(/^\| relay, one token per tick.*\| missed \|$/m)
+    expect(pageOf(0.9, [1])).toMatch(/^\| relay, one token per tick.*\| met \|$/m)
+  })
+
+  it('is of the median of all processes, within the middle half of the rounds', async () => {
+    const { compare, renew } = (await load('bench/statistics.mjs')) as {
+      compare(ours: number[], theirs: number[]): Record<string, number>
+      renew(rounds: number[], measure: (count: number) => Promise<object>): Promise<Record<string, number[]>>
+    }
+    const values = await renew([3, 2], async (count) => ({
+      ours: [1, 2, 3].slice(0, count),
+      theirs: Array(count).fill(2),
+    }))
+    expect(values).toEqual({ ours: [1, 2, 3, 1, 2], theirs: [2, 2, 2, 2, 2] })
+    expect(compare(values.ours as number[], values.theirs as number[])).toEqual({
+      ...{ ours: 2, theirs: 2, ratio: 1, low: 0.5, high: 1, runs: 5 },
+    })
+  })
 })

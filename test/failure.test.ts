@@ -4,7 +4,8 @@ import { RelayError } from 'sse-relay'
 import { parseSSE } from 'sse-relay/client'
 import { type ProviderName, providerError, type Replay, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { failureOf, mistake, outcomeOf, show, toFailure, typeMistake } from '../src/failure.js'
+import { show } from '../src/errors.js'
+import { failureOf, mistake, outcomeOf, toFailure, typeMistake } from '../src/failure.js'
 
 /** What a provider may say, and a client must never see. */
 const SECRET = 'sk-live-1234567890'

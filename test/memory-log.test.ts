@@ -118,6 +118,35 @@ describe('maxBytes', () => {
   })
 })
 
+describe('a run of many small events', () => {
+  const words = Array.from({ length: 100 }, (_, index) => `${index} `)
+
+  it('is read from each of its events, while it goes on and when it has ended', async () => {
+    const log = open({})
+    const run = begun(log, 'a')
+    const following: Promise<{ text: string }>[] = []
+    for (const [index, word] of words.entries()) {
+      following.push(read(log, 'a', index).then(collect))
+      await run.say(word)
+    }
+    await run.end()
+    for (const [index, reader] of following.entries()) {
+      const rest = words.slice(index).join('')
+      expect((await reader).text).toBe(rest)
+      expect((await collect(await read(log, 'a', index))).text).toBe(rest)
+    }
+  }, 60_000)
+
+  it('that was stopped is not taken for one that was stopped before it began', async () => {
+    const log = open({})
+    const run = begun(log, 'a')
+    await run.say('x')
+    await log.stop(idOf('a'), { owner })
+    await run.end()
+    await expect(whole(log, 'a')).rejects.toMatchObject({ code: 'run-exists' })
+  })
+})
+
 describe('maxRuns', () => {
   it('takes away the oldest run that has ended', async () => {
     const log = open({ maxRuns: 2 })

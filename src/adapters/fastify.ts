@@ -97,7 +97,7 @@ async function connect(
     },
   })
   const over = new Promise<void>((resolve) => {
-    res.once('finish', resolve)
+    res.on('finish', resolve)
     whenClosed(req, res, resolve)
   })
   const summary = await answer(req, res, sink, begin)

@@ -1,5 +1,5 @@
-import { RelayError } from '../errors.js'
-import { failureOf, mistake, show } from '../failure.js'
+import { RelayError, show } from '../errors.js'
+import { failureOf, mistake } from '../failure.js'
 import { checkOwner, checkRunId, isRunId, type Log, type RelayOptions } from '../options.js'
 import type { Feeder } from '../run.js'
 import type { Source, Summary } from '../types.js'

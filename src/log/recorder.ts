@@ -266,7 +266,7 @@ export class Recorder extends Feed implements Outlet {
     // So short a text is copied, and a longer one joined: fewer joints save a sixth, with 20 tokens a tick.
     const number = `${this.#last + 1}\n`
     const text = `${this.#idLine}${number}${frames}`
-    // One event, as it is with most chunks, is searched and copied as it goes out: a tenth of what a log costs.
+    // One event, as it is with most chunks: it is searched as it goes out, and copied once.
     if (text.indexOf('\n\n') === text.length - 2) {
       this.#last++
       this.#buffer += text

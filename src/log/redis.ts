@@ -1,5 +1,5 @@
-import { RelayError } from '../errors.js'
-import { mistake, show } from '../failure.js'
+import { RelayError, show } from '../errors.js'
+import { mistake } from '../failure.js'
 import type { Log } from '../options.js'
 import { createLog } from './log.js'
 import type { Channel, LogEntry, LogStore, SharedStore, StoredRun } from './store.js'

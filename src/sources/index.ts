@@ -1,6 +1,6 @@
 /** What a source yields, recognised by its shape: no SDK is imported. */
-import { RelayError } from '../errors.js'
-import { show, typeMistake } from '../failure.js'
+import { RelayError, show } from '../errors.js'
+import { typeMistake } from '../failure.js'
 import type { OwnEvent, Part } from '../types.js'
 import { aiSDK } from './ai-sdk.js'
 import { aiSDKUI } from './ai-sdk-ui.js'
