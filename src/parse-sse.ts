@@ -342,7 +342,10 @@ export function isTransient(status: number): boolean {
 /** What a lost connection looks like from here. */
 export function networkError(cause: unknown): unknown {
   if (cause instanceof RelayError || (cause as Error)?.name === 'AbortError') return cause
-  return new RelayError('network', `The connection failed: ${(cause as Error | undefined)?.message ?? cause}`, { cause, retryable: true })
+  return new RelayError('network', `The connection failed: ${(cause as Error | undefined)?.message ?? cause}`, {
+    cause,
+    retryable: true,
+  })
 }
 
 export function toAnswer(input: SSEInput): Answer {

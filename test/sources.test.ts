@@ -175,6 +175,8 @@ describe('toParts, of OpenAI chat completions', () => {
     ['function_call', 'tool-calls'],
     ['content_filter', 'content-filter'],
     ['error', 'error'],
+    ['STOP', 'stop'],
+    ['end_turn', 'stop'],
     ['eos', 'other'],
   ])('the finish_reason %s is %s', (reason, expected) => {
     expect(toParts(chat({}, { finish_reason: reason }))).toEqual([finish(expected)])
