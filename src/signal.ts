@@ -1,5 +1,13 @@
+/**
+ * Emptied when it is taken back: a table that a `Set` outgrew is garbage, and yet V8 keeps what it held until the next
+ * full collection. A callback has a stream behind it, with its request, response and socket.
+ */
+interface Entry {
+  callback: (() => void) | undefined
+}
+
 interface Listener {
-  callbacks: Set<() => void>
+  entries: Set<Entry>
   tell(): void
 }
 
@@ -12,11 +20,11 @@ const listeners = new WeakMap<AbortSignal, Listener>()
 export function listen(signal: AbortSignal, callback: () => void): () => void {
   let listener = listeners.get(signal)
   if (!listener) {
-    const callbacks = new Set<() => void>()
+    const entries = new Set<Entry>()
     const tell = () => {
-      for (const each of callbacks) {
+      for (const { callback } of entries) {
         try {
-          each()
+          callback?.()
         } catch (error) {
           // Not at the cost of the others.
           console.error(error)
@@ -24,13 +32,15 @@ export function listen(signal: AbortSignal, callback: () => void): () => void {
       }
     }
     signal.addEventListener('abort', tell)
-    listener = { callbacks, tell }
+    listener = { entries, tell }
     listeners.set(signal, listener)
   }
-  const { callbacks, tell } = listener
-  callbacks.add(callback)
+  const { entries, tell } = listener
+  const entry: Entry = { callback }
+  entries.add(entry)
   return () => {
-    if (callbacks.delete(callback) && callbacks.size === 0) {
+    entry.callback = undefined
+    if (entries.delete(entry) && entries.size === 0) {
       signal.removeEventListener('abort', tell)
       listeners.delete(signal)
     }

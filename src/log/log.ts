@@ -45,12 +45,21 @@ export function createLog(store: LogStore): Log {
   return new RunLog(store)
 }
 
+/**
+ * Where a feed is kept, emptied when it is over: a table that a `Map` or `Set` outgrew is garbage, and yet V8 keeps
+ * what it held until the next full collection. A feed has the request, the response and the socket behind it: of runs
+ * of one token a tenth of the processor's time went into that.
+ */
+interface Place<T extends Feed = Feed> {
+  feed: T | undefined
+}
+
 /** Runs that outlive a connection. */
 export class RunLog implements Log {
   readonly #store: LogStore
   /** Runs that are read or produced in this process. */
-  readonly #feeds = new Map<string, Feed>()
-  readonly #recorders = new Set<Recorder>()
+  readonly #feeds = new Map<string, Place>()
+  readonly #recorders = new Set<Place<Recorder>>()
   #clock: ReturnType<typeof setTimeout> | undefined
 
   constructor(store: LogStore) {
@@ -75,7 +84,7 @@ export class RunLog implements Log {
   async stop(runId: string, { owner }: { owner: string | null }): Promise<boolean> {
     checkOwner(owner)
     if (!isRunId(runId)) return false
-    const feed = this.#feeds.get(runId)
+    const feed = this.#feeds.get(runId)?.feed
     if (feed instanceof Recorder && feed.owner === owner && !feed.ended) {
       feed.stop('stopped')
       return true
@@ -90,7 +99,7 @@ export class RunLog implements Log {
       const text = `id: ${runId}:1\n${lastFrame(failure)}`
       const end: LogEnd = { outcome: 'stopped', failure }
       await this.#store.append(runId, { first: 1, last: 1, text, end })
-      for (const reader of this.#feeds.get(runId)?.readers ?? []) reader.look()
+      for (const reader of this.#feeds.get(runId)?.feed?.readers ?? []) reader.look()
       return true
     }
     await shared?.stop(runId)
@@ -99,7 +108,7 @@ export class RunLog implements Log {
   }
 
   async close({ graceMs = 0 }: { graceMs?: number } = {}): Promise<void> {
-    const runs = [...this.#recorders]
+    const runs = [...this.#producing()]
     if (runs.length > 0) {
       let timer: ReturnType<typeof setTimeout> | undefined
       const grace = new Promise<void>((resolve) => {
@@ -112,7 +121,7 @@ export class RunLog implements Log {
     }
     clearTimeout(this.#clock)
     this.#clock = undefined
-    for (const feed of this.#feeds.values()) if (feed instanceof Follower) feed.close()
+    for (const { feed } of this.#feeds.values()) if (feed instanceof Follower) feed.close()
     await this.#store.close?.()
   }
 
@@ -219,14 +228,16 @@ export class RunLog implements Log {
   }
 
   #produce(runId: string, options: RelayOptions, abandonMs: number, sent: () => boolean): Recorder {
-    const over = (recorder: Recorder) => {
-      this.#recorders.delete(recorder)
-      if (this.#feeds.get(runId) === recorder) this.#feeds.delete(runId)
+    const place: Place<Recorder> = { feed: undefined }
+    const over = () => {
+      this.#recorders.delete(place)
+      this.#leave(runId, place)
     }
     const recorder = new Recorder(runId, this.#store, options, { sent, over }, abandonMs)
-    const follower = this.#feeds.get(runId)
-    this.#feeds.set(runId, recorder)
-    this.#recorders.add(recorder)
+    place.feed = recorder
+    const follower = this.#feeds.get(runId)?.feed
+    this.#feeds.set(runId, place)
+    this.#recorders.add(place)
     this.#tick()
     // Who waited here for the run to begin.
     for (const reader of follower?.readers ?? []) {
@@ -250,7 +261,7 @@ export class RunLog implements Log {
     cursor: number | undefined,
     unknown = 'run-not-found',
   ): void {
-    const here = this.#feeds.get(runId)
+    const here = this.#feeds.get(runId)?.feed
     if (here instanceof Recorder && here.owner === owner && !here.ended) {
       reader.head(here.headers)
       reader.start(here, cursor ?? 0, false)
@@ -280,13 +291,22 @@ export class RunLog implements Log {
   }
 
   #feed(runId: string, run: NonNullable<Awaited<ReturnType<LogStore['get']>>>): Feed {
-    const known = this.#feeds.get(runId)
+    const known = this.#feeds.get(runId)?.feed
     if (known) return known
-    const follower = new Follower(runId, this.#store, run, () => {
-      if (this.#feeds.get(runId) === follower) this.#feeds.delete(runId)
-    })
-    this.#feeds.set(runId, follower)
-    return follower
+    const place: Place = { feed: undefined }
+    place.feed = new Follower(runId, this.#store, run, () => this.#leave(runId, place))
+    this.#feeds.set(runId, place)
+    return place.feed
+  }
+
+  /** A feed is over. There may be another of the same run by now. */
+  #leave(runId: string, place: Place): void {
+    place.feed = undefined
+    if (this.#feeds.get(runId) === place) this.#feeds.delete(runId)
+  }
+
+  *#producing(): Iterable<Recorder> {
+    for (const { feed } of this.#recorders) if (feed) yield feed
   }
 
   /** One clock for all runs that are produced here. */
@@ -295,7 +315,7 @@ export class RunLog implements Log {
     if (this.#clock !== undefined || this.#recorders.size === 0 || !shared) return
     this.#clock = setTimeout(() => {
       this.#clock = undefined
-      for (const recorder of this.#recorders) recorder.tick()
+      for (const recorder of this.#producing()) recorder.tick()
       this.#tick()
     }, shared.leaseMs / 3)
   }

@@ -41,7 +41,7 @@ export interface RecorderHost {
   /** Whether something was sent to the client of the call that began the run. */
   sent(): boolean
   /** The run has ended and is stored, or is given up; called once. */
-  over(recorder: Recorder): void
+  over(): void
 }
 
 /**
@@ -369,7 +369,7 @@ export class Recorder extends Feed implements Outlet {
   #settle(): void {
     if (!this.#summary || this.#retrying) return
     if (this.#storing !== 'lost' && (this.#pending.length > 0 || this.#storing === 'opening')) return
-    this.#host.over(this)
+    this.#host.over()
     this.#resolve(this.#summary)
   }
 }
