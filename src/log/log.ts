@@ -48,7 +48,7 @@ export function createLog(store: LogStore): Log {
 /**
  * Where a feed is kept, emptied when it is over: a table that a `Map` or `Set` outgrew is garbage, and yet V8 keeps
  * what it held until the next full collection. A feed has the request, the response and the socket behind it: of runs
- * of one token a tenth of the processor's time went into that.
+ * of one token 6 to 9 % of the CPU time went into that.
  */
 interface Place<T extends Feed = Feed> {
   feed: T | undefined
