@@ -18,24 +18,7 @@ const listeners = new WeakMap<AbortSignal, Listener>()
  * the signal of a whole server, each end of a run would search through all of them.
  */
 export function listen(signal: AbortSignal, callback: () => void): () => void {
-  let listener = listeners.get(signal)
-  if (!listener) {
-    const entries = new Set<Entry>()
-    const tell = () => {
-      for (const { callback } of entries) {
-        try {
-          callback?.()
-        } catch (error) {
-          // Not at the cost of the others.
-          console.error(error)
-        }
-      }
-    }
-    signal.addEventListener('abort', tell)
-    listener = { entries, tell }
-    listeners.set(signal, listener)
-  }
-  const { entries, tell } = listener
+  const { entries, tell } = listenerOf(signal)
   const entry: Entry = { callback }
   entries.add(entry)
   return () => {
@@ -45,4 +28,25 @@ export function listen(signal: AbortSignal, callback: () => void): () => void {
       listeners.delete(signal)
     }
   }
+}
+
+/** The one there is, or a new one: made apart from any callback, which it would keep in its scope. */
+function listenerOf(signal: AbortSignal): Listener {
+  const known = listeners.get(signal)
+  if (known) return known
+  const entries = new Set<Entry>()
+  const tell = () => {
+    for (const { callback } of entries) {
+      try {
+        callback?.()
+      } catch (error) {
+        // Not at the cost of the others.
+        console.error(error)
+      }
+    }
+  }
+  signal.addEventListener('abort', tell)
+  const listener = { entries, tell }
+  listeners.set(signal, listener)
+  return listener
 }
