@@ -1,7 +1,7 @@
 // A Redis for scripts, which dies with the one that started it, however that dies.
 import { spawn, spawnSync } from 'node:child_process'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
+import { freePort } from './free-port.mjs'
 
 export const hasRedis = () => spawnSync('redis-server', ['--version']).status === 0
 
@@ -25,15 +25,4 @@ export async function startRedis() {
     })
   })
   return { port, close: () => shell.stdin.end() }
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
-  })
 }

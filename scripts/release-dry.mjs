@@ -3,11 +3,12 @@
 // Deno, where each sample of the README is run against a replayed provider. Build first.
 // `-- 24 Bun` takes only those runtimes; `-- --quick` only this Node, without what `npm run check` has looked at already.
 import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { basename, delimiter, dirname, join, posix } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import ts from 'typescript'
+import { freePort } from './free-port.mjs'
 import { nodeProgram } from './node-program.mjs'
 import { execute, freshFolder, manifest, npm, pack, root, same, start, step, subpaths, trial } from './packed.mjs'
 import { print } from './progress.mjs'
@@ -279,15 +280,6 @@ function accepts(host, port) {
     socket.on('connect', () => resolve(true)).on('error', () => resolve(false))
     socket.on('connect', () => socket.destroy())
   })
-}
-
-/** A port that nobody listens on. */
-async function freePort() {
-  const server = createServer()
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 function kB(bytes) {

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../scripts/free-port.mjs'
 
 /** Whether Redis is installed. Under CI it must be. */
 export const hasRedis = spawnSync('redis-server', ['--version']).status === 0
@@ -91,17 +91,6 @@ function spawnRedis(port: number, dir: string, args: string[]): Promise<ChildPro
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text
       if (output.includes('Ready to accept connections')) resolve(child)
-    })
-  })
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
     })
   })
 }

@@ -8,8 +8,8 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { collect } from 'sse-relay/testing'
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { freePort } from '../scripts/free-port.mjs'
 import { isSkipped, titleOf } from './browsers/engines.js'
-import { freePort } from './free-port.js'
 import { bundle, type Recipe, recipes } from './shutdown/servers.js'
 
 vi.setConfig({ testTimeout: 60_000 })
@@ -82,7 +82,14 @@ interface Program {
   provider: Provider
   terminate(): void
   /** What it saved at its end, how it ended, and what it complained of. */
-  ended: Promise<{ code: number | null; signal: string | null; saved: unknown[]; complaints: string }>
+  ended(): Promise<Ended>
+}
+
+interface Ended {
+  code: number | null
+  signal: string | null
+  saved: unknown[]
+  complaints: string
 }
 
 async function run(recipe: Recipe, graceMs: number): Promise<Program> {
@@ -98,7 +105,7 @@ async function run(recipe: Recipe, graceMs: number): Promise<Program> {
   const said = { out: '', error: '' }
   child.stdout.on('data', (bytes) => (said.out += bytes))
   child.stderr.on('data', (bytes) => (said.error += bytes))
-  const ended = new Promise<Awaited<Program['ended']>>((resolve, reject) => {
+  const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code, signal) => {
       const saved = said.out.split('\n').filter(Boolean)
@@ -118,7 +125,7 @@ async function run(recipe: Recipe, graceMs: number): Promise<Program> {
     port,
     provider,
     terminate: () => void child.kill('SIGTERM'),
-    ended: within(ended, 'the process has ended', 40_000),
+    ended: () => within(ended, 'the process has ended', 40_000),
   }
 }
 
@@ -255,7 +262,7 @@ describe.skipIf(process.platform === 'win32').each((await recipes()).map((recipe
       expect(refusal).toMatch(/^HTTP\/1\.1 503 /)
       expect(refusal.includes('"code":"shutdown"')).toBe(!refuses)
 
-      const { saved, ...how } = await program.ended
+      const { saved, ...how } = await program.ended()
       expect(how).toEqual(CLEAN)
       expect(saved).toEqual([
         { outcome: 'done', text: 'One ' },
@@ -272,7 +279,7 @@ describe.skipIf(process.platform === 'win32').each((await recipes()).map((recipe
       await refused(program)
       asked.finish()
       expect(await reader.answer()).toMatchObject({ complete: true, outcome: 'done' })
-      expect(await program.ended).toEqual({ ...CLEAN, saved: [{ outcome: 'done', text: 'One ' }] })
+      expect(await program.ended()).toEqual({ ...CLEAN, saved: [{ outcome: 'done', text: 'One ' }] })
     })
 
     test('cuts off who takes nothing or never asked, and goes by itself', async () => {
@@ -295,7 +302,7 @@ describe.skipIf(process.platform === 'win32').each((await recipes()).map((recipe
       response.on('drain', flood)
       flood()
       program.terminate()
-      const { saved, ...how } = await program.ended
+      const { saved, ...how } = await program.ended()
       expect(how).toEqual(CLEAN)
       expect(saved).toMatchObject([{ outcome: expect.stringMatching(/^(shutdown|disconnected)$/) }])
       for (const socket of sockets) socket.resume()
@@ -307,7 +314,7 @@ describe.skipIf(process.platform === 'win32').each((await recipes()).map((recipe
       program.terminate()
       await refused(program)
       program.terminate()
-      expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM', saved: [], complaints: '' })
+      expect(await program.ended()).toEqual({ code: null, signal: 'SIGTERM', saved: [], complaints: '' })
       expect(await reader.answer()).toMatchObject({ complete: false, outcome: 'truncated', text: 'One ' })
     })
   },

@@ -6,9 +6,12 @@ import { fileURLToPath } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { collect, openClient, providerError, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../../scripts/free-port.mjs'
 import { type Serving, serve } from '../../test/runtimes/programs.js'
 import { type Provider, provider } from '../check-resume.js'
-import { freePort } from '../installed.js'
+
+/** As a service of Railway is told it. */
+const aPort = async () => String(await freePort())
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const root = join(here, '../..')
@@ -104,7 +107,7 @@ describe('the example for Railway', () => {
     start('api', { PORT: port, FRONTEND_ORIGIN: page(), WORKER_URL: `http://localhost:${workerPort}`, ...more })
 
   beforeAll(async () => {
-    ports = { worker: await freePort(), api: await freePort(), frontend: await freePort() }
+    ports = { worker: await aPort(), api: await aPort(), frontend: await aPort() }
     image = build({ VITE_API_URL: api() })
     upstream = await replayUpstream({ pauseMs: 5 })
     told = await provider()
@@ -162,7 +165,7 @@ describe('the example for Railway', () => {
   })
 
   it('ends a connection before the limit of the platform, and gives the rest of the same answer over the next', async () => {
-    const [workerPort, apiPort] = [await freePort(), await freePort()]
+    const [workerPort, apiPort] = [await aPort(), await aPort()]
     await worker(told.url, workerPort)
     await gateway(apiPort, workerPort, { MAX_DURATION_MS: '1000' })
     const url = `http://localhost:${apiPort}/api/chat`
@@ -184,7 +187,7 @@ describe('the example for Railway', () => {
   })
 
   it('gives answers that are on their way the time to end when a deploy replaces the API', async () => {
-    const [workerPort, apiPort] = [await freePort(), await freePort()]
+    const [workerPort, apiPort] = [await aPort(), await aPort()]
     await worker(told.url, workerPort)
     const server = await gateway(apiPort, workerPort)
     const reader = openClient(`http://localhost:${apiPort}/api/chat`, QUESTION)
@@ -218,7 +221,7 @@ describe('the example for Railway', () => {
   })
 
   it('runs on one machine with one command, as two origins', async () => {
-    const [FRONTEND_PORT, API_PORT, WORKER_PORT] = [await freePort(), await freePort(), await freePort()]
+    const [FRONTEND_PORT, API_PORT, WORKER_PORT] = [await aPort(), await aPort(), await aPort()]
     const env = { FRONTEND_PORT, API_PORT, WORKER_PORT, ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: upstream.url }
     const started = await serve(process.execPath, ['start.js'], { cwd: here, env })
     servers.push(started)
@@ -278,7 +281,7 @@ describe('the example for Railway', () => {
     }, 60_000)
 
     it('reads on over the next connection when one has ended before the limit, and asks once', async () => {
-      const [workerPort, apiPort] = [await freePort(), await freePort()]
+      const [workerPort, apiPort] = [await aPort(), await aPort()]
       await worker(told.url, workerPort)
       await gateway(apiPort, workerPort, { MAX_DURATION_MS: '1000' })
       const tab = await browser.newPage()

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { createSecureServer } from 'node:http2'
-import { type AddressInfo, connect, createServer as createNetServer } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -15,6 +15,7 @@ import { relay as relayExpress } from 'sse-relay/express'
 import { relay } from 'sse-relay/node'
 import { replayUpstream } from 'sse-relay/testing'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { freePort } from '../../scripts/free-port.mjs'
 import { judge } from '../../src/cli/doctor/judge.js'
 import { LIMITS } from '../../src/cli/doctor/limits.js'
 import { type ObserveOptions, observe } from '../../src/cli/doctor/observe.js'
@@ -517,15 +518,6 @@ describe.skipIf(!NGINX && !process.env.CI)(`in front of a good server, nginx${NG
     expect((await look(`${proxy}/plain-off`, POST)).codes).toEqual([])
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createNetServer()
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Waits until somebody listens there. */
 async function accepting(port: number, child: ChildProcess): Promise<void> {
