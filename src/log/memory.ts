@@ -39,6 +39,7 @@ export function createMemoryLog(options: MemoryLogOptions = {}): Log {
  * log took a fifth more time.
  */
 class MemoryRun {
+  readonly runId: string
   readonly owner: string | null
   headers: Readonly<Record<string, string>>
   begun: boolean
@@ -56,8 +57,17 @@ class MemoryRun {
   bytes = 0
   /** For one that has not begun: until when it may. For one that has ended: until when it is kept. */
   until: number
+  /** The run that ended after this one. */
+  next: MemoryRun | undefined
 
-  constructor(owner: string | null, headers: Readonly<Record<string, string>>, begun: boolean, until: number) {
+  constructor(
+    runId: string,
+    owner: string | null,
+    headers: Readonly<Record<string, string>>,
+    begun: boolean,
+    until: number,
+  ) {
+    this.runId = runId
     this.owner = owner
     this.headers = headers
     this.begun = begun
@@ -75,8 +85,12 @@ const GONE: LogEntry = { first: 0, last: 0, text: '', end: undefined }
 
 class MemoryStore implements LogStore {
   readonly #runs = new Map<string, MemoryRun>()
-  /** Those that have ended, the oldest first. */
-  readonly #ended = new Map<string, MemoryRun>()
+  /**
+   * Of those that have ended, in the order in which they did and will go. Not a Map: to find its first one walks over
+   * all that were deleted since it last grew, 3 to 15 µs at 10 000 runs.
+   */
+  #oldest: MemoryRun | undefined
+  #newest: MemoryRun | undefined
   readonly #maxBytes: number
   readonly #maxBlock: number
   readonly #maxRuns: number
@@ -96,14 +110,14 @@ class MemoryStore implements LogStore {
     const known = this.get(runId)
     if (known && !(known.owner === owner && !known.begun && known.leaseMs === 0)) return false
     this.#runs.delete(runId)
-    this.#add(runId, new MemoryRun(owner, {}, false, performance.now() + leaseMs))
+    this.#add(new MemoryRun(runId, owner, {}, false, performance.now() + leaseMs))
     return true
   }
 
   begin(runId: string, { owner, headers }: { owner: string | null; headers: Readonly<Record<string, string>> }) {
     const known = this.get(runId)
     if (!known) {
-      this.#add(runId, new MemoryRun(owner, headers, true, Number.POSITIVE_INFINITY))
+      this.#add(new MemoryRun(runId, owner, headers, true, Number.POSITIVE_INFINITY))
       return true
     }
     if (known.begun || known.leaseMs === 0 || known.owner !== owner) return false
@@ -130,16 +144,19 @@ class MemoryStore implements LogStore {
     this.#close(run, entry.end)
     run.ended = true
     run.until = performance.now() + this.#ttlMs
-    this.#ended.set(runId, run)
+    if (this.#newest) this.#newest.next = run
+    else this.#oldest = run
+    this.#newest = run
     this.#arm()
   }
 
   get(runId: string): StoredRun | undefined {
     const run = this.#runs.get(runId)
     if (!run) return undefined
-    const leftMs = run.until - performance.now()
+    const now = performance.now()
+    const leftMs = run.until - now
     if (run.ended && leftMs <= 0) {
-      this.#drop(runId)
+      this.#expire(now)
       return undefined
     }
     const { owner, headers, begun, ended } = run
@@ -166,20 +183,15 @@ class MemoryStore implements LogStore {
     this.#timer = undefined
   }
 
-  #add(runId: string, run: MemoryRun): void {
-    if (this.#runs.size >= this.#maxRuns) {
-      const [oldest] = this.#ended.keys()
-      const victim = oldest ?? this.#neverBegun()
-      if (victim === undefined) {
-        throw new RelayError(
-          'overload',
-          `The log is full: ${this.#maxRuns} runs go on, which is its maxRuns. Raise it, or let fewer run at a time`,
-          { retryable: true },
-        )
-      }
-      this.#drop(victim)
+  #add(run: MemoryRun): void {
+    if (this.#runs.size >= this.#maxRuns && !this.#dropOldest() && !this.#dropNeverBegun()) {
+      throw new RelayError(
+        'overload',
+        `The log is full: ${this.#maxRuns} runs go on, which is its maxRuns. Raise it, or let fewer run at a time`,
+        { retryable: true },
+      )
     }
-    this.#runs.set(runId, run)
+    this.#runs.set(run.runId, run)
   }
 
   /** What was appended since makes a block, for which others may have to go. */
@@ -191,18 +203,17 @@ class MemoryStore implements LogStore {
     run.first = run.last + 1
     run.size = 0
     while (this.#bytes > this.#maxBytes) {
-      const [oldest] = this.#ended.keys()
-      if (oldest !== undefined) this.#drop(oldest)
-      else if (run.blocks.length - run.gone > 1) this.#trim(run)
-      else break
+      if (this.#dropOldest()) continue
+      if (run.blocks.length - run.gone <= 1) break
+      this.#trim(run)
     }
   }
 
-  /** A run that was created, and whose producer never came. */
-  #neverBegun(): string | undefined {
+  /** Drops a run that was created, and whose producer never came. `false` if there is none. */
+  #dropNeverBegun(): boolean {
     const now = performance.now()
-    for (const [runId, { until }] of this.#runs) if (until <= now) return runId
-    return undefined
+    for (const [runId, { until }] of this.#runs) if (until <= now) return this.#runs.delete(runId)
+    return false
   }
 
   #trim(run: MemoryRun): void {
@@ -217,25 +228,30 @@ class MemoryStore implements LogStore {
     }
   }
 
-  #drop(runId: string): void {
-    this.#bytes -= this.#runs.get(runId)?.bytes ?? 0
-    this.#runs.delete(runId)
-    this.#ended.delete(runId)
+  /** Drops the run that ended first. `false` if none has ended. */
+  #dropOldest(): boolean {
+    const run = this.#oldest
+    if (!run) return false
+    this.#oldest = run.next
+    if (!this.#oldest) this.#newest = undefined
+    // A dropped run that is not collected yet is not to keep those after it.
+    run.next = undefined
+    this.#bytes -= run.bytes
+    return this.#runs.delete(run.runId)
+  }
+
+  /** Drops those whose time is over: all have the same, so they are the oldest. */
+  #expire(now: number): void {
+    while (this.#oldest && this.#oldest.until <= now) this.#dropOldest()
   }
 
   /** One timer for the run that goes first; it keeps no process alive. */
   #arm(): void {
-    if (this.#timer !== undefined || this.#ttlMs === Number.POSITIVE_INFINITY) return
-    const [first] = this.#ended.values()
-    if (!first) return
-    const ms = Math.min(Math.max(0, first.until - performance.now()) + 1, 0x7fffffff)
+    if (this.#timer !== undefined || this.#ttlMs === Number.POSITIVE_INFINITY || !this.#oldest) return
+    const ms = Math.min(Math.max(0, this.#oldest.until - performance.now()) + 1, 0x7fffffff)
     this.#timer = setTimeout(() => {
       this.#timer = undefined
-      const now = performance.now()
-      for (const [runId, { until }] of this.#ended) {
-        if (until > now) break
-        this.#drop(runId)
-      }
+      this.#expire(performance.now())
       this.#arm()
     }, ms)
     ;(this.#timer as { unref?(): void }).unref?.()
