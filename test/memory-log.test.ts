@@ -118,24 +118,46 @@ describe('maxBytes', () => {
   })
 })
 
-describe('a run of many small events', () => {
-  const words = Array.from({ length: 100 }, (_, index) => `${index} `)
+describe('a run of many events', () => {
+  const scripts = [
+    'word ',
+    'naïve \u0080\u00ff ',
+    '日本語 ',
+    '🙂 ',
+    '\ud83d',
+    'plain '.repeat(20),
+    '長い'.repeat(200),
+    '',
+  ]
+  const runs = {
+    'that are small': Array.from({ length: 100 }, (_, index) => `${index} `),
+    'in many scripts, short and long': Array.from({ length: 100 }, (_, index) =>
+      `${index} ${scripts[index % scripts.length]}`.repeat(1 + (index % 3)),
+    ),
+    'in another script in its second half': Array.from(
+      { length: 100 },
+      (_, index) => `${index} ${index < 50 ? 'a' : 'ж'} `,
+    ),
+    'of all lengths': Array.from({ length: 100 }, (_, index) => 'x'.repeat(3 * index + 1)),
+  }
 
-  it('is read from each of its events, while it goes on and when it has ended', async () => {
-    const log = open({})
-    const run = begun(log, 'a')
-    const following: Promise<{ text: string }>[] = []
-    for (const [index, word] of words.entries()) {
-      following.push(read(log, 'a', index).then(collect))
-      await run.say(word)
-    }
-    await run.end()
-    for (const [index, reader] of following.entries()) {
-      const rest = words.slice(index).join('')
-      expect((await reader).text).toBe(rest)
-      expect((await collect(await read(log, 'a', index))).text).toBe(rest)
-    }
-  }, 60_000)
+  for (const [what, words] of Object.entries(runs)) {
+    it(`${what} is read from each of them, while it goes on and when it has ended`, async () => {
+      const log = open({})
+      const run = begun(log, 'a')
+      const following: Promise<{ text: string }>[] = []
+      for (const [index, word] of words.entries()) {
+        following.push(read(log, 'a', index).then(collect))
+        await run.say(word)
+      }
+      await run.end()
+      for (const [index, reader] of following.entries()) {
+        const rest = words.slice(index).join('')
+        expect((await reader).text).toBe(rest)
+        expect((await collect(await read(log, 'a', index))).text).toBe(rest)
+      }
+    }, 60_000)
+  }
 
   it('that was stopped is not taken for one that was stopped before it began', async () => {
     const log = open({})
