@@ -176,6 +176,12 @@ describe('maxRuns', () => {
     expect(await kept(log, 'a', 'b', 'c')).toBe('bc')
   })
 
+  it('takes away one after the other, where none that has ended is left meanwhile', async () => {
+    const log = open({ maxRuns: 1 })
+    for (const name of ['a', 'b', 'c']) await whole(log, name)
+    expect(await kept(log, 'a', 'b', 'c')).toBe('c')
+  })
+
   it('refuses the next where all go on, and drops none of them', async () => {
     const log = open({ maxRuns: 2 })
     const runs = [begun(log, 'a'), begun(log, 'b')]
@@ -225,6 +231,18 @@ describe('ttlMs', () => {
     const log = open({ ttlMs: 20 })
     await whole(log, 'a')
     await vi.waitFor(() => whole(log, 'a'), { timeout: 10_000 })
+  })
+
+  it('that is over takes nothing of the run that has the id next', async () => {
+    const log = open({ ttlMs: 1000, maxRuns: 2 })
+    await whole(log, 'a')
+    await vi.waitFor(async () => expect((await read(log, 'a')).status).toBe(404), { timeout: 10_000 })
+    const run = begun(log, 'a')
+    await run.say('one ')
+    for (const name of ['b', 'c']) await whole(log, name)
+    const reader = read(log, 'a').then(collect)
+    await run.end()
+    expect(await reader).toMatchObject({ text: 'one ', outcome: 'done' })
   })
 })
 
