@@ -87,7 +87,8 @@ if (saved) {
 /** Each row with what it was on the two occasions before. */
 function withPast(group) {
   const old = before.find(({ id }) => id === group.id)
-  if (!old) return group
+  // A quick run is for a look.
+  if (!old || old.measured.quick) return group
   return {
     ...group,
     rows: group.rows.map((row) => {
