@@ -162,6 +162,97 @@ describe('what onError throws', () => {
   })
 })
 
+describe('a store with an entrySize', () => {
+  const runId = 'run-of-a-test-0001'
+  const owner = 'ann'
+
+  function keeping(entrySize: number) {
+    const entries: LogEntry[] = []
+    const log = createLog({
+      entrySize,
+      create: () => true,
+      begin: () => true,
+      append: (_, entry) => void entries.push(entry),
+      get: () => ({ owner, headers: {}, begun: true, ended: entries.at(-1)?.end !== undefined, leaseMs: Infinity }),
+      read: (_, after, limit) => entries.filter(({ last }) => last > after).slice(0, limit),
+    })
+    opened.push(() => log.close())
+    return { log, entries }
+  }
+
+  /** A source that yields what it is told to, and ends at nothing. */
+  function teller() {
+    const said: (string | undefined)[] = []
+    let wake = () => {}
+    const say = (word?: string) => {
+      said.push(word)
+      wake()
+    }
+    async function* source() {
+      for (;;) {
+        while (said.length === 0) await new Promise<void>((resolve) => (wake = resolve))
+        const word = said.shift()
+        if (word === undefined) return
+        yield word
+      }
+    }
+    return { source, say }
+  }
+
+  it('is handed that much at once, and readers have each event before', async () => {
+    const { log, entries } = keeping(300)
+    const { source, say } = teller()
+    const server = createServer((req, res) => {
+      if (req.method === 'POST') relay(req, res, source, { log, owner, runId })
+      else resume(req, res, { log, owner })
+    })
+    opened.push(() => server.close())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const live = openClient(url, { method: 'POST' })
+    const words = Array.from({ length: 30 }, (_, index) => `word ${index + 1}.`)
+    const late: ReturnType<typeof openClient>[] = []
+    for (const [index, word] of words.entries()) {
+      say(word)
+      await live.until(word)
+      if (index === 2) expect(entries).toEqual([])
+      if (index % 7 === 2) {
+        const reader = openClient(url, { headers: { 'last-event-id': `${runId}:${index}` } })
+        await reader.until(word)
+        late.push(reader)
+      }
+    }
+    say()
+    const readers = [live, ...late]
+    for (const reader of readers) expect((await reader.closed).complete).toBe(true)
+    expect(late.map(({ received }) => received)).toEqual(
+      late.map((_, index) => live.received.slice(live.received.indexOf(`id: ${runId}:${index * 7 + 3}\n`))),
+    )
+
+    expect(entries.map(({ text }) => text).join('')).toBe(live.received)
+    expect(entries.slice(0, -1).every(({ text }) => text.length >= 300 && text.length < 400)).toBe(true)
+    expect(entries.map(({ first }) => first)).toEqual([1, ...entries.slice(0, -1).map(({ last }) => last + 1)])
+    expect(entries.map(({ end }) => end?.outcome)).toEqual([...entries.slice(0, -1).map(() => undefined), 'done'])
+  })
+
+  it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, '512'])('is refused with %s', (entrySize) => {
+    expect(() => keeping(entrySize as number)).toThrow(expect.objectContaining({ code: 'invalid-option' }))
+  })
+
+  it('is refused where processes share it', () => {
+    const shared = {
+      leaseMs: 1,
+      renew: () => 'running' as const,
+      stop: () => {},
+      publish: () => {},
+      subscribe: () => () => {},
+    }
+    const store = { create: () => true, begin: () => true, append: () => {}, get: () => undefined, read: () => [] }
+    expect(() => createLog({ ...store, shared, entrySize: 512 })).toThrow(/entrySize .* leave it out/)
+    expect(createLog({ ...store, shared })).toBeDefined()
+  })
+})
+
 describe('a store that cannot be read for a while', () => {
   const runId = 'run-of-a-test-0001'
   const entry = (seq: number, text: string): LogEntry => ({

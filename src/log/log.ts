@@ -34,13 +34,18 @@ export interface LogResume {
 /**
  * A log over a store: what `createMemoryLog` and `createRedisLog` return, and what makes a log of a store of your own.
  *
- * @throws {RelayError} `invalid-option` for what is no store.
+ * @throws {RelayError} `invalid-option` for what is no store, or an `entrySize` that cannot be.
  */
 export function createLog(store: LogStore): Log {
   for (const method of ['create', 'begin', 'append', 'get', 'read'] as const) {
     if (typeof store?.[method] !== 'function') {
       throw mistake('invalid-option', `The store cannot be ${show(store)}: it has no method ${method}`)
     }
+  }
+  const { entrySize, shared } = store
+  if (entrySize !== undefined && (shared || !(entrySize > 0 && Number.isFinite(entrySize)))) {
+    const remedy = shared ? 'leave it out where processes share the store' : 'give a positive number of characters'
+    throw mistake('invalid-option', `The entrySize of a store cannot be ${show(entrySize)}: ${remedy}`)
   }
   return new RunLog(store)
 }

@@ -1,14 +1,16 @@
+import { flatten } from '../encode.js'
 import { RelayError, show } from '../errors.js'
 import { mistake } from '../failure.js'
 import type { Log } from '../options.js'
 import { createLog } from './log.js'
-import type { LogEnd, LogEntry, LogStore, StoredRun } from './store.js'
+import type { LogEntry, LogStore, StoredRun } from './store.js'
 
 /** Options of {@link createMemoryLog}. */
 export interface MemoryLogOptions {
   /**
-   * What all runs together may hold, counted at two bytes a character. Runs that have ended go first, the oldest
-   * before others; a run that goes on loses its oldest events, and who asks for those is answered `cursor-gone`.
+   * What all runs together may hold, counted at two bytes a character, besides up to a kilobyte of each run that goes
+   * on. Runs that have ended go first, the oldest before others; a run that goes on loses its oldest events, and who
+   * asks for those is answered `cursor-gone`.
    * @default 67108864 (64 MiB)
    */
   maxBytes?: number | undefined
@@ -46,13 +48,8 @@ class MemoryRun {
   ended = false
   /** The number of the last event. */
   last = 0
-  /** What was appended, joined to blocks: an object and a string a token keep the garbage collector busy. */
-  blocks: LogEntry[] = []
-  /** The texts of the block that is being filled, the number of its first event, and its length. */
-  texts: string[] = []
-  first = 1
-  size = 0
-  /** How many of `blocks` are gone. */
+  entries: LogEntry[] = []
+  /** How many of `entries` are gone. */
   gone = 0
   bytes = 0
   /** For one that has not begun: until when it may. For one that has ended: until when it is kept. */
@@ -76,14 +73,16 @@ class MemoryRun {
 }
 
 /**
- * What a block takes, in characters. What waits to be joined is moved by each collection of young garbage: with 2048
- * those took nearly three times as long as without a log, with 512 nearly twice, with 256 no less.
+ * In characters. An object and a string a token keep the garbage collector busy, and so does what waits to be joined:
+ * it is moved by each collection of young garbage. With 2048 those took nearly three times as long as without a log,
+ * with 512 nearly twice, with 256 no less.
  */
-const MAX_BLOCK = 512
+const ENTRY_SIZE = 512
 
 const GONE: LogEntry = { first: 0, last: 0, text: '', end: undefined }
 
 class MemoryStore implements LogStore {
+  readonly entrySize: number
   readonly #runs = new Map<string, MemoryRun>()
   /**
    * Of those that have ended, in the order in which they did and will go. Not a Map: to find its first one walks over
@@ -92,7 +91,6 @@ class MemoryStore implements LogStore {
   #oldest: MemoryRun | undefined
   #newest: MemoryRun | undefined
   readonly #maxBytes: number
-  readonly #maxBlock: number
   readonly #maxRuns: number
   readonly #ttlMs: number
   #bytes = 0
@@ -100,8 +98,8 @@ class MemoryStore implements LogStore {
 
   constructor({ maxBytes = 67_108_864, maxRuns = 10_000, ttlMs = 600_000 }: MemoryLogOptions) {
     this.#maxBytes = maxBytes
-    // A block goes as a whole: it is to be little of what may be held.
-    this.#maxBlock = Math.min(MAX_BLOCK, maxBytes / 32)
+    // An entry goes as a whole: it is to be little of what may be held.
+    this.entrySize = Math.min(ENTRY_SIZE, maxBytes / 32)
     this.#maxRuns = maxRuns
     this.#ttlMs = ttlMs
   }
@@ -134,14 +132,15 @@ class MemoryStore implements LogStore {
       const why = run.ended ? 'has ended' : `has its events up to ${last}`
       throw new RelayError('log-failure', `The event ${entry.first} cannot be stored: the run ${why}`)
     }
-    const size = entry.text.length
-    if (run.size + size > this.#maxBlock) this.#close(run)
+    // Of many pieces it would be four times its size.
+    flatten(entry.text)
+    const bytes = entry.text.length * 2
     run.last = entry.last
-    run.texts.push(entry.text)
-    run.size += size
-    this.#bytes += size * 2
+    run.entries.push(entry)
+    run.bytes += bytes
+    this.#bytes += bytes
+    this.#makeRoom(run)
     if (!entry.end) return
-    this.#close(run, entry.end)
     run.ended = true
     run.until = performance.now() + this.#ttlMs
     if (this.#newest) this.#newest.next = run
@@ -166,16 +165,15 @@ class MemoryStore implements LogStore {
   read(runId: string, after: number, limit: number): LogEntry[] {
     const run = this.#runs.get(runId)
     if (!run) return []
-    this.#close(run)
-    const { blocks, gone } = run
+    const { entries, gone } = run
     let low = gone
-    let high = blocks.length
+    let high = entries.length
     while (low < high) {
       const middle = (low + high) >> 1
-      if ((blocks[middle] as LogEntry).last > after) high = middle
+      if ((entries[middle] as LogEntry).last > after) high = middle
       else low = middle + 1
     }
-    return blocks.slice(low, low + limit)
+    return entries.slice(low, low + limit)
   }
 
   close(): void {
@@ -194,17 +192,11 @@ class MemoryStore implements LogStore {
     this.#runs.set(run.runId, run)
   }
 
-  /** What was appended since makes a block, for which others may have to go. */
-  #close(run: MemoryRun, end?: LogEnd): void {
-    if (run.size === 0) return
-    run.blocks.push({ first: run.first, last: run.last, text: run.texts.join(''), end })
-    run.bytes += run.size * 2
-    run.texts = []
-    run.first = run.last + 1
-    run.size = 0
+  /** For what a run has others may have to go, and then what it had before. */
+  #makeRoom(run: MemoryRun): void {
     while (this.#bytes > this.#maxBytes) {
       if (this.#dropOldest()) continue
-      if (run.blocks.length - run.gone <= 1) break
+      if (run.entries.length - run.gone <= 1) break
       this.#trim(run)
     }
   }
@@ -217,13 +209,13 @@ class MemoryStore implements LogStore {
   }
 
   #trim(run: MemoryRun): void {
-    const size = (run.blocks[run.gone] as LogEntry).text.length * 2
+    const size = (run.entries[run.gone] as LogEntry).text.length * 2
     run.bytes -= size
     this.#bytes -= size
-    run.blocks[run.gone++] = GONE
+    run.entries[run.gone++] = GONE
     // Not one by one: what follows would be moved each time.
-    if (run.gone > 64 && run.gone * 2 > run.blocks.length) {
-      run.blocks.splice(0, run.gone)
+    if (run.gone > 64 && run.gone * 2 > run.entries.length) {
+      run.entries.splice(0, run.gone)
       run.gone = 0
     }
   }

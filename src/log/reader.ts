@@ -27,25 +27,26 @@ export type ReaderOptions = Pick<RelayOptions, 'onError'>
 
 /** Reads a run into an outlet: what was stored, then what comes, with no hole and no duplicate. */
 export class Reader implements Feeder, FeedReader {
-  readonly #runId: string
+  // As in a recorder, what each token needs comes first.
   readonly #outlet: ReaderOutlet
-  readonly #options: ReaderOptions
-  /** Whether a failure before anything was sent has a status of its own. A reconnecting client would ask again. */
-  readonly #isFirst: boolean
-  readonly #started = performance.now()
-  #feed: Feed | undefined
   /** The number of the last event that was handed over. */
   #cursor = 0
   #over = false
   #blocked = false
   #reading = false
+  #events = 0
+  #firstEventMs: number | undefined
+  readonly #runId: string
+  readonly #options: ReaderOptions
+  /** Whether a failure before anything was sent has a status of its own. A reconnecting client would ask again. */
+  readonly #isFirst: boolean
+  readonly #started = performance.now()
+  #feed: Feed | undefined
   /** Something came while it was blocked or reading. */
   #behind = false
   /** How often in a row the store could not be read. */
   #failures = 0
   #retry: ReturnType<typeof setTimeout> | undefined
-  #events = 0
-  #firstEventMs: number | undefined
 
   constructor(runId: string, outlet: ReaderOutlet, options: ReaderOptions, isFirst: boolean) {
     this.#runId = runId

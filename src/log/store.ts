@@ -10,7 +10,7 @@ export interface LogEnd {
   failure?: Failure & { status: number; retryAfter?: string }
 }
 
-/** Events of one run that follow each other: what one tick of the source made. Numbers start at 1. */
+/** Events of one run that follow each other: what one tick of the source made, or several. Numbers start at 1. */
 export interface LogEntry {
   /** The number of its first event. */
   first: number
@@ -68,6 +68,12 @@ export interface LogStore {
   get(runId: string): MaybePromise<StoredRun | undefined>
   /** At most `limit` entries in order, beginning with the first that has an event after the number `after`. */
   read(runId: string, after: number, limit: number): MaybePromise<LogEntry[]>
+  /**
+   * How much an entry is to hold at least, in characters, but for a run's last. Events wait that long with the producer,
+   * which hands them to its readers at once all the same; those of a process that dies are not stored. Not for a store
+   * that several processes share: there others read what is stored. By default an entry is a tick of the source.
+   */
+  readonly entrySize?: number
   /** What a store needs besides when several processes share it. */
   readonly shared?: SharedStore
   /** Lets go of connections and timers. */
