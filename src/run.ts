@@ -404,7 +404,8 @@ export class Run implements Feeder {
     const error = { code, message, retryable }
     try {
       const frame: unknown = (this.#encoder as Encoder).fail(error)
-      if (typeof frame === 'string' && frame !== '') return frame
+      // Of a line that is not ended by a blank one no client would hear.
+      if (typeof frame === 'string' && frame.endsWith('\n\n')) return frame
     } catch {
       // No encoder, or one that fails at failing.
     }

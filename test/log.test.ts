@@ -235,7 +235,7 @@ describe('a store with an entrySize', () => {
     expect(entries.map(({ end }) => end?.outcome)).toEqual([...entries.slice(0, -1).map(() => undefined), 'done'])
   })
 
-  it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, '512'])('is refused with %s', (entrySize) => {
+  it.each([0, -1, Number.NaN, 65_537, Number.POSITIVE_INFINITY, '512'])('is refused with %s', (entrySize) => {
     expect(() => keeping(entrySize as number)).toThrow(expect.objectContaining({ code: 'invalid-option' }))
   })
 

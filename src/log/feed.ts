@@ -26,10 +26,12 @@ export abstract class Feed {
   /** A new list with each that comes or goes: one of them may go while it is walked. Most runs have one reader. */
   readers: readonly FeedReader[] = []
   protected readonly store: LogStore
+  readonly owner: string | null
 
-  constructor(runId: string, store: LogStore) {
+  constructor(runId: string, store: LogStore, owner: string | null) {
     this.runId = runId
     this.store = store
+    this.owner = owner
   }
 
   add(reader: FeedReader): void {

@@ -20,7 +20,7 @@ export class Follower extends Feed {
   #again = false
 
   constructor(runId: string, store: LogStore, run: StoredRun, empty: (follower: Follower) => void) {
-    super(runId, store)
+    super(runId, store, run.owner)
     this.#empty = empty
     this.#begun = run.begun
     if (run.ended) return

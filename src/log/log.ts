@@ -13,6 +13,7 @@ import { type LogEnd, type LogStore, settle } from './store.js'
 /** `<runId>:<seq>`; `end` is said after an ending that is no event of the run. */
 const CURSOR = /^([A-Za-z0-9_-]{16,128}):(\d{1,15}|end)$/
 const ABANDON_MS = 60_000
+const MAX_ENTRY_SIZE = 65_536
 /** A run of this process needs no lease in a store of this process. */
 const FOR_EVER = Number.POSITIVE_INFINITY
 
@@ -43,8 +44,11 @@ export function createLog(store: LogStore): Log {
     }
   }
   const { entrySize, shared } = store
-  if (entrySize !== undefined && (shared || !(entrySize > 0 && Number.isFinite(entrySize)))) {
-    const remedy = shared ? 'leave it out where processes share the store' : 'give a positive number of characters'
+  if (
+    entrySize !== undefined &&
+    (shared || !(typeof entrySize === 'number' && entrySize > 0 && entrySize <= MAX_ENTRY_SIZE))
+  ) {
+    const remedy = shared ? 'leave it out where processes share the store' : `give a number up to ${MAX_ENTRY_SIZE}`
     throw mistake('invalid-option', `The entrySize of a store cannot be ${show(entrySize)}: ${remedy}`)
   }
   return new RunLog(store)
@@ -244,12 +248,12 @@ export class RunLog implements Log {
     this.#feeds.set(runId, place)
     this.#recorders.add(place)
     this.#tick()
-    // Who waited here for the run to begin.
-    for (const reader of follower?.readers ?? []) {
-      reader.head(recorder.headers)
-      reader.move(recorder)
-    }
-    if (before && follower instanceof Follower) {
+    // Who waited here for the run to begin. Where the store cannot tell whose an id is, another may have the same.
+    if (before && follower instanceof Follower && follower.owner === recorder.owner) {
+      for (const reader of follower.readers) {
+        reader.head(recorder.headers)
+        reader.move(recorder)
+      }
       follower.close()
       before.feed = undefined
     }
@@ -300,7 +304,7 @@ export class RunLog implements Log {
 
   #feed(runId: string, run: NonNullable<Awaited<ReturnType<LogStore['get']>>>): Feed {
     const known = this.#feeds.get(runId)?.feed
-    if (known) return known
+    if (known && known.owner === run.owner) return known
     const place: Place = { feed: undefined }
     place.feed = new Follower(runId, this.#store, run, () => this.#leave(runId, place))
     this.#feeds.set(runId, place)

@@ -99,7 +99,7 @@ class MemoryStore implements LogStore {
   constructor({ maxBytes = 67_108_864, maxRuns = 10_000, ttlMs = 600_000 }: MemoryLogOptions) {
     this.#maxBytes = maxBytes
     // An entry goes as a whole: it is to be little of what may be held.
-    this.entrySize = Math.min(ENTRY_SIZE, maxBytes / 32)
+    this.entrySize = Math.max(1, Math.min(ENTRY_SIZE, maxBytes / 32))
     this.#maxRuns = maxRuns
     this.#ttlMs = ttlMs
   }

@@ -6,9 +6,12 @@ import type { Source, Summary } from '../types.js'
 import { isThenable } from '../upstream.js'
 import { Feed, type FeedReader } from './feed.js'
 import { lastFrame } from './reader.js'
-import { type LogEnd, type LogEntry, type LogStore, type MaybePromise, type SharedStore, settle } from './store.js'
+import { type LogEnd, type LogEntry, type LogStore, type MaybePromise, settle } from './store.js'
 
-/** This much of what a store has not confirmed is kept here, in characters. Past it the run is stored no longer. */
+/**
+ * This much of what a store has not confirmed is kept here, in characters, besides one entry of any size. Past it the
+ * run is stored no longer.
+ */
 const MAX_PENDING = 1_048_576
 /** How long readers in other processes have to say that they are there, in milliseconds. */
 const ROLL_CALL_MS = 2000
@@ -62,7 +65,6 @@ export class Recorder extends Feed implements Outlet {
   #heldFirst = 1
   /** `opening`: the store was asked for the run. `failing`: what is pending is tried again. `lost`: it is over with storing. */
   #storing: 'opening' | 'open' | 'failing' | 'lost' = 'opening'
-  readonly owner: string | null
   readonly headers: Readonly<Record<string, string>>
   /** Resolves to the run's summary once its end is stored, or cannot be. */
   readonly done: Promise<Summary>
@@ -84,12 +86,11 @@ export class Recorder extends Feed implements Outlet {
   #unsubscribe: (() => void) | undefined
 
   constructor(runId: string, store: LogStore, options: RelayOptions, host: RecorderHost, abandonMs: number) {
-    super(runId, store)
+    super(runId, store, options.owner as string | null)
     this.#idLine = `id: ${runId}:`
     this.#options = options
     this.#host = host
     this.#abandonMs = abandonMs
-    this.owner = options.owner as string | null
     this.headers = options.protocol?.headers ?? {}
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
@@ -182,9 +183,16 @@ export class Recorder extends Feed implements Outlet {
 
   override read(after: number): MaybePromise<LogEntry[]> {
     if (after >= this.#first - 1) return []
-    const pending = this.#held === '' ? this.#pending : [...this.#pending, this.#heldEntry()]
-    const [oldest] = pending
-    if (oldest && oldest.first <= after + 1) return pending.filter(({ last }) => last > after)
+    const here: LogEntry[] = []
+    let cursor = after
+    for (const entry of this.#held === '' ? this.#pending : [...this.#pending, this.#heldEntry()]) {
+      if (entry.last <= cursor) continue
+      // What is between was confirmed out of turn, and is stored.
+      if (entry.first > cursor + 1) break
+      here.push(entry)
+      cursor = entry.last
+    }
+    if (here.length > 0) return here
     const stored = super.read(after)
     return isThenable(stored) ? stored.then(orGone) : orGone(stored)
   }
@@ -331,7 +339,15 @@ export class Recorder extends Feed implements Outlet {
   #keep(entry: LogEntry): void {
     this.#pending.push(entry)
     this.#pendingSize += entry.text.length
-    if (this.#pendingSize > MAX_PENDING) this.#giveUp()
+    if (this.#pendingSize <= MAX_PENDING) return
+    // However large it is, one may be on its way.
+    let largest = 0
+    for (const { text } of this.#pending) largest = Math.max(largest, text.length)
+    if (this.#pendingSize - largest <= MAX_PENDING) return
+    const message = `The run ${this.runId} is stored no further: over ${MAX_PENDING} characters wait for the store`
+    if (!this.#reported) mention(this.#options, new RelayError('log-failure', message), this.runId)
+    this.#reported = true
+    this.#giveUp()
   }
 
   /** A log with a hole would be replayed as if it had none: nothing more is stored. */
@@ -371,7 +387,7 @@ export class Recorder extends Feed implements Outlet {
   /** The store lost the run, in a restart without persistence say. It gets what is still here, for those who read on. */
   async #reopen(): Promise<void> {
     const { owner, headers, runId } = this
-    const { leaseMs } = this.store.shared as SharedStore
+    const leaseMs = this.store.shared?.leaseMs ?? Number.POSITIVE_INFINITY
     const after = (this.#pending[0]?.first ?? this.#heldFirst) - 1
     try {
       await this.store.begin(runId, { owner, headers, leaseMs, after })

@@ -561,7 +561,7 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
       const log = await open()
       const runId = newId()
       const texts = Array.from({ length: 10_000 }, (_, index) => `${index} `)
-      texts[5000] = 'x'.repeat(300_000)
+      texts[5000] = 'x'.repeat(1_500_000)
       const source = new Told().yield(...texts).end()
       await recorded(log, runId, source)
       const whole = read(log, { lastEventId: `${runId}:0` })

@@ -1,0 +1,253 @@
+import { RelayError } from 'sse-relay'
+import { createLog, createMemoryLog, type Log, type LogEntry, type LogStore, record } from 'sse-relay/log'
+import { text as textProtocol } from 'sse-relay/protocols'
+import { relay, resume } from 'sse-relay/web'
+import { afterEach, describe, expect, it } from 'vitest'
+
+const runId = 'run-of-a-test-0001'
+const owner = 'ann'
+
+const closing: Log[] = []
+afterEach(async () => {
+  for (const log of closing.splice(0)) await log.close()
+})
+
+interface Kept {
+  owner: string | null
+  begun: boolean
+  entries: LogEntry[]
+  last: number
+}
+
+/** A store of one process that keeps all, with what a test has otherwise. */
+function keeping(otherwise: (runs: Map<string, Kept>) => Partial<LogStore> = () => ({})) {
+  const runs = new Map<string, Kept>()
+  const run = (id: string) => {
+    const known = runs.get(id)
+    if (!known) throw new RelayError('run-not-found', `There is no run ${id}`)
+    return known
+  }
+  const store: LogStore = {
+    create(id, { owner }) {
+      if (runs.has(id)) return false
+      runs.set(id, { owner, begun: false, entries: [], last: 0 })
+      return true
+    },
+    begin(id, { owner, after = 0 }) {
+      const known = runs.get(id)
+      if (known && (known.begun || known.owner !== owner)) return false
+      runs.set(id, { owner, begun: true, entries: [], last: after })
+      return true
+    },
+    append(id, entry) {
+      const known = run(id)
+      if (entry.last <= known.last) return
+      if (entry.first !== known.last + 1) throw new RelayError('log-failure', `A hole before ${entry.first}`)
+      known.entries.push(entry)
+      known.last = entry.last
+    },
+    get(id) {
+      const known = runs.get(id)
+      if (!known) return undefined
+      const ended = known.entries.at(-1)?.end !== undefined
+      return { owner: known.owner, headers: {}, begun: known.begun, ended, leaseMs: Number.POSITIVE_INFINITY }
+    },
+    read: (id, after, limit) =>
+      run(id)
+        .entries.filter(({ last }) => last > after)
+        .slice(0, limit),
+  }
+  const log = createLog(Object.assign(store, otherwise(runs)))
+  closing.push(log)
+  return { log, runs }
+}
+
+/** Something that happens when a test says so. */
+function signal() {
+  let happen!: () => void
+  const happens = new Promise<void>((resolve) => {
+    happen = resolve
+  })
+  return { happen, happens }
+}
+
+const request = (headers: Record<string, string> = {}) => new Request('http://localhost/', { headers })
+const fromTheBeginning = (log: Log, owner = 'ann') =>
+  resume(request({ 'last-event-id': `${runId}:0` }), { log, owner, heartbeatMs: 20 })
+const numbers = (body: string) => [...body.matchAll(/^id: [^:]+:(\d+)$/gm)].map(([, number]) => Number(number))
+const frame = (number: number, text: string) => `id: ${runId}:${number}\ndata: {"text":"${text}"}\n\n`
+const done = (number: number) => `id: ${runId}:${number}\ndata: [DONE]\n\n`
+
+/** Reads an answer up to what is looked for. */
+async function until(response: Response, wanted: string): Promise<string> {
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+  const decoder = new TextDecoder()
+  let body = ''
+  while (!body.includes(wanted)) {
+    const { done, value } = await reader.read()
+    if (done) break
+    body += decoder.decode(value, { stream: true })
+  }
+  await reader.cancel()
+  return body
+}
+
+describe('a store that confirms a later entry before an earlier one', () => {
+  it('leaves no gap for who joins meanwhile', async () => {
+    const confirm = signal()
+    const { log } = keeping((runs) => ({
+      entrySize: 100,
+      async append(_, entry) {
+        const known = runs.get(runId) as Kept
+        known.entries.push(entry)
+        known.last = entry.last
+        if (entry.first === 1) await confirm.happens
+      },
+    }))
+    const joined = signal()
+    async function* source() {
+      yield 'a'.repeat(100)
+      await new Promise((resolve) => setImmediate(resolve))
+      yield 'b'.repeat(100)
+      await new Promise((resolve) => setImmediate(resolve))
+      yield 'c'
+      await joined.happens
+    }
+    const live = await relay(request(), source, { log, runId, owner })
+    const reader = await fromTheBeginning(log)
+    const body = until(reader, done(4))
+    const first = await Promise.race([body, until(await fromTheBeginning(log), frame(3, 'c'))])
+    joined.happen()
+    confirm.happen()
+    expect(numbers(first)).toEqual([1, 2, 3])
+    expect(await body).toBe(await live.text())
+    expect(numbers(await body)).toEqual([1, 2, 3, 4])
+  })
+})
+
+describe('an entry larger than what may wait for the store', () => {
+  it('is stored like any other', async () => {
+    const { log } = keeping()
+    const slow = keeping((runs) => ({
+      async append(_, entry) {
+        await new Promise((resolve) => setImmediate(resolve))
+        const known = runs.get(runId) as Kept
+        known.entries.push(entry)
+        known.last = entry.last
+      },
+    }))
+    const large = 'x'.repeat(1_500_000)
+    for (const each of [log, slow.log]) {
+      await record([large, 'and more'], { log: each, runId, owner })
+      const body = await (await fromTheBeginning(each)).text()
+      expect(body === frame(1, large) + frame(2, 'and more') + done(3)).toBe(true)
+    }
+  })
+})
+
+describe('a store that does not answer', () => {
+  it('is told of by onError once too much waits for it, and who reads has everything', async () => {
+    const { log } = keeping(() => ({ append: () => new Promise<void>(() => {}) }))
+    const errors: unknown[] = []
+    async function* source() {
+      for (let piece = 0; piece < 30; piece++) {
+        yield 'x'.repeat(100_000)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+    const onError = (error: unknown) => {
+      errors.push(error)
+    }
+    const response = await relay(request(), source, { log, runId, owner, onError })
+    expect(numbers(await response.text())).toEqual(Array.from({ length: 31 }, (_, index) => index + 1))
+    expect(errors).toEqual([expect.objectContaining({ code: 'log-failure', message: expect.stringContaining(runId) })])
+  })
+})
+
+describe('a store of one process that loses a run', () => {
+  it('is given what is still here, and the log can be closed', async () => {
+    const lost = signal()
+    const { log, runs } = keeping()
+    async function* source() {
+      yield 'one'
+      await lost.happens
+      yield 'two'
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      yield 'three'
+    }
+    const errors: unknown[] = []
+    const onError = (error: unknown) => {
+      errors.push(error)
+    }
+    const response = await relay(request(), source, { log, runId, owner, onError })
+    runs.clear()
+    lost.happen()
+    expect(numbers(await response.text())).toEqual([1, 2, 3, 4])
+    await log.close({ graceMs: 10_000 })
+    expect(errors).toEqual([expect.objectContaining({ code: 'run-not-found' })])
+    const { entries } = runs.get(runId) as Kept
+    expect(entries.map(({ text }) => text).join('')).toBe(frame(2, 'two') + frame(3, 'three') + done(4))
+  })
+})
+
+describe('two runs with one id, while the store is out of reach', () => {
+  const outOfReach = () => ({
+    begin() {
+      throw new Error('out of reach')
+    },
+  })
+  const onError = () => {}
+
+  it('have each its own readers', async () => {
+    const { log } = keeping(outOfReach)
+    const second = signal()
+    async function* source() {
+      yield 'mine 1'
+      await second.happens
+      yield 'mine 2'
+    }
+    const mine = await relay(request(), source, { log, runId, owner, onError })
+    const other = await relay(request(), ['other 1', 'other 2'], { log, runId, owner: 'bob', onError })
+    expect(await other.text()).toBe(frame(1, 'other 1') + frame(2, 'other 2') + done(3))
+    second.happen()
+    expect(await mine.text()).toBe(frame(1, 'mine 1') + frame(2, 'mine 2') + done(3))
+  })
+
+  it('do not take who waits for a run of another owner', async () => {
+    const { log, runs } = keeping(outOfReach)
+    await log.create(runId, { owner })
+    const waiting = await fromTheBeginning(log)
+    const go = signal()
+    async function* source() {
+      yield 'other 1'
+      await go.happens
+    }
+    const other = await relay(request(), source, { log, runId, owner: 'bob', onError })
+    const late = await fromTheBeginning(log)
+    go.happen()
+    expect(await other.text()).toBe(frame(1, 'other 1') + done(2))
+    // Nobody can begin it any more: both wait, with heartbeats.
+    for (const reader of [waiting, late]) expect(await until(reader, ': \n')).toMatch(/^(: \n)+$/)
+    expect(runs.get(runId)?.begun).toBe(false)
+  })
+})
+
+describe('a protocol whose failure frame has no blank line', () => {
+  it('ends a run all the same, and it can be read again', async () => {
+    const log = createMemoryLog()
+    closing.push(log)
+    const protocol = {
+      name: 'half',
+      encoder: () => ({ ...textProtocol().encoder({ runId }), fail: () => 'event: error\ndata: {}\n' }),
+    }
+    async function* source() {
+      yield 'one'
+      throw new Error('of the provider')
+    }
+    const { outcome } = await record(source, { log, runId, owner, protocol, onError: () => {} })
+    expect(outcome).toBe('error')
+    const body = await (await fromTheBeginning(log)).text()
+    expect(body).toContain(frame(1, 'one'))
+    expect(body).toMatch(/id: run-of-a-test-0001:2\nevent: error\ndata: .*"code":"internal".*\n\n$/)
+  })
+})
