@@ -132,7 +132,7 @@ class MemoryStore implements LogStore {
       const why = run.ended ? 'has ended' : `has its events up to ${last}`
       throw new RelayError('log-failure', `The event ${entry.first} cannot be stored: the run ${why}`)
     }
-    // Of many pieces it would be four times its size.
+    // Of many pieces it would be several times its size.
     flatten(entry.text)
     const bytes = entry.text.length * 2
     run.last = entry.last

@@ -52,8 +52,7 @@ export interface RecorderHost {
  * them beside.
  */
 export class Recorder extends Feed implements Outlet {
-  // What each token needs stands together and first: with hundreds of runs in turn none of it is in the cache, and a
-  // line of that is a tenth of what the log costs.
+  // What each token needs stands together and first: with hundreds of runs in turn none of it is in the cache any more.
   #last = 0
   readonly #idLine: string
   /** The events of this tick. */

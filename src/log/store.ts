@@ -69,9 +69,10 @@ export interface LogStore {
   /** At most `limit` entries in order, beginning with the first that has an event after the number `after`. */
   read(runId: string, after: number, limit: number): MaybePromise<LogEntry[]>
   /**
-   * How much an entry is to hold at least, in characters up to 65 536, but for a run's last. Events wait that long with the producer,
-   * which hands them to its readers at once all the same; those of a process that dies are not stored. Not for a store
-   * that several processes share: there others read what is stored. By default an entry is a tick of the source.
+   * How much an entry is to hold at least, in characters up to 65 536, but for a run's last. Events wait that long with
+   * the producer, which hands them to its readers at once all the same; those of a process that dies are not stored.
+   * Not for a store that several processes share: there others read what is stored. By default an entry is a tick of
+   * the source.
    */
   readonly entrySize?: number
   /** What a store needs besides when several processes share it. */
