@@ -12,8 +12,8 @@ const assets = [
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
-    client: 'src/client.ts',
-    react: 'src/react.ts',
+    client: 'src/client/index.ts',
+    react: 'src/client/react.ts',
     log: 'src/log/index.ts',
     redis: 'src/log/redis.ts',
     protocols: 'src/protocols/index.ts',

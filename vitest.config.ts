@@ -7,8 +7,8 @@ const fromSource = Boolean(process.env.SRC)
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const entries = {
   'sse-relay': ['dist/index.js', 'src/index.ts'],
-  'sse-relay/client': ['dist/client.js', 'src/client.ts'],
-  'sse-relay/react': ['dist/react.js', 'src/react.ts'],
+  'sse-relay/client': ['dist/client.js', 'src/client/index.ts'],
+  'sse-relay/react': ['dist/react.js', 'src/client/react.ts'],
   'sse-relay/log': ['dist/log.js', 'src/log/index.ts'],
   'sse-relay/redis': ['dist/redis.js', 'src/log/redis.ts'],
   'sse-relay/protocols': ['dist/protocols.js', 'src/protocols/index.ts'],

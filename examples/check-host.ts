@@ -9,7 +9,7 @@ import {
   type TestClient,
 } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { Serving } from '../test/runtimes/programs.js'
+import type { Serving } from '../test/hosts/runtimes/programs.js'
 import { supports } from '../test/support.js'
 
 const ANSWER = 'Hello there! Streams\n\nwork — naïve 日本🚀'

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url))
 
-const { status } = spawnSync(process.execPath, [vitest, 'run', 'test/cluster.test.ts'], {
+const { status } = spawnSync(process.execPath, [vitest, 'run', 'test/log/cluster.test.ts'], {
   cwd: root,
   stdio: 'inherit',
   env: { ...process.env, CLUSTER: '1' },

@@ -9,7 +9,7 @@ const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import
 
 const { status } = spawnSync(
   process.execPath,
-  [vitest, 'run', 'test/matrix.test.ts', '--update', '--reporter=dot', '--silent'],
+  [vitest, 'run', 'test/protocols/matrix.test.ts', '--update', '--reporter=dot', '--silent'],
   { cwd: root, stdio: 'inherit' },
 )
 console.log(readFileSync(new URL('../docs/matrix.md', import.meta.url), 'utf8'))

@@ -8,7 +8,7 @@ const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import
 
 const { status } = spawnSync(
   process.execPath,
-  [vitest, 'run', 'test/proxies.test.ts', '--update', '--reporter=dot', '--silent'],
+  [vitest, 'run', 'test/hosts/proxies.test.ts', '--update', '--reporter=dot', '--silent'],
   { cwd: root, stdio: 'inherit' },
 )
 process.exitCode = status ?? 1

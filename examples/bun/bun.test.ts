@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { describe } from 'vitest'
-import { isSkipped, runtimeProgram, serve } from '../../test/runtimes/programs.js'
+import { isSkipped, runtimeProgram, serve } from '../../test/hosts/runtimes/programs.js'
 import { checkHost } from '../check-host.js'
 
 const bun = await runtimeProgram('Bun')

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { afterAll, describe, expect, it } from 'vitest'
-import { bundle } from '../../test/browsers/engines.js'
-import { isSkipped, runtimeProgram, serve } from '../../test/runtimes/programs.js'
+import { bundle } from '../../test/client/browsers/engines.js'
+import { isSkipped, runtimeProgram, serve } from '../../test/hosts/runtimes/programs.js'
 import { checkHost } from '../check-host.js'
 
 const workerd = await runtimeProgram('workerd')

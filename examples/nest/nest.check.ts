@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { it } from 'vitest'
-import { serve } from '../../test/runtimes/programs.js'
+import { serve } from '../../test/hosts/runtimes/programs.js'
 import { checkHost } from '../check-host.js'
 import { versionOf } from '../installed.js'
 

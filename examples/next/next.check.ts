@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { freePort } from '../../scripts/free-port.mjs'
-import { serve } from '../../test/runtimes/programs.js'
+import { serve } from '../../test/hosts/runtimes/programs.js'
 import { checkHost } from '../check-host.js'
 import { versionOf } from '../installed.js'
 

@@ -7,7 +7,7 @@ import { type Browser, chromium, type Page } from 'playwright-core'
 import { collect, openClient, providerError, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../scripts/free-port.mjs'
-import { type Serving, serve } from '../../test/runtimes/programs.js'
+import { type Serving, serve } from '../../test/hosts/runtimes/programs.js'
 import { type Provider, provider } from '../check-resume.js'
 
 /** As a service of Railway is told it. */

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { collect, openClient } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type Serving, serve } from '../../test/runtimes/programs.js'
+import { type Serving, serve } from '../../test/hosts/runtimes/programs.js'
 import { checkPage, type Provider, provider } from '../check-resume.js'
 
 const QUESTION = {

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { serve } from '../../test/runtimes/programs.js'
+import { serve } from '../../test/hosts/runtimes/programs.js'
 import { checkHost } from '../check-host.js'
 import { versionOf } from '../installed.js'
 

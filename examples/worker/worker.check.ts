@@ -2,8 +2,8 @@ import { fileURLToPath } from 'node:url'
 import { fetchSSE, isRelayError, readText } from 'sse-relay/client'
 import { collect, openClient } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { hasRedis, type RedisServer, startRedis } from '../../test/redis-server.js'
-import { type Serving, serve } from '../../test/runtimes/programs.js'
+import { type Serving, serve } from '../../test/hosts/runtimes/programs.js'
+import { hasRedis, type RedisServer, startRedis } from '../../test/log/redis-server.js'
 import { checkPage, type Provider, provider } from '../check-resume.js'
 
 const LEASE_MS = 2000

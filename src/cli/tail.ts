@@ -1,6 +1,7 @@
 /** `sse-relay tail`: the events of a stream as they come. */
+
+import { fetchSSE } from '../client/fetch-sse.js'
 import { isRelayError, type RelayError } from '../errors.js'
-import { fetchSSE } from '../fetch-sse.js'
 import { toParts } from '../sources/index.js'
 import type { ParsedEvent, Part } from '../types.js'
 import { describeOptions, type Options, parseArguments, UsageError } from './arguments.js'

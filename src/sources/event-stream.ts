@@ -1,5 +1,5 @@
+import { parseSSE } from '../client/parse-sse.js'
 import { isObject, RelayError } from '../errors.js'
-import { parseSSE } from '../parse-sse.js'
 import { DONE, type OwnEvent, type ParsedEvent, type Part, type ResponseLike } from '../types.js'
 import { providerError, type Reading } from './reading.js'
 

@@ -1,5 +1,5 @@
+import { type ParseSSEOptions, parseSSE, type SSEInput } from '../client/parse-sse.js'
 import { isRelayError, type RelayError } from '../errors.js'
-import { type ParseSSEOptions, parseSSE, type SSEInput } from '../parse-sse.js'
 import type { ParsedEvent } from '../types.js'
 
 /** How a collected answer ended, as far as its reader can know. */

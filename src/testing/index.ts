@@ -1,5 +1,7 @@
 /** What tests of streaming code need: answers read to the end, sources and clients that misbehave, an upstream. */
 
+export { type ClientEnding, type ClientOptions, openClient, type TestClient } from './clients.js'
+export { type Collected, type CollectedOutcome, collect } from './collect.js'
 export {
   type AdapterBehaviour,
   type AdapterHost,
@@ -7,10 +9,8 @@ export {
   type AdapterServing,
   adapterBehaviours,
   type BehaviourOptions,
-} from './adapter.js'
-export { type ClientEnding, type ClientOptions, openClient, type TestClient } from './clients.js'
-export { type Collected, type CollectedOutcome, collect } from './collect.js'
-export { type LogBehaviour, logBehaviours } from './log.js'
+} from './conformance/adapter.js'
+export { type LogBehaviour, logBehaviours } from './conformance/log.js'
 export {
   type ProviderName,
   providerError,

@@ -1,6 +1,6 @@
 /** One request, and when what came of it. */
 import { createBrotliDecompress, createGunzip, createInflate, constants as zlib } from 'node:zlib'
-import { createParser } from '../../parse.js'
+import { createParser } from '../../client/parser.js'
 import { DONE, type ParsedEvent } from '../../types.js'
 import { isEnding } from '../endings.js'
 import type { CliRequest } from '../request.js'

@@ -1,0 +1,518 @@
+import { AssertionError } from 'node:assert'
+import { Agent, type IncomingMessage, request as requestHttp1 } from 'node:http'
+import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
+import { connect } from 'node:net'
+import { text as readAll } from 'node:stream/consumers'
+import { inspect, isDeepStrictEqual } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import type { RelayOptions } from '../../options.js'
+import type { Source, SourceContext, SourceStream, Summary } from '../../types.js'
+import { type ClientOptions, openClient, type TestClient } from '../clients.js'
+import { Waiting } from '../waiting.js'
+
+/** A host with an adapter on trial: all that {@link adapterBehaviours} need to know of it. */
+export interface AdapterHost {
+  /**
+   * What the adapter's `relay` resolves to: how the run ended, the response for the host to send, or nothing, for a host
+   * that sends what it was given when the handler has returned.
+   */
+  readonly returns: 'summary' | 'response' | 'nothing'
+  /** What the server speaks, both without TLS. @default '1.1' */
+  readonly httpVersion?: '1.1' | '2'
+  /** Starts a server of the host on 127.0.0.1 and a free port. Called once or more by each behaviour. */
+  listen(serving: AdapterServing): Promise<AdapterServer> | AdapterServer
+}
+
+/** What a server on trial does, at every path and for every method. */
+export interface AdapterServing {
+  /**
+   * Headers the host itself sets on the response, before it calls `answer`. A name may come twice: append, do not
+   * replace. A host that has no response until then adds them to the one it is given.
+   */
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  /**
+   * Answers one request, as a user's handler would.
+   *
+   * @param relay Calls the adapter's `relay` with the host's own arguments and these two, and returns what that gives.
+   * @param readBody Reads the request's body to its end, the host's usual way.
+   * @returns what `relay` gave. It rejects with what that rejected with: that is for the host's own error handling.
+   */
+  answer<T>(relay: (source: Source, options: RelayOptions) => Promise<T>, readBody: () => Promise<string>): Promise<T>
+}
+
+/** A server that runs. */
+export interface AdapterServer {
+  /** Its address, `http://127.0.0.1:1234` for example. */
+  readonly url: string | URL
+  /** Closes it. The clients have gone by then. */
+  close(): unknown
+}
+
+/** How a behaviour serves. */
+export interface ServingOptions {
+  headers?: AdapterServing['headers']
+  /** When the request's body is read: before `relay`, beginning in the source function, or by nobody. @default 'unread' */
+  body?: 'before' | 'in-source' | 'unread'
+  /** Runs right before `relay` is called. */
+  before?(): unknown
+  /** Whether each request makes a run, which ends and tells `onEnd`. @default true */
+  runs?: boolean
+}
+
+/** An answer read to its end. */
+export interface Answer {
+  status: number
+  headers: Record<string, string>
+  body: string
+  /** Whether HTTP calls it complete. */
+  complete: boolean
+}
+
+/** What a call of `relay` came to. */
+export type Settled = { value: unknown } | { reason: unknown }
+
+/** A server on trial, with what is known of its relays. */
+export class Served {
+  url = ''
+  calls = 0
+  /** What the calls of `relay` came to, so far. */
+  readonly settled: Settled[] = []
+  /** What `onEnd` was given, so far. */
+  readonly ends: Summary[] = []
+  /** What `relay` threw instead of rejecting with it. */
+  thrown: { error: unknown } | undefined
+  readonly waiting = new Waiting()
+  readonly runs: boolean
+  readonly #source: Source
+  readonly #options: RelayOptions
+  readonly #serving: ServingOptions
+
+  constructor(source: Source, options: RelayOptions, serving: ServingOptions) {
+    this.#source = source
+    this.#serving = serving
+    this.runs = serving.runs ?? true
+    const { onEnd } = options
+    this.#options = {
+      ...options,
+      onEnd: (summary) => {
+        this.ends.push(summary)
+        this.waiting.changed()
+        return onEnd?.(summary)
+      },
+    }
+  }
+
+  async answer<T>(
+    relay: (source: Source, options: RelayOptions) => Promise<T>,
+    readBody: () => Promise<string>,
+  ): Promise<T> {
+    const { body = 'unread', before } = this.#serving
+    if (body === 'before') await readBody()
+    await before?.()
+    this.calls++
+    let promise: Promise<T>
+    try {
+      promise = relay(body === 'in-source' ? this.#reading(readBody) : this.#source, this.#options)
+    } catch (error) {
+      this.thrown = { error }
+      throw error
+    }
+    const settle = (settled: Settled) => {
+      this.settled.push(settled)
+      this.waiting.changed()
+    }
+    Promise.resolve(promise).then(
+      (value) => settle({ value }),
+      (reason) => settle({ reason }),
+    )
+    return promise
+  }
+
+  /** Lets go of what the runs came to, which may hold the runs. */
+  forget(): void {
+    this.settled.fill({ value: undefined })
+    this.ends.fill({} as Summary)
+  }
+
+  /** The source, whose function gets what it began to read of the body in its first step. */
+  #reading(readBody: () => Promise<string>): Source {
+    const source = this.#source as (context: SourceContext, body: string) => SourceStream
+    return (context) => readBody().then((body) => source(context, body))
+  }
+}
+
+/** Several requests over one connection. */
+export interface Connection {
+  ask(method: 'GET' | 'POST', body?: string): Promise<{ status: number; body: string }>
+  /** Sends a request and goes away as soon as something of its answer has come. */
+  askAndLeave(): Promise<void>
+  /** How many connections it took so far. */
+  readonly opened: number
+}
+
+/** The means of a behaviour: a host, its servers and clients, and a limit to all waiting. */
+export class Trial {
+  readonly host: AdapterHost
+  readonly httpVersion: '1.1' | '2'
+  readonly #rule: string
+  readonly #deadline: number
+  readonly #limitMs: number
+  readonly #servers: Served[] = []
+  readonly #clients: TestClient[] = []
+  readonly #cleanups: (() => unknown)[] = []
+  readonly #unhandled: unknown[] = []
+
+  private constructor(host: AdapterHost, rule: string, limitMs: number) {
+    this.host = host
+    this.httpVersion = host.httpVersion ?? '1.1'
+    this.#rule = rule
+    this.#limitMs = limitMs
+    this.#deadline = performance.now() + limitMs
+  }
+
+  /** Puts a host on trial, and sees to it that nothing is left behind, whatever came of it. */
+  static async run(host: AdapterHost, rule: string, limitMs: number, check: (trial: Trial) => unknown): Promise<void> {
+    const trial = new Trial(host, rule, limitMs)
+    const note = (error: unknown) => void trial.#unhandled.push(error)
+    process.on('unhandledRejection', note)
+    try {
+      await check(trial)
+      await trial.#finish()
+    } finally {
+      await trial.#leave()
+      process.off('unhandledRejection', note)
+    }
+  }
+
+  /** Serves a source, and takes down what becomes of it. */
+  async serve(source: Source, options: RelayOptions = {}, serving: ServingOptions = {}): Promise<Served> {
+    const served = new Served(source, options, serving)
+    this.#servers.push(served)
+    const listening = Promise.resolve(
+      this.host.listen({
+        headers: serving.headers ?? [],
+        answer: (relay, readBody) => served.answer(relay, readBody),
+      }),
+    )
+    this.#cleanups.push(async () => {
+      const server = await listening
+      await server.close()
+    })
+    const { url } = await this.within(listening, 'the server listens')
+    served.url = String(url)
+    return served
+  }
+
+  /** A client of a server. */
+  open({ url }: Served, options: ClientOptions = {}): TestClient {
+    const client = openClient(url, { httpVersion: this.httpVersion, ...options })
+    this.#clients.push(client)
+    return client
+  }
+
+  /** Resolves when the client has received this. */
+  until(client: TestClient, expected: string | ((received: string) => boolean), what = JSON.stringify(expected)) {
+    return this.within(
+      client.until(expected).catch((error) => this.fail(`the client receives ${what}`, what, error.message)),
+      `the client receives ${what}`,
+      () => client.received.slice(-300),
+    )
+  }
+
+  /** The whole answer that a client gets. */
+  async answerTo(client: TestClient): Promise<Answer> {
+    const what = 'the answer ends'
+    const { complete, error } = await this.within(client.closed, what, () => client.received.slice(-300))
+    try {
+      return { status: await client.status, headers: await client.headers, body: client.received, complete }
+    } catch {
+      return this.fail('an answer comes', 'a status and headers', String(error ?? 'the connection was closed'))
+    }
+  }
+
+  ask(served: Served, options?: ClientOptions): Promise<Answer> {
+    return this.answerTo(this.open(served, options))
+  }
+
+  /** Begins a POST, sends a part of its body, and returns how to leave. */
+  upload({ url }: Served): () => void {
+    let leave: () => void
+    if (this.httpVersion === '2') {
+      const session = connectHttp2(url)
+      session.on('error', () => {})
+      const stream = session.request({ ':method': 'POST', ':path': '/', 'content-type': 'application/json' })
+      stream.on('error', () => {})
+      stream.write('{"messages":')
+      leave = () => session.destroy()
+    } else {
+      const { hostname, port } = new URL(url)
+      const socket = connect(Number(port), hostname)
+      socket.on('error', () => {})
+      const head =
+        'POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 300000\r\n\r\n'
+      socket.write(`${head}{"messages":`)
+      leave = () => socket.destroy()
+    }
+    this.#cleanups.push(leave)
+    return leave
+  }
+
+  /** One connection to a server, for several requests. */
+  connection({ url }: Served): Connection {
+    const connection = this.httpVersion === '2' ? overHttp2(url) : overHttp1(url)
+    this.#cleanups.push(connection.close)
+    return connection
+  }
+
+  /** How the run ended, once `onEnd` was told. */
+  async ended(served: Served, count = 1): Promise<Summary> {
+    const what = 'the run ends and onEnd is told'
+    await this.within(
+      served.waiting.until(
+        () => served.ends.length >= count,
+        () => what,
+      ),
+      what,
+    )
+    return served.ends[count - 1] as Summary
+  }
+
+  /** What the first call of `relay` came to. */
+  async settled(served: Served, count = 1): Promise<Settled> {
+    const what = 'what relay returned is settled'
+    await this.within(
+      served.waiting.until(
+        () => served.settled.length >= count || served.thrown !== undefined,
+        () => what,
+      ),
+      what,
+    )
+    if (served.thrown) this.fail('relay never throws synchronously', 'a promise', served.thrown.error)
+    return served.settled[count - 1] as Settled
+  }
+
+  /** Waits for a promise, as long as the behaviour may take. */
+  within<T>(promise: PromiseLike<T> | T, what: string, now?: () => unknown): Promise<T> {
+    let timer: ReturnType<typeof setTimeout>
+    const limit = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(this.#late(what, now?.())), Math.max(0, this.#deadline - performance.now()))
+    })
+    return Promise.race([promise, limit]).finally(() => clearTimeout(timer))
+  }
+
+  /** Resolves when `holds` is true, looking again every few milliseconds. */
+  async poll(holds: () => boolean, what: string, now: () => unknown): Promise<void> {
+    while (!holds()) {
+      if (performance.now() > this.#deadline) throw this.#late(what, now())
+      await pause(5)
+    }
+  }
+
+  /** Compares deeply. */
+  equal(what: string, actual: unknown, expected: unknown): void {
+    if (!isDeepStrictEqual(actual, expected)) this.fail(what, expected, actual)
+  }
+
+  /** Compares the fields that `expected` has, deeply. */
+  match(what: string, actual: object, expected: Record<string, unknown>): void {
+    const seen = Object.fromEntries(Object.keys(expected).map((key) => [key, (actual as Record<string, unknown>)[key]]))
+    this.equal(what, seen, expected)
+  }
+
+  ok(what: string, holds: unknown, expected: unknown, actual: unknown): void {
+    if (!holds) this.fail(what, expected, actual)
+  }
+
+  fail(what: string, expected: unknown, actual: unknown): never {
+    throw this.#error(what, expected, actual)
+  }
+
+  #late(what: string, now: unknown = 'nothing'): AssertionError {
+    return this.#error(what, `this, within ${this.#limitMs} ms`, now)
+  }
+
+  #error(what: string, expected: unknown, actual: unknown): AssertionError {
+    const message = `${what}\n  expected: ${show(expected)}\n  received: ${show(actual)}\n  the rule: ${this.#rule}`
+    return new AssertionError({ message, expected, actual, operator: 'deepStrictEqual' })
+  }
+
+  /** What holds after every behaviour: all relays are settled, all runs have ended, once, and nothing went unhandled. */
+  async #finish(): Promise<void> {
+    for (const client of this.#clients) client.leave()
+    for (const served of this.#servers) {
+      await this.settled(served, served.calls)
+      const due = served.runs ? served.calls : 0
+      if (due > 0) await this.ended(served, due)
+      this.equal('onEnd is called once for every run', served.ends.length, due)
+      for (const settled of served.settled) {
+        if (!('value' in settled) || settled.value === undefined) continue
+        const { outcome, status } = settled.value as Partial<Summary & Response>
+        if (this.host.returns === 'summary') {
+          this.equal('relay resolves to the summary of the run', typeof outcome, 'string')
+        } else this.equal('relay resolves to the response', typeof status, 'number')
+      }
+    }
+    // Rejections are found to be unhandled when the microtasks of a turn are done.
+    await new Promise(setImmediate)
+    await new Promise(setImmediate)
+    this.equal('no rejection is left unhandled', this.#unhandled, [])
+  }
+
+  async #leave(): Promise<void> {
+    for (const client of this.#clients) client.leave()
+    for (const { waiting } of this.#servers) waiting.close('the behaviour is over')
+    const closing = this.#cleanups.reverse().map(async (cleanup) => cleanup())
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const limit = new Promise((resolve) => {
+      timer = setTimeout(resolve, 1000)
+    })
+    await Promise.race([Promise.allSettled(closing), limit])
+    clearTimeout(timer)
+  }
+}
+
+function overHttp1(url: string): Connection & { close(): void } {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const ports = new Set<number | undefined>()
+  const send = (method: string, body?: string) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      const headers = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
+      const asking = requestHttp1(url, { agent, method, headers }, (response) => {
+        ports.add(response.socket.localPort)
+        resolve(response)
+      })
+      asking.on('error', reject)
+      asking.end(body)
+    })
+  return {
+    async ask(method, body) {
+      const response = await send(method, body)
+      return { status: response.statusCode ?? 0, body: await readAll(response) }
+    },
+    async askAndLeave() {
+      const response = await send('GET')
+      await new Promise((resolve) => response.once('data', resolve))
+      response.destroy()
+    },
+    get opened() {
+      return ports.size
+    },
+    close: () => agent.destroy(),
+  }
+}
+
+function overHttp2(url: string): Connection & { close(): void } {
+  let opened = 0
+  let session: ClientHttp2Session | undefined
+  const send = (method: string, body?: string) => {
+    if (!session || session.destroyed || session.closed) {
+      opened++
+      session = connectHttp2(url)
+      session.on('error', () => {})
+    }
+    const stream = session.request({ ':method': method, ':path': '/' }, { endStream: body === undefined })
+    if (body !== undefined) stream.end(body)
+    return stream
+  }
+  return {
+    async ask(method, body) {
+      const stream = send(method, body)
+      const status = new Promise<number>((resolve) => stream.on('response', (head) => resolve(Number(head[':status']))))
+      return { body: await readAll(stream), status: await status }
+    },
+    async askAndLeave() {
+      const stream = send('GET')
+      stream.on('error', () => {})
+      await new Promise((resolve) => stream.once('data', resolve))
+      stream.close(constants.NGHTTP2_CANCEL)
+    },
+    get opened() {
+      return opened
+    },
+    close: () => session?.destroy(),
+  }
+}
+
+/** A source in the hand of a behaviour. */
+export class Feed<T = unknown> {
+  /** Resolves when the source function was called. */
+  readonly asked: Promise<SourceContext>
+  /** Resolves to the reason when the run's signal aborts. */
+  readonly aborted: Promise<unknown>
+  /** How often the source function was called. */
+  calls = 0
+  /** What the source function was given of the request's body, if it began to read it. */
+  body: string | undefined
+  readonly #steps: (() => IteratorResult<T>)[]
+  #wake = () => {}
+  #ask!: (context: SourceContext) => void
+  #abort!: (reason: unknown) => void
+
+  constructor(...values: T[]) {
+    this.#steps = values.map((value) => () => ({ done: false, value }))
+    this.asked = new Promise((resolve) => {
+      this.#ask = resolve
+    })
+    this.aborted = new Promise((resolve) => {
+      this.#abort = resolve
+    })
+  }
+
+  readonly source = (context: SourceContext, body?: string): AsyncIterable<T> => {
+    this.calls++
+    this.body = body
+    const { signal } = context
+    if (signal.aborted) this.#abort(signal.reason)
+    else signal.addEventListener('abort', () => this.#abort(signal.reason), { once: true })
+    this.#ask(context)
+    return { [Symbol.asyncIterator]: () => ({ next: () => this.#next() }) }
+  }
+
+  push(value: T): void {
+    this.#step(() => ({ done: false, value }))
+  }
+
+  end(): void {
+    this.#step(() => ({ done: true, value: undefined }))
+  }
+
+  fail(error: unknown): void {
+    this.#step(() => {
+      throw error
+    })
+  }
+
+  async #next(): Promise<IteratorResult<T>> {
+    for (;;) {
+      const step = this.#steps.shift()
+      if (step) return step()
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  #step(step: () => IteratorResult<T>): void {
+    this.#steps.push(step)
+    this.#wake()
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
+}
+
+/** A collection of garbage, on demand. */
+export function collector(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc')
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string'
+    ? JSON.stringify(value)
+    : inspect(value, { depth: 5, breakLength: 120 }).replaceAll('\n', '\n  ')
+}

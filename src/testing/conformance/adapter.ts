@@ -1,0 +1,873 @@
+import { DONE, type SourceContext } from '../../types.js'
+import type { ClientOptions, TestClient } from '../clients.js'
+import { collect } from '../collect.js'
+import { flooding, throwing, tokens } from '../sources.js'
+import { type AdapterHost, type Answer, collector, Feed, pause, Trial } from './adapter-trial.js'
+
+export type { AdapterHost, AdapterServer, AdapterServing } from './adapter-trial.js'
+
+/** What every adapter does, sentence by sentence: docs/adapter.md has the same list. */
+const RULES = {
+  commit:
+    '1. Status and headers are sent at the first event or the first heartbeat, whichever is first. Until then a failure is a real HTTP answer with a JSON body.',
+  headers:
+    "2. An event stream says `content-type: text/event-stream; charset=utf-8`, `cache-control: no-store, no-transform` and `x-accel-buffering: no`, and every other answer `cache-control` too; `connection` and `transfer-encoding` are the host's.",
+  kept: '2. Headers that the host set earlier (CORS, cookies) are kept, but for a `content-length`.',
+  disconnect:
+    '3. A reader who leaves aborts the upstream at once, also while the model is thinking, also on HTTP/2, and never on a normal end. The reason is an `AbortError`.',
+  body: "3. The request's body is read before `relay`, or its reading begins synchronously in the source function. What nobody has begun to read by then, the adapter reads to its end and drops: a large unread body hides that the reader left.",
+  abort:
+    '4. After our own abort nothing that the source says is news: the ending is the one that was asked for, and the sentinel is not sent.',
+  endings:
+    '5. A complete answer ends with the sentinel. Every other ending is an error frame, and nothing after it; before anything was sent it is the status of its code. Either way the answer is complete in the eyes of HTTP.',
+  told: '5. `relay` never throws synchronously, `onEnd` is called once for every run, and what `relay` returned is settled.',
+  secrets:
+    '6. What a provider says of a failure stays on the server unless `onError` says otherwise, and the original reaches `onError`.',
+  backpressure:
+    '7. A reader that takes nothing costs a bounded amount of memory, whatever the source produces. The wait ends when it reads on, when it leaves, when the run is stopped, and after `stallTimeoutMs`.',
+  heartbeats: '8. Heartbeats are comments, sent only after silence, and never inside an event.',
+  frames:
+    "9. Every line of an event's data is a data line of its own, in UTF-8. A line break in `event` or `id` is `invalid-field`.",
+  head: '10. HEAD is answered with the headers only and does not call the source. Compression in front holds nothing back.',
+  eventSource:
+    '11. An `EventSource` does not run the prompt again when it is over: the last frame of its GET has the id `<runId>:end`, and a request that brings such an id is answered 204. Other ids reach the source function.',
+  nothing: '12. No listener, timer or promise is left behind.',
+} as const
+
+/** One behaviour of an adapter. */
+export interface AdapterBehaviour {
+  /** A sentence, different for each. */
+  readonly name: string
+  /** The rule it belongs to, as docs/adapter.md has it. */
+  readonly rule: string
+  /**
+   * Tries it: starts the host, sends requests, looks at what comes, and closes the host again.
+   *
+   * @throws `AssertionError`, whose message says what was expected, what came instead, and the rule.
+   */
+  run(host: AdapterHost, options?: BehaviourOptions): Promise<void>
+}
+
+/** Options of {@link AdapterBehaviour}'s `run`. */
+export interface BehaviourOptions {
+  /** How long one behaviour may take, in milliseconds. On an idle machine each takes far less than a second. @default 4000 */
+  limitMs?: number
+}
+
+type Check = (trial: Trial) => Promise<void>
+
+const table: AdapterBehaviour[] = []
+
+function behaviour(rule: keyof typeof RULES, name: string, check: Check): void {
+  table.push({
+    name,
+    rule: RULES[rule],
+    run: (host, { limitMs = 4000 } = {}) => Trial.run(host, RULES[rule], limitMs, check),
+  })
+}
+
+const MB = 1024 * 1024
+const SECRET = 'sk-live-7f3a9c'
+const END_ID = `${'0123456789abcdef'.repeat(2)}:end`
+const SENTINEL = `data: ${DONE}\n\n`
+const HELLO = frame('Hello')
+const STREAM_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store, no-transform',
+  'x-accel-buffering': 'no',
+}
+const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store, no-transform' }
+const EARLIER = [
+  ['access-control-allow-origin', 'https://app.example'],
+  ['set-cookie', 'session=1; Path=/'],
+  ['set-cookie', 'theme=dark'],
+] as const
+
+function frame(text: string): string {
+  return `data: ${JSON.stringify({ text })}\n\n`
+}
+
+function post(size = 0): ClientOptions {
+  const body = JSON.stringify({ messages: [{ role: 'user', content: 'x'.repeat(size) }] })
+  return { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+}
+
+/** What an error is shown as: the `error` of the JSON body, or of the frame that ends a stream. */
+function failureIn({ body }: Answer): { code?: unknown; message?: unknown } | undefined {
+  const [, json = body] = /(?:^|\n)event: error\ndata: ([^\n]*)\n\n$/.exec(body) ?? []
+  try {
+    return JSON.parse(json).error
+  } catch {
+    return undefined
+  }
+}
+
+/** A chunk of OpenAI's chat completions, which owes a proof that the answer is complete. */
+function chat(content: string): object {
+  return { choices: [{ index: 0, delta: { content }, finish_reason: null }] }
+}
+
+function rateLimit(): Error {
+  return Object.assign(new Error(`No: ${SECRET}`), { status: 429, headers: { 'x-request-id': SECRET } })
+}
+
+/** Headers, but for those that were joined and may come in any order. */
+function matchHeaders(trial: Trial, what: string, { headers }: Answer, expected: Record<string, string>): void {
+  trial.match(what, headers, expected)
+}
+
+function hasEarlier(trial: Trial, what: string, answer: Answer): void {
+  matchHeaders(trial, `${what} has the CORS header the host set earlier`, answer, {
+    'access-control-allow-origin': 'https://app.example',
+  })
+  cookies(trial, `${what} has the cookies the host set earlier`, answer, ['session=1; Path=/', 'theme=dark'])
+}
+
+function cookies(trial: Trial, what: string, { headers }: Answer, expected: string[]): void {
+  trial.equal(what, (headers['set-cookie'] ?? '').split(', ').sort(), [...expected].sort())
+}
+
+// 1
+
+behaviour('commit', 'the answer begins with the first event, while the source goes on', async (trial) => {
+  const feed = new Feed('Hello')
+  const served = await trial.serve(feed.source)
+  const client = trial.open(served)
+  await trial.until(client, HELLO)
+  trial.equal('the status', await client.status, 200)
+  feed.push(' there')
+  await trial.until(client, frame(' there'))
+  feed.end()
+  trial.match('the answer', await trial.answerTo(client), {
+    body: HELLO + frame(' there') + SENTINEL,
+    complete: true,
+  })
+})
+
+behaviour('commit', 'the answer begins with the first heartbeat, and then a failure is an event', async (trial) => {
+  const feed = new Feed()
+  const served = await trial.serve(feed.source, { heartbeatMs: 20, onError() {} })
+  const client = trial.open(served)
+  await trial.until(client, ': \n')
+  trial.equal('the status', await client.status, 200)
+  feed.fail(rateLimit())
+  const answer = await trial.answerTo(client)
+  trial.equal('the code in the error frame', failureIn(answer)?.code, 'rate-limit')
+  trial.equal('the answer is complete', answer.complete, true)
+})
+
+behaviour('commit', 'a failure before the first part has a status and a JSON body', async (trial) => {
+  const served = await trial.serve(() => throwing(rateLimit(), ['', chat('')]), { onError() {} })
+  const answer = await trial.ask(served)
+  trial.match('the answer', answer, { status: 429, complete: true })
+  matchHeaders(trial, 'its headers', answer, JSON_HEADERS)
+  trial.match('its JSON', failureIn(answer) ?? {}, { code: 'rate-limit', retryable: true })
+})
+
+behaviour('commit', 'an answer without an event is 200 and the sentinel', async (trial) => {
+  const served = await trial.serve(() => [])
+  trial.match('the answer', await trial.ask(served), { status: 200, body: SENTINEL, complete: true })
+})
+
+// 2
+
+behaviour('headers', 'the headers are those of an event stream', async (trial) => {
+  const served = await trial.serve(() => tokens('Hello'))
+  const answer = await trial.ask(served)
+  trial.equal('the status', answer.status, 200)
+  matchHeaders(trial, 'the headers', answer, STREAM_HEADERS)
+})
+
+behaviour('headers', "the connection is the host's business", async (trial) => {
+  const headers = { connection: 'close', 'transfer-encoding': 'chunked', 'keep-alive': 'timeout=1', 'x-model': 'm' }
+  const served = await trial.serve(() => tokens('Hello'), { headers })
+  const answer = await trial.ask(served)
+  trial.match('the answer', answer, { status: 200, body: HELLO + SENTINEL, complete: true })
+  trial.equal('the header of the options', answer.headers['x-model'], 'm')
+  trial.ok("keep-alive is not the options'", answer.headers['keep-alive'] !== 'timeout=1', "the host's", answer.headers)
+  const settled = await trial.settled(served)
+  const own = 'value' in settled && (settled.value as Partial<Response> | undefined)?.headers
+  for (const name of ['connection', 'transfer-encoding']) {
+    if (trial.httpVersion === '2') trial.ok(`no ${name} on HTTP/2`, !(name in answer.headers), 'none', answer.headers)
+    if (own) trial.equal(`the response does not set ${name}`, own.has(name), false)
+  }
+})
+
+behaviour('headers', "the options' headers win over the library's, but for content-type", async (trial) => {
+  const headers = { 'Cache-Control': 'private, no-transform', 'X-Model': 'small', 'content-type': 'text/plain' }
+  const expected = { 'cache-control': 'private, no-transform', 'x-model': 'small' }
+  const served = await trial.serve(() => tokens('Hello'), { headers })
+  matchHeaders(trial, "a stream's headers", await trial.ask(served), {
+    ...expected,
+    'content-type': STREAM_HEADERS['content-type'],
+    'x-accel-buffering': 'no',
+  })
+  const failing = await trial.serve(() => throwing(new Error('bug')), { headers, onError() {} })
+  matchHeaders(trial, "a failure's headers", await trial.ask(failing), {
+    ...expected,
+    'content-type': JSON_HEADERS['content-type'],
+  })
+})
+
+behaviour('kept', 'headers that the host set earlier are on a stream', async (trial) => {
+  const served = await trial.serve(() => tokens('Hello'), {}, { headers: EARLIER })
+  hasEarlier(trial, 'a stream', await trial.ask(served))
+})
+
+behaviour('kept', 'headers that the host set earlier are on a failure', async (trial) => {
+  const served = await trial.serve(() => throwing(new Error('bug')), { onError() {} }, { headers: EARLIER })
+  const answer = await trial.ask(served)
+  trial.equal('the status', answer.status, 500)
+  hasEarlier(trial, 'a failure', answer)
+})
+
+behaviour('kept', 'headers that the host set earlier are on HEAD and on 204', async (trial) => {
+  const served = await trial.serve(() => tokens('Hello'), {}, { headers: EARLIER, runs: false })
+  hasEarlier(trial, 'a HEAD', await trial.ask(served, { method: 'HEAD' }))
+  const over = await trial.ask(served, { headers: { 'last-event-id': END_ID } })
+  trial.equal('the status', over.status, 204)
+  hasEarlier(trial, 'a 204', over)
+})
+
+behaviour('kept', 'the cookies of the options and of the host are all sent', async (trial) => {
+  const headers: [string, string][] = [
+    ['set-cookie', 'a=1'],
+    ['set-cookie', 'b=2'],
+  ]
+  const served = await trial.serve(() => tokens('Hello'), { headers }, { headers: [['set-cookie', 'c=3']] })
+  cookies(trial, 'the cookies', await trial.ask(served), ['a=1', 'b=2', 'c=3'])
+})
+
+behaviour('kept', 'a content-length does not cut the stream', async (trial) => {
+  // A host that adds its headers to the response would add this one after the adapter.
+  const headers = trial.host.returns === 'response' ? [] : ([['content-length', '5']] as const)
+  const served = await trial.serve(() => tokens('Hello'), { headers: { 'content-length': '5' } }, { headers })
+  trial.match('the answer', await trial.ask(served), { status: 200, body: HELLO + SENTINEL, complete: true })
+})
+
+// 3
+
+/** The reader leaves, and the run's signal aborts. */
+async function aborts(trial: Trial, feed: Feed, leave: () => void): Promise<void> {
+  leave()
+  const reason = await trial.within(feed.aborted, "the run's signal aborts when the reader leaves")
+  trial.equal('the name of the reason', (reason as Error | undefined)?.name, 'AbortError')
+}
+
+/** Without heartbeats: a write would find out about the client as well. */
+const SILENT = { heartbeatMs: 0 }
+
+const REQUESTS: [what: string, body: 'before' | 'in-source' | 'unread', request: ClientOptions][] = [
+  ['of a GET', 'unread', {}],
+  ['of a POST whose body was read before', 'before', post()],
+  ['of a POST whose body the source function reads', 'in-source', post(300_000)],
+  ['of a POST with 300 kB that nobody reads', 'unread', post(300_000)],
+  ['of a POST with 5 MB that nobody reads', 'unread', post(5_000_000)],
+]
+
+for (const [what, body, request] of REQUESTS) {
+  const rule = what.includes('nobody') ? 'body' : 'disconnect'
+
+  behaviour(rule, `the reader ${what} leaves before the first token`, async (trial) => {
+    const feed = new Feed()
+    const served = await trial.serve(feed.source, SILENT, { body })
+    const client = trial.open(served, request)
+    await trial.within(feed.asked, 'the source function is called')
+    // The end of a large body is on its way still, and what is left unread of it hides the leaving.
+    await pause(request.body ? 30 : 5)
+    await aborts(trial, feed, () => client.leave())
+    trial.match('the summary', await trial.ended(served), { outcome: 'disconnected', events: 0 })
+  })
+
+  behaviour(rule, `the reader ${what} leaves after the first token`, async (trial) => {
+    const feed = new Feed('Hello')
+    const served = await trial.serve(feed.source, SILENT, { body })
+    const client = trial.open(served, request)
+    await trial.until(client, HELLO)
+    await aborts(trial, feed, () => client.leave())
+    trial.match('the summary', await trial.ended(served), { outcome: 'disconnected', events: 1, text: 'Hello' })
+  })
+}
+
+behaviour('disconnect', "the reader's machine crashes", async (trial) => {
+  const feed = new Feed('Hello')
+  const served = await trial.serve(feed.source, SILENT)
+  const client = trial.open(served, post())
+  await trial.until(client, HELLO)
+  await aborts(trial, feed, () => client.reset())
+  trial.match('the summary', await trial.ended(served), { outcome: 'disconnected' })
+})
+
+behaviour('disconnect', 'the reader leaves while its body is still on its way', async (trial) => {
+  const feed = new Feed()
+  const served = await trial.serve(feed.source, SILENT)
+  const leave = trial.upload(served)
+  await trial.within(feed.asked, 'the source function is called')
+  await aborts(trial, feed, leave)
+  trial.match('the summary', await trial.ended(served), { outcome: 'disconnected' })
+})
+
+behaviour('disconnect', 'a reader who had left before relay was called is noticed', async (trial) => {
+  const feed = new Feed()
+  let client: TestClient | undefined
+  const served = await trial.serve(feed.source, SILENT, {
+    async before() {
+      client?.leave()
+      // The host learns of it meanwhile, and will not say so again.
+      await pause(50)
+    },
+  })
+  client = trial.open(served)
+  trial.match('the summary', await trial.ended(served), { outcome: 'disconnected', events: 0 })
+})
+
+behaviour('disconnect', 'a normal end is no disconnect, whatever becomes of the connection then', async (trial) => {
+  let context: SourceContext | undefined
+  const feed = new Feed('Hello')
+  const served = await trial.serve((given) => {
+    context = given
+    return feed.source(given)
+  })
+  const client = trial.open(served, post(300_000))
+  await trial.until(client, HELLO)
+  feed.end()
+  trial.match('the answer', await trial.answerTo(client), { body: HELLO + SENTINEL, complete: true })
+  trial.match('the summary', await trial.ended(served), { outcome: 'done' })
+  // The client closed its connection with the end of the answer.
+  await pause(20)
+  trial.equal('the signal has aborted', context?.signal.aborted, false)
+  trial.equal('onEnd calls', served.ends.length, 1)
+})
+
+behaviour('disconnect', 'a reader who leaves takes nobody else along', async (trial) => {
+  const feeds = [new Feed('Hello'), new Feed('Hello')]
+  let next = 0
+  const served = await trial.serve((context) => (feeds[next++] as Feed).source(context), SILENT)
+  const connection = trial.connection(served)
+  const [left, stays] = feeds as [Feed, Feed]
+  const leaving = connection.askAndLeave()
+  await trial.within(left.asked, 'the source function is called')
+  // On HTTP/2 over the same connection.
+  const staying = trial.httpVersion === '2' ? connection.ask('GET') : trial.ask(served)
+  await trial.within(stays.asked, 'the source function is called again')
+  await trial.within(leaving, 'the first event arrives')
+  await trial.within(left.aborted, 'the run of the one who left aborts')
+  stays.push(' there')
+  stays.end()
+  const { body } = await trial.within(staying, 'the other answer ends')
+  trial.equal('the other answer', body, HELLO + frame(' there') + SENTINEL)
+})
+
+behaviour('body', 'the source function reads the whole body, if it begins synchronously', async (trial) => {
+  const feed = new Feed('Hello')
+  feed.end()
+  const served = await trial.serve(feed.source, {}, { body: 'in-source' })
+  const request = post(300_000)
+  trial.match('the answer', await trial.ask(served, request), { body: HELLO + SENTINEL, complete: true })
+  trial.equal('the length of the body it read', feed.body?.length, request.body?.length)
+})
+
+behaviour('body', 'an unread body of 5 MB is no obstacle for a failure', async (trial) => {
+  const served = await trial.serve(() => throwing(rateLimit()), { onError() {} })
+  trial.match('the answer', await trial.ask(served, post(5_000_000)), { status: 429, complete: true })
+})
+
+behaviour('body', 'a connection is good for the next request, whether the body was read or not', async (trial) => {
+  const served = await trial.serve(({ signal }) => tokens('Hello there', { everyMs: 1, signal }), {
+    stallTimeoutMs: 60,
+  })
+  const connection = trial.connection(served)
+  const { body } = post(300_000)
+  for (const sent of [body, undefined, body, '{}']) {
+    const method = sent === undefined ? 'GET' : 'POST'
+    const answer = await trial.within(connection.ask(method, sent as string | undefined), `${method} is answered`)
+    trial.equal('the answer', answer, { status: 200, body: HELLO + frame(' there') + SENTINEL })
+    // Nor does the relay that is over come back for it.
+    if (method === 'GET') await pause(100)
+  }
+  trial.equal('connections opened', connection.opened, 1)
+})
+
+// 4
+
+behaviour('abort', 'what the source says to an abort is no news', async (trial) => {
+  for (const say of ['end', 'fail'] as const) {
+    const feed = new Feed('Hello')
+    const stop = new AbortController()
+    const errors: unknown[] = []
+    const served = await trial.serve(feed.source, {
+      signal: stop.signal,
+      onError: (error) => void errors.push(error),
+    })
+    const client = trial.open(served)
+    await trial.until(client, HELLO)
+    feed.aborted.then(() => (say === 'end' ? feed.end() : feed.fail(rateLimit())))
+    stop.abort()
+    const answer = await trial.answerTo(client)
+    trial.equal('the code in the error frame', failureIn(answer)?.code, 'stopped')
+    trial.equal('the sentinel was sent', answer.body.includes(DONE), false)
+    trial.equal('what onError was told', errors, [])
+  }
+})
+
+// 5
+
+behaviour('endings', 'done: the events, the sentinel, and nothing more', async (trial) => {
+  const served = await trial.serve(() => tokens('Hello there'))
+  trial.match('the answer', await trial.ask(served), {
+    status: 200,
+    body: HELLO + frame(' there') + SENTINEL,
+    complete: true,
+  })
+  trial.match('the summary', await trial.ended(served), { outcome: 'done', events: 2, text: 'Hello there' })
+})
+
+interface Ending {
+  code: string
+  status: number
+  outcome?: string
+  /** Brings it about. */
+  end(hands: { feed: Feed; stop: AbortController; shutdown: AbortController }): void
+  maxDurationMs?: number
+}
+
+const ENDINGS: Ending[] = [
+  { code: 'internal', outcome: 'error', status: 500, end: ({ feed }) => feed.fail(new Error(SECRET)) },
+  {
+    code: 'truncated',
+    status: 502,
+    end({ feed }) {
+      feed.push(chat(''))
+      feed.end()
+    },
+  },
+  { code: 'stopped', status: 409, end: ({ stop }) => stop.abort() },
+  { code: 'shutdown', status: 503, end: ({ shutdown }) => shutdown.abort() },
+  { code: 'expired', status: 504, end() {}, maxDurationMs: 150 },
+]
+
+for (const { code, status, outcome = code, end, maxDurationMs } of ENDINGS) {
+  behaviour('endings', `${code}: an error frame after the first event, status ${status} before it`, async (trial) => {
+    for (const first of [HELLO, '']) {
+      const feed = new Feed<unknown>(...(first ? [chat('Hello')] : []))
+      const stop = new AbortController()
+      const shutdown = new AbortController()
+      const options = { heartbeatMs: 0, signal: stop.signal, shutdown: shutdown.signal, onError() {} }
+      const served = await trial.serve(feed.source, { ...options, ...(maxDurationMs && { maxDurationMs }) })
+      const client = trial.open(served)
+      await trial.within(feed.asked, 'the source function is called')
+      if (first) await trial.until(client, first)
+      end({ feed, stop, shutdown })
+      const answer = await trial.answerTo(client)
+      trial.match('the answer', answer, { status: first ? 200 : status, complete: true })
+      trial.equal('the code', failureIn(answer)?.code, code)
+      if (first) {
+        trial.equal('the body', answer.body.startsWith(`${first}event: error\n`), true)
+        trial.equal('the sentinel was sent', answer.body.includes(DONE), false)
+      } else matchHeaders(trial, 'the headers', answer, JSON_HEADERS)
+      trial.match('the summary', await trial.ended(served), { outcome, events: first ? 1 : 0 })
+    }
+  })
+}
+
+behaviour('endings', 'one shutdown signal ends all runs', async (trial) => {
+  const shutdown = new AbortController()
+  const served = await trial.serve((context) => new Feed('Hello').source(context), { shutdown: shutdown.signal })
+  const clients = Array.from({ length: 8 }, () => trial.open(served))
+  for (const client of clients) await trial.until(client, HELLO)
+  shutdown.abort()
+  for (const client of clients) {
+    const answer = await trial.answerTo(client)
+    trial.equal('the code', failureIn(answer)?.code, 'shutdown')
+    trial.equal('the answer is complete', answer.complete, true)
+  }
+})
+
+behaviour('told', 'relay returns a promise of how it went, and onEnd is told the same', async (trial) => {
+  const served = await trial.serve(() => tokens('Hello'))
+  await trial.ask(served)
+  const summary = await trial.ended(served)
+  const settled = await trial.settled(served)
+  if (!('value' in settled)) return trial.fail('relay resolves', 'a value', settled)
+  if (trial.host.returns === 'summary') trial.equal('what relay resolves to', settled.value, summary)
+  else if (trial.host.returns === 'nothing') trial.equal('what relay resolves to', settled.value, undefined)
+  else trial.match('what relay resolves to', settled.value as Response, { status: 200 })
+})
+
+behaviour('told', 'a mistake of the caller is an answer too, and does not throw', async (trial) => {
+  for (const [source, options, code] of [
+    [() => tokens('Hello'), { heartbeatMs: -1 }, 'invalid-option'],
+    [42, {}, 'invalid-source'],
+  ] as const) {
+    const errors: unknown[] = []
+    const served = await trial.serve(source as never, { ...options, onError: (error) => void errors.push(error) })
+    const answer = await trial.ask(served)
+    trial.match('the answer', answer, { status: 500, complete: true })
+    trial.equal('the code', failureIn(answer)?.code, code)
+    trial.equal('the errors onError was told', errors.length, 1)
+    trial.ok('relay resolves', 'value' in (await trial.settled(served)), 'a value', served.settled[0])
+  }
+})
+
+behaviour(
+  'told',
+  "what onError throws before anything was sent is for the host's own error handling",
+  async (trial) => {
+    const error = new Error('for the host')
+    const served = await trial.serve(() => throwing(new Error(SECRET)), {
+      onError() {
+        throw error
+      },
+    })
+    const answer = await trial.ask(served)
+    trial.ok('the host answers with a failure', answer.status >= 400, 'a status from 400', answer)
+    const ours = answer.headers['x-accel-buffering'] ?? failureIn(answer)?.code
+    trial.equal('anything of the relay in the answer', ours, undefined)
+    const settled = await trial.settled(served)
+    // A host that takes no notice of promises is told otherwise, and then relay resolves to nothing.
+    const told = 'reason' in settled ? settled.reason === error : settled.value === undefined
+    trial.ok('relay rejects with what onError threw', told, error, settled)
+  },
+)
+
+behaviour('told', 'waitUntil is given the end of the run', async (trial) => {
+  const promises: Promise<unknown>[] = []
+  let finish = () => {}
+  const served = await trial.serve(() => tokens('Hello'), {
+    waitUntil: (promise) => void promises.push(promise),
+    onEnd: () =>
+      new Promise<void>((resolve) => {
+        finish = resolve
+      }),
+  })
+  await trial.ask(served)
+  await trial.ended(served)
+  trial.equal('promises given', promises.length, 1)
+  const order: string[] = []
+  const over = promises[0]?.then(() => order.push('over'))
+  await pause(10)
+  order.push('finish')
+  finish()
+  await trial.within(over, 'the promise of waitUntil is settled')
+  trial.equal('the order', order, ['finish', 'over'])
+})
+
+// 6
+
+for (const [when, chunks] of [
+  ['before', []],
+  ['after', ['Hello']],
+] as const) {
+  behaviour('secrets', `a provider's words stay on the server ${when} the first event`, async (trial) => {
+    const error = rateLimit()
+    const errors: unknown[] = []
+    const served = await trial.serve(() => throwing(error, chunks), { onError: (told) => void errors.push(told) })
+    const answer = await trial.ask(served)
+    trial.equal('the code', failureIn(answer)?.code, 'rate-limit')
+    trial.equal('the secret is in the answer', JSON.stringify(answer).includes(SECRET), false)
+    trial.ok('onError is told the original, once', errors.length === 1 && errors[0] === error, [error], errors)
+  })
+}
+
+behaviour('secrets', 'what onError returns is shown instead', async (trial) => {
+  const shown = { status: 402, code: 'no-credit', message: 'Please top up', retryable: true }
+  const { status, ...failure } = shown
+  const early = await trial.serve(() => throwing(rateLimit()), { onError: () => shown })
+  const refused = await trial.ask(early)
+  trial.equal('the status', refused.status, status)
+  trial.equal('the failure', failureIn(refused), failure)
+  const late = await trial.serve(() => throwing(rateLimit(), ['Hello']), { onError: () => shown })
+  trial.equal('the failure in the frame', failureIn(await trial.ask(late)), failure)
+})
+
+// 7
+
+/** Resolves when the source was asked for nothing more in a while: the client's machine and ours are full. */
+async function quiet(trial: Trial, source: { produced: number }): Promise<void> {
+  let before = -1
+  let same = 0
+  await trial.poll(
+    () => {
+      same = source.produced > 0 && source.produced === before ? same + 1 : 0
+      before = source.produced
+      return same > 8
+    },
+    'the source is not asked for more while the reader takes nothing',
+    () => `${source.produced} characters`,
+  )
+}
+
+/** What two sockets' buffers in the kernel may take, and then some. */
+const BOUND = 16 * MB
+const FLOOD = { chunkSize: 65_536, total: 48 * MB }
+
+behaviour('backpressure', 'a reader that takes nothing costs little, and is dropped', async (trial) => {
+  const source = flooding(FLOOD)
+  const served = await trial.serve(() => source, { stallTimeoutMs: 150 })
+  const client = trial.open(served, post())
+  client.pause()
+  trial.match('the summary', await trial.ended(served), { outcome: 'stalled' })
+  trial.ok('what was asked of the source', source.produced < BOUND, `less than ${BOUND}`, source.produced)
+  client.resume()
+  const { complete } = await trial.within(client.closed, 'the connection is dropped')
+  trial.equal('the answer is complete', complete, false)
+  trial.equal('the sentinel was sent', client.received.includes(SENTINEL), false)
+})
+
+behaviour('backpressure', 'a reader that reads on gets everything', async (trial) => {
+  const total = 12 * MB
+  const source = flooding({ ...FLOOD, total })
+  const served = await trial.serve(() => source)
+  const client = trial.open(served)
+  client.pause()
+  await quiet(trial, source)
+  client.resume()
+  const { body, complete } = await trial.answerTo(client)
+  trial.equal('the answer is complete', complete, true)
+  const { text, outcome } = await collect(body)
+  trial.equal('the answer', { length: text.length, outcome }, { length: total, outcome: 'done' })
+})
+
+behaviour('backpressure', 'the wait ends when the reader leaves', async (trial) => {
+  const source = flooding(FLOOD)
+  const served = await trial.serve(() => source)
+  const client = trial.open(served)
+  client.pause()
+  await quiet(trial, source)
+  trial.ok('what was asked of the source', source.produced < BOUND, `less than ${BOUND}`, source.produced)
+  client.leave()
+  trial.match('the summary', await trial.ended(served), { outcome: 'disconnected' })
+  await trial.within(
+    source.until(({ returned }) => returned),
+    'the source is let go of',
+  )
+})
+
+behaviour('backpressure', 'the wait ends when the run is stopped', async (trial) => {
+  const source = flooding(FLOOD)
+  const stop = new AbortController()
+  const served = await trial.serve(() => source, { signal: stop.signal })
+  const client = trial.open(served)
+  client.pause()
+  await quiet(trial, source)
+  stop.abort()
+  trial.match('the summary', await trial.ended(served), { outcome: 'stopped' })
+  client.resume()
+  const answer = await trial.answerTo(client)
+  trial.equal('the answer is complete', answer.complete, true)
+  trial.equal('the code in the error frame', failureIn(answer)?.code, 'stopped')
+})
+
+// 8
+
+behaviour('heartbeats', 'heartbeats are comments while the source is silent', async (trial) => {
+  const feed = new Feed<string>()
+  const served = await trial.serve(feed.source, { heartbeatMs: 15 })
+  const client = trial.open(served, post())
+  await trial.until(client, ': \n: \n')
+  feed.push('Hello')
+  await trial.until(client, `${HELLO}: \n`)
+  feed.end()
+  const { body } = await trial.answerTo(client)
+  trial.ok(
+    'the body',
+    /^(: \n)+data: \{"text":"Hello"\}\n\n(: \n)+data: \[DONE\]\n\n$/.test(body),
+    'comments between the events',
+    body,
+  )
+  trial.match('the summary', await trial.ended(served), { outcome: 'done', events: 1 })
+})
+
+behaviour('heartbeats', 'heartbeats begin before the source function has answered', async (trial) => {
+  const served = await trial.serve(() => new Promise<never>(() => {}), { heartbeatMs: 15 })
+  const client = trial.open(served)
+  await trial.until(client, ': \n: \n')
+  client.leave()
+  trial.match('the summary', await trial.ended(served), { outcome: 'disconnected', events: 0 })
+})
+
+behaviour('heartbeats', 'heartbeats are never inside an event', async (trial) => {
+  const feed = new Feed<string>()
+  const served = await trial.serve(feed.source, { heartbeatMs: 3 })
+  const client = trial.open(served)
+  for (let count = 1; count <= 3; count++) {
+    feed.push('x'.repeat(150_000))
+    const came = (received: string) => received.split('x"}').length > count && received.endsWith(': \n')
+    await trial.until(client, came, `event ${count} and a heartbeat`)
+  }
+  feed.end()
+  const { body } = await trial.answerTo(client)
+  const whole = /^(?:: \n|data: [^\n]*\n\n)+$/.test(body)
+  trial.ok('the body is events and comments', whole, 'each whole', body.replace(/x{100,}/g, 'x…x'))
+  trial.equal('the length of the text', (await collect(body)).text.length, 3 * 150_000)
+})
+
+// 9
+
+behaviour('frames', 'every line of the data is a data line, and every character arrives', async (trial) => {
+  const said = 'naïve — 日本🚀'
+  const served = await trial.serve(() => [said, { data: `a\nb\rc\r\n${said}` }, said.repeat(5000)])
+  const { body } = await trial.ask(served)
+  const lines = `data: a\ndata: b\ndata: c\ndata: ${said}\n\n`
+  trial.equal('the body', body, frame(said) + lines + frame(said.repeat(5000)) + SENTINEL)
+})
+
+behaviour('frames', 'a line break in a name is refused, before and after the first event', async (trial) => {
+  const forged = { event: 'a\nevent: b', data: 1 }
+  const early = await trial.serve(() => [forged], { onError() {} })
+  const refused = await trial.ask(early)
+  trial.equal('the status', refused.status, 500)
+  trial.equal('the code', failureIn(refused)?.code, 'invalid-field')
+  const late = await trial.serve(() => ['Hello', forged, 'never'], { onError() {} })
+  const answer = await trial.ask(late)
+  trial.equal('the code in the error frame', failureIn(answer)?.code, 'invalid-field')
+  trial.equal('what came before it', answer.body.startsWith(`${HELLO}event: error\n`), true)
+})
+
+// 10
+
+behaviour('head', 'HEAD is answered with the headers only', async (trial) => {
+  const feed = new Feed('Hello')
+  const served = await trial.serve(feed.source, {}, { runs: false })
+  const answer = await trial.ask(served, { method: 'HEAD' })
+  trial.match('the answer', answer, { status: 200, body: '' })
+  matchHeaders(trial, 'the headers', answer, STREAM_HEADERS)
+  trial.equal('calls of the source function', feed.calls, 0)
+})
+
+behaviour('head', 'a client that accepts gzip gets the tokens one by one', async (trial) => {
+  const feed = new Feed('Hello')
+  const served = await trial.serve(feed.source)
+  const client = trial.open(served, { headers: { 'accept-encoding': 'gzip, br' } })
+  await trial.until(client, HELLO)
+  feed.push(' there')
+  await trial.until(client, frame(' there'))
+  feed.end()
+  trial.match('the answer', await trial.answerTo(client), { body: HELLO + frame(' there') + SENTINEL, complete: true })
+})
+
+// 11
+
+const ACCEPT = { accept: 'text/event-stream' }
+
+behaviour('eventSource', 'a GET that accepts event streams is told that it is over', async (trial) => {
+  const served = await trial.serve(() => tokens('Hello'))
+  const { body } = await trial.ask(served, { headers: ACCEPT })
+  const { runId } = await trial.ended(served)
+  trial.equal('the body', body, `${HELLO}id: ${runId}:end\n${SENTINEL}`)
+  const failing = await trial.serve(() => throwing(new Error('bug'), ['Hello']), { onError() {} })
+  const failed = await trial.ask(failing, { headers: ACCEPT })
+  const { runId: failedId } = await trial.ended(failing)
+  const expected = `${HELLO}id: ${failedId}:end\nevent: error\n`
+  trial.ok('the body of a failure', failed.body.startsWith(expected), expected, failed.body)
+})
+
+behaviour('eventSource', 'a POST, and a GET that accepts something else, have no ids', async (trial) => {
+  const served = await trial.serve(() => tokens('Hello'))
+  for (const request of [{ ...post(), headers: ACCEPT }, { headers: { accept: 'application/json' } }]) {
+    trial.match('the answer', await trial.ask(served, request), { body: HELLO + SENTINEL })
+  }
+})
+
+behaviour('eventSource', 'a request that brings the id of the end is answered 204', async (trial) => {
+  const feed = new Feed('Hello')
+  const served = await trial.serve(feed.source, {}, { runs: false })
+  for (const request of [{}, post()]) {
+    const answer = await trial.ask(served, { ...request, headers: { ...ACCEPT, 'last-event-id': END_ID } })
+    trial.match('the answer', answer, { status: 204, body: '', complete: true })
+    matchHeaders(trial, 'the headers', answer, { 'cache-control': 'no-store, no-transform' })
+  }
+  trial.equal('calls of the source function', feed.calls, 0)
+})
+
+behaviour('eventSource', 'any other id reaches the source function', async (trial) => {
+  const ids: unknown[] = []
+  const served = await trial.serve((context) => {
+    ids.push(context.lastEventId)
+    return tokens('Hello')
+  })
+  const utf8 = Buffer.from('naïve 日本').toString('latin1')
+  for (const id of ['7', 'tag:end', utf8]) await trial.ask(served, { headers: { 'last-event-id': id } })
+  await trial.ask(served)
+  trial.equal('the ids', ids, ['7', 'tag:end', 'naïve 日本', undefined])
+})
+
+// 12
+
+/** A few answers of each kind, each over when this returns. */
+async function traffic(trial: Trial, source: (context: SourceContext) => Feed['source'], rounds: number) {
+  const served = await trial.serve((context) => source(context)(context), { onError() {} })
+  for (let round = 0; round < rounds; round++) {
+    for (const request of [{}, post(), {}, post()]) await trial.ask(served, request)
+    const client = trial.open(served)
+    await client.until((received) => received !== '')
+    client.leave()
+    await trial.within(client.closed, 'the client has left')
+  }
+  await trial.ended(served, rounds * 5)
+  return served
+}
+
+/** A source that ends, fails and goes on for ever by turns. */
+function byTurns(seen?: (context: SourceContext) => void): (context: SourceContext) => Feed['source'] {
+  let count = 0
+  return (context) => {
+    seen?.(context)
+    const feed = new Feed<unknown>('Hello')
+    const turn = count++ % 5
+    if (turn === 2) feed.fail(new Error('bug'))
+    else if (turn < 4) feed.end()
+    return feed.source
+  }
+}
+
+function timers(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+}
+
+behaviour('nothing', 'no timer is left behind', async (trial) => {
+  const before = timers()
+  await traffic(trial, byTurns(), 4)
+  await trial.poll(
+    () => timers() <= before,
+    'the timers of the relays are gone',
+    () => `${timers() - before} timers more`,
+  )
+})
+
+behaviour('nothing', 'no run is left behind', async (trial) => {
+  const contexts: WeakRef<SourceContext>[] = []
+  const collect = collector()
+  const served = await traffic(
+    trial,
+    byTurns((context) => contexts.push(new WeakRef(context))),
+    8,
+  )
+  await trial.settled(served, served.calls)
+  served.forget()
+  const alive = () => {
+    collect()
+    return contexts.filter((context) => context.deref() !== undefined).length
+  }
+  // The host may keep its latest.
+  await trial.poll(
+    () => alive() <= 4,
+    'the runs that are over are collected',
+    () => `${alive()} of ${contexts.length} are alive`,
+  )
+})
+
+/**
+ * What every adapter does, as a table of tests for an adapter of your own: see docs/adapter.md. They depend on no test
+ * framework. Each starts the host, and closes it again; let them run one after the other.
+ *
+ * @example
+ * ```ts
+ * import { test } from 'node:test'
+ * import { type AdapterHost, adapterBehaviours } from 'sse-relay/testing'
+ *
+ * declare const host: AdapterHost
+ * for (const { name, run } of adapterBehaviours) test(name, () => run(host))
+ * ```
+ */
+export const adapterBehaviours: readonly AdapterBehaviour[] = table

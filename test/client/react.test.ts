@@ -1,0 +1,493 @@
+/** `useRelay` where it is used: in a page in Chromium, with the React of development under StrictMode, and a server. */
+import { existsSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import { text as textOf } from 'node:stream/consumers'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { createElement } from 'react'
+import { renderToString } from 'react-dom/server'
+import type { Part, Source, Summary } from 'sse-relay'
+import { type RelayOptions, relay } from 'sse-relay/node'
+import { parts } from 'sse-relay/protocols'
+import { useRelay } from 'sse-relay/react'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { ChatProps, Screen } from './react-page.js'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+
+const executablePath = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
+  (path) => path && existsSync(path),
+)
+
+/** The page's script. With `SRC` set it is of the source, as the tests themselves are. */
+async function bundle(): Promise<string> {
+  // The builder's own copy, as in `scripts/sizes.mjs`.
+  const require = createRequire(createRequire(import.meta.url).resolve('tsup'))
+  const { build } = require('esbuild') as typeof import('esbuild')
+  const file = (path: string) => fileURLToPath(new URL(`../../src/${path}`, import.meta.url))
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL('react-page.tsx', import.meta.url))],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    jsx: 'automatic',
+    // Without the paths of this repository's tsconfig, which lead to the source.
+    tsconfigRaw: {},
+    define: { 'process.env.NODE_ENV': '"development"' },
+    alias: process.env.SRC ? { 'sse-relay/react': file('react.ts'), 'sse-relay/client': file('client.ts') } : {},
+  })
+  return outputFiles?.[0]?.text as string
+}
+
+interface Asked {
+  method: string
+  body: string
+  contentType: string | undefined
+  /** How the relay ended; nothing for a request that was answered without one. */
+  summary: Promise<Summary | undefined>
+}
+
+type Handler = (req: IncomingMessage, res: ServerResponse) => unknown
+
+const HTML =
+  '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script type="module" src="/page.js"></script>'
+
+describe('useRelay in a page', () => {
+  let server: Server
+  let browser: Browser
+  let page: Page
+  let url: string
+  let handler: Handler
+  let asked: Asked[]
+  let pageErrors: string[]
+
+  beforeAll(async () => {
+    if (!executablePath && !process.env.CI) return
+    const script = await bundle()
+    server = createServer(async (req, res) => {
+      if (req.url === '/') res.setHeader('content-type', 'text/html').end(HTML)
+      else if (req.url === '/page.js') res.setHeader('content-type', 'text/javascript').end(script)
+      else {
+        const body = await textOf(req)
+        const summary = Promise.resolve(handler(req, res)) as Promise<Summary | undefined>
+        asked.push({ method: `${req.method} ${req.url}`, body, contentType: req.headers['content-type'], summary })
+      }
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    browser = await chromium.launch({ executablePath })
+    page = await browser.newPage()
+    page.on('pageerror', (error) => pageErrors.push(String(error)))
+  })
+
+  afterAll(async () => {
+    await browser?.close()
+    server?.closeAllConnections()
+    server?.close()
+  })
+
+  beforeEach(async ({ skip }) => {
+    skip(!executablePath && !process.env.CI, 'There is no Chromium: install it, or set CHROMIUM_PATH')
+    asked = []
+    pageErrors = []
+    await page.goto(url)
+  })
+
+  afterEach(() => expect(pageErrors).toEqual([]))
+
+  /** What the server answers with from now on. */
+  const answer = (source: Source, options: RelayOptions = {}) => {
+    handler = (req, res) => relay(req, res, source, { onError() {}, ...options })
+  }
+  /** Resolves when the effects have run, twice at first. */
+  const show = async (props: Omit<ChatProps, 'url'> = {}) => {
+    const { effects } = await counts()
+    await page.evaluate((props) => window.chat.show(props), { url: '/api/chat', ...props })
+    if (effects === 0) await page.waitForFunction(() => window.chat.counts().effects === 2, undefined, { polling: 10 })
+  }
+  const send = (body?: unknown) => page.evaluate((body) => window.chat.send(body), body)
+  const stop = () => page.evaluate(() => window.chat.stop())
+  const counts = () => page.evaluate(() => window.chat.counts())
+  const told = () => page.evaluate(() => window.chat.told)
+  const seen = () => page.evaluate(() => window.chat.seen)
+  const statuses = async () =>
+    (await seen()).map(({ status }) => status).filter((status, i, all) => status !== all[i - 1])
+
+  /** The screen when it first shows this. */
+  async function until(due: Partial<Pick<Screen, 'status' | 'text'>>): Promise<Screen> {
+    const found = await page.waitForFunction(
+      (due) => {
+        const last = window.chat.seen.at(-1)
+        return last && (due.status ?? last.status) === last.status && last.text.startsWith(due.text ?? '') && last
+      },
+      due,
+      { polling: 10 },
+    )
+    return (await found.jsonValue()) as Screen
+  }
+
+  /** The request with this index, once it has come. */
+  const request = (index = 0) => vi.waitFor(() => asked[index] ?? Promise.reject(), { timeout: 30_000, interval: 5 })
+
+  /** Long enough for what must not come. */
+  const quiet = () => wait(150)
+
+  /** Says these, and then nothing, until the reader has left. */
+  async function* hanging(...said: string[]) {
+    yield* said
+    await new Promise(() => {})
+  }
+
+  it('asks once when it asks in an effect, which StrictMode runs twice', async () => {
+    answer(['Hello', ' there'])
+    await show({ ask: { question: 'Hi' } })
+    expect(await until({ status: 'ready', text: 'Hello there' })).toMatchObject({ error: undefined })
+    await quiet()
+    expect((await counts()).effects).toBe(2)
+    expect(asked).toMatchObject([
+      { method: 'POST /api/chat', body: '{"question":"Hi"}', contentType: 'application/json' },
+    ])
+    expect(await told()).toEqual(['done  ready Hello there'])
+  })
+
+  it('asks once when only the first of the two effects asks', async () => {
+    answer(['Hello'])
+    await show({ ask: 'Hi', askOnce: true })
+    await until({ status: 'ready', text: 'Hello' })
+    await quiet()
+    expect((await counts()).effects).toBe(2)
+    expect(asked).toMatchObject([{ body: 'Hi' }])
+  })
+
+  it('goes on with what was asked between its first screen and its effects', async () => {
+    answer(['Hello'])
+    // A layout effect is that early.
+    await show({ ask: 'Hi', askEarly: true })
+    await until({ status: 'ready', text: 'Hello' })
+  })
+
+  it('goes from submitted over streaming to ready, and asks nothing by itself', async () => {
+    answer(async function* () {
+      await wait(100)
+      yield 'Hel'
+      await wait(100)
+      yield 'lo'
+      await wait(100)
+    })
+    await show()
+    await quiet()
+    expect(asked).toEqual([])
+    await send('Hi')
+    await until({ status: 'ready', text: 'Hello' })
+    expect(await statuses()).toEqual(['ready', 'submitted', 'streaming', 'ready'])
+    expect([...new Set((await seen()).map(({ text }) => text))]).toEqual(['', 'Hel', 'Hello'])
+    expect(await page.locator('#answer').textContent()).toBe('Hello')
+    expect((await asked[0]?.summary)?.outcome).toBe('done')
+  })
+
+  it('renders a burst of two thousand tokens at most once a frame', async () => {
+    const tokens = Array.from({ length: 2000 }, (_, i) => `${i} `)
+    answer(async function* () {
+      for (const [i, token] of tokens.entries()) {
+        if (i % 40 === 0) await wait(5)
+        yield token
+      }
+    })
+    await show()
+    await until({ status: 'ready' })
+    const before = { ...(await counts()), seen: (await seen()).length }
+    await send()
+    await until({ status: 'ready', text: tokens.join('') })
+    const after = await counts()
+    const shown = (await seen()).slice(before.seen)
+    const frames = shown.map(({ frame }) => frame)
+    expect(frames).toEqual([...new Set(frames)])
+    expect(after.renders - before.renders).toBe(shown.length)
+    expect(shown.length).toBeLessThanOrEqual(after.frames - before.frames + 1)
+    // It is shown while it grows, and not at its end.
+    expect(shown.filter(({ status }) => status === 'streaming').length).toBeGreaterThan(3)
+  })
+
+  it.each([
+    ['before the first token', [], 'submitted'],
+    ['in the middle of the answer', ['Hel'], 'streaming'],
+  ] as const)('stops when it is unmounted %s: the server sees the reader leave', async (_when, said, status) => {
+    answer(() => hanging(...said))
+    await show({ ask: 'Hi' })
+    await until({ status })
+    const { summary } = await request()
+    const { renders } = await counts()
+    await page.evaluate(() => window.chat.unmount())
+    expect((await summary)?.outcome).toBe('disconnected')
+    await quiet()
+    expect(asked).toHaveLength(1)
+    expect((await counts()).renders).toBe(renders)
+    expect(await told()).toEqual([])
+  })
+
+  it('asks nothing after it was unmounted', async () => {
+    answer(['Hello'])
+    await show()
+    await page.evaluate(() => window.chat.unmount())
+    await send('Hi')
+    await quiet()
+    expect(asked).toEqual([])
+  })
+
+  it('can be shown again after it was unmounted', async () => {
+    answer(['Hello'])
+    await show({ ask: 1 })
+    await until({ status: 'ready', text: 'Hello' })
+    await page.evaluate(() => window.chat.unmount())
+    await show({ ask: 2 })
+    await request(1)
+    await vi.waitFor(async () => expect(await told()).toHaveLength(2), { timeout: 30_000 })
+    expect(await page.locator('#answer').textContent()).toBe('Hello')
+  })
+
+  it.each([
+    ['before the first token', [], 'submitted', ''],
+    ['in the middle of the answer', ['Hel', 'lo'], 'streaming', 'Hello'],
+  ] as const)(
+    'stop() %s keeps what had come, and the server sees the reader leave',
+    async (_when, said, status, text) => {
+      answer(() => hanging(...said))
+      await show()
+      await send('Hi')
+      await until({ status, text })
+      const { summary } = await request()
+      await stop()
+      expect(await until({ status: 'ready' })).toMatchObject({ text, error: undefined })
+      expect((await summary)?.outcome).toBe('disconnected')
+      await quiet()
+      expect(await told()).toEqual([])
+    },
+  )
+
+  it('stop() changes nothing when there is nothing to stop', async () => {
+    handler = async (_req, res) => {
+      await wait(100)
+      res.writeHead(500).end()
+    }
+    await show()
+    await stop()
+    await quiet()
+    expect(await statuses()).toEqual(['ready'])
+    await send()
+    await until({ status: 'error' })
+    await stop()
+    await quiet()
+    expect(await statuses()).toEqual(['ready', 'submitted', 'error'])
+  })
+
+  it('drops the answer before when it asks again', async () => {
+    answer(() => hanging('The first'))
+    await show()
+    await send(1)
+    await until({ status: 'streaming', text: 'The first' })
+    const first = await request()
+    answer(async function* () {
+      await wait(100)
+      yield 'The second'
+    })
+    const before = (await seen()).length
+    await send(2)
+    await until({ status: 'ready', text: 'The second' })
+    expect((await first.summary)?.outcome).toBe('disconnected')
+    const after = (await seen()).slice(before)
+    expect(after.map(({ text }) => text)).not.toContain('The first')
+    expect(after[0]).toMatchObject({ text: '', parts: [], status: 'submitted' })
+    expect(await told()).toEqual(['done  ready The second'])
+    expect(asked.map(({ body }) => body)).toEqual(['1', '2'])
+  })
+
+  it('asks for the last of several questions in a row only', async () => {
+    answer(['Hello'])
+    await show()
+    await page.evaluate(() => {
+      for (const body of [1, 2, 3]) window.chat.send(body)
+    })
+    await until({ status: 'ready', text: 'Hello' })
+    await quiet()
+    expect(asked.map(({ body }) => body)).toEqual(['3'])
+  })
+
+  it('has the error of an answer that failed before its first token', async () => {
+    answer(async () => {
+      await wait(100)
+      throw Object.assign(new Error('sk-secret'), { status: 429 })
+    })
+    await show()
+    await send()
+    const { error, text } = await until({ status: 'error' })
+    expect(text).toBe('')
+    expect(error).toMatchObject({ isRelayError: true, code: 'rate-limit', status: 429, retryable: true })
+    expect(error?.message).not.toContain('secret')
+    expect(await statuses()).toEqual(['ready', 'submitted', 'error'])
+    await vi.waitFor(async () => expect(await told()).toEqual(['error  rate-limit']), { timeout: 30_000 })
+  })
+
+  it('has the error of an answer that failed in the middle, and what had come', async () => {
+    answer(async function* () {
+      await wait(100)
+      yield 'Hello'
+      await wait(100)
+      throw Object.assign(new Error('sk-secret'), { status: 529 })
+    })
+    await show()
+    await send()
+    const { error, text } = await until({ status: 'error' })
+    expect(text).toBe('Hello')
+    expect(error).toMatchObject({ isRelayError: true, code: 'overload', retryable: true })
+    expect(await statuses()).toEqual(['ready', 'submitted', 'streaming', 'error'])
+
+    answer(['Again'])
+    await send()
+    expect(await until({ status: 'ready', text: 'Again' })).toMatchObject({ error: undefined })
+  })
+
+  it.each([
+    ['truncated', 'ends without its sentinel', (res: ServerResponse) => res.end()],
+    ['network', 'is reset', (res: ServerResponse) => res.destroy()],
+  ])('takes %s for the error of an answer that %s', async (code, _what, end) => {
+    handler = async (_req, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: {"text":"Hel"}\n\n')
+      await wait(100)
+      end(res)
+    }
+    await show()
+    await send()
+    const { error, text } = await until({ status: 'error' })
+    expect({ code: error?.code, text }).toEqual({ code, text: 'Hel' })
+    await quiet()
+    expect(asked).toHaveLength(1)
+  })
+
+  it('has what the text protocol sends: the text in one part, and own events by name', async () => {
+    answer(['Hel', 'lo', { event: 'citation', data: { page: 3 } }, { event: 'note', data: 'plain' }, ' there'])
+    await show()
+    await send()
+    const { text, parts } = await until({ status: 'ready', text: 'Hello there' })
+    expect(text).toBe('Hello there')
+    expect(parts).toEqual([
+      { type: 'text', text: 'Hello' },
+      { type: 'data', name: 'citation', data: { page: 3 } },
+      { type: 'data', name: 'note', data: 'plain' },
+      { type: 'text', text: ' there' },
+    ])
+  })
+
+  it('joins what the parts protocol sends in pieces', async () => {
+    const source: Part[] = [
+      { type: 'reasoning', text: 'Hm' },
+      { type: 'reasoning', text: 'm' },
+      { type: 'text', text: 'Let me ' },
+      { type: 'text', text: 'look' },
+      { type: 'tool-call', index: 0, id: 'a', name: 'weather', input: '{"city":' },
+      { type: 'tool-call', index: 1, id: 'b', name: 'time', input: '{' },
+      { type: 'tool-call', index: 0, input: '"Oslo"}' },
+      { type: 'tool-call', index: 1, input: '}' },
+      { type: 'data', name: 'citation', data: [1] },
+      { type: 'usage', usage: { inputTokens: 3, outputTokens: 5 } },
+      { type: 'finish', reason: 'tool-calls' },
+    ]
+    answer(source, { protocol: parts() })
+    await show()
+    await send()
+    const { text, parts: shown } = await until({ status: 'ready', text: 'Let me look' })
+    expect(text).toBe('Let me look')
+    expect(shown).toEqual([
+      { type: 'reasoning', text: 'Hmm' },
+      { type: 'text', text: 'Let me look' },
+      { type: 'tool-call', index: 0, id: 'a', name: 'weather', input: '{"city":"Oslo"}' },
+      { type: 'tool-call', index: 1, id: 'b', name: 'time', input: '{}' },
+      { type: 'data', name: 'citation', data: [1] },
+      expect.objectContaining({ type: 'usage' }),
+      expect.objectContaining({ type: 'finish', reason: 'tool-calls' }),
+    ])
+  })
+
+  it('tells the server to stop where it has an address for that', async () => {
+    const runs: unknown[] = []
+    handler = (req, res) => {
+      if (req.method === 'DELETE') return res.writeHead(204).end()
+      runs.push(req.headers['x-run-id'])
+      return relay(req, res, () => hanging('Hello'))
+    }
+    await show({ options: { stopUrl: '/api/chat/:runId' } })
+    await send()
+    await until({ status: 'streaming' })
+    await stop()
+    await request(1)
+    await send()
+    await until({ status: 'streaming' })
+    await page.evaluate(() => window.chat.unmount())
+    await request(3)
+    await quiet()
+    expect(asked.map(({ method }) => method)).toEqual([
+      'POST /api/chat',
+      `DELETE /api/chat/${runs[0]}`,
+      'POST /api/chat',
+      `DELETE /api/chat/${runs[1]}`,
+    ])
+    expect(runs[0]).not.toBe(runs[1])
+  })
+
+  it('passes the options of fetch on, and a string as it is', async () => {
+    handler = (req, res) => relay(req, res, [`${req.method} ${req.headers['x-tenant']}`])
+    await show({ options: { method: 'PUT', headers: { 'x-tenant': 'acme', 'content-type': 'text/markdown' } } })
+    await send('# Hi')
+    await until({ status: 'ready', text: 'PUT acme' })
+    expect(asked).toMatchObject([{ body: '# Hi', contentType: 'text/markdown' }])
+  })
+
+  it.each([
+    [
+      'a body that is no JSON',
+      { headers: {} },
+      '(() => { const body = {}; body.itself = body; window.chat.send(body) })()',
+    ],
+    ['a header that is none', { headers: { 'x y': '1' } }, 'window.chat.send()'],
+  ])('shows %s as an error instead of throwing', async (_what, options, script) => {
+    await show({ options })
+    await page.evaluate(script)
+    expect((await until({ status: 'error' })).error?.message).toBeTruthy()
+    expect(await told()).toHaveLength(1)
+    await quiet()
+    expect(asked).toEqual([])
+  })
+
+  it('calls the callbacks of the latest render', async () => {
+    answer(async function* () {
+      yield 'Hello'
+      await wait(300)
+    })
+    await show({ label: 'first' })
+    await send()
+    await until({ status: 'streaming' })
+    await show({ label: 'second' })
+    await until({ status: 'ready', text: 'Hello' })
+    expect(await told()).toEqual(['done second ready Hello'])
+  })
+
+  it('works in a page that is hidden, where there are no frames', async () => {
+    answer(['Hello'])
+    await page.evaluate(() => {
+      window.requestAnimationFrame = () => 0
+    })
+    await show()
+    await send()
+    await until({ status: 'ready', text: 'Hello' })
+  })
+})
+
+describe('useRelay on a server', () => {
+  it('renders an answer that has not been asked for', () => {
+    const Chat = () => createElement('p', null, JSON.stringify(useRelay('/api/chat')))
+    const html = renderToString(createElement(Chat))
+    expect(html.replaceAll('&quot;', '"')).toBe('<p>{"text":"","parts":[],"status":"ready"}</p>')
+  })
+})

@@ -1,0 +1,111 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type AdapterHost, adapterBehaviours } from 'sse-relay/testing'
+import ts from 'typescript'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { broken, hostWith } from './conformance/broken.js'
+import { type Host, hosts, start } from './hosts.js'
+
+// Some hosts print the error of a body that was dropped.
+beforeEach(() => void vi.spyOn(console, 'error').mockImplementation(() => {}))
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const table = adapterBehaviours.map((each) => [each.name, each] as const)
+
+/** One of our own hosts, as the table wants it. */
+function hostOf(host: Host): AdapterHost {
+  return {
+    returns: host.returns,
+    httpVersion: host.httpVersion,
+    listen: ({ headers, answer }) =>
+      start(host, { source: [], headers: headers.map(([name, value]) => [name, value]), answer }),
+  }
+}
+
+describe.each([
+  // The table's clients speak no TLS.
+  ...hosts.filter(({ tls }) => !tls).map((host) => [host.name, hostOf(host)] as const),
+  ['a host by hand', hostWith({})] as const,
+])('on %s', (_, host) => {
+  it.each(table)('%s', (_, { run }) => run(host))
+})
+
+describe('an adapter that', () => {
+  const cases = broken.flatMap(({ what, wrong, fails }) => fails.map((name) => ({ what, wrong, name })))
+
+  it.each(cases)('$what fails: $name', async ({ wrong, name }) => {
+    const { run, rule } = adapterBehaviours.find((each) => each.name === name) ?? expect.fail(`There is no "${name}"`)
+    const failure: Error = await run(hostWith(wrong), { limitMs: 700 }).then(
+      () => expect.fail('it passes'),
+      (error) => error,
+    )
+    expect(failure.name).toBe('AssertionError')
+    expect(failure.message).toMatch(/\n {2}expected: [\s\S]+\n {2}received: [\s\S]+\n {2}the rule: /)
+    expect(failure.message).toContain(rule)
+  })
+})
+
+describe('docs/adapter.md', () => {
+  const page = readFileSync(new URL('../../docs/adapter.md', import.meta.url), 'utf8')
+
+  it('has every rule that a failure names', () => {
+    for (const { rule } of adapterBehaviours) {
+      const [, number, sentence = ''] = /^(\d+)\. (.*)$/.exec(rule) ?? []
+      const line = page.split('\n').find((line) => line.startsWith(`${number}. `))
+      expect(line).toContain(sentence)
+    }
+  })
+
+  // What runs here is the package as it is built.
+  it.skipIf(process.env.SRC)(
+    'has an adapter and a test that are green as they stand',
+    { timeout: 120_000 },
+    async () => {
+      const blocks = page.split(/^```ts$/m).slice(1)
+      const [adapter = '', test = ''] = blocks.map((block) => block.split(/^```$/m)[0])
+      const project = mkdtempSync(join(tmpdir(), 'sse-relay-adapter-'))
+      try {
+        mkdirSync(join(project, 'node_modules'))
+        symlinkSync(root, join(project, 'node_modules/sse-relay'), 'junction')
+        write(join(project, 'adapter.mjs'), adapter)
+        write(join(project, 'adapter.test.mjs'), test.replace("'sse-relay/node'", "'./adapter.mjs'"))
+        const { code, report } = await run(project, ['--test', '--test-reporter=tap', 'adapter.test.mjs'])
+        expect(report).not.toMatch(/^ *not ok/m)
+        expect(report).toContain(`# pass ${adapterBehaviours.length}`)
+        expect(code).toBe(0)
+      } finally {
+        rmSync(project, { recursive: true, force: true })
+      }
+    },
+  )
+})
+
+/** What a user's own compiler makes of it. */
+function write(path: string, text: string): void {
+  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
+  writeFileSync(path, ts.transpileModule(text, { compilerOptions }).outputText)
+}
+
+function run(cwd: string, args: string[]): Promise<{ code: unknown; report: string }> {
+  return new Promise((resolve) => {
+    // Without the variables that tell a child that it is part of a run of tests.
+    const options = { cwd, timeout: 100_000, env: { PATH: process.env.PATH } }
+    execFile(process.execPath, args, options, (error, stdout, stderr) =>
+      resolve({ code: error?.code ?? 0, report: stdout + stderr }),
+    )
+  })
+}
+
+describe('the table', () => {
+  it('has a name of its own for every behaviour', () => {
+    expect(new Set(adapterBehaviours.map(({ name }) => name)).size).toBe(adapterBehaviours.length)
+  })
+
+  it('has behaviours for all twelve rules', () => {
+    const numbers = new Set(adapterBehaviours.map(({ rule }) => Number.parseInt(rule, 10)))
+    expect([...numbers].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+  })
+})

@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort } from '../../scripts/free-port.mjs'
+
+/** Whether Redis is installed. Under CI it must be. */
+export const hasRedis = spawnSync('redis-server', ['--version']).status === 0
+if (!hasRedis && process.env.CI) throw new Error('redis-server is not installed: apt-get install redis-server')
+
+/** A Redis of a test's own. */
+export interface RedisServer {
+  readonly port: number
+  /** Kills it as a crashed machine does, and resolves when it is gone. */
+  kill(): Promise<void>
+  /** Starts it again on its port. What it held is gone, unless it persists. */
+  restart(): Promise<void>
+  /** Ends it and removes its files. */
+  close(): Promise<void>
+}
+
+/** Starts a Redis on a free port of loopback. */
+export async function startRedis({ args = [] }: { args?: string[] } = {}): Promise<RedisServer> {
+  const dir = mkdtempSync(join(tmpdir(), 'redis-'))
+  const port = await freePort()
+  let child = await spawnRedis(port, dir, args)
+  const kill = () =>
+    new Promise<void>((resolve) => {
+      if (child.exitCode !== null || child.signalCode !== null) resolve()
+      else {
+        child.on('exit', () => resolve())
+        child.kill('SIGKILL')
+      }
+    })
+  return {
+    port,
+    kill,
+    async restart() {
+      await kill()
+      child = await spawnRedis(port, dir, args)
+    },
+    async close() {
+      await kill()
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Starts three nodes that are a cluster, and resolves once each of them says so. */
+export async function startCluster(): Promise<RedisServer[]> {
+  const nodes: RedisServer[] = []
+  try {
+    const addresses: string[] = []
+    for (let node = 0; node < 3; node++) {
+      // The bus is told its port too: the one ten thousand above the node's may be taken, or be none.
+      const bus = await freePort()
+      const args = ['--cluster-enabled', 'yes', '--cluster-port', String(bus), '--appendonly', 'no']
+      const redis = await startRedis({ args })
+      nodes.push(redis)
+      addresses.push(`127.0.0.1:${redis.port}@${bus}`)
+    }
+    command(['--cluster', 'create', ...addresses, '--cluster-yes'])
+    const deadline = Date.now() + 20_000
+    for (const { port } of nodes) {
+      while (!command(['-p', String(port), 'cluster', 'info']).includes('cluster_state:ok')) {
+        if (Date.now() > deadline) throw new Error(`The node on port ${port} does not find its cluster`)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    }
+    return nodes
+  } catch (error) {
+    for (const node of nodes) await node.close()
+    throw error
+  }
+}
+
+function command(args: string[]): string {
+  const { status, stdout, stderr } = spawnSync('redis-cli', args, { encoding: 'utf8', timeout: 30_000 })
+  if (status !== 0) throw new Error(`redis-cli ${args.join(' ')} ended with ${status}: ${stdout}${stderr}`)
+  return stdout
+}
+
+function spawnRedis(port: number, dir: string, args: string[]): Promise<ChildProcess> {
+  const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', dir]
+  const child = spawn('redis-server', [...fixed, ...(args.length > 0 ? args : ['--appendonly', 'no'])], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  return new Promise((resolve, reject) => {
+    let output = ''
+    child.on('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${output}`)))
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+      if (output.includes('Ready to accept connections')) resolve(child)
+    })
+  })
+}

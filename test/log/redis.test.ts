@@ -1,0 +1,475 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import Redis from 'ioredis'
+import { resumeTo } from 'sse-relay'
+import { parseSSE, readText } from 'sse-relay/client'
+import { type Log, record } from 'sse-relay/log'
+import { type RelayOptions, relay, resume } from 'sse-relay/node'
+import { createRedisLog, type RedisLogOptions } from 'sse-relay/redis'
+import { openClient } from 'sse-relay/testing'
+import { afterEach, describe, expect, it } from 'vitest'
+import { hasRedis, type RedisServer, startRedis } from './redis-server.js'
+
+const closing: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close()
+})
+
+async function startServer(options?: Parameters<typeof startRedis>[0]): Promise<RedisServer> {
+  const redis = await startRedis(options)
+  closing.push(() => redis.close())
+  return redis
+}
+
+/** A log as one process has it. */
+function openLog({ port }: RedisServer, options: RedisLogOptions = {}): Log {
+  const client = new Redis(port, '127.0.0.1', { retryStrategy: () => 50 })
+  client.on('error', () => {})
+  const log = createRedisLog(client, { timeoutMs: 300, leaseMs: 1500, ...options })
+  closing.push(
+    () => client.disconnect(),
+    () => log.close(),
+  )
+  return log
+}
+
+/** A source that waits for its token to be asked for. */
+function tokenSource() {
+  const waiting: ((result: IteratorResult<string>) => void)[] = []
+  const ready: IteratorResult<string>[] = []
+  let calls = 0
+  let call!: () => void
+  const called = new Promise<void>((resolve) => {
+    call = resolve
+  })
+  const put = (result: IteratorResult<string>) => {
+    const next = waiting.shift()
+    if (next) next(result)
+    else ready.push(result)
+  }
+  return {
+    get calls() {
+      return calls
+    },
+    called,
+    say: (text: string) => put({ done: false, value: text }),
+    end: () => put({ done: true, value: undefined }),
+    source: () => {
+      calls++
+      call()
+      return {
+        [Symbol.asyncIterator]: () => ({
+          next: () =>
+            new Promise<IteratorResult<string>>((resolve) => {
+              const next = ready.shift()
+              if (next) resolve(next)
+              else waiting.push(resolve)
+            }),
+        }),
+      }
+    },
+  }
+}
+
+/** Serves POST by `relay` and everything else by `resume`; `/other` through another log. */
+async function serve(source: () => AsyncIterable<string>, log: Log, options: Partial<RelayOptions> = {}, other = log) {
+  const server: Server = createServer((req, res) => {
+    const shared = { owner: 'ann', onError: options.onError ?? (() => {}) }
+    if (req.method === 'POST') relay(req, res, source, { log, heartbeatMs: 1000, ...shared, ...options })
+    else resume(req, res, { log: req.url === '/other' ? other : log, heartbeatMs: 1000, ...shared })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closing.push(
+    () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  )
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+const RUN = 'run-of-a-test-0001'
+
+describe.skipIf(!hasRedis)('with Redis out of reach', () => {
+  it('who reads in the process that produces gets every token and the end, and the failure is reported once', async () => {
+    const redis = await startServer()
+    const errors: unknown[] = []
+    let report!: () => void
+    const reported = new Promise<void>((resolve) => {
+      report = resolve
+    })
+    const told = tokenSource()
+    const onError = (error: unknown) => {
+      errors.push(error)
+      report()
+    }
+    const url = await serve(told.source, openLog(redis), { onError })
+    const client = openClient(url, { method: 'POST' })
+    told.say('one ')
+    await client.until('one ')
+    await redis.kill()
+    for (const word of ['two ', 'three ', 'four ']) {
+      told.say(word)
+      await client.until(word)
+    }
+    await reported
+    told.end()
+    await client.until('[DONE]')
+    expect(client.received.match(/"text":"[a-z ]+"/g)).toEqual([
+      '"text":"one "',
+      '"text":"two "',
+      '"text":"three "',
+      '"text":"four "',
+    ])
+    await client.closed
+    expect(errors).toHaveLength(1)
+    expect(errors[0]).toMatchObject({ message: expect.stringMatching(/Redis|Connection|connect/) })
+  })
+
+  it('a run that the client named begins all the same, and resume says what it cannot do: 503, and retryable', async () => {
+    const redis = await startServer()
+    const log = openLog(redis)
+    await redis.kill()
+    const told = tokenSource()
+    const url = await serve(told.source, log)
+    const client = openClient(url, { method: 'POST', headers: { 'x-run-id': RUN } })
+    told.say('one ')
+    await client.until('one ')
+    const foreign = await fetch(url, { headers: { 'last-event-id': 'another-run-of-a-test:0' } })
+    expect(foreign.status).toBe(503)
+    expect(await foreign.json()).toEqual({
+      error: { code: 'log-failure', message: expect.any(String), retryable: true },
+    })
+    told.end()
+    await client.until('[DONE]')
+    expect(told.calls).toBe(1)
+  })
+
+  it('an answer that came while this process had no time for it is an answer', async () => {
+    const log = openLog(await startServer())
+    await log.stop(RUN, { owner: 'ann' })
+    const stopped = log.stop(RUN, { owner: 'ann' })
+    const from = performance.now()
+    // Twice as long as a command may take.
+    while (performance.now() - from < 600);
+    expect(await stopped).toBe(false)
+  })
+
+  it('a worker says that it cannot record, and its source is not called', async () => {
+    const redis = await startServer()
+    const log = openLog(redis)
+    await redis.kill()
+    const told = tokenSource()
+    await expect(record(told.source, { log, runId: RUN, owner: 'ann' })).rejects.toMatchObject({
+      code: 'log-failure',
+      retryable: true,
+      cause: expect.any(Error),
+    })
+    expect(told.calls).toBe(0)
+  })
+})
+
+describe.skipIf(!hasRedis)('with Redis restarted', () => {
+  it.each([
+    ['what it kept', ['--appendonly', 'yes', '--appendfsync', 'always']],
+    ['nothing', []],
+  ])('%s: reading goes on, here and in another process, with no hole and no duplicate', async (_, args) => {
+    const redis = await startServer({ args })
+    const told = tokenSource()
+    const url = await serve(told.source, openLog(redis), {}, openLog(redis))
+    const here = openClient(url, { method: 'POST', headers: { 'x-run-id': RUN } })
+    told.say('1 ')
+    await here.until('1 ')
+    const there = openClient(`${url}/other`, { headers: { 'last-event-id': `${RUN}:0` } })
+    await there.until('"1 "')
+    await redis.kill()
+    told.say('2 ')
+    await here.until('"2 "')
+    await redis.restart()
+    told.say('3 ')
+    await here.until('"3 "')
+    await there.until('"3 "')
+    told.say('4 ')
+    told.end()
+    await here.until('[DONE]')
+    await there.until('[DONE]')
+    for (const { received } of [here, there]) {
+      expect(received.match(/^id: .*$/gm)).toEqual([1, 2, 3, 4, 5].map((seq) => `id: ${RUN}:${seq}`))
+    }
+    if (args.length > 0) {
+      const late = await fetch(`${url}/other`, { headers: { 'last-event-id': `${RUN}:1` } })
+      let text = ''
+      for await (const piece of readText(late)) text += piece
+      expect(text).toBe('2 3 4 ')
+    }
+  })
+})
+
+describe.skipIf(!hasRedis)('a producer that is killed', () => {
+  function startProducer({ port }: RedisServer, everyMs: number, leaseMs: number): ChildProcess {
+    const file = fileURLToPath(new URL('./producer.mjs', import.meta.url))
+    const worker = spawn(process.execPath, [file, ...[port, RUN, 100_000, everyMs, leaseMs].map(String)], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
+    closing.push(() => worker.kill('SIGKILL'))
+    return worker
+  }
+
+  it('is missed within its lease: the readers have every token it stored, and then producer-lost', async () => {
+    const redis = await startServer()
+    const leaseMs = 1000
+    const url = await serve(tokenSource().source, openLog(redis, { leaseMs }))
+    const worker = startProducer(redis, 5, leaseMs)
+    // The run is unknown until the worker has begun it.
+    const deadline = Date.now() + 20_000
+    let response: Response
+    do {
+      response = await fetch(url, { headers: { 'last-event-id': `${RUN}:0` } })
+    } while (response.status === 404 && Date.now() < deadline)
+    const seqs: number[] = []
+    let killedAt = 0
+    const reading = (async () => {
+      for await (const { id } of parseSSE(response)) {
+        seqs.push(Number(id?.split(':')[1]))
+        if (seqs.length === 50) {
+          worker.kill('SIGKILL')
+          killedAt = Date.now()
+        }
+      }
+    })()
+    await expect(reading).rejects.toMatchObject({ code: 'producer-lost', retryable: true })
+    // The lease, what was left of it at the last renewal, and a machine that is busy.
+    expect(Date.now() - killedAt).toBeLessThan(leaseMs + 2000)
+    expect(seqs).toEqual(seqs.map((_, index) => index + 1))
+    // Who comes for it later hears the same, and an EventSource that comes again is sent home.
+    const late = openClient(url, { headers: { 'last-event-id': `${RUN}:${seqs.length}` } })
+    await late.until('"producer-lost"')
+    expect(late.received).toContain(`id: ${RUN}:end\n`)
+    expect((await fetch(url, { headers: { 'last-event-id': `${RUN}:end` } })).status).toBe(204)
+  })
+
+  it('before its first token is missed within its lease too, by who has waited for it to begin', async () => {
+    const redis = await startServer()
+    const leaseMs = 1000
+    const log = openLog(redis, { leaseMs })
+    const url = await serve(tokenSource().source, log)
+    // In a minute it would be lost all the same.
+    await log.create(RUN, { owner: 'ann', startMs: 60_000 })
+    const reader = openClient(url, { headers: { 'last-event-id': `${RUN}:0` } })
+    await reader.until(': ')
+    const client = new Redis(redis.port, '127.0.0.1')
+    closing.push(() => client.disconnect())
+    const worker = startProducer(redis, 100_000, leaseMs)
+    const deadline = Date.now() + 20_000
+    while ((await client.hget(`sse-relay:{${RUN}}`, 'b')) === null && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    worker.kill('SIGKILL')
+    const killedAt = Date.now()
+    await reader.until('"producer-lost"')
+    expect(Date.now() - killedAt).toBeLessThan(leaseMs + 2000)
+  })
+})
+
+describe.skipIf(!hasRedis)('a producer that does not listen yet', () => {
+  /** A log whose subscriptions wait until they are let, or fail. */
+  function openDeaf({ port }: RedisServer) {
+    const client = new Redis(port, '127.0.0.1')
+    let listen!: () => void
+    let fail!: (error: Error) => void
+    const gate = new Promise<void>((resolve, reject) => {
+      listen = resolve
+      fail = reject
+    })
+    const duplicate = () => {
+      const listener = client.duplicate()
+      const subscribe = (channel: string) => gate.then(() => Redis.prototype.subscribe.call(listener, channel))
+      return Object.assign(listener, { subscribe })
+    }
+    // So long a lease that no renewal comes within the test.
+    const log = createRedisLog(
+      { call: client.call.bind(client) as typeof client.call, duplicate },
+      { leaseMs: 600_000, timeoutMs: 60_000 },
+    )
+    closing.push(
+      () => client.disconnect(),
+      () => log.close(),
+    )
+    return { log, listen, fail }
+  }
+
+  it('is stopped as soon as it listens by the stop that came before', async () => {
+    const redis = await startServer()
+    const { log, listen } = openDeaf(redis)
+    const told = tokenSource()
+    let stopped!: () => void
+    const aborted = new Promise<void>((resolve) => {
+      stopped = resolve
+    })
+    const summary = record(
+      ({ signal }) => {
+        signal.addEventListener('abort', () => stopped())
+        return told.source()
+      },
+      { log, runId: RUN, owner: 'ann' },
+    )
+    await told.called
+    expect(await openLog(redis).stop(RUN, { owner: 'ann' })).toBe(true)
+    listen()
+    await aborted
+    expect(await summary).toMatchObject({ outcome: 'stopped' })
+  })
+
+  it('does not complain of it once its run has ended', async () => {
+    const { log, fail } = openDeaf(await startServer())
+    const errors: unknown[] = []
+    const onError = (error: unknown) => void errors.push(error)
+    const told = tokenSource()
+    told.end()
+    expect(await record(told.source, { log, runId: RUN, owner: 'ann', onError })).toMatchObject({ outcome: 'done' })
+    fail(new Error('The connection was closed'))
+    await new Promise(setImmediate)
+    expect(errors).toEqual([])
+  })
+})
+
+describe.skipIf(!hasRedis)('a reader that leaves while Redis is asked for its run', () => {
+  it('leaves nothing behind: the next one is told that the run is lost', async () => {
+    const redis = await startServer()
+    const client = new Redis(redis.port, '127.0.0.1')
+    let answer!: () => void
+    const gate = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    const call = async (command: string, ...args: (string | number)[]) => {
+      const result = await client.call(command, ...args)
+      if (command === 'HMGET') await gate
+      return result
+    }
+    const log = createRedisLog({ call, duplicate: () => client.duplicate() }, { timeoutMs: 20_000 })
+    closing.push(
+      () => client.disconnect(),
+      () => log.close(),
+    )
+    await log.create(RUN, { owner: 'ann', startMs: 200 })
+    const sink = { open() {}, write: () => true, end() {}, destroy() {}, schedule: setImmediate }
+    const handle = resumeTo(sink, `${RUN}:0`, { log, owner: 'ann' })
+    handle.left()
+    expect(await handle.done).toMatchObject({ outcome: 'disconnected' })
+    answer()
+    // Until its time is over, and long enough for whoever would have noticed.
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    const next = openClient(await serve(tokenSource().source, log), { headers: { 'last-event-id': `${RUN}:0` } })
+    await next.until('"producer-lost"')
+    await next.closed
+    await expect.poll(() => client.pubsub('CHANNELS')).toEqual([])
+  })
+})
+
+describe.skipIf(!hasRedis)('what is in Redis', () => {
+  it('expires, and what was trimmed is gone for who asks for it: 410', async () => {
+    const redis = await startServer()
+    const log = openLog(redis, { maxEntries: 10, ttlMs: 60_000 })
+    const client = new Redis(redis.port, '127.0.0.1')
+    closing.push(() => client.disconnect())
+    // One entry a token: each waits for a turn of the event loop. Redis trims by nodes of a hundred entries.
+    await record(
+      async function* () {
+        for (let token = 1; token <= 400; token++) {
+          yield `${token} `
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      },
+      { log, runId: RUN, owner: 'ann' },
+    )
+    const keys = (await client.keys('*')).sort()
+    expect(keys).toEqual([`sse-relay:{${RUN}}`, `sse-relay:{${RUN}}:frames`])
+    for (const key of keys) expect(await client.pttl(key)).toBeGreaterThan(50_000)
+    for (const key of keys) expect(await client.pttl(key)).toBeLessThanOrEqual(60_000)
+    const url = await serve(tokenSource().source, log)
+    const gone = await fetch(url, { headers: { 'last-event-id': `${RUN}:0` } })
+    expect(gone.status).toBe(410)
+    expect(await gone.json()).toMatchObject({ error: { code: 'cursor-gone' } })
+    const rest = await fetch(url, { headers: { 'last-event-id': `${RUN}:395` } })
+    let text = ''
+    for await (const piece of readText(rest)) text += piece
+    expect(text).toBe('396 397 398 399 400 ')
+  })
+
+  it('is read over one connection, however many read', async () => {
+    const redis = await startServer()
+    const client = new Redis(redis.port, '127.0.0.1')
+    closing.push(() => client.disconnect())
+    const [log, other] = [openLog(redis), openLog(redis)]
+    const told = [tokenSource(), tokenSource(), tokenSource()]
+    const runs = told.map(({ source }, index) => record(source, { log, runId: `${RUN}-${index}`, owner: 'ann' }))
+    const url = await serve(tokenSource().source, log, {}, other)
+    await Promise.all(told.map(({ called }) => called))
+    for (const { say } of told) say('first ')
+    const readers = Array.from({ length: 60 }, (_, index) =>
+      openClient(`${url}/other`, { headers: { 'last-event-id': `${RUN}-${index % 3}:0` } }),
+    )
+    for (const reader of readers) await reader.until('first ')
+    const clients = String(await client.client('LIST'))
+      .trim()
+      .split('\n')
+    // This test's own, and each log's two: one for commands, one that listens.
+    expect(clients).toHaveLength(5)
+    for (const { say, end } of told) {
+      say('last')
+      end()
+    }
+    for (const reader of readers) await reader.until('[DONE]')
+    await Promise.all(runs)
+  })
+
+  it('is followed without reading the store, and with no hole where messages were lost', async () => {
+    const redis = await startServer()
+    const client = new Redis(redis.port, '127.0.0.1')
+    closing.push(() => client.disconnect())
+    const [log, other] = [openLog(redis), openLog(redis)]
+    const told = tokenSource()
+    const run = record(told.source, { log, runId: RUN, owner: 'ann' })
+    const url = await serve(tokenSource().source, log, {}, other)
+    await told.called
+    told.say('first ')
+    const readers = Array.from({ length: 5 }, () =>
+      openClient(`${url}/other`, { headers: { 'last-event-id': `${RUN}:0` } }),
+    )
+    for (const reader of readers) await reader.until('first ')
+    const say = async (token: string) => {
+      told.say(token)
+      for (const reader of readers) await reader.until(JSON.stringify({ text: token }))
+    }
+    // The first ones may come while somebody still reads what was there.
+    for (let n = 0; n < 5; n++) await say(`a${n} `)
+    const before = await readings()
+    for (let n = 0; n < 40; n++) await say(`größer\n${n} `)
+    // Now and then a follower looks whether the producer is alive, and reads then too.
+    expect((await readings()) - before).toBeLessThan(20)
+
+    await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    for (let n = 0; n < 5; n++) await say(`b${n} `)
+    told.end()
+    const tokens = ['first ', ...numbered('a', 5), ...numbered('größer\n', 40), ...numbered('b', 5)]
+    const events = [...tokens.map((text) => JSON.stringify({ text })), '[DONE]']
+    const whole = events.map((data, n) => `id: ${RUN}:${n + 1}\ndata: ${data}\n\n`).join('')
+    for (const reader of readers) {
+      await reader.until('[DONE]')
+      await reader.closed
+      expect(reader.received.replaceAll(/^: \n/gm, '')).toBe(whole)
+    }
+    await run
+
+    function numbered(word: string, count: number) {
+      return Array.from({ length: count }, (_, n) => `${word}${n} `)
+    }
+
+    async function readings() {
+      return Number(/^cmdstat_xrange:calls=(\d+)/m.exec(await client.info('commandstats'))?.[1])
+    }
+  })
+})

@@ -1,0 +1,540 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
+import { createSecureServer } from 'node:http2'
+import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { createGzip, constants as zlib } from 'node:zlib'
+import compression from 'compression'
+import express from 'express'
+import { relay as relayExpress } from 'sse-relay/express'
+import { relay } from 'sse-relay/node'
+import { replayUpstream } from 'sse-relay/testing'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { freePort } from '../../../scripts/free-port.mjs'
+import { judge } from '../../../src/cli/doctor/judge.js'
+import { LIMITS } from '../../../src/cli/doctor/limits.js'
+import { type ObserveOptions, observe } from '../../../src/cli/doctor/observe.js'
+import { RULES } from '../../../src/cli/doctor/rules.js'
+import { DONE, FRAMES, HEADERS, type Script, scripted, serve } from './broken.js'
+
+// Silences of ten seconds are among what is looked for; the tests wait beside each other.
+vi.setConfig({ testTimeout: 60_000, maxConcurrency: 40 })
+
+const ORIGIN = 'https://your.app'
+const POST = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } }
+
+interface Ask {
+  method?: string
+  body?: string
+  headers?: Record<string, string>
+}
+
+async function look(url: string, ask: Ask = {}, options: Partial<ObserveOptions> = {}) {
+  const { method = 'GET', headers = {}, ...body } = ask
+  const request = { url: new URL(url), method, headers: { accept: 'text/event-stream', ...headers }, ...body }
+  const observation = await observe(request, { maxMs: 45_000, ...options })
+  const { findings, notes } = judge(observation)
+  return { observation, findings, notes, codes: findings.map(({ code }) => code).sort() }
+}
+
+const gathered: RequestListener = async (_req, res) => {
+  await wait(1500)
+  res.writeHead(200, HEADERS).end(FRAMES.join('') + DONE)
+}
+
+const gzipped =
+  (flushes: boolean, headers: Record<string, string> = HEADERS): RequestListener =>
+  async (req, res) => {
+    res.writeHead(200, { ...headers, 'content-encoding': 'gzip' })
+    if (req.method === 'HEAD') return void res.end()
+    res.flushHeaders()
+    const gzip = createGzip()
+    gzip.pipe(res)
+    for (const frame of [...FRAMES, DONE]) {
+      await wait(130)
+      gzip.write(frame)
+      if (flushes) gzip.flush(zlib.Z_SYNC_FLUSH)
+    }
+    gzip.end()
+  }
+
+/** An Express app as they are written by hand: HEAD is answered by the GET route, which runs on. */
+function runsForHead(): RequestListener {
+  const app = express()
+  app.get('/', async (_req, res) => {
+    res.set(HEADERS).flushHeaders()
+    for (let index = 0; index < 40; index++) {
+      await wait(100)
+      res.write(FRAMES[0])
+    }
+    res.end(DONE)
+  })
+  return app as unknown as RequestListener
+}
+
+const hangsOnHead: RequestListener = (req, res) => req.method !== 'HEAD' && scripted({})(req, res)
+
+const cors =
+  (preflight: Script, headers: Record<string, string> = { 'access-control-allow-origin': ORIGIN }): RequestListener =>
+  (req, res) =>
+    scripted(
+      req.method === 'OPTIONS' ? { frames: [], ...preflight } : { headers: { ...HEADERS, ...headers }, pauseMs: 20 },
+    )(req, res)
+
+const ALLOWED = {
+  'access-control-allow-origin': ORIGIN,
+  'access-control-allow-methods': 'POST',
+  'access-control-allow-headers': 'content-type',
+}
+
+const lengthOf = (frames: readonly string[]) => String(Buffer.byteLength(frames.join('')))
+
+/** Each server, the one finding it must yield, and what that says. */
+const faults: [
+  fault: string,
+  code: string,
+  server: RequestListener | Script,
+  said: RegExp,
+  ask?: Ask,
+  more?: Partial<ObserveOptions>,
+][] = [
+  [
+    'answers 401',
+    'http-status',
+    { status: 401, headers: { 'content-type': 'application/json' }, frames: ['{"error":"no key"}'] },
+    /^status 401: \{"error":"no key"\}$/,
+  ],
+  ['redirects', 'http-status', { status: 302, headers: { location: '/there' }, frames: [] }, /^302, to \/there$/],
+  ['answers 204', 'http-status', { status: 204, headers: {}, frames: [] }, /^status 204$/],
+  [
+    'sends text/plain',
+    'content-type',
+    { headers: { ...HEADERS, 'content-type': 'text/plain' } },
+    /^content-type is text\/plain$/,
+  ],
+  ['sends no content type', 'content-type', { headers: { 'cache-control': 'no-store, no-transform' } }, /missing/],
+  [
+    'names another charset',
+    'charset',
+    { headers: { ...HEADERS, 'content-type': 'text/event-stream; charset=iso-8859-1' } },
+    /iso-8859-1/,
+  ],
+  [
+    'leaves out no-transform',
+    'no-transform',
+    { headers: { ...HEADERS, 'cache-control': 'no-cache' } },
+    /^cache-control is no-cache$/,
+  ],
+  [
+    'lets caches keep a GET',
+    'cacheable',
+    { headers: { ...HEADERS, 'cache-control': 'no-transform' } },
+    /^cache-control is no-transform$/,
+  ],
+  ['compresses, and flushes', 'compressed', gzipped(true), /gzip/],
+  [
+    'knows the length before',
+    'content-length',
+    { headers: { ...HEADERS, 'content-length': lengthOf([...FRAMES, DONE]) } },
+    /^content-length is \d+$/,
+  ],
+  [
+    'holds the head back for more than ten seconds',
+    'held-headers',
+    { delayMs: 10_500 },
+    /^the head came after 1\d\.\d s .* Bun\.serve \(idleTimeout\) after 10 s \[/,
+  ],
+  ['gathers the answer', 'buffered', gathered, /^12 events came within \d+ ms, after 1\.\d s of nothing$|^13 events/],
+  [
+    'gathers it in lumps',
+    'buffered',
+    { frames: [0, 1, 2].map(() => FRAMES.join('')).concat(DONE), pauseMs: (index) => (index < 3 ? 700 : 0) },
+    /^37 events came in 3 lumps/,
+  ],
+  [
+    'is silent for more than ten seconds',
+    'silence',
+    { pauseMs: (index) => (index === 6 ? 10_500 : 80) },
+    /^nothing came for 1\d\.\d s, .* Bun\.serve/,
+  ],
+  ['is cut in the middle', 'truncated', { frames: FRAMES, end: 'destroy' }, /1[12] events$/],
+  ['ends without the sentinel', 'sentinel-missing', { frames: FRAMES }, /after 12 events without \[DONE\]$/],
+  ['ends half-way through an event', 'sentinel-missing', { frames: [...FRAMES, 'data: {"text":"ha'] }, /12 events/],
+  ['ends without any event', 'sentinel-missing', { frames: [] }, /after 0 events/],
+  ['sends the sentinel twice', 'sentinel-doubled', { frames: [...FRAMES, DONE, DONE] }, /^\[DONE\] came 2 times$/],
+  [
+    'goes on after the sentinel',
+    'after-end',
+    { frames: [...FRAMES, DONE, FRAMES[0] as string] },
+    /^1 after \[DONE\], the first of them \{"text":"piece 0 "\}$/,
+  ],
+  ['does not end the response', 'left-open', { end: 'never' }, /still open [3-9]\.\d s after \[DONE\]$/],
+  [
+    'reports a failure',
+    'failed',
+    { frames: [...FRAMES, 'event: error\ndata: {"error":{"code":"overload"}}\n\n'] },
+    /overload/,
+  ],
+  ['runs the stream for HEAD', 'head', runsForHead(), /went on as if for a GET/],
+  ['never answers HEAD', 'head', hangsOnHead, /HEAD was not answered within 1\d\.\d s/],
+  [
+    'answers OPTIONS with 404',
+    'cors-preflight',
+    cors({ status: 404 }),
+    /^OPTIONS was answered with 404$/,
+    POST,
+    { origin: ORIGIN },
+  ],
+  [
+    'does not allow the content type',
+    'cors-preflight',
+    cors({ status: 204, headers: { 'access-control-allow-origin': '*' } }),
+    /allow-headers is missing, without content-type$/,
+    POST,
+    { origin: ORIGIN },
+  ],
+  [
+    'has a wildcard where authorization is sent',
+    'cors-preflight',
+    cors({ status: 204, headers: { 'access-control-allow-origin': '*', 'access-control-allow-headers': '*' } }),
+    /without authorization$/,
+    { ...POST, headers: { ...POST.headers, authorization: 'Bearer x' } },
+    { origin: ORIGIN },
+  ],
+  [
+    'does not allow PUT',
+    'cors-preflight',
+    cors({ status: 204, headers: ALLOWED }),
+    /allow-methods is POST, without PUT/,
+    { ...POST, method: 'PUT' },
+    { origin: ORIGIN },
+  ],
+  [
+    'allows the origin to OPTIONS only',
+    'cors-origin',
+    cors({ status: 204, headers: ALLOWED }, {}),
+    /^access-control-allow-origin is missing, for the origin https:\/\/your\.app$/,
+    POST,
+    { origin: ORIGIN },
+  ],
+  [
+    'has the origin set by two layers',
+    'cors-origin',
+    cors({ status: 204, headers: ALLOWED }, { 'access-control-allow-origin': `${ORIGIN}, ${ORIGIN}` }),
+    /two layers/,
+    POST,
+    { origin: ORIGIN },
+  ],
+  [
+    'has a wildcard where cookies are sent',
+    'cors-origin',
+    cors({}, { 'access-control-allow-origin': '*' }),
+    /with cookies$/,
+    { headers: { cookie: 'a=b' } },
+    { origin: ORIGIN },
+  ],
+  [
+    'breaks a line inside of the data',
+    'malformed',
+    { frames: [...FRAMES, 'data: two\nlines\n\n', DONE] },
+    /^line 26, byte \d+: no field/,
+  ],
+]
+
+const page = readFileSync(new URL('../../../docs/doctor.md', import.meta.url), 'utf8')
+const [, findingsOfPage = ''] = page.split(/^## Findings$/m)
+
+describe('doctor', () => {
+  it('has a broken server for every rule', () => {
+    const shown = new Set(faults.map(([, code]) => code))
+    expect(RULES.map(({ code }) => code).filter((code) => !shown.has(code))).toEqual([])
+  })
+
+  it('has a section for every rule on its page, with the same severity, and no other', () => {
+    const sections = [...findingsOfPage.matchAll(/^### (\S+)\n\n(Fault|Warning)\b/gm)]
+    const told = sections.map(([, code, severity]) => [code, severity?.toLowerCase()])
+    expect(told.sort()).toEqual(RULES.map(({ code, severity }) => [code, severity]).sort())
+    expect(page.match(/^### /gm)?.length).toBe(RULES.length)
+  })
+
+  it('has the limits it knows on its page, with their sources', () => {
+    const rows = [...findingsOfPage.matchAll(/^\| ([^|]+) \| (\d+) s[^|]* \| ([^|]+) \|$/gm)]
+    const told = rows.map(([, where, seconds, source]) => ({ where, seconds: Number(seconds), source }))
+    expect(told).toEqual(LIMITS)
+  })
+})
+
+describe.concurrent('a server that', () => {
+  it.each(faults)('%s yields %s and nothing else', async (_, code, server, said, ask, options) => {
+    await using served = await serve(typeof server === 'function' ? server : scripted(server))
+    const { findings } = await look(served.url, ask, options)
+    expect(findings.map(({ code }) => code)).toEqual([code])
+    expect(findings[0]?.what).toMatch(said)
+  })
+})
+
+const FIRST = FRAMES[0] as string
+const AT = Buffer.byteLength(FIRST)
+
+describe.concurrent('a malformed stream', () => {
+  it.each([
+    ['a line break inside of the data', 'data: two\nlines\n\n', 4, AT + 10, /a line break inside of the data/],
+    ['a field in capitals', 'Data: x\n\n', 3, AT, /"Data" is no field, .* write "data"/],
+    ['a space before the field', ' data: x\n\n', 3, AT, /" data" is no field/],
+    ['JSON without a field', '{"text":"x"}\n\n', 3, AT, /no field, which clients ignore: "\{/],
+    ['an event without data', 'event: ping\n\n', 3, AT, /event "ping" has no data line/],
+    ['bytes that are no UTF-8', Buffer.from('data: {"text":"\xff"}\n\n', 'latin1'), 3, AT, /no UTF-8/],
+    ['NUL in an id', 'id: a\0b\ndata: x\n\n', 3, AT, /an id with NUL/],
+    ['a retry that is no number', 'data: x\nretry: soon\n\n', 4, AT + 8, /no number of milliseconds/],
+    [
+      'an event spliced into another',
+      'data: {"text":"haevent: error\ndata: {}\n\n',
+      3,
+      AT,
+      /begins as JSON and is none/,
+    ],
+  ] as const)('is told by line and byte: %s', async (_, frame, line, byte, said) => {
+    await using served = await serve(scripted({ frames: [FIRST, frame, ...FRAMES, DONE], pauseMs: 30 }))
+    const { findings } = await look(served.url, POST)
+    expect(findings.map(({ code }) => code)).toEqual(['malformed'])
+    expect(findings[0]?.places).toEqual([{ line, byte, what: expect.stringMatching(said) }])
+  })
+
+  it('is one whose last event has no blank line', async () => {
+    await using served = await serve(scripted({ frames: [...FRAMES, 'data: [DONE]\n'], pauseMs: 30 }))
+    const { findings } = await look(served.url, POST)
+    expect(findings.map(({ code }) => code)).toEqual(['malformed'])
+    expect(findings[0]?.what).toMatch(/^line 25, byte \d+: the last block has no blank line/)
+  })
+
+  it('is told apart from one with other line ends, comments, a byte order mark and fields without a value', async () => {
+    const odd = '\ufeff: hello\r\ndata\r\rid\nretry: 10\n\nevent: a\ndata: {\n\ndata: [DONE]\r\n\r\n'
+    await using served = await serve(scripted({ frames: [odd] }))
+    expect((await look(served.url, POST)).codes).toEqual([])
+  })
+})
+
+async function* tokens({ signal }: { signal: AbortSignal }, count = 30, pauseMs = 120) {
+  for (let index = 0; index < count; index++) {
+    yield `piece ${index} `
+    await wait(pauseMs, undefined, { signal })
+  }
+}
+
+describe.concurrent('nothing is wrong with', () => {
+  it('a relay, also when the model thinks first and HEAD is asked for', async () => {
+    await using served = await serve((req, res) =>
+      relay(req, res, async function* (context) {
+        await wait(1500)
+        yield* tokens(context)
+      }),
+    )
+    const { findings, observation, notes } = await look(served.url)
+    expect(findings).toEqual([])
+    expect(observation.head).toMatchObject({ answer: { status: 200 }, busy: false })
+    expect(observation.arrivals.length).toBeGreaterThan(10)
+    expect(notes).toEqual([expect.stringMatching(/^No heartbeat was due/)])
+  })
+
+  it('a relay whose heartbeats keep a long silence short', async () => {
+    await using served = await serve((req, res) =>
+      relay(
+        req,
+        res,
+        async function* (context) {
+          yield* tokens(context, 3)
+          await wait(11_000)
+          yield* tokens(context, 3)
+        },
+        { heartbeatMs: 3000 },
+      ),
+    )
+    const { findings, notes } = await look(served.url, POST)
+    expect(findings).toEqual([])
+    expect(notes.join()).toMatch(/Heartbeats came [3-9]\.\d s apart/)
+  })
+
+  it('a relay behind the compression middleware of Express', async () => {
+    const app = express()
+    app.use(compression({ threshold: 0 }))
+    app.post('/', (req, res) => relayExpress(req, res, tokens))
+    await using served = await serve(app as unknown as RequestListener)
+    expect((await look(served.url, POST)).findings).toEqual([])
+  })
+
+  it('a relay that lets the page of another origin in', async () => {
+    await using served = await serve((req, res) => {
+      res.setHeader('access-control-allow-origin', ORIGIN).setHeader('access-control-allow-headers', 'content-type')
+      if (req.method === 'OPTIONS') res.writeHead(204).end()
+      else relay(req, res, tokens)
+    })
+    const { findings, observation, notes } = await look(served.url, POST, { origin: ORIGIN })
+    expect(findings).toEqual([])
+    expect(notes).toContain(`A page of ${ORIGIN} may send this request and read its answer.`)
+    expect(observation.cors?.preflight).toMatchObject({ status: 204, asked: ['content-type'] })
+  })
+
+  it('a provider’s own stream, which ends in its own way', async () => {
+    await using upstream = await replayUpstream({ pauseMs: 80, headers: HEADERS })
+    const ask = { ...POST, body: '{"stream":true}' }
+    expect((await look(`${upstream.url}/v1/messages`, ask)).findings).toEqual([])
+    expect((await look(`${upstream.url}/v1/chat/completions`, ask)).findings).toEqual([])
+    expect((await look(`${upstream.url}/v1/responses`, ask)).findings).toEqual([])
+  })
+
+  it('a fast answer after a long thought', async () => {
+    await using served = await serve(scripted({ pauseMs: (index) => (index === 0 ? 1500 : 25) }))
+    expect((await look(served.url, POST)).findings).toEqual([])
+  })
+
+  it('an answer of three events, but that buffering cannot be told from it is said', async () => {
+    await using served = await serve(scripted({ frames: [[...FRAMES.slice(0, 2), DONE].join('')] }))
+    const { findings, notes } = await look(served.url, POST)
+    expect(findings).toEqual([])
+    expect(notes).toContainEqual(expect.stringMatching(/^Too short to tell .* \(3 events\)/))
+  })
+
+  it('a stream without a sentinel, or with another one, where that is said', async () => {
+    await using endless = await serve(scripted({ frames: FRAMES }))
+    await using other = await serve(scripted({ frames: [...FRAMES, 'data: over\n\n'] }))
+    expect((await look(endless.url, POST, { sentinel: false })).findings).toEqual([])
+    expect((await look(other.url, POST, { sentinel: 'over' })).findings).toEqual([])
+  })
+
+  it('a stream that goes on for longer than one looks, and that is said', async () => {
+    await using served = await serve(scripted({ frames: FRAMES, end: 'never' }))
+    const { findings, notes } = await look(served.url, POST, { maxMs: 3000 })
+    expect(findings).toEqual([])
+    expect(notes).toContainEqual(expect.stringMatching(/^Left after [3-9]\.\d s, with the stream still open/))
+  })
+
+  const openssl = ['/usr/bin/openssl', '/opt/homebrew/bin/openssl', '/usr/local/bin/openssl'].find(existsSync)
+  it.skipIf(!openssl && !process.env.CI)('a relay over HTTP/2, which is asked for as a browser does', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sse-relay-tls-'))
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+    const how = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1']
+    await promisify(execFile)(openssl ?? 'openssl', [...how, '-subj', '/CN=localhost', '-keyout', key, '-out', cert])
+    const server = createSecureServer({ key: readFileSync(key), cert: readFileSync(cert), allowHTTP1: true })
+    rmSync(folder, { recursive: true })
+    server.on('request', (req, res) => relay(req, res, tokens))
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    try {
+      await expect(look(url, POST)).rejects.toMatchObject({ code: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
+      const { findings, observation } = await look(url, {}, { insecure: true })
+      expect(findings).toEqual([])
+      expect(observation).toMatchObject({ httpVersion: '2', ending: 'complete', head: { answer: { status: 200 } } })
+      expect(observation.events.length).toBe(31)
+    } finally {
+      server.close()
+    }
+  })
+})
+
+describe.concurrent('in front of a good server', () => {
+  it('compression that is not told to leave it alone is found', async () => {
+    const app = express()
+    app.use(compression({ threshold: 0 }))
+    app.post('/', (req, res) =>
+      scripted({ headers: { ...HEADERS, 'cache-control': 'no-store' }, pauseMs: 150 })(req, res),
+    )
+    await using served = await serve(app as unknown as RequestListener)
+    expect((await look(served.url, POST)).codes).toEqual(['buffered', 'compressed', 'no-transform'])
+  })
+
+  it('compression that does not flush is found', async () => {
+    await using served = await serve(gzipped(false))
+    expect((await look(served.url, POST)).codes).toEqual(['buffered', 'compressed'])
+  })
+})
+
+const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/opt/homebrew/bin/nginx', '/usr/local/bin/nginx'].find(existsSync)
+const NO_NGINX = 'no nginx found: install nginx-light'
+
+describe.skipIf(!NGINX && !process.env.CI)(`in front of a good server, nginx${NGINX ? '' : ` (${NO_NGINX})`}`, () => {
+  const servers: AsyncDisposable[] = []
+  let nginx: ChildProcess | undefined
+  let folder: string
+  let proxy: string
+
+  beforeAll(async () => {
+    if (!NGINX) throw new Error(NO_NGINX)
+    const relaying = await serve((req, res) => relay(req, res, tokens))
+    const plain = await serve(scripted({ pauseMs: 150 }))
+    servers.push(relaying, plain)
+    const port = await freePort()
+    folder = mkdtempSync(join(tmpdir(), 'sse-relay-nginx-'))
+    mkdirSync(join(folder, 'temp'))
+    const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path temp/${name};`)
+    writeFileSync(
+      join(folder, 'nginx.conf'),
+      `daemon off; master_process off; pid nginx.pid; error_log stderr error;
+      events {}
+      http {
+        access_log off; ${temp.join(' ')}
+        server {
+          listen 127.0.0.1:${port};
+          location /relay { proxy_pass ${relaying.url}; }
+          location /forced { proxy_pass ${relaying.url}; proxy_ignore_headers X-Accel-Buffering; }
+          location /plain { proxy_pass ${plain.url}; }
+          location /plain-off { proxy_pass ${plain.url}; proxy_buffering off; }
+        }
+      }`,
+    )
+    nginx = spawn(NGINX, ['-p', folder, '-c', join(folder, 'nginx.conf')], { stdio: ['ignore', 'inherit', 'pipe'] })
+    proxy = `http://127.0.0.1:${port}`
+    await accepting(port, nginx)
+  })
+  afterAll(async () => {
+    if (nginx && nginx.exitCode === null) {
+      nginx.kill('SIGQUIT')
+      await once(nginx, 'exit')
+    }
+    for (const server of servers) await server[Symbol.asyncDispose]()
+    if (folder) rmSync(folder, { recursive: true, force: true })
+  })
+
+  it('lets a relay through as it comes', async () => {
+    const { findings, observation } = await look(`${proxy}/relay`)
+    expect(findings).toEqual([])
+    expect(observation.arrivals.length).toBeGreaterThan(10)
+    // What told it not to buffer stays here, so a second one would not be told.
+    expect(observation.headers).not.toHaveProperty('x-accel-buffering')
+  })
+
+  it('is found when it is made to buffer', async () => {
+    const { findings } = await look(`${proxy}/forced`, POST)
+    expect(findings.map(({ code }) => code)).toEqual(['buffered'])
+    expect(findings[0]?.mend).toContain('set proxy_buffering off')
+  })
+
+  it('is found to buffer, as it comes, what does not tell it not to, and no more when that is turned off', async () => {
+    expect((await look(`${proxy}/plain`, POST)).codes).toEqual(['buffered'])
+    expect((await look(`${proxy}/plain-off`, POST)).codes).toEqual([])
+  })
+})
+
+/** Waits until somebody listens there. */
+async function accepting(port: number, child: ChildProcess): Promise<void> {
+  let said = ''
+  child.stderr?.on('data', (bytes) => {
+    said += bytes
+  })
+  for (let tries = 0; tries < 200; tries++) {
+    if (child.exitCode !== null) throw new Error(`nginx ended: ${said}`)
+    const socket = connect(port, '127.0.0.1')
+    const isOpen = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    )
+    socket.destroy()
+    if (isOpen) return
+    await wait(50)
+  }
+  throw new Error(`nginx does not listen on ${port}: ${said}`)
+}

@@ -1,0 +1,221 @@
+import { execFile } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, it, vi } from 'vitest'
+import { painter, printable } from '../../../src/cli/terminal.js'
+import { DONE, FRAMES, HEADERS, scripted, serve } from './broken.js'
+import { CLI, run, start } from './cli.js'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+/** Gives a program a terminal. */
+const SCRIPT = '/usr/bin/script'
+
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
+
+describe('sse-relay', () => {
+  it.each([['doctor'], ['tail'], ['demo']])(
+    'explains %s, with its options, an example and what its end means',
+    async (name) => {
+      const { status, stdout, stderr } = await run([name, '--help'])
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      expect(stdout).toMatch(new RegExp(`^sse-relay ${name} `))
+      expect(stdout).toContain('-h, --help')
+      expect(stdout.match(new RegExp(`^  sse-relay ${name} `, 'gm'))?.length).toBeGreaterThan(0)
+      expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThan(130)
+      expect((await run(['help', name])).stdout).toBe(stdout)
+    },
+  )
+
+  it('says which commands there are, and its version', async () => {
+    const [help, bare, told] = await Promise.all([run(['--help']), run([]), run(['--version'])])
+    expect(help).toMatchObject({ status: 0, stderr: '' })
+    for (const name of ['doctor', 'tail', 'demo']) expect(help.stdout).toMatch(new RegExp(`^  sse-relay ${name} `, 'm'))
+    expect(bare).toMatchObject({ status: 2, stdout: help.stdout })
+    expect(told).toMatchObject({ status: 0, stdout: `${version}\n` })
+  })
+
+  it.each([
+    [['docter'], 'There is no command "docter"; did you mean doctor?'],
+    [['serve'], 'There is no command "serve": doctor, tail, demo'],
+    [['--verson'], 'There is no option --verson before the command; did you mean --version?'],
+    [['doctor', 'localhost:1', '--orgin', 'x'], 'There is no option --orgin; did you mean --origin?'],
+    [['doctor', 'localhost:1', '--json=yes'], '--json takes no value'],
+    [['doctor', 'localhost:1', '-d'], '-d needs a value: -d BODY'],
+    [['doctor', 'localhost:1', '-X', '--json'], '-X needs a value: -X METHOD'],
+    [['doctor'], 'The address is missing'],
+    [['doctor', 'a', 'b'], 'One address at a time, and not also "b"'],
+    [['doctor', 'ftp://a'], '"ftp://a" is not asked over HTTP'],
+    [['doctor', 'localhost:1', '-H', 'nothing'], '"nothing" is no header: write \'name: value\''],
+    [['doctor', 'localhost:1', '-X', 'GET', '-d', '{}'], 'A GET has no body'],
+    [['doctor', 'localhost:1', '-d', '@/does/not/exist'], 'The body cannot be read from /does/not/exist'],
+    [['doctor', 'localhost:1', '--wait', 'soon'], '--wait cannot be "soon"'],
+    [['doctor', 'localhost:1', '--origin', 'your.app'], '--origin cannot be "your.app"'],
+    [['tail', 'localhost:1', '--sentinel', 'x', '--no-sentinel'], 'contradict each other'],
+    [['demo', '--port', '70000'], 'The port cannot be "70000"'],
+    [['demo', 'now'], 'demo takes no "now"'],
+  ])('refuses %j with the remedy', async (args, message) => {
+    const { status, stdout, stderr } = await run(args)
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toContain(message)
+    const [name = ''] = args
+    const about = ['doctor', 'tail', 'demo'].includes(name) ? `${name} ` : ''
+    expect(stderr.endsWith(`\nsee: sse-relay ${about}--help\n`)).toBe(true)
+    expect(stderr).not.toContain('    at ')
+  })
+})
+
+describe('doctor', () => {
+  it('prints plain text for a pipe, and ends with 0 where nothing is wrong', async () => {
+    await using served = await serve(scripted({}))
+    const { status, stdout, stderr } = await run(['doctor', served.url, '-d', '{}'])
+    expect(stdout).toMatch(/^POST http:\/\/127\.0\.0\.1:\d+\/\nHTTP\/1\.1 200 {2}text\/event-stream; charset=utf-8\n/)
+    expect(stdout).toMatch(/^ +\d+ ms │█+ \d+ B, \d+ events?$/m)
+    expect(stdout.trimEnd()).toMatch(/Nothing is wrong with this stream\.$/)
+    expect(stdout).not.toContain('\u001b')
+    expect(status).toBe(0)
+    // What takes longer than a second is announced, once where it cannot be updated.
+    expect(stderr).toMatch(/^POST http:\/\/127\.0\.0\.1:\d+\/: .*, 1\.\d s\n$/)
+  })
+
+  it('names each fault with its reason and remedy, and ends with 1', async () => {
+    const frames = [...FRAMES, 'data: a\nb\n\n', 'retry: x\n\n']
+    await using served = await serve(scripted({ frames, pauseMs: 10 }))
+    const { status, stdout } = await run(['doctor', served.url, '-d', '{}'])
+    expect(stdout).toMatch(
+      /^fault malformed: line 26, byte \d+: no field.* \(and 1 more\)\n {4}line 26.*\n {4}line 28.*\n {2}why .*\n {2}mend .*\n/m,
+    )
+    expect(stdout).toMatch(/^fault sentinel-missing: /m)
+    expect(stdout).toContain('2 faults, 0 warnings')
+    expect(status).toBe(1)
+  })
+
+  it('tells a refusal without a chart of its bytes', async () => {
+    await using served = await serve((_req, res) => void res.writeHead(401).end('no token'))
+    const { status, stdout } = await run(['doctor', served.url, '-d', '{}'])
+    expect(stdout).toMatch(/^HTTP\/1\.1 401 .*\nconnected in .*\n\nfault http-status: status 401: no token$/m)
+    expect(stdout).not.toContain('when the bytes came')
+    expect(status).toBe(1)
+  })
+
+  it('lets warnings pass, unless it is strict', async () => {
+    await using served = await serve(scripted({ headers: { 'content-type': 'text/event-stream' }, pauseMs: 10 }))
+    const [lenient, strict] = await Promise.all(
+      [[], ['--strict']].map((more) => run(['doctor', served.url, '-d', '{}', ...more])),
+    )
+    expect(lenient?.stdout).toMatch(/^warning no-transform: cache-control is missing$/m)
+    expect([lenient?.status, strict?.status]).toEqual([0, 1])
+  })
+
+  it('gives it all as JSON, without what was sent', async () => {
+    await using served = await serve(scripted({ frames: FRAMES, pauseMs: 10 }))
+    const { status, stdout } = await run([
+      'doctor',
+      served.url,
+      '--json',
+      '-d',
+      '{}',
+      '-H',
+      'authorization: Bearer secret',
+    ])
+    const told = JSON.parse(stdout)
+    expect(status).toBe(1)
+    expect(told).toMatchObject({ good: false, method: 'POST', status: 200, ending: 'complete', events: 12 })
+    expect(told.findings).toEqual([
+      {
+        code: 'sentinel-missing',
+        severity: 'fault',
+        what: expect.any(String),
+        why: expect.any(String),
+        mend: expect.any(String),
+      },
+    ])
+    expect(told.arrivals.reduce((sum: number, { events }: { events: number }) => sum + events, 0)).toBe(12)
+    expect(stdout).not.toContain('secret')
+  })
+
+  it('ends with 2 where it could not look, and says why', async () => {
+    const gone = await serve(scripted({}))
+    await gone[Symbol.asyncDispose]()
+    await using closing = await serve((req) => req.socket.destroy())
+    await using silent = await serve(() => {})
+    const [refused, closed, late, plain] = await Promise.all([
+      run(['doctor', gone.url]),
+      run(['doctor', closing.url]),
+      run(['doctor', silent.url, '--wait', '1', '--json']),
+      run(['doctor', silent.url.replace('http:', 'https:')]),
+    ])
+    expect(refused).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringContaining('nothing listens there (ECONNREFUSED)'),
+    })
+    expect(closed).toMatchObject({ status: 2, stderr: expect.stringContaining('closed before an answer came') })
+    expect(late?.status).toBe(2)
+    expect(JSON.parse(late?.stdout ?? '')).toMatchObject({
+      good: false,
+      error: expect.stringContaining('no answer within 1 s'),
+    })
+    expect(plain).toMatchObject({ status: 2, stderr: expect.stringContaining('does not speak TLS') })
+  })
+
+  it('reads the body from a file and from the standard input', async () => {
+    const bodies: string[] = []
+    await using served = await serve(async (req, res) => {
+      let body = ''
+      for await (const piece of req) body += piece
+      bodies.push(`${req.headers['content-type']} ${body}`)
+      res.writeHead(200, HEADERS).end(DONE)
+    })
+    const folder = mkdtempSync(join(tmpdir(), 'sse-relay-body-'))
+    writeFileSync(join(folder, 'question.json'), '{"a":1}')
+    await run(['doctor', served.url, '-d', `@${join(folder, 'question.json')}`])
+    await run(['doctor', served.url, '-d', '@-', '-H', 'Content-Type: text/plain'], { input: 'hello' })
+    rmSync(folder, { recursive: true })
+    expect(bodies).toEqual(['application/json {"a":1}', 'text/plain hello'])
+  })
+
+  it('leaves with 130 when it is interrupted', async () => {
+    await using served = await serve(scripted({ end: 'never', frames: FRAMES }))
+    const running = start(['doctor', served.url])
+    await running.printed(/events/)
+    running.child.kill('SIGINT')
+    expect(await running.ended).toMatchObject({ status: 130, stdout: '' })
+  })
+
+  it('shows nothing that a terminal would obey', async () => {
+    await using served = await serve(
+      scripted({ frames: ['data: a\n\u001b[2Jevil\u009b\u202e\n\n', ...FRAMES, DONE], pauseMs: 10 }),
+    )
+    const { stdout } = await run(['doctor', served.url, '-d', '{}'])
+    expect(stdout).toContain('\\u001b[2Jevil')
+    expect([...'\u001b\u009b\u202e'].filter((character) => stdout.includes(character))).toEqual([])
+  })
+})
+
+describe('a terminal', () => {
+  it('gets colours, and no other stream, and none where NO_COLOR says so', () => {
+    expect(painter({ isTTY: true }, {}).red('x')).toBe('\u001b[31mx\u001b[0m')
+    expect(painter({ isTTY: false }, {}).red('x')).toBe('x')
+    expect(painter({ isTTY: true }, { NO_COLOR: '1' }).red('x')).toBe('x')
+    expect(painter({ isTTY: true }, { TERM: 'dumb' }).red('x')).toBe('x')
+  })
+
+  it('keeps the letters of every language, and line breaks', () => {
+    expect(printable('日本語 می‌خواهم 👩‍💻\n\té')).toBe('日本語 می‌خواهم 👩‍💻\n\té')
+  })
+
+  it.skipIf(!existsSync(SCRIPT) && !process.env.CI)('shows progress in a line that changes and goes away', async () => {
+    await using served = await serve(scripted({ pauseMs: 200 }))
+    const command = `'${process.execPath}' '${CLI}' doctor ${served.url} -d '{}'`
+    const env = { ...process.env, TERM: 'xterm', NO_COLOR: '' }
+    const { stdout } = await promisify(execFile)(SCRIPT, ['-qec', command, '/dev/null'], { env })
+    const [before, ...states] = stdout.split('\r\u001b[K')
+    expect(before).toBe('')
+    expect(states[0]).toMatch(/^POST .* \d+ events, \d+ bytes, 1\.\d s$/)
+    expect(states.at(-1)).toMatch(/POST/)
+    expect(stdout).toContain('\u001b[32mNothing is wrong with this stream.')
+  })
+})

@@ -1,0 +1,590 @@
+import { readFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { encodeComment, encodeEvent, RelayError, type RelayOptions, type Source } from 'sse-relay'
+import { createParser, fetchSSE, parseSSE, readParts, readText } from 'sse-relay/client'
+import { createMemoryLog, type Log, record } from 'sse-relay/log'
+import { relay as relayNode, resume as resumeNode } from 'sse-relay/node'
+import { openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import { collect, flooding, openClient, throwing, tokens } from 'sse-relay/testing'
+import { relay, resume } from 'sse-relay/web'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+
+// One describe for each threat of docs/security.md, under its name.
+
+const SECRET = 'sk-live-7f3a9c'
+const MB = 1024 * 1024
+
+const protocols = { text, parts, raw, openaiChat, uiMessage }
+const names = Object.keys(protocols) as (keyof typeof protocols)[]
+
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+  vi.restoreAllMocks()
+})
+
+function answer(source: Source, options: RelayOptions = {}, init?: RequestInit): Promise<Response> {
+  return relay(new Request('http://localhost/', init), source, { onError() {}, ...options })
+}
+
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  cleanups.push(() => {
+    server.closeAllConnections()
+    return new Promise((resolve) => server.close(resolve))
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+}
+
+/** A chunk of OpenAI's chat completions that says all there is to say. */
+function chat(content: string): object {
+  return {
+    id: 'c',
+    object: 'chat.completion.chunk',
+    choices: [{ index: 0, delta: { content }, finish_reason: 'stop' }],
+  }
+}
+
+/** What would end an event, begin one, and end the stream, if it were on the wire as it is. */
+const FORGERIES = [
+  '\n\nevent: error\ndata: {"error":{"code":"internal"}}\n\n',
+  '\r\rdata: [DONE]\r\r',
+  '\r\n\r\nid: 7\r\nretry: 1\r\n\r\n',
+  ': \n\ndata: x',
+  '\u2028\u2029\u0085\0\ufeffdata: x',
+]
+
+describe('Field injection by what a model says', () => {
+  it.each(names)('%s() sends it as data of one event, and nothing of it as a field', async (name) => {
+    for (const forgery of FORGERIES) {
+      const wire = await (await answer(() => [chat(forgery)], { protocol: protocols[name]() })).text()
+      const events: { event?: string; id?: string; data: string }[] = []
+      const parser = createParser({
+        onEvent: (event) => events.push(event),
+        onComment: () => expect.fail('a comment was forged'),
+        onRetry: () => expect.fail('a retry was forged'),
+      })
+      parser.feed(wire)
+      expect(events.map(({ event, id }) => ({ event, id }))).toEqual(events.map(() => ({})))
+      expect(events.filter(({ data }) => data === '[DONE]')).toHaveLength(1)
+      expect(events.at(-1)?.data).toBe('[DONE]')
+      // It is there, whole, in the JSON of one of them.
+      expect(
+        events.filter(({ data }) => data !== '[DONE]' && JSON.stringify(JSON.parse(data)).includes(escaped(forgery))),
+      ).toHaveLength(1)
+    }
+  })
+
+  it('an event of its own has a data line for each line', async () => {
+    const source = () => FORGERIES.map((data) => ({ event: 'note', data }))
+    const { events, outcome } = await collect(await answer(source))
+    const lines = (text: string) => text.replace(/\r\n|\r/g, '\n')
+    expect(events).toEqual(FORGERIES.map((data) => ({ event: 'note', data: lines(data) })))
+    expect(outcome).toBe('done')
+  })
+
+  it('a comment stays one', () => {
+    for (const forgery of FORGERIES) {
+      const parser = createParser({ onEvent: () => expect.fail('an event was forged') })
+      parser.feed(`${encodeComment(forgery)}\n\n`)
+    }
+  })
+})
+
+function escaped(text: string): string {
+  return JSON.stringify(text).slice(1, -1)
+}
+
+describe('Field injection by names and ids', () => {
+  const bad = ['a\nb', 'a\rb', 'a\r\nevent: b', '\n', '7\ndata: [DONE]\n\n']
+
+  it.each(bad)('a line break in a name or an id is refused: %j', async (value) => {
+    expect(() => encodeEvent({ event: value, data: 'x' })).toThrow(expect.objectContaining({ code: 'invalid-field' }))
+    expect(() => encodeEvent({ id: value, data: 'x' })).toThrow(expect.objectContaining({ code: 'invalid-field' }))
+    for (const chunk of [
+      { event: value, data: 1 },
+      { id: value, data: 1 },
+      { type: 'data', name: value, data: 1 },
+    ]) {
+      const { events, error } = await collect(await answer(() => ['Hello', chunk]))
+      expect(events).toHaveLength(1)
+      expect(error).toMatchObject({ code: 'invalid-field' })
+    }
+  })
+
+  it('a NUL in an id, and a retry that is no number, are refused', () => {
+    for (const field of [{ id: 'a\0b' }, { retry: -1 }, { retry: 1.5 }, { retry: '5\ndata: x' as never }]) {
+      expect(() => encodeEvent({ data: 'x', ...field })).toThrow(expect.objectContaining({ code: 'invalid-field' }))
+    }
+  })
+
+  it('a source cannot forge an ending', async () => {
+    for (const chunk of [{ event: 'error', data: 1 }, { data: '[DONE]' }, { type: 'data', name: 'error', data: 1 }]) {
+      expect(await collect(await answer(() => ['Hello', chunk]))).toMatchObject({ error: { code: 'invalid-field' } })
+    }
+  })
+
+  it('a name in JSON is a string of the JSON', async () => {
+    const { events } = await collect(await answer(() => [{ event: 'a b', data: 1 }], { protocol: uiMessage() }))
+    expect(events.map(({ data }) => JSON.parse(data).type)).toContain('data-a b')
+  })
+})
+
+describe('Secrets in errors', () => {
+  // Every provider, protocol and moment: test/relay/secrets.test.ts.
+  const error = () =>
+    Object.assign(new Error(`No: ${SECRET}`, { cause: new Error(SECRET) }), {
+      status: 401,
+      headers: { 'x-request-id': SECRET, 'retry-after': SECRET },
+      code: SECRET,
+    })
+
+  it.each(names)('stay on the server, before and after the first event, in %s()', async (name) => {
+    for (const chunks of [[], ['Hello']]) {
+      const onError = vi.fn()
+      const original = error()
+      const response = await answer(() => throwing(original, chunks), { protocol: protocols[name](), onError })
+      const received = JSON.stringify([...response.headers]) + (await response.text())
+      expect(received).not.toContain(SECRET)
+      expect(onError.mock.calls.map(([told]) => told)).toEqual([original])
+    }
+  })
+})
+
+describe('Unbounded growth by a client', () => {
+  it('a body that nobody reads is dropped while it comes', async () => {
+    let received: IncomingMessage | undefined
+    const url = await serve((req, res) => {
+      received = req
+      relayNode(req, res, () => tokens('Hello'))
+    })
+    const client = openClient(url, { body: 'x'.repeat(20 * MB) })
+    expect((await client.closed).complete).toBe(true)
+    expect(received?.readableLength).toBe(0)
+  })
+
+  it('a reader that takes nothing costs little, and is dropped', async () => {
+    const source = flooding({ chunkSize: 65_536, total: 200 * MB })
+    let end: unknown
+    const url = await serve((req, res) => {
+      relayNode(req, res, source, {
+        stallTimeoutMs: 200,
+        onEnd(summary) {
+          end = summary.outcome
+        },
+      })
+    })
+    const client = openClient(url)
+    client.pause()
+    await vi.waitFor(() => expect(end).toBe('stalled'), { timeout: 10_000 })
+    // What two sockets' buffers in the kernel take, for the most part.
+    expect(source.produced).toBeLessThan(16 * MB)
+    client.leave()
+  })
+
+  it('what is gathered of an answer for onEnd has an end', async () => {
+    let length = 0
+    const onEnd = ({ text }: { text: string }) => {
+      length = text.length
+    }
+    await (await answer(() => flooding({ total: 3 * MB }), { onEnd })).text()
+    expect(length).toBe(MB)
+  })
+})
+
+describe('Unbounded growth by an upstream', () => {
+  /** An event stream with one line that has no end. */
+  function endless(): ReadableStream<Uint8Array> & { taken: number } {
+    const piece = new TextEncoder().encode(`${'x'.repeat(MB)}`)
+    let first = true
+    const stream = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        stream.taken += piece.length
+        if (stream.taken > 400 * MB) controller.error(new Error('nobody stopped it'))
+        else controller.enqueue(first ? new TextEncoder().encode('data: ') : piece)
+        first = false
+      },
+    }) as ReadableStream<Uint8Array> & { taken: number }
+    stream.taken = 0
+    return stream
+  }
+  const headers = { 'content-type': 'text/event-stream' }
+
+  it('a line without an end is the failure of the upstream, and is not kept for ever', async () => {
+    const body = endless()
+    const { status, error } = await collect(await answer(() => new Response(body, { headers })))
+    expect({ status, code: error?.code }).toEqual({ status: 502, code: 'upstream-failure' })
+    expect(body.taken).toBeLessThan(80 * MB)
+  })
+
+  it('maxEventSize is the same for a reader', async () => {
+    const body = endless()
+    const reading = collect(new Response(body, { headers }), { maxEventSize: 4 * MB })
+    expect(await reading).toMatchObject({ error: { code: 'event-too-large' } })
+    expect(body.taken).toBeLessThan(8 * MB)
+  })
+
+  it('of a refusal no more than a beginning is read', async () => {
+    const body = endless()
+    const { error } = await collect(new Response(body, { status: 500 }))
+    expect(error?.body?.length).toBeLessThanOrEqual(65_536)
+    expect(body.taken).toBeLessThan(4 * MB)
+  })
+
+  it('an answer is not asked for before the reader takes it', async () => {
+    const source = flooding({ chunkSize: 1024, total: 200 * MB })
+    const response = await answer(() => source)
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+    expect(source.produced).toBeLessThan(MB)
+    await response.body?.cancel()
+  })
+})
+
+describe('Header injection', () => {
+  it.each<Record<string, string>>([
+    { 'x-title': 'a\r\nset-cookie: b=1' },
+    { 'x-title': 'a\nb' },
+    { 'x-title\r\nx-other': 'a' },
+    { 'x-title': 'a\0b' },
+    { 'x-title': '日本' },
+  ])('a header that HTTP does not allow is refused: %j', async (headers) => {
+    const url = await serve((req, res) => void relayNode(req, res, () => ['Hello'], { headers, onError() {} }))
+    const response = await fetch(url)
+    expect(response.status).toBe(500)
+    expect(await response.json()).toMatchObject({ error: { code: 'invalid-option' } })
+    expect(response.headers.has('set-cookie')).toBe(false)
+    expect(response.headers.has('x-other')).toBe(false)
+  })
+
+  it('of an upstream only a Retry-After that is one goes on', async () => {
+    for (const [value, expected] of [
+      ['7', '7'],
+      ['Wed, 21 Oct 2026 07:28:00 GMT', 'Wed, 21 Oct 2026 07:28:00 GMT'],
+      ['7\r\nset-cookie: a=1', null],
+      [SECRET, null],
+    ]) {
+      const error = Object.assign(new Error('no'), { status: 429, headers: { 'retry-after': value, 'x-other': '1' } })
+      const response = await answer(() => throwing(error))
+      expect(response.status).toBe(429)
+      expect(response.headers.get('retry-after')).toBe(expected)
+      expect(response.headers.has('x-other')).toBe(false)
+    }
+  })
+
+  it('a Last-Event-ID comes back in no header and in no field', async () => {
+    const id = 'a: b, c\u00e9'
+    let given: string | undefined
+    const response = await answer(
+      ({ lastEventId }) => {
+        given = lastEventId
+        return ['Hello']
+      },
+      {},
+      { headers: { 'last-event-id': id } },
+    )
+    expect(given).toBeDefined()
+    expect(JSON.stringify([...response.headers]) + (await response.text())).not.toContain('a: b')
+  })
+})
+
+describe('Caches that store private answers', () => {
+  it.each<[string, Source, RequestInit | undefined, number]>([
+    ['a stream', () => ['Hello'], undefined, 200],
+    ['a stream of a GET', () => ['Hello'], { headers: { accept: 'text/event-stream' } }, 200],
+    ['HEAD', () => ['Hello'], { method: 'HEAD' }, 200],
+    ['the end of an EventSource', () => ['Hello'], { headers: { 'last-event-id': `${'a'.repeat(32)}:end` } }, 204],
+    ['a refusal', () => throwing(Object.assign(new Error(), { status: 429 })), undefined, 429],
+    ['a failure', () => throwing(new Error('bug')), undefined, 500],
+    ['a mistake', 42 as never, undefined, 500],
+  ])('%s is not to be stored', async (_, source, init, status) => {
+    const response = await answer(source, {}, init)
+    expect(response.status).toBe(status)
+    expect(response.headers.get('cache-control')).toBe('no-store, no-transform')
+    expect(response.headers.has('etag')).toBe(false)
+    await response.body?.cancel()
+  })
+})
+
+describe('Cross-site reading', () => {
+  it.each<[string, Source, RequestInit, number]>([
+    ['a stream', () => ['Hello'], {}, 200],
+    ['a failure', () => throwing(new Error('bug')), {}, 500],
+    ['HEAD', () => ['Hello'], { method: 'HEAD' }, 200],
+    ['204', () => ['Hello'], { headers: { 'last-event-id': `${'a'.repeat(32)}:end` } }, 204],
+  ])('%s says nothing of other origins', async (_, source, init, status) => {
+    const headers = { ...init.headers, origin: 'https://evil.example', cookie: 'session=1' }
+    const response = await answer(source, {}, { ...init, headers })
+    expect(response.status).toBe(status)
+    const cors = [...response.headers.keys()].filter((name) =>
+      /^(access-control-|cross-origin-|timing-allow)/.test(name),
+    )
+    expect(cors).toEqual([])
+    await response.body?.cancel()
+  })
+
+  it('what the host says of them is kept as it is', async () => {
+    const url = await serve((req, res) => {
+      res.setHeader('access-control-allow-origin', 'https://app.example')
+      relayNode(req, res, () => (req.url === '/fail' ? throwing(new Error('bug')) : ['Hello']), { onError() {} })
+    })
+    for (const path of ['', 'fail']) {
+      const response = await fetch(url + path, { headers: { origin: 'https://evil.example' } })
+      expect(response.headers.get('access-control-allow-origin')).toBe('https://app.example')
+      await response.text()
+    }
+  })
+
+  it('a client sends what it was told to, and to where it was told to', async () => {
+    const seen: { path: string | undefined; cookie: unknown; authorization: unknown }[] = []
+    const url = await serve((req, res) => {
+      const { cookie, authorization } = req.headers
+      seen.push({ path: req.url, cookie, authorization })
+      relayNode(req, res, () => ['Hello'])
+    })
+    for await (const _ of fetchSSE(`${url}chat`, {
+      method: 'POST',
+      body: '{}',
+      headers: { authorization: 'Bearer a' },
+    }));
+    expect(seen).toEqual([{ path: '/chat', cookie: undefined, authorization: 'Bearer a' }])
+  })
+})
+
+// What each log does about it, Redis included, is in src/testing/conformance/log.ts.
+describe('Replay across owners', () => {
+  const RUN = 'run-with-a-secret-1'
+  const OTHERS = ['bob', 'an', 'ann2', 'Ann', ' ann', 'ann ', '*', 'null', 'undefined', '__proto__', null]
+
+  /** The owner is what a header says, as if a session had said so. */
+  async function open() {
+    const log = createMemoryLog()
+    let calls = 0
+    const url = await serve(async (req, res) => {
+      const named = req.headers['x-owner'] as string | undefined
+      const owner = named === undefined ? null : decodeURIComponent(named)
+      const runId = new URL(req.url as string, 'http://localhost').searchParams.get('run') ?? undefined
+      const options = { log, owner, onError() {} }
+      if (req.method === 'POST') relayNode(req, res, () => [`${++calls}`], options)
+      else if (req.method === 'DELETE') res.end(String(await log.stop(String(runId), { owner })))
+      else resumeNode(req, res, { ...options, runId })
+    })
+    const ask = (owner: string | null, init: RequestInit = {}, query = '') =>
+      fetch(url + query, {
+        ...init,
+        headers: { ...(init.headers as object), ...(owner !== null && { 'x-owner': encodeURIComponent(owner) }) },
+      })
+    return { log, ask, calls: () => calls }
+  }
+
+  /** A run of Ann's that goes on, with a secret in it. */
+  async function begin(log: Log) {
+    let end!: () => void
+    const over = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    const summary = record(
+      async function* () {
+        yield SECRET
+        await over
+      },
+      { log, owner: 'ann', runId: RUN },
+    )
+    cleanups.push(async () => {
+      end()
+      await summary
+    })
+    return async () => {
+      end()
+      return summary
+    }
+  }
+
+  it('for anyone else the run is not there, while it goes on and after: not to read, not to follow, not to stop', async () => {
+    const { log, ask, calls } = await open()
+    const end = await begin(log)
+    for (const moment of ['going on', 'over']) {
+      for (const owner of OTHERS) {
+        const at = `${moment}, for ${JSON.stringify(owner)}`
+        for (const id of [`${RUN}:0`, `${RUN}:1`]) {
+          const foreign = await ask(owner, { headers: { 'last-event-id': id } })
+          const unknown = await ask(owner, { headers: { 'last-event-id': `${RUN}-not:0` } })
+          const [body, same] = [await foreign.text(), await unknown.text()]
+          expect([foreign.status, body], at).toEqual([unknown.status, same])
+          expect(foreign.status, at).toBe(404)
+          expect(body, at).not.toContain(SECRET)
+          expect(foreign.headers.get('x-run-id'), at).toBe(unknown.headers.get('x-run-id'))
+        }
+        expect((await ask(owner, {}, `?run=${RUN}`)).status, at).toBe(204)
+        expect(await (await ask(owner, { method: 'DELETE' }, `?run=${RUN}`)).text(), at).toBe('false')
+        const taken = await ask(owner, { method: 'POST', headers: { 'x-run-id': RUN } })
+        expect([taken.status, await taken.text()], at).toEqual([409, expect.not.stringContaining(SECRET)])
+      }
+      if (moment === 'going on') expect((await end()).outcome).toBe('done')
+    }
+    expect(calls()).toBe(0)
+    const mine = await ask('ann', { headers: { 'last-event-id': `${RUN}:0` } })
+    expect(await mine.text()).toContain(SECRET)
+  })
+
+  it('a login that is missing opens nothing: an owner that is no text is refused, and the source is not called', async () => {
+    const log = createMemoryLog()
+    await begin(log)
+    for (const owner of [undefined, '', 0, 1, true, {}, ['ann']] as never[]) {
+      let calls = 0
+      const errors: unknown[] = []
+      const options = { log, owner, onError: (error: unknown) => void errors.push(error) }
+      const response = await relay(new Request('http://localhost/', { method: 'POST' }), () => [`${++calls}`], options)
+      const read = await resume(new Request('http://localhost/', { headers: { 'last-event-id': `${RUN}:0` } }), options)
+      for (const { status } of [response, read]) expect(status).toBe(500)
+      expect(await read.text()).not.toContain(SECRET)
+      expect(errors).toEqual([expect.any(TypeError), expect.any(TypeError)])
+      await expect(log.stop(RUN, { owner })).rejects.toThrow(TypeError)
+      await expect(log.create(RUN, { owner })).rejects.toThrow(TypeError)
+      expect(calls).toBe(0)
+    }
+  })
+})
+
+describe('Prototype pollution by names', () => {
+  const NAMES = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty']
+  /** As `JSON.parse` makes them: keys of their own. */
+  const hostile = JSON.parse(
+    '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"a":{"__proto__":{"polluted":1}}}',
+  )
+
+  afterEach(() => {
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
+    expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false)
+    expect({}.toString).toBe(Object.prototype.toString)
+    expect({}.constructor).toBe(Object)
+  })
+
+  const chunks = [
+    ...NAMES.flatMap((name) => [
+      { event: name, id: name, data: hostile },
+      { type: 'data', name, data: hostile },
+      { type: 'tool-call', index: 0, id: name, name, input: JSON.stringify(hostile) },
+      { [name]: hostile },
+    ]),
+    JSON.parse('{"__proto__":{"polluted":1},"type":"text","text":"Hello"}'),
+    JSON.parse('{"type":"usage","usage":{"__proto__":{"polluted":1},"constructor":2,"inputTokens":1}}'),
+    JSON.parse(
+      '{"choices":[{"index":0,"delta":{"content":"a","__proto__":{"polluted":1}},"finish_reason":"__proto__"}],"__proto__":{"polluted":1}}',
+    ),
+    JSON.parse('{"type":"message_delta","delta":{"stop_reason":"constructor"},"usage":{"__proto__":{"polluted":1}}}'),
+    { type: 'message_stop' },
+  ]
+
+  it.each(names)('through %s() and the client they are names like others', async (name) => {
+    let summary: object | undefined
+    const wire = await (
+      await answer(() => chunks, {
+        protocol: protocols[name](),
+        onEnd(end) {
+          summary = end
+        },
+      })
+    ).text()
+    expect(summary).toMatchObject({ outcome: 'done' })
+    const { events, outcome } = await collect(wire)
+    expect(outcome).toBe('done')
+    expect(events.length).toBeGreaterThan(0)
+    for (const event of events) expect(Object.getPrototypeOf(event)).toBe(Object.prototype)
+    if (name === 'text' || name === 'parts' || name === 'raw') {
+      expect(events.filter(({ event }) => event === '__proto__').length).toBeGreaterThan(0)
+      expect(events.filter(({ id }) => id === '__proto__').length).toBeGreaterThan(0)
+    }
+    for await (const _ of readText(wire));
+    for await (const part of readParts(wire)) expect(Object.getPrototypeOf(part)).toBe(Object.prototype)
+  })
+
+  it('a field by such a name is none', () => {
+    const events: object[] = []
+    const parser = createParser({ onEvent: (event) => events.push(event) })
+    for (const name of NAMES) parser.feed(`${name}: {"polluted":1}\ndata: x\n\n`)
+    expect(events).toEqual(NAMES.map(() => ({ data: 'x' })))
+  })
+
+  it('a code by such a name has no entry in a table', async () => {
+    for (const code of NAMES) {
+      const signal = AbortSignal.abort(new RelayError(code, SECRET))
+      const response = await answer(() => ['Hello'], { signal })
+      expect(response.status).toBe(500)
+      expect(await response.json()).toEqual({ error: { code, message: expect.any(String), retryable: false } })
+      const told = `event: error\ndata: {"error":{"code":"${code}","message":"m","__proto__":{"polluted":1}}}\n\n`
+      await expect(parseSSE(told).next()).rejects.toMatchObject({ code, message: 'm' })
+    }
+  })
+})
+
+describe('Parsers with bad worst cases', () => {
+  // Ten million slices, and the count of what is looked at for each character: npm run fuzz.
+  const worst: [string, string][] = [
+    ['one line', 'x'],
+    ['one line of data', 'data: x'],
+    ['blank lines', '\n'],
+    ['lone CRs', '\r'],
+    ['CRs, and never an LF', 'data: x\r'],
+    ['lines of data without an end of the event', 'data: x\n'],
+    ['comments', ':\n'],
+    ['a comment without an end', ':'],
+    ['spaces', ' '],
+    ['ids with NUL', 'id: \0\n'],
+    ['digits of a retry', '9'],
+    ['marks', '\ufeff'],
+  ]
+
+  it.each(worst)('%s, in small pieces and for long, are read in a moment', (_, pattern) => {
+    let events = 0
+    const parser = createParser({ onEvent: () => events++ })
+    parser.feed(pattern === '9' ? 'retry: ' : pattern === 'data: x' ? 'data: ' : '')
+    const piece = pattern.repeat(Math.ceil(16 / pattern.length))
+    // Were the work quadratic, it would be hours: the test's own limit is the assertion.
+    for (let count = 0; count < 200_000; count++) parser.feed(piece)
+    parser.feed('\n\ndata: end\n\n')
+    expect(events).toBeGreaterThan(0)
+  })
+
+  it('a limit ends what goes on and on', () => {
+    const parser = createParser({ onEvent() {}, maxEventSize: 1000 })
+    const feed = () => {
+      for (let count = 0; count < 100; count++) parser.feed('data: 0123456789\n')
+    }
+    expect(feed).toThrow(expect.objectContaining({ code: 'event-too-large' }))
+  })
+
+  it('line breaks without number are encoded in a moment', () => {
+    expect(encodeEvent({ data: '\r\n'.repeat(MB) }).length).toBe(MB * 7 + 8)
+    expect(encodeComment('\r'.repeat(MB)).length).toBe(MB * 3 + 3)
+  })
+
+  it.each(names)('the input of a call is not read again for each text that interrupts it: %s()', async (name) => {
+    const source = function* () {
+      for (let count = 0; count < 5000; count++) {
+        yield { type: 'tool-call', index: 0, id: 'c', name: 'f', input: count === 0 ? '{"a":"' : 'x' }
+        yield { type: 'text', text: 'x' }
+      }
+    }
+    const parse = vi.spyOn(JSON, 'parse')
+    const response = await answer(() => source(), { protocol: protocols[name]() })
+    expect(await response.text()).toContain('[DONE]')
+    const read = parse.mock.calls.reduce((sum, [text]) => sum + text.length, 0)
+    expect(read).toBeLessThan(20_000)
+  })
+})
+
+describe('docs/security.md', () => {
+  const page = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8')
+  const own = readFileSync(new URL(import.meta.url), 'utf8')
+  const threats = [...page.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading as string)
+  const NOT_THREATS = ['What is yours', 'Reporting']
+
+  it('names the threats that are tried here, and no others', () => {
+    const tried = [...own.matchAll(/^describe\('([^']+)'/gm)].map(([, title]) => title as string)
+    const due = threats.filter((heading) => !NOT_THREATS.includes(heading))
+    expect(due.length).toBeGreaterThan(8)
+    expect(tried.filter((title) => title !== 'docs/security.md').sort()).toEqual(due.sort())
+  })
+})
