@@ -58,7 +58,7 @@ function importsOf(from: string, sample: string): string {
     }
   }
   if (from === 'src/adapters/hono.ts')
-    lines.set('app', `import { hono as app } from '${join(root, 'test/docs-prelude.js')}'`)
+    lines.set('app', `import { hono as app } from '${join(root, 'test/package/docs-prelude.js')}'`)
   return [...lines.values(), ''].join('\n')
 }
 
