@@ -2,9 +2,9 @@ import { DONE, type SourceContext } from '../../types.js'
 import type { ClientOptions, TestClient } from '../clients.js'
 import { collect } from '../collect.js'
 import { flooding, throwing, tokens } from '../sources.js'
-import { type AdapterHost, type Answer, collector, Feed, pause, Trial } from './adapter-trial.js'
+import { type AdapterHost, type Answer, collector, Feed, pause, Trial } from './adapter-harness.js'
 
-export type { AdapterHost, AdapterServer, AdapterServing } from './adapter-trial.js'
+export type { AdapterHost, AdapterServer, AdapterServing } from './adapter-harness.js'
 
 /** What every adapter does, sentence by sentence: docs/adapter.md has the same list. */
 const RULES = {

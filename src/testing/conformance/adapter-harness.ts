@@ -1,3 +1,5 @@
+// How is one behaviour of an adapter checked? With a host, its servers and clients, and a time limit on every wait.
+
 import { AssertionError } from 'node:assert'
 import { Agent, type IncomingMessage, request as requestHttp1 } from 'node:http'
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
