@@ -1,18 +1,20 @@
+/** What do the frames of all dialects have in common: JSON as data, and the failure frame? */
+
 import { encodeEvent } from '../encode.js'
 import { mistake } from '../failure.js'
 
-/** A frame of JSON that was made here: it has no line breaks, so it needs no scan. */
+/** A frame of JSON text. `JSON.stringify` escapes line breaks, so the text is not searched for them. */
 export function dataFrame(json: string): string {
   return `data: ${json}\n\n`
 }
 
-/** A frame with a name that came from a source. */
+/** A named frame whose name comes from a source. */
 export function namedFrame(event: string, json: string): string {
   refuseError(event)
   return encodeEvent({ event, data: json })
 }
 
-/** A source cannot forge an ending: `error` is the relay's to say. */
+/** An event named `error` ends a run for the client, so only the relay may send one. */
 export function refuseError(event: string | undefined): void {
   if (event === 'error') {
     throw mistake(
@@ -30,7 +32,7 @@ export function failureFrame(payload: object): string {
 /**
  * A value from a source as JSON text.
  *
- * @throws {RelayError} `invalid-source` for a BigInt, a cycle, and what has no JSON.
+ * @throws {RelayError} `invalid-source` for a BigInt, a cycle, and a value that JSON cannot hold.
  */
 export function toJson(value: unknown): string {
   let json: string | undefined

@@ -1,3 +1,5 @@
+/** How does a run look to a client of the OpenAI Chat Completions API? */
+
 import type { Encoder, FinishReason, Protocol, Usage } from '../types.js'
 import { dataFrame, failureFrame } from './frames.js'
 
@@ -32,8 +34,11 @@ export function openaiChat({ model = 'sse-relay', usage: wanted = false }: OpenA
 
 function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   const created = Math.floor(Date.now() / 1000)
-  const head = JSON.stringify({ id: `chatcmpl-${runId}`, object: 'chat.completion.chunk', created, model }).slice(0, -1)
-  // The indexes of this dialect count tool calls alone; a provider's may count other blocks too.
+  const common = JSON.stringify({ id: `chatcmpl-${runId}`, object: 'chat.completion.chunk', created, model }).slice(
+    0,
+    -1,
+  )
+  // This dialect numbers tool calls alone; a provider's indexes may count other blocks too.
   const calls: { given: number; id: string | undefined }[] = []
   let begun = false
 
@@ -44,7 +49,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   }
   const frame = (delta: string, finish: string) =>
     dataFrame(
-      `${head},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]${wanted ? ',"usage":null' : ''}}`,
+      `${common},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]${wanted ? ',"usage":null' : ''}}`,
     )
 
   return {
@@ -73,7 +78,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     end({ finishReason = calls.length > 0 ? 'tool-calls' : 'stop', usage }) {
       const last = chunk('{}', JSON.stringify(FINISH[finishReason]))
       return wanted && usage
-        ? `${last}${dataFrame(`${head},"choices":[],"usage":${JSON.stringify(toUsage(usage))}}`)}`
+        ? `${last}${dataFrame(`${common},"choices":[],"usage":${JSON.stringify(toUsage(usage))}}`)}`
         : last
     },
     fail: ({ code, message, retryable }) =>

@@ -1,3 +1,5 @@
+/** How does a run look to a client that wants every part as typed JSON? */
+
 import { encodeEvent } from '../encode.js'
 import type { Encoder, Protocol } from '../types.js'
 import { dataFrame, failureFrame, toJson } from './frames.js'

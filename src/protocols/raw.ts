@@ -1,8 +1,10 @@
+/** How does a run look to a client that reads the provider's own chunks? */
+
 import { encodeEvent } from '../encode.js'
 import type { Encoder, Protocol } from '../types.js'
 import { dataFrame, failureFrame, namedFrame, toJson } from './frames.js'
 
-/** The words of the Anthropic client for the failures it knows. */
+/** Our failure codes → the error types that the Anthropic client knows. */
 const ERROR_TYPES: Record<string, string | null | undefined> = {
   __proto__: null,
   'rate-limit': 'rate_limit_error',
@@ -21,8 +23,8 @@ const encoder: Encoder = {
 const protocol: Protocol = { name: 'raw', encoder: () => encoder }
 
 /**
- * The provider's own chunks under their own event names, for a client that knows the provider. Failures
- * are ours all the same: what the provider said of them stays on the server.
+ * The provider's own chunks under their own event names, for a client that knows the provider. A failure
+ * is still told in our own words: what the provider said of it stays on the server.
  */
 export function raw(): Protocol {
   return protocol

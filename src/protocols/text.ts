@@ -1,10 +1,13 @@
+/** How does a run look to a client that wants the text alone? */
+
 import { encodeEvent } from '../encode.js'
 import type { Encoder, Protocol } from '../types.js'
 import { failureFrame, namedFrame, toJson } from './frames.js'
 
 const encoder: Encoder = {
   part(part) {
-    // One template: two take a tenth more of the time of a token, in all that does not go to the socket.
+    // One template literal: calling `dataFrame` with another cost a tenth of a token's CPU outside the socket write
+    // (bench: "one token per tick").
     if (part.type === 'text') return `data: {"text":${JSON.stringify(part.text)}}\n\n`
     return part.type === 'data' ? namedFrame(part.name, toJson(part.data)) : ''
   },

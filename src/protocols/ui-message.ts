@@ -1,3 +1,5 @@
+/** How does a run look to `useChat` of the AI SDK? */
+
 import type { Encoder, EncoderEnd, Protocol } from '../types.js'
 import { dataFrame, failureFrame, toJson } from './frames.js'
 
@@ -26,11 +28,11 @@ interface Call {
   id: string
   name: string
   input: string
-  /** How often it was asked whether the input is whole. */
+  /** How often the input was parsed to see whether it is whole. */
   asked: number
 }
 
-/** Asking reads the whole input: who interrupts a call more often than this waits for the end. */
+/** Each look parses the whole input. A call that is interrupted more often than this is closed at the end of the run. */
 const MAX_ASKED = 16
 
 function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']): Encoder {
@@ -67,7 +69,7 @@ function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']
       })
     }
   }
-  /** Inputs that are whole are told when the model goes on to something else; what may still grow is not, but at the end. */
+  /** Closes the calls whose input is whole JSON; at the end of the run, all of them. */
   const closeCalls = (isEnd = false) => {
     let frames = ''
     for (const [index, call] of calls)
@@ -146,7 +148,7 @@ function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']
   }
 }
 
-/** The data of an own event is text by now; if that is JSON, the value is meant. */
+/** The data of an own event is text by now. If the text is JSON, its value goes into the part. */
 function parse(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -164,7 +166,7 @@ function isWhole(input: string): boolean {
   }
 }
 
-/** The AI SDK refuses these keys wherever they stand, and the chat would fail for what is one call's fault. */
+/** The AI SDK rejects these keys at any depth, and the whole chat would fail: here only the one call does. */
 function parseInput(input: string): unknown {
   return JSON.parse(input, (key, value) => {
     if (key === '__proto__' || (key === 'constructor' && Object.hasOwn(Object(value), 'prototype')))
