@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { defineConfig } from 'tsup'
+import { subpaths } from './scripts/subpaths.mjs'
 
 // What the published files read at run time, next to the file that reads it: `new URL('./traces/', import.meta.url)`
 // is right in src/testing and in the flat dist alike.
@@ -11,19 +12,7 @@ const assets = [
 
 export default defineConfig({
   entry: {
-    index: 'src/index.ts',
-    client: 'src/client/index.ts',
-    react: 'src/client/react.ts',
-    log: 'src/log/index.ts',
-    redis: 'src/log/redis.ts',
-    protocols: 'src/protocols/index.ts',
-    web: 'src/adapters/web.ts',
-    node: 'src/adapters/node.ts',
-    express: 'src/adapters/express.ts',
-    fastify: 'src/adapters/fastify.ts',
-    koa: 'src/adapters/koa.ts',
-    hono: 'src/adapters/hono.ts',
-    testing: 'src/testing/index.ts',
+    ...Object.fromEntries(subpaths.map(({ entry, source }) => [entry, source])),
     cli: 'src/cli/main.ts',
   },
   format: 'esm',

@@ -1,5 +1,6 @@
 // The site: the guides and what the declarations say, with one search. `npm run site` builds it and follows its links.
 import { readdirSync, readFileSync } from 'node:fs'
+import { subpaths } from './scripts/subpaths.mjs'
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8')
 
@@ -13,8 +14,7 @@ function guides() {
 /** @type {Partial<import('typedoc').TypeDocOptions>} */
 export default {
   name: 'sse-relay',
-  // Every subpath, by the names that the tests import it under.
-  entryPoints: Object.values(JSON.parse(read('tsconfig.json')).compilerOptions.paths).flat(),
+  entryPoints: subpaths.map(({ source }) => source),
   tsconfig: 'scripts/site/tsconfig.json',
   // `npm run types` has looked.
   skipErrorChecking: true,

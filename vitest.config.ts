@@ -1,31 +1,17 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { subpaths } from './scripts/subpaths.mjs'
 
 // Tests import the public names, and by default get what is shipped. `SRC=1 npx vitest` takes the source
 // instead: no build between an edit and its test.
 const fromSource = Boolean(process.env.SRC)
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-const entries = {
-  'sse-relay': ['dist/index.js', 'src/index.ts'],
-  'sse-relay/client': ['dist/client.js', 'src/client/index.ts'],
-  'sse-relay/react': ['dist/react.js', 'src/client/react.ts'],
-  'sse-relay/log': ['dist/log.js', 'src/log/index.ts'],
-  'sse-relay/redis': ['dist/redis.js', 'src/log/redis.ts'],
-  'sse-relay/protocols': ['dist/protocols.js', 'src/protocols/index.ts'],
-  'sse-relay/web': ['dist/web.js', 'src/adapters/web.ts'],
-  'sse-relay/node': ['dist/node.js', 'src/adapters/node.ts'],
-  'sse-relay/express': ['dist/express.js', 'src/adapters/express.ts'],
-  'sse-relay/fastify': ['dist/fastify.js', 'src/adapters/fastify.ts'],
-  'sse-relay/koa': ['dist/koa.js', 'src/adapters/koa.ts'],
-  'sse-relay/hono': ['dist/hono.js', 'src/adapters/hono.ts'],
-  'sse-relay/testing': ['dist/testing.js', 'src/testing/index.ts'],
-} as const
 
 export default defineConfig({
   resolve: {
-    alias: Object.entries(entries).map(([name, [dist, src]]) => ({
+    alias: subpaths.map(({ name, source, built }) => ({
       find: new RegExp(`^${name}$`),
-      replacement: file(fromSource ? src : dist),
+      replacement: file(fromSource ? source : built),
     })),
   },
   test: {

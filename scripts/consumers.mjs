@@ -7,7 +7,8 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { execute, freshFolder, manifest, npm, pack, root, same, start, step, subpaths, trial } from './packed.mjs'
+import { execute, freshFolder, manifest, npm, pack, root, same, start, step, trial } from './packed.mjs'
+import { subpaths } from './subpaths.mjs'
 
 const cache = join(root, 'node_modules/.cache/consumers')
 
@@ -248,13 +249,14 @@ async function withWebpack() {
 }
 
 async function required() {
+  const names = subpaths.map(({ name }) => name)
   const script = write(
     'required.cjs',
-    `console.log(JSON.stringify(${JSON.stringify(subpaths)}.map((name) => [name, Object.keys(require(name)).length > 0])))`,
+    `console.log(JSON.stringify(${JSON.stringify(names)}.map((name) => [name, Object.keys(require(name)).length > 0])))`,
   )
   same(
     JSON.parse(await node(script)),
-    subpaths.map((name) => [name, true]),
+    names.map((name) => [name, true]),
   )
 }
 

@@ -10,10 +10,6 @@ import { print, progress } from './progress.mjs'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 export const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-/** Every subpath as it is imported. */
-export const subpaths = Object.keys(manifest.exports)
-  .filter((subpath) => subpath !== './package.json')
-  .map((subpath) => `${manifest.name}${subpath.slice(1)}`)
 
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
 const started = performance.now()

@@ -10,10 +10,11 @@ import { pathToFileURL } from 'node:url'
 import ts from 'typescript'
 import { freePort } from './free-port.mjs'
 import { nodeProgram } from './node-program.mjs'
-import { execute, freshFolder, manifest, npm, pack, root, same, start, step, subpaths, trial } from './packed.mjs'
+import { execute, freshFolder, manifest, npm, pack, root, same, start, step, trial } from './packed.mjs'
 import { print } from './progress.mjs'
 import { pageProgram, readmeSamples, serverProgram } from './readme-samples.mjs'
 import { runtimeProgram } from './runtime-program.mjs'
+import { subpaths } from './subpaths.mjs'
 
 const NODES = ['20', '22', '24', '26']
 const SHIPS = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md']
@@ -183,7 +184,7 @@ async function install({ install, takesTarballs }, { folder, file, write }, tarb
 
 /** Every subpath is there, and the command says what it can do. */
 async function imported(runtime, { folder, write }) {
-  const script = `for (const name of ${JSON.stringify(subpaths)})
+  const script = `for (const name of ${JSON.stringify(subpaths.map(({ name }) => name))})
   if (Object.keys(await import(name)).length === 0) throw new Error(name + ' has nothing in it')
 console.log('all there')\n`
   same((await run(runtime, folder, write('imported.mjs', script))).trim(), 'all there')

@@ -80,13 +80,13 @@ export function printed(group) {
 
 const INTRODUCTION = `# Benchmarks
 
-This page is written by \`npm run lab/bench\` from what it measured; do not edit it by hand.
+This page is written by \`npm run bench\` from what it measured; do not edit it by hand.
 
 \`\`\`sh
 npm ci
-npm run lab/bench                      # everything; about half an hour
-npm run lab/bench -- --quick           # a look, in about a minute
-npm run lab/bench -- --only tick,sdk   # single groups; --save records them here
+npm run bench                      # everything; about half an hour
+npm run bench -- --quick           # a look, in about a minute
+npm run bench -- --only tick,sdk   # single groups; --save records them here
 \`\`\`
 
 Every server runs in a process of its own, and its readers in another. A figure is the processor time, user and system, that the server's process used for one token on its way, connections included. The contenders take turns, round after round; the figure is the median of the rounds, and a ratio is the median of the ratios within the rounds, so that a slow moment of the machine meets both sides. What is compared is measured in three processes of either side or more, one after the other, because what the compiler and the allocator make of one program differs by a few percent from process to process. Before a server is measured, its answer is read and must hold the whole text; while it is measured, every byte and every frame is counted, and one that loses any is out. Ratios below 1 are in this library's favour. On an idle machine they wobble by about 5 %, on a busy one by more: look at the middle half of the rounds, and at the occasions before. The absolute figures are of this machine and say little about another.

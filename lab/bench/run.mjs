@@ -1,4 +1,4 @@
-// npm run lab/bench [-- --quick] [-- --only <group>[,<group>]] [-- --save]
+// npm run bench [-- --quick] [-- --only <group>[,<group>]] [-- --save]
 // Measures, prints, and, of a whole run or with --save, records in results/latest.json and writes docs/benchmarks.md.
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'

@@ -1,16 +1,16 @@
 // What TypeDoc does not do by itself: guides by their titles, modules by the names they are imported under, and links
 // to the folders of examples.
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Converter, ReflectionKind } from 'typedoc'
+import { subpaths } from '../subpaths.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replaceAll('\\', '/')
-const { paths } = JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8')).compilerOptions
 
 /** What TypeDoc calls each module, and what it is imported as. */
 const modules = new Map(
-  Object.entries(paths).map(([name, [path]]) => [posix.relative('src', path).replace(/(\/index)?\.ts$/, ''), name]),
+  subpaths.map(({ name, source }) => [posix.relative('src', source).replace(/(\/index)?\.ts$/, ''), name]),
 )
 
 export function load(app) {

@@ -1,3 +1,4 @@
+// Whether the package, packed as it would be published, holds and exports what it should, with types for everyone.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -5,14 +6,15 @@ import { dirname, join, posix, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { subpaths } from '../../scripts/subpaths.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** What must be there; each subpath may hold more. */
 const names: Record<string, string[]> = {
-  '.': ['encodeEvent', 'encodeComment', 'DONE', 'toParts', 'RelayError', 'isRelayError', 'relayTo', 'resumeTo'],
-  './client': [
+  'sse-relay': ['encodeEvent', 'encodeComment', 'DONE', 'toParts', 'RelayError', 'isRelayError', 'relayTo', 'resumeTo'],
+  'sse-relay/client': [
     'createParser',
     'parseSSE',
     'readText',
@@ -22,17 +24,17 @@ const names: Record<string, string[]> = {
     'RelayError',
     'isRelayError',
   ],
-  './react': ['useRelay'],
-  './log': ['createMemoryLog', 'createLog', 'record'],
-  './redis': ['createRedisLog'],
-  './protocols': ['text', 'parts', 'raw'],
-  './web': ['relay', 'resume'],
-  './node': ['relay', 'resume'],
-  './express': ['relay', 'resume'],
-  './fastify': ['relay', 'resume'],
-  './koa': ['relay', 'resume'],
-  './hono': ['relay', 'resume'],
-  './testing': ['collect', 'replayUpstream', 'adapterBehaviours', 'logBehaviours'],
+  'sse-relay/react': ['useRelay'],
+  'sse-relay/log': ['createMemoryLog', 'createLog', 'record'],
+  'sse-relay/redis': ['createRedisLog'],
+  'sse-relay/protocols': ['text', 'parts', 'raw'],
+  'sse-relay/web': ['relay', 'resume'],
+  'sse-relay/node': ['relay', 'resume'],
+  'sse-relay/express': ['relay', 'resume'],
+  'sse-relay/fastify': ['relay', 'resume'],
+  'sse-relay/koa': ['relay', 'resume'],
+  'sse-relay/hono': ['relay', 'resume'],
+  'sse-relay/testing': ['collect', 'replayUpstream', 'adapterBehaviours', 'logBehaviours'],
 }
 
 /** A project that has the packed package installed, and React, which `./react` is nothing without. */
@@ -60,8 +62,6 @@ beforeAll(() => {
 })
 
 afterAll(() => project && rmSync(project, { recursive: true, force: true }))
-
-const specifier = (subpath: string) => posix.join('sse-relay', subpath)
 
 /** Runs in the project, on a Node of its own, and gives what the script printed. */
 function node(inputType: 'module' | 'commonjs', script: string): unknown {
@@ -106,26 +106,40 @@ describe('the tarball', () => {
 
 describe('every subpath', () => {
   it('is known to this test', () => {
-    expect(Object.keys(manifest.exports)).toEqual([...Object.keys(names), './package.json'])
+    expect(subpaths.map(({ name }) => name)).toEqual(Object.keys(names))
+  })
+
+  it('is exported by package.json, with its types', () => {
+    const due = subpaths.map(({ name, entry, built }) => [
+      name.replace('sse-relay', '.'),
+      { types: `./dist/${entry}.d.ts`, default: `./${built}` },
+    ])
+    expect(Object.entries(manifest.exports)).toEqual([...due, ['./package.json', './package.json']])
+  })
+
+  it('leads an editor to its source, by the paths of tsconfig.json', () => {
+    const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
+    expect(config.compilerOptions.paths).toEqual(
+      Object.fromEntries(subpaths.map(({ name, source }) => [name, [`./${source}`]])),
+    )
   })
 
   it('can be imported where no host and no SDK is installed', () => {
     const found = node(
       'module',
       `const found = {}
-      for (const [subpath, name] of ${JSON.stringify(Object.keys(names).map((subpath) => [subpath, specifier(subpath)]))})
-        found[subpath] = Object.keys(await import(name))
+      for (const name of ${JSON.stringify(Object.keys(names))}) found[name] = Object.keys(await import(name))
       console.log(JSON.stringify(found))`,
     )
     expect(found).toEqual(
-      Object.fromEntries(Object.entries(names).map(([subpath, list]) => [subpath, expect.arrayContaining(list)])),
+      Object.fromEntries(Object.entries(names).map(([name, list]) => [name, expect.arrayContaining(list)])),
     )
   })
 
   it('can be required', () => {
     const types = node(
       'commonjs',
-      `console.log(JSON.stringify(${JSON.stringify(Object.keys(names).map(specifier))}.map((name) => typeof require(name))))`,
+      `console.log(JSON.stringify(${JSON.stringify(Object.keys(names))}.map((name) => typeof require(name))))`,
     )
     expect(types).toEqual(Object.keys(names).map(() => 'object'))
   })

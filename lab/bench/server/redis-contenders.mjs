@@ -40,7 +40,7 @@ export const contenders = {
         import('sse-relay/node'),
       ])
       const log = createRedisLog(await createClient({ url }).connect())
-      const owner = 'lab/bench'
+      const owner = 'bench'
       return {
         ask: (req, res, runId, { open }) => relay(req, res, ({ signal }) => open(signal), { log, owner, runId }),
         async produce(runId, { open }) {

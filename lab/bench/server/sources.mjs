@@ -86,8 +86,8 @@ export function sourceOf(load, expected = () => 1) {
     case 'idle':
       return { open: idle, textOf: identity }
     case 'openai': {
-      const openai = new OpenAI({ apiKey: 'lab/bench', baseURL: `${load.url}/v1`, maxRetries: 0 })
-      const ask = { model: 'lab/bench', messages: [{ role: 'user', content: 'Go on.' }], stream: true }
+      const openai = new OpenAI({ apiKey: 'bench', baseURL: `${load.url}/v1`, maxRetries: 0 })
+      const ask = { model: 'bench', messages: [{ role: 'user', content: 'Go on.' }], stream: true }
       return {
         open: (signal) => openai.chat.completions.create(ask, { signal }),
         textOf: (chunk) => chunk.choices[0]?.delta?.content,
