@@ -60,13 +60,28 @@ export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'content-filter' |
 
 /** Token counts, on one scale for all providers. A provider that does not say leaves a field out. */
 export interface Usage {
+  /** All that was read, what came from a cache or went into one included. */
   inputTokens?: number
+  /** All that was written, reasoning included. */
   outputTokens?: number
   totalTokens?: number
+  /** Of the input: read from the provider's cache. */
   cachedInputTokens?: number
+  /** Of the input: written into the provider's cache. */
+  cacheWriteInputTokens?: number
+  /** Of the output: reasoning. */
   reasoningTokens?: number
 }
 
+/** An answer begins, and what its provider calls it. At most once an answer, before its first piece. */
+export interface StartPart {
+  type: 'start'
+  /** The provider's id of the answer. */
+  id?: string
+  model?: string
+  /** Unix time in seconds. */
+  created?: number
+}
 /** A piece of the answer's text. */
 export interface TextPart {
   type: 'text'
@@ -75,18 +90,45 @@ export interface TextPart {
 /** A piece of the model's reasoning. */
 export interface ReasoningPart {
   type: 'reasoning'
+  /** Empty in a piece that only brings a signature or what is redacted. */
   text: string
+  /**
+   * The provider's signature of the reasoning before it, whole: the provider wants both back, unchanged, in the next
+   * turn.
+   */
+  signature?: string
+  /** Reasoning that the provider shows in encrypted form only: it wants it back, unchanged, in the next turn. */
+  redacted?: string
 }
-/** A piece of a tool call. Pieces with the same `index` belong together. */
+/** A piece of a tool call. Pieces with the same `index` belong together, and no other call of the run has it. */
 export interface ToolCallPart {
   type: 'tool-call'
   index: number
-  /** In the first piece. */
+  /** In the first piece, if the provider gives one. */
   id?: string
   /** In the first piece. */
   name?: string
   /** The next piece of the JSON text of the arguments; may be empty. */
   input: string
+  /** In the last piece: the provider says that the call is whole. Without it no client may run the call. */
+  done?: boolean
+  /** `input` is the whole JSON text and replaces the pieces before it. */
+  replaces?: boolean
+  /** The provider or the agent runs this call: no client may. */
+  executed?: boolean
+  /** The provider rejected the call, so no client may run it: words for the client, never the provider's own. */
+  error?: string
+}
+/** What a tool answered. It closes its call. */
+export interface ToolResultPart {
+  type: 'tool-result'
+  /** The id of the call. */
+  id: string
+  name?: string
+  /** Any JSON value; `null` unless `toolResults` is on, since it may hold what is not for the client. */
+  output: unknown
+  /** The tool failed: words for the client. */
+  error?: string
 }
 /** Token counts so far; later ones replace earlier ones field by field. */
 export interface UsagePart {
@@ -98,11 +140,15 @@ export interface FinishPart {
   type: 'finish'
   reason: FinishReason
 }
-/** Anything else for the client, under a name. */
+/** Anything else for the client, under a name: citations are `citation`, files are `file`. */
 export interface DataPart {
   type: 'data'
   name: string
   data: unknown
+  /** Data with the same name and id replaces what came before, in clients that keep it. */
+  id?: string
+  /** For now only: clients that keep a history leave it out. */
+  transient?: boolean
 }
 /** The source failed; the original error is for the server's eyes. */
 export interface ErrorPart {
@@ -111,7 +157,19 @@ export interface ErrorPart {
 }
 
 /** The provider-free step between a provider's chunk and a protocol's frames. */
-export type Part = TextPart | ReasoningPart | ToolCallPart | UsagePart | FinishPart | DataPart | ErrorPart
+export type Part =
+  | StartPart
+  | TextPart
+  | ReasoningPart
+  | ToolCallPart
+  | ToolResultPart
+  | UsagePart
+  | FinishPart
+  | DataPart
+  | ErrorPart
+
+/** The parts a protocol is given one by one. Usage and finish come once, with its `end`, and an error with `fail`. */
+export type EncoderPart = Exclude<Part, UsagePart | FinishPart | ErrorPart>
 
 /**
  * How a run, or the connection that carried it, ended.
@@ -216,8 +274,8 @@ export interface Encoder {
    * empty and holds no failure, and with the name the provider gives such an event on the wire, if any.
    */
   chunk?(chunk: unknown, event: string | undefined): string
-  /** A text, reasoning, tool-call or data part. Usage and finish come with `end`. */
-  part(part: TextPart | ReasoningPart | ToolCallPart | DataPart): string
+  /** A part of the answer. Usage and finish come with `end`. */
+  part(part: EncoderPart): string
   /** An event the source wrote itself. */
   event(event: ServerSentEvent): string
   /** What comes before the sentinel. */

@@ -81,6 +81,7 @@ function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']
 
   return {
     part(part) {
+      if (part.type === 'start') return ''
       let frames = begin()
       switch (part.type) {
         case 'text':
@@ -112,6 +113,8 @@ function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']
           call.input += input
           return frames + frame({ type: 'tool-input-delta', toolCallId: call.id, inputTextDelta: input })
         }
+        case 'tool-result':
+          return ''
         default: {
           const { name, data: value } = part
           const { url, title, mediaType } = (value ?? {}) as Record<string, unknown>

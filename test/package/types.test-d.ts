@@ -271,6 +271,12 @@ export function words(summary: Summary, part: Part, thrown: unknown): void {
     case 'data':
       is<Equal<typeof part.data, unknown>>()
       break
+    case 'start':
+      is<Equal<typeof part.created, number | undefined>>()
+      break
+    case 'tool-result':
+      is<Equal<typeof part.output, unknown>>()
+      break
     case 'error':
       is<Equal<typeof part.error, unknown>>()
       break
