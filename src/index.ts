@@ -4,7 +4,8 @@
  */
 export { DONE, encodeComment, encodeEvent } from './encode.js'
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
-export type { ErrorContext, HeadersLike, Log, RelayOptions, ShownFailure } from './options.js'
+export type { HeadersLike } from './headers.js'
+export type { ErrorContext, Log, RelayOptions, ShownFailure } from './options.js'
 export {
   lastEventIdOf,
   type RelayHandle,

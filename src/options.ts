@@ -1,5 +1,7 @@
 import { isObject, show } from './errors.js'
+import { isRunId } from './event-id.js'
 import { mistake, typeMistake } from './failure.js'
+import type { HeadersLike } from './headers.js'
 import type { Failure, Protocol, Summary } from './types.js'
 
 /** What an `onError` is told besides the error. */
@@ -116,9 +118,6 @@ export interface RelayOptions {
   onEnd?(summary: Summary): unknown
 }
 
-/** A `Headers`, pairs, or a plain object. */
-export type HeadersLike = Headers | Iterable<readonly [string, string]> | Record<string, string>
-
 const isFunction = (value: unknown) => typeof value === 'function'
 
 /** What options may be if they are given, and the remedy if they are not that. */
@@ -173,12 +172,6 @@ export function checkOptions(options: RelayOptions, needsLog = false): void {
   checkOwner(owner)
 }
 
-const RUN_ID = /^[A-Za-z0-9_-]{16,128}$/
-
-export function isRunId(value: unknown): value is string {
-  return typeof value === 'string' && RUN_ID.test(value)
-}
-
 /** @throws {RelayError} `invalid-option`. */
 export function checkRunId(runId: unknown): void {
   if (!isRunId(runId)) throw invalid('runId', runId, 'give 16 to 128 of A-Z a-z 0-9 _ -')
@@ -192,55 +185,6 @@ export function checkOwner(owner: unknown): void {
       ? 'give the id as a string, String(id)'
       : "give the user's id as a string, or null if whoever holds the run's id may read it. A login that is missing must not open the runs of others"
   throw typeMistake('invalid-option', `owner cannot be ${show(owner)}: ${remedy}`)
-}
-
-const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-const ID_LENGTH = 22
-/** Random digits for many ids: to ask for those of one took a tenth of the time of a request with a short answer. */
-let digits = new Uint8Array()
-
-/** 22 random characters, 132 bits: with a log each event says it, so it is as short as may be. */
-export function newRunId(): string {
-  if (digits.length === 0) {
-    digits = crypto.getRandomValues(new Uint8Array(64 * ID_LENGTH)).map((byte) => DIGITS.charCodeAt(byte & 63))
-  }
-  // At once, because a string that grew piece by piece is kept as its pieces, ten times its size.
-  const id = String.fromCharCode(...digits.subarray(0, ID_LENGTH))
-  digits = digits.subarray(ID_LENGTH)
-  return id
-}
-
-const OF_THE_HOST =
-  /^(content-(type|length)|host|(proxy-)?connection|keep-alive|te|trailer|transfer-encoding|upgrade|http2-settings)$/
-/** What no host sends in a header, though `Headers` takes it. */
-const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
-
-/**
- * The extra headers, by their lower-case names.
- *
- * @throws {RelayError} `invalid-option` for a name or value that HTTP does not allow.
- */
-export function extraHeaders(headers: HeadersLike | undefined): Record<string, string | string[]> {
-  const result: Record<string, string | string[]> = {}
-  if (headers === undefined) return result
-  let checked: Headers
-  try {
-    checked = new Headers(headers as HeadersInit)
-  } catch (cause) {
-    throw mistake('invalid-option', `headers cannot be ${shown(headers)}: ${(cause as Error).message}`, cause)
-  }
-  for (const [name, value] of checked) {
-    if (UNSENDABLE.test(value)) throw invalid(`headers, ${name},`, value, 'take out control characters')
-    if (!OF_THE_HOST.test(name)) result[name] = value
-  }
-  const cookies = checked.getSetCookie?.() ?? []
-  if (cookies.length > 1) result['set-cookie'] = cookies
-  return result
-}
-
-/** Headers in an error's message. */
-function shown(headers: unknown): string {
-  return (JSON.stringify(headers) ?? String(headers)).slice(0, 200)
 }
 
 function invalid(name: string, value: unknown, remedy: string): Error {

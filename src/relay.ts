@@ -1,16 +1,30 @@
+/** How does what a run or a log brings become one HTTP response, and how does that end? */
+import { type DeadlineOwner, Deadlines } from './deadlines.js'
 import { encodeRetry } from './encode.js'
 import { RelayError } from './errors.js'
-import type { FailureAnswer } from './failure.js'
+import { idLine, isRunId, newRunId, parseEventId } from './event-id.js'
+import { type FailureAnswer, failureOf, outcomeOf, toFailure } from './failure.js'
+import {
+  EMPTY_HEADERS,
+  extraHeaders,
+  FAILURE_HEADERS,
+  headerOf,
+  isEventSource,
+  lastEventIdOf,
+  type RequestHead,
+  type SinkHeaders,
+  STREAM_HEADERS,
+} from './headers.js'
 import type { LogResume, RunLog } from './log/log.js'
 import type { ReaderOutlet } from './log/reader.js'
-import { checkOptions, extraHeaders, isRunId, newRunId, type RelayOptions } from './options.js'
+import { checkOptions, type RelayOptions } from './options.js'
+import { printError, reportEnd, reportFailure } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
 import type { Source, Summary } from './types.js'
-import { refuse } from './upstream.js'
+import { discard } from './upstream.js'
 
-/** Response headers by their lower-case names. */
-export type SinkHeaders = Record<string, string | string[]>
+export { lastEventIdOf, type RequestHead, type SinkHeaders } from './headers.js'
 
 /**
  * How a host writes: the whole of what an adapter translates. Methods are called in this order: `open` once,
@@ -39,17 +53,6 @@ export interface RelayHandle {
   left(): void
   /** How it ended; rejects only with what `onError` threw, and then the response is untouched. */
   readonly done: Promise<Summary>
-}
-
-/** The head of the request that is answered. */
-export interface RequestHead {
-  method?: string
-  header(name: string): string | string[] | null | undefined
-  /**
-   * Reads the request's body to its end if nobody else does, and drops it. Called once, right after the source was
-   * asked for: with a log that can be later than `relayTo`.
-   */
-  drain?(): void
 }
 
 /** {@link RelayOptions}, and the request's head from the adapter. */
@@ -91,17 +94,9 @@ export function withRequest(options: object | undefined, request: RequestHead): 
 
 /** Frames of one tick make one write; past this many characters they do not wait for its end. */
 const FLUSH_AT = 16_384
-const MAX_TIMEOUT = 0x7fffffff
-const NEVER = Number.POSITIVE_INFINITY
 
 /** A comment that says nothing, as `encodeComment()` has it. */
 const HEARTBEAT = ': \n'
-const CACHE_CONTROL = 'no-store, no-transform'
-const STREAM_HEADERS: SinkHeaders = {
-  'content-type': 'text/event-stream; charset=utf-8',
-  'cache-control': CACHE_CONTROL,
-  'x-accel-buffering': 'no',
-}
 
 /**
  * Relays a source to one reader through a sink: what every adapter does, and what an adapter for another host
@@ -123,28 +118,28 @@ export function resumeTo(sink: Sink, lastEventId: string | undefined, options: R
   return relay
 }
 
-class Relay implements ReaderOutlet, RelayHandle {
+/**
+ * waiting  nothing was sent: a failure is an HTTP answer with a status of its own
+ * open     the head is sent: frames and heartbeats go out, a failure is an event
+ * blocked  the reader takes no more: frames gather here, and who makes them is told to wait (open ⇄ blocked)
+ * ended    the last bytes are written, and may still be on their way
+ * closed   nothing is left to do
+ */
+class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
+  #state: 'waiting' | 'open' | 'blocked' | 'ended' | 'closed' = 'waiting'
   readonly done: Promise<Summary>
-  events = 0
-
   readonly #sink: Sink
   readonly #options: RelayToOptions
   readonly #runId: string
+  readonly #deadlines = new Deadlines(this)
   #lastEventId: string | undefined
-  #made: Feeder | undefined
+  /** A run of its own, or a reader of the log; absent where the answer needs neither. */
+  #feeder: Feeder | undefined
   #unlisten: (() => void) | undefined
   #resolve!: (summary: Summary | Promise<never>) => void
   #extra: SinkHeaders | undefined
-  /** When it is to end, if there is a limit. */
-  #expiry: number | undefined
-  /** `ended`: the response is written and may still be on its way. `closed`: there is nothing left to do. */
-  #state: 'waiting' | 'open' | 'ended' | 'closed' = 'waiting'
   #buffer = ''
   #scheduled = false
-  #lastWrite = performance.now()
-  #blockedSince: number | undefined
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #due = 0
 
   constructor(sink: Sink, options: RelayToOptions) {
     this.#sink = sink
@@ -156,37 +151,23 @@ class Relay implements ReaderOutlet, RelayHandle {
     })
   }
 
-  /** What feeds it: a reader of the log, or a run of its own. */
-  get #feeder(): Feeder {
-    this.#made ??= this.#run()
-    return this.#made
-  }
-
-  set #feeder(feeder: Feeder) {
-    this.#made = feeder
-  }
-
-  #run(): Run {
-    return new Run(this.#runId, this.#options, this, this.#lastEventId)
-  }
-
   get sent(): boolean {
     return this.#state !== 'waiting'
   }
 
   start(source: Source): void {
     const { request } = this.#options
-    if (!this.#isReady() || END_ID.test(this.#lastEventId ?? '')) {
-      refuse(source)
+    if (!this.#isReady() || parseEventId(this.#lastEventId)?.seq === 'end') {
+      discard(source)
       // An EventSource reconnects after every end; the id of the last frame says that there is nothing more.
-      if (this.#state === 'waiting') this.#answer(204)
+      if (this.#state === 'waiting') this.#answerEmpty(204)
     } else if (!this.#options.log) {
-      this.#arm()
-      const run = this.#run()
+      this.#deadlines.watch()
+      const run = new Run(this.#runId, this.#options, this, this.#lastEventId)
       this.#feeder = run
       run.start(source, this.#options.shutdown)
     } else if (this.#lastEventId !== undefined) {
-      refuse(source)
+      discard(source)
       this.#read({ lastEventId: this.#lastEventId })
     } else {
       this.#record(source)
@@ -209,21 +190,20 @@ class Relay implements ReaderOutlet, RelayHandle {
     try {
       const { gone } = this.#sink
       checkOptions(this.#options, needsLog)
-      const { headers, maxDurationMs, protocol, log } = this.#options
+      const { headers, protocol, log } = this.#options
       const own = log ? undefined : protocol?.headers
       if (own || headers !== undefined) this.#extra = { ...extraHeaders(own), ...extraHeaders(headers) }
-      // Not all at once: readers that came together would come back together.
-      if (maxDurationMs !== undefined) this.#expiry = this.#lastWrite + maxDurationMs * (0.8 + Math.random() * 0.2)
+      this.#deadlines.set(this.#options)
       if (gone) {
-        this.#feeder.stop('disconnected')
+        this.#stop('disconnected')
         return false
       }
     } catch (error) {
-      this.#feeder.fail(error)
+      this.#fail(error)
       return false
     }
     if (request?.method === 'HEAD') {
-      this.#answer(200)
+      this.#answerEmpty(200)
       return false
     }
     return true
@@ -232,20 +212,18 @@ class Relay implements ReaderOutlet, RelayHandle {
   /** Hands the source to the log, and reads what becomes of it there. */
   #record(source: Source): void {
     const { log, request } = this.#options
-    const named = one(request?.header('x-run-id'))
-    if (named !== undefined && !isRunId(named)) {
-      refuse(source)
+    const named = headerOf(request, 'x-run-id')
+    const isMisnamed = named !== undefined && !isRunId(named)
+    if (isMisnamed) {
       const message = 'The header x-run-id holds no id of a run: 16 to 128 of A-Z a-z 0-9 _ -'
-      this.#feeder.fail(new RelayError('invalid-field', message, { status: 400, expose: true }))
+      this.#fail(new RelayError('invalid-field', message, { status: 400, expose: true }))
+    }
+    if (isMisnamed || !this.#isFollowing()) {
+      discard(source)
       request?.drain?.()
       return
     }
-    if (!this.#follow()) {
-      refuse(source)
-      request?.drain?.()
-      return
-    }
-    this.#feeder = (log as RunLog).relay(this, source, this.#options, {
+    ;(log as RunLog).relay(this, source, this.#options, {
       runId: this.#runId,
       isNamed: named === this.#runId,
       asked: () => request?.drain?.(),
@@ -253,60 +231,56 @@ class Relay implements ReaderOutlet, RelayHandle {
   }
 
   #read(what: LogResume): void {
-    if (!this.#follow()) return
+    if (!this.#isFollowing()) return
     const { log, owner } = this.#options
-    this.#feeder = (log as RunLog).resume(this, owner as string | null, what, this.#options)
+    ;(log as RunLog).resume(this, owner as string | null, what, this.#options)
   }
 
   /** Readiness for what a log brings. `false` if the server is going away. */
-  #follow(): boolean {
+  #isFollowing(): boolean {
     const { shutdown } = this.#options
     if (shutdown?.aborted) {
-      this.#feeder.stop('shutdown')
+      this.#stop('shutdown')
       return false
     }
-    if (shutdown) this.#unlisten = listen(shutdown, () => this.#feeder.stop('shutdown'))
-    this.#arm()
+    if (shutdown) this.#unlisten = listen(shutdown, () => this.#stop('shutdown'))
+    this.#deadlines.watch()
     return true
   }
 
-  head(runId: string, headers: Readonly<Record<string, string>> | undefined): void {
+  feedFrom(feeder: Feeder): void {
+    this.#feeder = feeder
+  }
+
+  setHeaders(runId: string, headers: Readonly<Record<string, string>> | undefined): void {
     this.#extra = { ...extraHeaders(headers), 'x-run-id': runId, ...this.#extra }
   }
 
   begin(): void {
     if (this.#state !== 'waiting') return
     this.#commit()
+    const { log, request } = this.#options
     // The place before the first event, for an EventSource that loses the connection before it.
-    if (this.#options.log && this.#lastEventId === undefined && this.#isEventSource())
-      this.#buffer += `id: ${this.#runId}:0\n\n`
+    if (log && this.#lastEventId === undefined && isEventSource(request)) this.#buffer += `${idLine(this.#runId, 0)}\n`
   }
 
   write(frames: string): boolean {
-    this.#count(frames)
     if (this.#state === 'waiting') this.#commit()
     this.#buffer += frames
     if (this.#buffer.length >= FLUSH_AT) this.#flush()
     else if (!this.#scheduled) {
       this.#scheduled = true
-      // Made anew: garbage of a tick, where a function kept for it is memory of every open stream.
+      // Bound per write: a stored bound function would live as long as the stream.
       this.#sink.schedule(this.#onTick.bind(this))
     }
-    return this.#blockedSince === undefined
-  }
-
-  #count(frames: string): void {
-    const last = frames.length - 2
-    let end = frames.indexOf('\n\n')
-    for (; end !== -1 && end < last; end = frames.indexOf('\n\n', end + 2)) this.events++
-    if (end === last) this.events++
+    return this.#state !== 'blocked'
   }
 
   writeNow(frames: string): boolean {
     if (this.#state === 'waiting') this.#commit()
     this.#buffer += frames
     this.#flush()
-    return this.#blockedSince === undefined
+    return this.#state !== 'blocked'
   }
 
   end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
@@ -318,10 +292,12 @@ class Relay implements ReaderOutlet, RelayHandle {
     }
     try {
       if (outcome === 'disconnected' || outcome === 'stalled') this.#drop()
-      else if (this.#state === 'waiting') {
-        if (failure) this.#refuse(failure)
-        else this.#answer(204)
-      } else if (this.#state === 'open') this.#ended(this.#buffer + frames + this.#terminal(last))
+      else if (this.#state === 'open' || this.#state === 'blocked') {
+        this.#finish(this.#buffer + frames + this.#withEndId(last))
+      } else if (this.#state === 'waiting') {
+        if (failure) this.#answerFailure(failure)
+        else this.#answerEmpty(204)
+      }
     } finally {
       this.#resolve(summary)
     }
@@ -329,24 +305,33 @@ class Relay implements ReaderOutlet, RelayHandle {
 
   drained(): void {
     if (this.#state === 'ended') this.#close()
-    else if (this.#blockedSince !== undefined) {
-      this.#blockedSince = undefined
-      this.#lastWrite = performance.now()
+    else if (this.#state === 'blocked') {
+      this.#state = 'open'
+      this.#deadlines.unblock()
       this.#send()
-      this.#unblocked()
+      if (this.#isOpen()) {
+        this.#deadlines.watch()
+        this.#feeder?.resume()
+      }
     }
-  }
-
-  #unblocked(): void {
-    if (this.#blockedSince !== undefined) return
-    // Heartbeats were not due while nothing could be written.
-    this.#arm()
-    this.#feeder.resume()
   }
 
   left(): void {
     if (this.#state === 'ended') this.#close()
-    else if (this.#state !== 'closed') this.#feeder.stop('disconnected')
+    else if (this.#state !== 'closed') this.#stop('disconnected')
+  }
+
+  onHeartbeat(): void {
+    this.#send(HEARTBEAT)
+  }
+
+  onStall(): void {
+    if (this.#state === 'ended') this.#drop()
+    else this.#stop('stalled')
+  }
+
+  onExpiry(): void {
+    this.#stop('expired')
   }
 
   #onTick(): void {
@@ -361,8 +346,33 @@ class Relay implements ReaderOutlet, RelayHandle {
       this.#buffer += text
       this.#flush()
     } catch (error) {
-      this.#feeder.fail(error)
+      this.#fail(error)
     }
+  }
+
+  #stop(outcome: 'disconnected' | 'stalled' | 'expired' | 'shutdown'): void {
+    if (this.#feeder) this.#feeder.stop(outcome)
+    else this.#endEarly({ outcome, failure: outcome === 'shutdown' ? failureOf(outcome) : undefined })
+  }
+
+  #fail(error: unknown): void {
+    if (this.#feeder) this.#feeder.fail(error)
+    else {
+      const { failure, thrown } = reportFailure(this.#options, error, this.#runId, this.sent)
+      this.#endEarly({ outcome: outcomeOf(toFailure(error).code), failure, thrown }, error)
+    }
+  }
+
+  /** Ends a call for which no run is made. */
+  #endEarly(end: Pick<RunEnd, 'outcome' | 'failure' | 'thrown'>, error?: unknown): void {
+    const summary: Summary = { outcome: end.outcome, events: 0, text: '', durationMs: 0, runId: this.#runId }
+    if (error !== undefined) summary.error = error
+    try {
+      this.end({ ...end, frames: '', last: '', summary })
+    } catch (error) {
+      printError(error)
+    }
+    reportEnd(this.#options, summary)
   }
 
   #drop(): void {
@@ -370,15 +380,20 @@ class Relay implements ReaderOutlet, RelayHandle {
     this.#sink.destroy()
   }
 
+  #isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
   #flush(): void {
-    if (this.#buffer === '' || this.#blockedSince !== undefined || this.#state !== 'open') return
+    if (this.#buffer === '' || this.#state !== 'open') return
     const text = this.#buffer
     this.#buffer = ''
-    this.#lastWrite = performance.now()
-    if (!this.#sink.write(text)) {
-      this.#blockedSince = this.#lastWrite
-      this.#arm()
-    }
+    this.#deadlines.wrote()
+    if (this.#sink.write(text)) return
+    // What the write set off may have ended the stream.
+    if (!this.#isOpen()) return
+    this.#state = 'blocked'
+    this.#deadlines.block()
   }
 
   /** Status and headers: from here on a failure is an event. */
@@ -403,119 +418,58 @@ class Relay implements ReaderOutlet, RelayHandle {
   }
 
   /** A failure before anything was sent is an ordinary HTTP answer. */
-  #refuse({ status, code, message, retryable, retryAfter }: FailureAnswer): void {
-    const headers: SinkHeaders = { 'content-type': 'application/json; charset=utf-8', 'cache-control': CACHE_CONTROL }
-    if (retryAfter !== undefined) headers['retry-after'] = retryAfter
+  #answerFailure({ status, code, message, retryable, retryAfter }: FailureAnswer): void {
+    const headers = { ...FAILURE_HEADERS, ...(retryAfter !== undefined && { 'retry-after': retryAfter }) }
     try {
       this.#open(status, headers)
     } catch {
       if (this.#state !== 'closed') this.#drop()
       return
     }
-    this.#ended(JSON.stringify({ error: { code, message, retryable } }))
+    this.#finish(JSON.stringify({ error: { code, message, retryable } }))
   }
 
   /** An answer without a run and without a body. */
-  #answer(status: 200 | 204): void {
+  #answerEmpty(status: 200 | 204): void {
     try {
-      this.#open(status, status === 200 ? STREAM_HEADERS : { 'cache-control': CACHE_CONTROL })
-      this.#ended()
+      this.#open(status, status === 200 ? STREAM_HEADERS : EMPTY_HEADERS)
+      this.#finish()
       this.#resolve({ outcome: 'done', events: 0, text: '', durationMs: 0, runId: this.#runId })
     } catch (error) {
-      this.#feeder.fail(error)
+      this.#fail(error)
     }
   }
 
-  #ended(text?: string): void {
+  /** Writes what is last. */
+  #finish(text?: string): void {
     this.#state = 'ended'
     this.#buffer = ''
-    // The last bytes may find a client that reads nothing: the stall clock goes on until they are taken.
-    this.#blockedSince ??= performance.now()
+    this.#deadlines.end()
     this.#sink.end(text)
-    this.#arm()
   }
 
-  #terminal(last: string): string {
-    return last !== '' && !this.#options.log && this.#isEventSource() ? `id: ${this.#runId}:end\n${last}` : last
-  }
-
-  #isEventSource(): boolean {
-    const { request } = this.#options
-    return request?.method === 'GET' && (one(request.header('accept')) ?? '').includes('text/event-stream')
+  /** The id of the last frame says that there is nothing more: without it an EventSource would run the prompt again. */
+  #withEndId(last: string): string {
+    const { log, request } = this.#options
+    return last !== '' && !log && isEventSource(request) ? `${idLine(this.#runId, 'end')}${last}` : last
   }
 
   #close(): void {
     this.#state = 'closed'
-    clearTimeout(this.#timer)
-    this.#timer = undefined
+    this.#deadlines.close()
     this.#buffer = ''
   }
-
-  /** Heartbeat, stall and duration share a timer, set for the earliest and looked at again when it fires. */
-  #arm(): void {
-    if (this.#state === 'closed') return
-    const due = Math.min(this.#heartbeatAt(), this.#stallAt(), this.#expiryAt())
-    if (due === NEVER || (this.#timer !== undefined && this.#due <= due)) return
-    clearTimeout(this.#timer)
-    this.#due = due
-    const ms = Math.min(Math.max(0, Math.ceil(due - performance.now())), MAX_TIMEOUT)
-    // Half of what an arrow function would be, with the scope that holds this for it.
-    this.#timer = setTimeout(this.#onTimer.bind(this), ms)
-  }
-
-  #onTimer(): void {
-    this.#timer = undefined
-    const now = performance.now()
-    if (this.#stallAt() <= now) {
-      if (this.#state === 'ended') this.#drop()
-      else this.#feeder.stop('stalled')
-    } else if (this.#expiryAt() <= now) this.#feeder.stop('expired')
-    else if (this.#heartbeatAt() <= now) this.#send(HEARTBEAT)
-    this.#arm()
-  }
-
-  #heartbeatAt(): number {
-    const { heartbeatMs = 8000 } = this.#options
-    const silent = heartbeatMs !== 0 && this.#blockedSince === undefined && this.#state !== 'ended'
-    return silent ? this.#lastWrite + heartbeatMs : NEVER
-  }
-
-  #stallAt(): number {
-    const { stallTimeoutMs = 30_000 } = this.#options
-    return this.#blockedSince === undefined ? NEVER : this.#blockedSince + stallTimeoutMs
-  }
-
-  #expiryAt(): number {
-    return this.#state === 'ended' ? NEVER : (this.#expiry ?? NEVER)
-  }
 }
-
-const END_ID = /^[A-Za-z0-9_-]{16,128}:end$/
 
 /** The application's, the client's choice where there is a log, or a new one. What is no id is refused later. */
 function idOf(options: RelayToOptions): string {
   try {
     const { log, runId, request } = options
     if (isRunId(runId)) return runId
-    const named = log && one(request?.header('x-run-id'))
+    const named = log && headerOf(request, 'x-run-id')
     if (isRunId(named)) return named
   } catch {
     // Looking at the options throws: that is met again where it is reported.
   }
   return newRunId()
-}
-
-/** The request's `Last-Event-ID`, for {@link resumeTo}. */
-export function lastEventIdOf(request: RequestHead | undefined): string | undefined {
-  return decodeHeader(one(request?.header('last-event-id')))
-}
-
-function one(header: string | string[] | null | undefined): string | undefined {
-  return (Array.isArray(header) ? header[0] : header) ?? undefined
-}
-
-/** `Last-Event-ID` is UTF-8, and hosts hand headers over byte by byte. */
-function decodeHeader(value: string | undefined): string | undefined {
-  if (value === undefined || !/[\x80-\xff]/.test(value) || /[^\0-\xff]/.test(value)) return value
-  return new TextDecoder().decode(Uint8Array.from(value, (character) => character.charCodeAt(0)))
 }

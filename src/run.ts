@@ -1,11 +1,16 @@
+/** How does a source become frames, and with which one outcome does it end? */
 import { flatten } from './encode.js'
 import { isObject, isRelayError, RelayError, show } from './errors.js'
+import { countFrames } from './event-id.js'
 import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, toFailure, withShown } from './failure.js'
-import type { ErrorContext, RelayOptions, ShownFailure } from './options.js'
+import type { RelayOptions } from './options.js'
+import { isThenable } from './promises.js'
 import { failureFrame, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
+import { printError, reportEnd, reportFailure, warnOnce } from './report.js'
 import { listen } from './signal.js'
 import { createReading, isResponse, readChunk } from './sources/index.js'
+import { nextTurn } from './tick.js'
 import {
   DONE,
   type Encoder,
@@ -17,30 +22,18 @@ import {
   type Summary,
   type Usage,
 } from './types.js'
-import {
-  abort,
-  type Iteration,
-  ignore,
-  isThenable,
-  iterate,
-  refuse,
-  release,
-  type SDKStream,
-  wasConsumed,
-} from './upstream.js'
+import { abort, discard, type Iteration, iterate, release, type SDKStream, wasConsumed } from './upstream.js'
 
 /** Where the frames of a run go. */
 export interface Outlet {
   /** Commits to an answer that goes on. Throws if the host will not have it. */
   begin(): void
-  /** Takes whole frames. `false` asks the run to wait for {@link Run.resume}. */
-  write(frames: string): boolean
+  /** Takes the frames of `count` events. `false` asks the run to wait for {@link Run.resume}. */
+  write(frames: string, count: number): boolean
   /** The run is over; called once. */
   end(end: RunEnd): void
   /** Whether something was sent to a client already. */
   readonly sent: boolean
-  /** How many events were written. */
-  readonly events: number
 }
 
 /** How a run ended, for its outlet. */
@@ -69,27 +62,21 @@ export interface Feeder {
 
 const DONE_FRAME = `data: ${DONE}\n\n`
 const MAX_TEXT = 1_048_576
-/** In characters. So much a run may take before everything else of the process has had its turn. */
+/** After this many characters the run yields to the event loop. */
 const MAX_TURN = 65_536
 /** What a chunk counts besides its frames, which may be none. */
 const CHUNK = 16
 
-/** Of a browser's globals only the timers come after what else waits. */
-const later: (callback: () => void) => unknown =
-  (globalThis as { setImmediate?(callback: () => void): unknown }).setImmediate ?? setTimeout
-
-/** Resolves when everything else of the process has had its turn: promises, and the 'drain' of Node, come before it. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    later(resolve)
-  })
-}
-
-/** One generation: from a source to frames in an outlet, and to one outcome. */
+/**
+ * new        nothing was asked for
+ * asking     the source is called, its stream is not there yet
+ * pulling    one chunk after the other; ⇄ blocked: the outlet takes no more; ⇄ yielding: others have their turn
+ * finishing  the source has ended; whether the answer is complete is looked into
+ * over       with one outcome; from any state, by `stop`, `fail` or a signal
+ */
 export class Run implements Feeder {
   readonly runId: string
-  outcome: Outcome | undefined
-
+  #state: 'new' | 'asking' | 'pulling' | 'blocked' | 'yielding' | 'finishing' | 'over' = 'new'
   readonly #options: RelayOptions
   readonly #outlet: Outlet
   readonly #context: Context
@@ -98,16 +85,19 @@ export class Run implements Feeder {
   /** Whether anybody wants the text: looked up once, not with every token. */
   #gathers = false
   #encoder: Encoder | undefined
-  #settled: (() => void) | undefined
+  /** Resolves what `waitUntil` was given. */
+  #tellHost: (() => void) | undefined
   #iteration: Iteration | undefined
-  #resume: (() => void) | undefined
+  /** Ends the wait for room. */
+  #wake: (() => void) | undefined
   #unlisten: (() => void)[] | undefined
   /** Whether it is to be asked yet what can stop the stream. The body of a response is stopped by itself. */
   #unknown = true
   /** Frames that wait for the provider's answer. */
   #early = ''
-  /** Since others had a turn, in characters. */
-  #taken = 0
+  #events = 0
+  /** Characters since the event loop had its turn. */
+  #sinceTurn = 0
   #firstEventMs: number | undefined
   #text = ''
   /** How much of the text is in one piece. */
@@ -122,25 +112,30 @@ export class Run implements Feeder {
     this.#context = new Context(runId, lastEventId)
   }
 
+  get isOver(): boolean {
+    return this.#state === 'over'
+  }
+
   /** Asks for the source, synchronously: a factory is called before this returns. */
   start(source: Source, shutdown?: AbortSignal): void {
-    let taken = false
     try {
       const { signal, waitUntil, onEnd, protocol = text() } = this.#options
       this.#gathers = onEnd !== undefined
       this.#encoder = protocol.encoder({ runId: this.runId })
       if (signal) this.#listen(signal, () => this.#signalled(signal))
-      if (shutdown && !this.outcome) this.#listen(shutdown, () => this.stop('shutdown'))
-      if (this.outcome) {
-        refuse(source)
+      if (shutdown && !this.isOver) this.#listen(shutdown, () => this.stop('shutdown'))
+      if (!this.isOver) {
+        waitUntil?.(
+          new Promise<void>((resolve) => {
+            this.#tellHost = resolve
+          }),
+        )
+      }
+      if (this.isOver) {
+        discard(source)
         return
       }
-      waitUntil?.(
-        new Promise<void>((resolve) => {
-          this.#settled = resolve
-        }),
-      )
-      taken = true
+      this.#state = 'asking'
       const stream: unknown = typeof source === 'function' ? source(this.#context) : source
       if (isThenable(stream)) {
         // A thenable of someone's own may call back twice; a promise of it does not.
@@ -150,29 +145,27 @@ export class Run implements Feeder {
         )
       } else this.#attach(stream)
     } catch (error) {
-      if (!taken) refuse(source)
+      if (this.#state === 'new') discard(source)
       this.fail(error)
     }
   }
 
   /** The outlet takes frames again. */
   resume(): void {
-    const resume = this.#resume
-    this.#resume = undefined
-    resume?.()
+    this.#wake?.()
   }
 
   /** Ends the run early. Whatever the source says to that is no news. */
   stop(outcome: Exclude<Outcome, 'done' | 'error' | 'truncated'>): void {
-    const gone = outcome === 'disconnected' || outcome === 'stalled'
-    this.#end(outcome, gone ? undefined : failureOf(outcome))
+    const isUnread = outcome === 'disconnected' || outcome === 'stalled'
+    this.#end(outcome, isUnread ? undefined : failureOf(outcome))
   }
 
   /** Ends the run with an error: the source's, or a mistake in how the relay was called. */
   fail(error: unknown): void {
-    if (this.outcome) return
+    if (this.isOver) return
     const outcome = outcomeOf(toFailure(error).code)
-    const { failure, thrown } = report(this.#options, error, this.runId, this.#outlet.sent)
+    const { failure, thrown } = reportFailure(this.#options, error, this.runId, this.#outlet.sent)
     this.#end(outcome, failure, { error, thrown })
   }
 
@@ -198,73 +191,79 @@ export class Run implements Feeder {
   /** The source's stream is there: its iterator is asked for at once, since some streams listen only from then. */
   #attach(stream: unknown): void {
     try {
-      if (this.outcome) release(stream)
+      if (this.isOver) release(stream)
       else {
         this.#iteration = iterate(stream, this.#reading)
         this.#unknown = !isResponse(stream)
         this.#warn(this.#iteration.signalOnly)
-        this.#pump()
+        this.#pull()
       }
     } catch (error) {
       this.fail(error)
     }
   }
 
-  /**
-   * The hard loop, turn by turn: an async function that waits, with what it needs to go on, is 250 bytes more of every
-   * open stream.
-   */
-  #pump(): void {
-    if (this.outcome) return
-    // A source that is always ready and a connection that takes everything at once would go on and on.
-    if (this.#taken > MAX_TURN) {
-      this.#taken = 0
-      turn().then(this.#pump.bind(this))
+  /** Pulls one chunk at a time with callbacks: a suspended async function would cost 250 bytes per open stream. */
+  #pull(): void {
+    if (this.#state === 'over') return
+    this.#state = 'pulling'
+    this.#wake = undefined
+    // A source that is always ready and a connection that takes everything at once would never yield.
+    if (this.#sinceTurn > MAX_TURN) {
+      this.#sinceTurn = 0
+      this.#state = 'yielding'
+      nextTurn().then(this.#pull.bind(this))
       return
     }
     try {
       const next = (this.#iteration as Iteration).iterator.next()
-      Promise.resolve(next).then(this.#took.bind(this), this.#lost.bind(this))
+      Promise.resolve(next).then(this.#onResult.bind(this), this.#onError.bind(this))
     } catch (error) {
-      this.#lost(error)
+      this.#onError(error)
     }
   }
 
-  #took(result: unknown): void {
+  /** What the iterator gave. Pulls the next, unless the source has ended or the outlet takes no more. */
+  #onResult(result: unknown): void {
     try {
-      const busy = this.#take(result)
-      if (busy) busy.then(this.#pump.bind(this), this.#lost.bind(this))
-      else this.#pump()
+      if (!isObject(result)) {
+        throw mistake('invalid-source', `The source's next() gives ${show(result)}: give { done, value }`)
+      }
+      const { done, value } = result as IteratorResult<unknown>
+      if (this.#state === 'over') return
+      if (done) {
+        this.#state = 'finishing'
+        this.#complete((this.#iteration as Iteration).stream).catch(this.#onError.bind(this))
+        return
+      }
+      const frames = this.#encode(value)
+      this.#sinceTurn += frames.length + CHUNK
+      if (frames === '' || this.#write(frames)) this.#pull()
+      else if (!this.isOver) this.#waitForRoom()
     } catch (error) {
-      this.#lost(error)
+      this.#onError(error)
     }
   }
 
-  #lost(error: unknown): void {
-    this.fail(this.#outlet.events === 0 && isOfConsumed(error) ? wasConsumed(error) : error)
+  #waitForRoom(): void {
+    this.#state = 'blocked'
+    // The reaction of a promise made here runs in the context of this request, whoever resumes it.
+    new Promise<void>((resolve) => {
+      this.#wake = resolve
+    }).then(this.#pull.bind(this))
   }
 
-  /** Takes what the iterator gave; returns what is to be waited for before it is asked again. */
-  #take(result: unknown): Promise<void> | undefined {
-    if (!isObject(result)) {
-      throw mistake('invalid-source', `The source's next() gives ${show(result)}: give { done, value }`)
-    }
-    const { done, value } = result as IteratorResult<unknown>
-    if (this.outcome) return
-    if (done) return this.#exhausted((this.#iteration as Iteration).stream)
-    const frames = this.#encode(value)
-    this.#taken += frames.length + CHUNK
-    if (frames !== '' && !this.#write(frames) && !this.outcome) {
-      return new Promise<void>((resolve) => {
-        this.#resume = resolve
-      })
-    }
+  #onError(error: unknown): void {
+    this.fail(this.#events === 0 && isOfConsumed(error) ? wasConsumed(error) : error)
   }
 
   #write(frames: string): boolean {
-    if (this.outcome) return false
+    if (this.isOver) return false
     if (this.#firstEventMs === undefined) this.#firstEventMs = performance.now() - this.#started
-    return this.#outlet.write(frames)
+    // The one look at what an encoder made: some make several events of one part.
+    const count = countFrames(frames)
+    this.#events += count
+    return this.#outlet.write(frames, count)
   }
 
   /** The frames of one chunk. A failure in it ends the run, after what came before it. */
@@ -328,10 +327,11 @@ export class Run implements Feeder {
   #warn(provider: string | undefined): void {
     if (provider === undefined) return
     this.#unknown = false
-    if (this.#context.asked || warned.has(provider)) return
-    warned.add(provider)
-    console.warn(
-      `sse-relay: only the signal its call was given stops a stream of ${provider}, so when a reader leaves it goes on, and is paid for: relay a function, ({ signal }) => …, that hands it on`,
+    if (this.#context.isAsked) return
+    const remedy = 'relay a function, ({ signal }) => …, that hands it on'
+    warnOnce(
+      provider,
+      `only the signal its call was given stops a stream of ${provider}, so when a reader leaves it goes on, and is paid for: ${remedy}`,
     )
   }
 
@@ -346,10 +346,10 @@ export class Run implements Feeder {
   }
 
   /** The source has ended. Whether the answer is complete is another question. */
-  async #exhausted(stream: SDKStream): Promise<void> {
+  async #complete(stream: SDKStream): Promise<void> {
     // The iterators of the SDKs' helper streams can lose an error that came while nobody was reading.
     if ((stream.errored === true || stream.aborted === true) && typeof stream.done === 'function') await stream.done()
-    if (this.outcome) return
+    if (this.isOver) return
     if (this.#reading.proof === 'missing' && this.#options.requireFinish !== false) {
       return this.fail(
         new RelayError(
@@ -370,19 +370,18 @@ export class Run implements Feeder {
     failure: FailureAnswer | undefined,
     more: { frames?: string; error?: unknown; thrown?: { error: unknown } | undefined } = {},
   ): void {
-    if (this.outcome) return
-    this.outcome = outcome
+    if (this.isOver) return
+    this.#state = 'over'
     const durationMs = performance.now() - this.#started
     for (const unlisten of this.#unlisten ?? []) unlisten()
     if (outcome !== 'done') {
       this.#context.abort(outcome)
       if (this.#iteration) abort(this.#iteration)
     }
-    this.resume()
     const { frames = '', error, thrown } = more
     const summary: Summary = {
       outcome,
-      events: this.#outlet.events,
+      events: this.#events,
       ...(this.#usage && { usage: this.#usage }),
       ...(this.#finishReason && { finishReason: this.#finishReason }),
       text: this.#text,
@@ -395,9 +394,9 @@ export class Run implements Feeder {
     try {
       this.#outlet.end({ outcome, frames, last, failure, thrown, summary })
     } catch (error) {
-      complain(error)
+      printError(error)
     }
-    this.#tell(summary)
+    reportEnd(this.#options, summary).then(this.#tellHost)
   }
 
   #failureFrame({ code, message, retryable }: FailureAnswer): string {
@@ -412,62 +411,6 @@ export class Run implements Feeder {
     // The ending is said all the same.
     return failureFrame({ error })
   }
-
-  async #tell(summary: Summary): Promise<void> {
-    try {
-      const { onEnd } = this.#options
-      if (typeof onEnd === 'function') await onEnd.call(this.#options, summary)
-    } catch (error) {
-      mention(this.#options, error, this.runId)
-    }
-    this.#settled?.()
-  }
-}
-
-/** What the client is shown of an error, or what `onError` threw instead. */
-export interface Reported {
-  failure: FailureAnswer
-  thrown?: { error: unknown } | undefined
-}
-
-/** Reports an error that ends something for a client. */
-export function report(options: Pick<RelayOptions, 'onError'>, error: unknown, runId: string, sent: boolean): Reported {
-  const failure = toFailure(error)
-  const { code, message, retryable, status } = failure
-  try {
-    const context = { runId, failure: { code, message, retryable, status }, sent }
-    return { failure: withShown(failure, handOver(options, error, context) ?? {}) }
-  } catch (unhandled) {
-    if (!sent) return { failure, thrown: { error: unhandled } }
-    complain(unhandled)
-    return { failure }
-  }
-}
-
-/** Reports an error that no client will be told of. */
-export function mention(options: Pick<RelayOptions, 'onError'>, error: unknown, runId: string): void {
-  try {
-    handOver(options, error, { runId, sent: true })
-  } catch (unhandled) {
-    complain(unhandled)
-  }
-}
-
-/** Hands an error to `onError`, or writes it to the console. */
-function handOver(
-  options: Pick<RelayOptions, 'onError'>,
-  error: unknown,
-  context: ErrorContext,
-): ShownFailure | undefined {
-  const { onError } = options
-  if (typeof onError !== 'function') {
-    complain(error)
-    return
-  }
-  const shown = onError.call(options, error, context) as ShownFailure | undefined
-  // An async onError has nothing to show in time; what goes wrong in it is not to end the process.
-  if (isThenable(shown)) shown.then(ignore, complain)
-  return shown
 }
 
 /** What the SDKs' streams say to a second reader. */
@@ -478,18 +421,6 @@ function isOfConsumed(error: unknown): boolean {
     return false
   }
 }
-
-/** To the console, whatever it is that was thrown: some things throw again when they are printed. */
-export function complain(error: unknown): void {
-  try {
-    console.error(error)
-  } catch {
-    console.error('sse-relay: something was thrown that cannot be shown')
-  }
-}
-
-/** The providers that were warned about. */
-const warned = new Set<string>()
 
 /** What a factory is given. Most sources never look at the signal, so it is made when they do. */
 class Context implements SourceContext {
@@ -504,7 +435,7 @@ class Context implements SourceContext {
   }
 
   /** Whether anybody looked at the signal. */
-  get asked(): boolean {
+  get isAsked(): boolean {
     return this.#controller !== undefined
   }
 

@@ -1,5 +1,6 @@
 import { isObject, show } from './errors.js'
 import { mistake } from './failure.js'
+import { ignore, isThenable } from './promises.js'
 import { createReading, isResponse, type Reading, readEventStream } from './sources/index.js'
 import type { ReadableStreamLike, Source } from './types.js'
 
@@ -118,7 +119,7 @@ export function release(stream: unknown): void {
 }
 
 /** Lets go of a source that will not be read: a factory is not called, a stream is aborted. */
-export function refuse(source: Source): void {
+export function discard(source: Source): void {
   if (typeof source === 'function') return
   try {
     if (isThenable(source)) Promise.resolve(source).then(release, ignore)
@@ -127,9 +128,3 @@ export function refuse(source: Source): void {
     // Looking at it throws.
   }
 }
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
-}
-
-export function ignore(): void {}

@@ -1,6 +1,7 @@
 import { RelayError } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
+import { callAtTickEnd } from '../tick.js'
 import type { ReadableStreamLike } from '../types.js'
 
 /** As much of `Request` as is needed. */
@@ -62,12 +63,6 @@ export function answer(
 }
 
 const encoder = new TextEncoder()
-const { process } = globalThis as { process?: { nextTick?(task: () => void): void } }
-/**
- * A microtask comes before the next token of a source that is ready, and each would be a piece of its own. Where the
- * host is one that has it, the end of the tick comes after all of them.
- */
-const soon = process?.nextTick ?? queueMicrotask
 /** Text that nobody asked for yet may grow to this many characters. */
 const HIGH_WATER_MARK = 16_384
 
@@ -136,7 +131,7 @@ class WebSink implements Sink {
   }
 
   schedule(task: () => void): void {
-    soon(task)
+    callAtTickEnd(task)
   }
 
   #body(): ReadableStream<Uint8Array> {

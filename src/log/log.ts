@@ -1,17 +1,17 @@
+/** What can be asked of a log: to begin a run, to read one, to stop one? */
 import { RelayError, show } from '../errors.js'
+import { idLine, isRunId, parseEventId } from '../event-id.js'
 import { failureOf, mistake } from '../failure.js'
-import { checkOwner, checkRunId, isRunId, type Log, type RelayOptions } from '../options.js'
-import type { Feeder } from '../run.js'
+import { checkOwner, checkRunId, type Log, type RelayOptions } from '../options.js'
+import { isThenable, settle } from '../promises.js'
 import type { Source, Summary } from '../types.js'
-import { isThenable, refuse } from '../upstream.js'
-import type { Feed } from './feed.js'
-import { Follower } from './follower.js'
+import { discard } from '../upstream.js'
+import type { LiveRun } from './live-run.js'
 import { lastFrame, Reader, type ReaderOptions, type ReaderOutlet } from './reader.js'
 import { Recorder } from './recorder.js'
-import { type LogEnd, type LogStore, settle } from './store.js'
+import { RemoteRun } from './remote-run.js'
+import type { LogEnd, LogStore, StoredRun } from './store.js'
 
-/** `<runId>:<seq>`; `end` is said after an ending that is no event of the run. */
-const CURSOR = /^([A-Za-z0-9_-]{16,128}):(\d{1,15}|end)$/
 const ABANDON_MS = 60_000
 const MAX_ENTRY_SIZE = 65_536
 /** A run of this process needs no lease in a store of this process. */
@@ -55,20 +55,20 @@ export function createLog(store: LogStore): Log {
 }
 
 /**
- * Where a feed is kept, emptied when it is over, as an `Entry` of signal.ts is: a feed has the request, the response and
- * the socket behind it. Of runs of one token 6 to 9 % of the CPU time went into keeping those.
+ * A clearable reference: V8 may hold deleted Map entries until a full collection; clearing it frees request and socket
+ * now. With one token a run, 6 to 9 % of the CPU time went into keeping those.
  */
-interface Place<T extends Feed = Feed> {
-  feed: T | undefined
+interface Ref<T extends LiveRun = LiveRun> {
+  run: T | undefined
 }
 
 /** Runs that outlive a connection. */
 export class RunLog implements Log {
   readonly #store: LogStore
   /** Runs that are read or produced in this process. */
-  readonly #feeds = new Map<string, Place>()
-  readonly #recorders = new Set<Place<Recorder>>()
-  #clock: ReturnType<typeof setTimeout> | undefined
+  readonly #runs = new Map<string, Ref>()
+  readonly #recorders = new Set<Ref<Recorder>>()
+  #leaseTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(store: LogStore) {
     this.#store = store
@@ -92,9 +92,9 @@ export class RunLog implements Log {
   async stop(runId: string, { owner }: { owner: string | null }): Promise<boolean> {
     checkOwner(owner)
     if (!isRunId(runId)) return false
-    const feed = this.#feeds.get(runId)?.feed
-    if (feed instanceof Recorder && feed.owner === owner && !feed.ended) {
-      feed.stop('stopped')
+    const here = this.#runs.get(runId)?.run
+    if (here instanceof Recorder && here.owner === owner && !here.ended) {
+      here.stop('stopped')
       return true
     }
     const run = await this.#store.get(runId)
@@ -104,10 +104,10 @@ export class RunLog implements Log {
     // Nobody produces it yet: then this does, and ends it, and the worker that comes for it finds it taken.
     if (!run.begun && (await this.#store.begin(runId, { owner, headers: run.headers, leaseMs }))) {
       const failure = failureOf('stopped')
-      const text = `id: ${runId}:1\n${lastFrame(failure)}`
+      const text = idLine(runId, 1) + lastFrame(failure)
       const end: LogEnd = { outcome: 'stopped', failure }
       await this.#store.append(runId, { first: 1, last: 1, text, end })
-      for (const reader of this.#feeds.get(runId)?.feed?.readers ?? []) reader.look()
+      for (const subscriber of this.#runs.get(runId)?.run?.subscribers ?? []) subscriber.checkStore()
       return true
     }
     await shared?.stop(runId)
@@ -127,28 +127,28 @@ export class RunLog implements Log {
       for (const run of runs) run.stop('shutdown')
       await Promise.all(runs.map(({ done }) => done))
     }
-    clearTimeout(this.#clock)
-    this.#clock = undefined
-    for (const { feed } of this.#feeds.values()) if (feed instanceof Follower) feed.close()
+    clearTimeout(this.#leaseTimer)
+    this.#leaseTimer = undefined
+    for (const { run } of this.#runs.values()) if (run instanceof RemoteRun) run.close()
     await this.#store.close?.()
   }
 
   /** Begins a run and reads it, or follows the one that is there. For `relayTo`. */
-  relay(outlet: ReaderOutlet, source: Source, options: RelayOptions, { runId, isNamed, asked }: LogRelay): Feeder {
+  relay(outlet: ReaderOutlet, source: Source, options: RelayOptions, { runId, isNamed, asked }: LogRelay): void {
     const reader = new Reader(runId, outlet, options, true)
     const owner = options.owner as string | null
     const begin = () => this.#begin(runId, options)
     const start = (): Recorder => {
       const recorder = this.#produce(runId, options, options.abandonMs ?? ABANDON_MS, () => outlet.sent)
-      reader.head(recorder.headers)
-      reader.attach(recorder)
+      reader.setHeaders(recorder.headers)
+      reader.follow(recorder)
       // A process that goes away hands its readers over; its runs are not cut for that.
       recorder.start(source)
       asked()
       return recorder
     }
     const decline = (decision: () => void) => {
-      refuse(source)
+      discard(source)
       asked()
       decision()
     }
@@ -159,14 +159,14 @@ export class RunLog implements Log {
     const failed = (error: unknown) => {
       // Full is an answer; out of reach is none, and the one who waits here gets the tokens all the same.
       if ((error as RelayError)?.code === 'overload') decline(() => reader.fail(error))
-      else start().refused(error)
+      else start().rejected(error)
     }
     let stored: unknown
     try {
       stored = begin()
     } catch (error) {
       failed(error)
-      return reader
+      return
     }
     if (!isThenable(stored)) begun(stored as boolean)
     else if (isNamed || options.runId !== undefined) stored.then((isNew) => begun(isNew as boolean), failed)
@@ -175,29 +175,22 @@ export class RunLog implements Log {
       const recorder = start()
       stored.then(
         () => recorder.opened(),
-        (error) => recorder.refused(error),
+        (error) => recorder.rejected(error),
       )
     }
-    return reader
   }
 
   /** Reads a run. For `resumeTo`. */
-  resume(
-    outlet: ReaderOutlet,
-    owner: string | null,
-    { lastEventId, runId }: LogResume,
-    options: ReaderOptions,
-  ): Feeder {
-    const [, ofRun, seq] = CURSOR.exec(lastEventId ?? '') ?? []
+  resume(outlet: ReaderOutlet, owner: string | null, { lastEventId, runId }: LogResume, options: ReaderOptions): void {
+    const cursor = parseEventId(lastEventId)
     // Of the run that is asked for; of another run it is no place in this one.
-    const hasCursor = lastEventId !== undefined && (runId === undefined || ofRun === runId)
-    const id = runId ?? ofRun ?? ''
+    const hasCursor = lastEventId !== undefined && (runId === undefined || cursor?.runId === runId)
+    const id = runId ?? cursor?.runId ?? ''
     const reader = new Reader(id, outlet, options, false)
-    if (!hasCursor && runId === undefined) reader.nothing()
-    else if (hasCursor && ofRun === undefined) reader.refuse('run-not-found')
-    else if (hasCursor && seq === 'end') reader.nothing()
-    else this.#read(reader, id, owner, hasCursor ? Number(seq) : undefined)
-    return reader
+    if (!hasCursor && runId === undefined) reader.endEmpty()
+    else if (hasCursor && !cursor) reader.failAs('run-not-found')
+    else if (hasCursor && cursor?.seq === 'end') reader.endEmpty()
+    else this.#read(reader, id, owner, hasCursor ? (cursor?.seq as number) : undefined)
   }
 
   /** Produces a run that nobody reads here. For `record`. */
@@ -206,7 +199,7 @@ export class RunLog implements Log {
     try {
       isNew = await this.#begin(runId, options)
     } catch (cause) {
-      refuse(source)
+      discard(source)
       if ((cause as RelayError)?.code === 'overload') throw cause
       throw new RelayError('log-failure', `The log cannot take the run ${runId}: see the cause`, {
         cause,
@@ -220,7 +213,7 @@ export class RunLog implements Log {
       recorder.opened()
       return recorder.done
     }
-    refuse(source)
+    discard(source)
     const run = await this.#store.get(runId)
     // Stopped before it began: the job is done.
     const [last] = run && run.owner === options.owner && run.ended ? await this.#store.read(runId, 0, 1) : []
@@ -235,27 +228,27 @@ export class RunLog implements Log {
     return this.#store.begin(runId, { owner: owner as string | null, headers: protocol?.headers ?? {}, leaseMs })
   }
 
-  #produce(runId: string, options: RelayOptions, abandonMs: number, sent: () => boolean): Recorder {
-    const place: Place<Recorder> = { feed: undefined }
-    const over = () => {
-      this.#recorders.delete(place)
-      this.#leave(runId, place)
+  #produce(runId: string, options: RelayOptions, abandonMs: number, isSent: () => boolean): Recorder {
+    const ref: Ref<Recorder> = { run: undefined }
+    const onOver = () => {
+      this.#recorders.delete(ref)
+      this.#forget(runId, ref)
     }
-    const recorder = new Recorder(runId, this.#store, options, { sent, over }, abandonMs)
-    place.feed = recorder
-    const before = this.#feeds.get(runId)
-    const follower = before?.feed
-    this.#feeds.set(runId, place)
-    this.#recorders.add(place)
-    this.#tick()
+    const recorder = new Recorder(runId, this.#store, options, { isSent, onOver }, abandonMs)
+    ref.run = recorder
+    const before = this.#runs.get(runId)
+    const remote = before?.run
+    this.#runs.set(runId, ref)
+    this.#recorders.add(ref)
+    this.#renewLeases()
     // Who waited here for the run to begin. Where the store cannot tell whose an id is, another may have the same.
-    if (before && follower instanceof Follower && follower.owner === recorder.owner) {
-      for (const reader of follower.readers) {
-        reader.head(recorder.headers)
-        reader.move(recorder)
+    if (before && remote instanceof RemoteRun && remote.owner === recorder.owner) {
+      for (const subscriber of remote.subscribers) {
+        subscriber.setHeaders(recorder.headers)
+        subscriber.moveTo(recorder)
       }
-      follower.close()
-      before.feed = undefined
+      remote.close()
+      before.run = undefined
     }
     return recorder
   }
@@ -271,25 +264,25 @@ export class RunLog implements Log {
     runId: string,
     owner: string | null,
     cursor: number | undefined,
-    unknown = 'run-not-found',
+    unknownCode = 'run-not-found',
   ): void {
-    const here = this.#feeds.get(runId)?.feed
+    const here = this.#runs.get(runId)?.run
     if (here instanceof Recorder && here.owner === owner && !here.ended) {
-      reader.head(here.headers)
+      reader.setHeaders(here.headers)
       reader.start(here, cursor ?? 0, false)
       return
     }
     settle(
       () => this.#store.get(runId),
       (run) => {
-        // It left meanwhile, and would leave a feed behind that nobody reads.
-        if (reader.over) return
+        // It left meanwhile, and would leave a run behind that nobody reads.
+        if (reader.isOver) return
         const isMine = run !== undefined && run.owner === owner
-        if (cursor === undefined && !(isMine && !run.ended && run.leaseMs > 0)) reader.nothing()
-        else if (!isMine) reader.refuse(unknown)
+        if (cursor === undefined && !(isMine && !run.ended && run.leaseMs > 0)) reader.endEmpty()
+        else if (!isMine) reader.failAs(unknownCode)
         else {
-          reader.head(run.headers)
-          reader.start(this.#feed(runId, run), cursor ?? 0, run.ended)
+          reader.setHeaders(run.headers)
+          reader.start(this.#remote(runId, run), cursor ?? 0, run.ended)
         }
       },
       (cause) =>
@@ -302,33 +295,33 @@ export class RunLog implements Log {
     )
   }
 
-  #feed(runId: string, run: NonNullable<Awaited<ReturnType<LogStore['get']>>>): Feed {
-    const known = this.#feeds.get(runId)?.feed
-    if (known && known.owner === run.owner) return known
-    const place: Place = { feed: undefined }
-    place.feed = new Follower(runId, this.#store, run, () => this.#leave(runId, place))
-    this.#feeds.set(runId, place)
-    return place.feed
+  #remote(runId: string, stored: StoredRun): LiveRun {
+    const known = this.#runs.get(runId)?.run
+    if (known && known.owner === stored.owner) return known
+    const ref: Ref = { run: undefined }
+    ref.run = new RemoteRun(runId, this.#store, stored, () => this.#forget(runId, ref))
+    this.#runs.set(runId, ref)
+    return ref.run
   }
 
-  /** A feed is over. There may be another of the same run by now. */
-  #leave(runId: string, place: Place): void {
-    place.feed = undefined
-    if (this.#feeds.get(runId) === place) this.#feeds.delete(runId)
+  /** A run is over here. There may be another object for the same one by now. */
+  #forget(runId: string, ref: Ref): void {
+    ref.run = undefined
+    if (this.#runs.get(runId) === ref) this.#runs.delete(runId)
   }
 
   *#producing(): Iterable<Recorder> {
-    for (const { feed } of this.#recorders) if (feed) yield feed
+    for (const { run } of this.#recorders) if (run) yield run
   }
 
-  /** One clock for all runs that are produced here. */
-  #tick(): void {
+  /** One timer for all runs that are produced here. */
+  #renewLeases(): void {
     const { shared } = this.#store
-    if (this.#clock !== undefined || this.#recorders.size === 0 || !shared) return
-    this.#clock = setTimeout(() => {
-      this.#clock = undefined
-      for (const recorder of this.#producing()) recorder.tick()
-      this.#tick()
+    if (this.#leaseTimer !== undefined || this.#recorders.size === 0 || !shared) return
+    this.#leaseTimer = setTimeout(() => {
+      this.#leaseTimer = undefined
+      for (const recorder of this.#producing()) recorder.renewLease()
+      this.#renewLeases()
     }, shared.leaseMs / 3)
   }
 }

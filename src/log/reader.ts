@@ -1,19 +1,26 @@
+/** How does one connection get a run's events, stored and new, with no hole and no duplicate? */
 import { isRelayError } from '../errors.js'
+import { framesAfter, idLine, idPrefix } from '../event-id.js'
 import { failureOf } from '../failure.js'
 import type { RelayOptions } from '../options.js'
+import { isThenable } from '../promises.js'
 import { failureFrame } from '../protocols/frames.js'
-import { complain, type Feeder, mention, type Outlet, type Reported, type RunEnd, report, turn } from '../run.js'
+import { printError, type Reported, reportFailure, reportUnseen } from '../report.js'
+import type { Feeder, Outlet, RunEnd } from '../run.js'
+import { nextTurn } from '../tick.js'
 import type { Failure, Outcome } from '../types.js'
-import { isThenable } from '../upstream.js'
-import type { Feed, FeedReader, Thrown } from './feed.js'
+import type { LiveRun, Subscriber, Thrown } from './live-run.js'
 import type { LogEnd, LogEntry } from './store.js'
 
-/** An outlet of one connection: it is told the run and the protocol's headers before it begins. */
+/** An outlet of one connection. It is told who feeds it before anything else, and the headers before it begins. */
 export interface ReaderOutlet extends Outlet {
-  head(runId: string, headers: Readonly<Record<string, string>> | undefined): void
+  feedFrom(feeder: Feeder): void
+  /** The run's id, and its protocol's headers. */
+  setHeaders(runId: string, headers: Readonly<Record<string, string>> | undefined): void
+  write(frames: string): boolean
   /**
-   * As `write`, for frames that come at the end of a tick: nothing more comes, and another task to write them took a
-   * sixth more time, at a token a tick.
+   * As `write`, for frames that come at the end of a tick: nothing more comes. Another task to write them took a sixth
+   * more time in the bench row `relay + log, one a tick`.
    */
   writeNow(frames: string): boolean
 }
@@ -25,15 +32,19 @@ const RETRY_MS = 1000
 /** What a reader needs of the options of `relay` and `resume`. */
 export type ReaderOptions = Pick<RelayOptions, 'onError'>
 
-/** Reads a run into an outlet: what was stored, then what comes, with no hole and no duplicate. */
-export class Reader implements Feeder, FeedReader {
-  // As in a recorder, what each token needs comes first.
+/**
+ * live      it has all there was: new events go out as they come
+ * reading   it catches up from the store; what comes meanwhile is read there as well (live ⇄ reading)
+ * blocked   the outlet takes no more; ⇄ live or reading, by whether something came meanwhile
+ * retrying  the store did not answer: it is read again in a second
+ * over      the run has ended, the connection has, or what comes next is lost
+ */
+export class Reader implements Feeder, Subscriber {
+  // Hot fields first, so that they share cache lines.
+  #state: 'live' | 'reading' | 'blocked' | 'retrying' | 'over' = 'live'
   readonly #outlet: ReaderOutlet
   /** The number of the last event that was handed over. */
   #cursor = 0
-  #over = false
-  #blocked = false
-  #reading = false
   #events = 0
   #firstEventMs: number | undefined
   readonly #runId: string
@@ -41,72 +52,73 @@ export class Reader implements Feeder, FeedReader {
   /** Whether a failure before anything was sent has a status of its own. A reconnecting client would ask again. */
   readonly #isFirst: boolean
   readonly #started = performance.now()
-  #feed: Feed | undefined
-  /** Something came while it was blocked or reading. */
-  #behind = false
+  #run: LiveRun | undefined
+  /** Something came while it was not live. */
+  #isBehind = false
   /** How often in a row the store could not be read. */
   #failures = 0
-  #retry: ReturnType<typeof setTimeout> | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(runId: string, outlet: ReaderOutlet, options: ReaderOptions, isFirst: boolean) {
     this.#runId = runId
     this.#outlet = outlet
     this.#options = options
     this.#isFirst = isFirst
+    outlet.feedFrom(this)
   }
 
-  get over(): boolean {
-    return this.#over
+  get isOver(): boolean {
+    return this.#state === 'over'
   }
 
-  /** Follows the feed from its beginning; what it brings is all that there is. */
-  attach(feed: Feed): void {
-    if (this.#over) return
-    this.#feed = feed
-    feed.add(this)
+  /** Follows the run from its beginning; what it hands out is all that there is. */
+  follow(run: LiveRun): void {
+    if (this.isOver) return
+    this.#run = run
+    run.subscribe(this)
   }
 
-  /** Goes over to another feed of the same run. */
-  move(feed: Feed): void {
-    this.#feed = feed
-    feed.add(this)
+  moveTo(run: LiveRun): void {
+    this.#run = run
+    run.subscribe(this)
   }
 
   /** Reads what comes after the number `cursor`, then follows. `ended`: nothing will come that is not stored. */
-  start(feed: Feed, cursor: number, ended: boolean): void {
+  start(run: LiveRun, cursor: number, ended: boolean): void {
     this.#cursor = cursor
-    this.attach(feed)
-    if (!this.#over) this.#catchUp(ended)
+    this.follow(run)
+    this.#catchUp(ended)
   }
 
-  take(entry: LogEntry, thrown: Thrown | undefined): void {
-    if (this.#over || entry.last <= this.#cursor) return
-    if (this.#reading || this.#blocked) this.#behind = true
-    else if (entry.first > this.#cursor + 1) this.#catchUp(false)
+  receive(entry: LogEntry, thrown: Thrown | undefined): void {
+    if (entry.last <= this.#cursor) return
+    if (this.#state !== 'live') this.#isBehind = true
+    else if (entry.first > this.#cursor + 1) this.#catchUp()
     else this.#write(entry, thrown, true)
   }
 
-  head(headers: Readonly<Record<string, string>>): void {
-    // Most protocols have none, and to look at them as headers costs more than all else here.
-    this.#outlet.head(this.#runId, Object.keys(headers).length > 0 ? headers : undefined)
+  setHeaders(headers: Readonly<Record<string, string>>): void {
+    // Most protocols have none, and looking at them as headers costs more than all else here.
+    this.#outlet.setHeaders(this.#runId, Object.keys(headers).length > 0 ? headers : undefined)
   }
 
-  look(): void {
-    if (this.#reading || this.#blocked) this.#behind = true
-    else this.#catchUp(false)
+  checkStore(): void {
+    if (this.#state === 'live') this.#catchUp()
+    else this.#isBehind = true
   }
 
   resume(): void {
-    this.#blocked = false
-    if (this.#behind) this.#catchUp(false)
+    if (this.#state !== 'blocked') return
+    this.#state = 'live'
+    if (this.#isBehind) this.#catchUp()
   }
 
   stop(outcome: Extract<Outcome, 'disconnected' | 'stalled' | 'expired' | 'shutdown'>): void {
-    if (this.#over) return
+    if (this.isOver) return
     // The run goes on: this reader leaves it, or is sent away to come back with its last event id.
-    const handsOver = outcome === 'expired' || outcome === 'shutdown'
+    const isHandover = outcome === 'expired' || outcome === 'shutdown'
     try {
-      if (handsOver) this.#outlet.begin()
+      if (isHandover) this.#outlet.begin()
     } catch (error) {
       this.fail(error)
       return
@@ -115,92 +127,101 @@ export class Reader implements Feeder, FeedReader {
   }
 
   fail(error: unknown): void {
-    if (this.#over) return
-    this.#refuse(report(this.#options, error, this.#runId, this.#outlet.sent))
+    if (this.isOver) return
+    this.#endWith(reportFailure(this.#options, error, this.#runId, this.#outlet.sent))
   }
 
-  /** Ends with an answer of ours that is not the run's. */
-  refuse(code: string): void {
-    this.#refuse({ failure: failureOf(code) })
+  /** Ends with a failure of ours that is not the run's. */
+  failAs(code: string): void {
+    this.#endWith({ failure: failureOf(code) })
   }
 
-  #refuse({ failure, thrown }: Reported): void {
+  #endWith({ failure, thrown }: Reported): void {
     this.#end({ outcome: 'error', failure, thrown, frames: this.#outlet.sent ? lastFrame(failure) : '' })
   }
 
   /** Ends with an answer that has no body: there is nothing to read. */
-  nothing(): void {
+  endEmpty(): void {
     this.#end({ outcome: 'done' })
   }
 
-  lose(): void {
-    if (this.#over) return
+  declareLost(): void {
+    if (this.isOver) return
     const failure = failureOf('producer-lost')
     try {
       this.#outlet.begin()
     } catch {
-      // It is refused all the same.
+      // The failure is told all the same.
     }
     // No event of the run, and yet the last: who comes again with this id is told that there is nothing more.
-    this.#end({ outcome: 'error', failure, frames: `id: ${this.#runId}:end\n${lastFrame(failure)}` })
+    this.#end({ outcome: 'error', failure, frames: idLine(this.#runId, 'end') + lastFrame(failure) })
   }
 
-  async #catchUp(ended: boolean): Promise<void> {
-    if (this.#reading || this.#over) return
-    this.#reading = true
+  async #catchUp(ended = false): Promise<void> {
+    if (this.#state !== 'live') return
+    this.#state = 'reading'
     try {
       do {
-        this.#behind = false
-        const result = (this.#feed as Feed).read(this.#cursor)
+        this.#isBehind = false
+        const result = (this.#run as LiveRun).read(this.#cursor)
         const entries = isThenable(result) ? await result : (result as LogEntry[])
         this.#failures = 0
         for (const entry of entries) {
-          if (this.#over) return
-          if (this.#blocked) break
+          if (!this.#isReading()) break
           if (entry.first > this.#cursor + 1) {
-            this.#gone('cursor-gone')
+            this.#cut('cursor-gone')
             return
           }
           if (entry.last > this.#cursor) this.#write(entry, undefined, false)
         }
-        if (entries.length === 0) this.#feed?.caughtUp(this.#cursor)
+        if (entries.length === 0) this.#run?.onCaughtUp(this.#cursor)
         else {
-          this.#behind = true
-          await turn()
+          this.#isBehind = true
+          if (this.#isReading()) await nextTurn()
         }
-      } while (this.#behind && !this.#blocked && !this.#over)
+      } while (this.#isBehind && this.#isReading())
     } catch (error) {
-      const isGone = isRelayError(error) && error.code === 'cursor-gone'
-      if (!isGone && this.#failures++ === 0) mention(this.#options, error, this.#runId)
-      if (isGone || !this.#outlet.sent || this.#failures > MAX_RETRIES) {
-        this.#gone(isRelayError(error) ? error.code : 'log-failure')
-      } else if (!this.#over) {
-        // Restarted, perhaps: who reads by now is not to notice.
-        this.#retry = setTimeout(() => {
-          this.#reading = false
-          this.#catchUp(ended)
-        }, RETRY_MS)
-        return
-      }
+      this.#onReadError(error, ended)
     }
-    this.#reading = false
+    if (!this.#isReading()) return
+    this.#state = 'live'
     // After everything stored was read, and not before, "ended" means that there is nothing.
-    if (ended && !this.#behind) {
-      if (this.#outlet.sent) this.lose()
-      else this.nothing()
+    if (ended && !this.#isBehind) {
+      if (this.#outlet.sent) this.declareLost()
+      else this.endEmpty()
+    }
+  }
+
+  #isReading(): boolean {
+    return this.#state === 'reading'
+  }
+
+  #onReadError(error: unknown, ended: boolean): void {
+    const isGone = isRelayError(error) && error.code === 'cursor-gone'
+    if (!isGone && this.#failures++ === 0) reportUnseen(this.#options, error, this.#runId)
+    if (isGone || !this.#outlet.sent || this.#failures > MAX_RETRIES) {
+      this.#cut(isRelayError(error) ? error.code : 'log-failure')
+    } else if (!this.isOver) {
+      // The store restarts, perhaps: who has read until now is not to notice.
+      this.#state = 'retrying'
+      this.#timer = setTimeout(() => {
+        this.#state = 'live'
+        this.#catchUp(ended)
+      }, RETRY_MS)
     }
   }
 
   /** What comes next cannot be had. */
-  #gone(code: string): void {
-    // After the head, a connection that breaks is what makes a client ask again, and then it is told.
+  #cut(code: string): void {
+    // Once 200 is sent no status is left: drop the connection; the client reconnects and gets the real status.
     if (this.#outlet.sent) this.#end({ outcome: 'stalled' })
-    else this.refuse(code)
+    else this.failAs(code)
   }
 
   #write(entry: LogEntry, thrown: Thrown | undefined, isTick: boolean): void {
     const { first, last, end } = entry
-    const text = first > this.#cursor ? entry.text : this.#after(entry.text)
+    // Of an entry that was read in part, the rest.
+    const text = first > this.#cursor ? entry.text : framesAfter(entry.text, idPrefix(this.#runId), this.#cursor)
     const count = last - this.#cursor
     this.#cursor = last
     this.#firstEventMs ??= performance.now() - this.#started
@@ -208,17 +229,12 @@ export class Reader implements Feeder, FeedReader {
     else {
       this.#events += count
       try {
-        this.#blocked = !(isTick ? this.#outlet.writeNow(text) : this.#outlet.write(text))
+        const hasRoom = isTick ? this.#outlet.writeNow(text) : this.#outlet.write(text)
+        if (!hasRoom && !this.isOver) this.#state = 'blocked'
       } catch (error) {
         this.fail(error)
       }
     }
-  }
-
-  /** The part of an entry that was not read yet. */
-  #after(text: string): string {
-    // A blank line ends an event: nothing in one can look like this.
-    return text.slice(text.indexOf(`\n\nid: ${this.#runId}:${this.#cursor + 1}\n`) + 2)
   }
 
   #finish({ outcome, failure }: LogEnd, text: string, count: number, thrown: Thrown | undefined): void {
@@ -234,10 +250,10 @@ export class Reader implements Feeder, FeedReader {
   }
 
   #end({ outcome, frames = '', failure, thrown }: Partial<RunEnd> & Pick<RunEnd, 'outcome'>): void {
-    if (this.#over) return
-    this.#over = true
-    clearTimeout(this.#retry)
-    this.#feed?.remove(this)
+    if (this.isOver) return
+    this.#state = 'over'
+    clearTimeout(this.#timer)
+    this.#run?.unsubscribe(this)
     const summary = {
       outcome,
       events: this.#events,
@@ -249,7 +265,7 @@ export class Reader implements Feeder, FeedReader {
     try {
       this.#outlet.end({ outcome, frames, last: '', failure, thrown, summary })
     } catch (error) {
-      complain(error)
+      printError(error)
     }
   }
 }

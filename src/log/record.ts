@@ -1,6 +1,7 @@
-import { checkOptions, newRunId, type RelayOptions } from '../options.js'
+import { newRunId } from '../event-id.js'
+import { checkOptions, type RelayOptions } from '../options.js'
 import type { Source, Summary } from '../types.js'
-import { refuse } from '../upstream.js'
+import { discard } from '../upstream.js'
 import type { RunLog } from './log.js'
 
 /** Options of {@link record}: those of `relay` that are about the run, and `log` and `owner`, which it needs. */
@@ -33,7 +34,7 @@ export async function record(source: Source, options: RecordOptions): Promise<Su
   try {
     checkOptions(options, true)
   } catch (error) {
-    refuse(source)
+    discard(source)
     throw error
   }
   return (options.log as RunLog).record(source, options.runId ?? newRunId(), options)

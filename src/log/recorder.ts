@@ -1,12 +1,16 @@
+/** How does a run that is produced here reach its readers at once, and the store beside? */
 import { isRelayError, RelayError } from '../errors.js'
+import { countFrames, idPrefix, numberFrames } from '../event-id.js'
 import { failureOf } from '../failure.js'
 import type { RelayOptions } from '../options.js'
-import { complain, mention, type Outlet, Run, type RunEnd } from '../run.js'
+import { isThenable, type MaybePromise, settle } from '../promises.js'
+import { printError, reportUnseen } from '../report.js'
+import { type Outlet, Run, type RunEnd } from '../run.js'
+import { atTickEnd } from '../tick.js'
 import type { Source, Summary } from '../types.js'
-import { isThenable } from '../upstream.js'
-import { Feed, type FeedReader } from './feed.js'
+import { LiveRun, type Subscriber, type Thrown } from './live-run.js'
 import { lastFrame } from './reader.js'
-import { type LogEnd, type LogEntry, type LogStore, type MaybePromise, settle } from './store.js'
+import type { LogEnd, LogEntry, LogStore } from './store.js'
 
 /**
  * This much of what a store has not confirmed is kept here, in characters, besides one entry of any size. Past it the
@@ -21,20 +25,8 @@ const MAX_RETRY_MS = 5000
 /** How often it is tried once the run has ended: about a minute. */
 const MAX_TRIES = 18
 
-const soon: (task: () => void) => void =
-  (globalThis as { process?: { nextTick?(task: () => void): void } }).process?.nextTick ?? queueMicrotask
-
-/** The runs that have events of this tick. One task for all: one each took a tenth more time, at a token a tick. */
-let due: Recorder[] = []
-
-function runTick(): void {
-  const recorders = due
-  due = []
-  for (const recorder of recorders) recorder.onTick()
-}
-
-/** What is not pending and not stored is nowhere. */
-function orGone(entries: LogEntry[]): LogEntry[] {
+/** If neither memory nor the store has the next event, the log has lost it. */
+function orLost(entries: LogEntry[]): LogEntry[] {
   if (entries.length === 0) throw new RelayError('cursor-gone', 'The log has lost events of a run that goes on')
   return entries
 }
@@ -42,28 +34,31 @@ function orGone(entries: LogEntry[]): LogEntry[] {
 /** What the one who makes a recorder is told. */
 export interface RecorderHost {
   /** Whether something was sent to the client of the call that began the run. */
-  sent(): boolean
+  isSent(): boolean
   /** The run has ended and is stored, or is given up; called once. */
-  over(): void
+  onOver(): void
 }
 
 /**
- * The outlet of a run with a log: numbers its events, hands them to the readers in this process at once, and stores
- * them beside.
+ * opening   the store was asked to take the run; what comes waits
+ * open      each entry is stored as it comes
+ * draining  an entry was not stored: what is pending is tried again, one after the other (open ⇄ draining)
+ * lost      the store gets nothing more of this run; who reads here reads on
+ *
+ * The run itself goes on beside that, and so does the search for readers: `#abandonTimer` is set while nobody reads here.
  */
-export class Recorder extends Feed implements Outlet {
-  // What each token needs stands together and first: with hundreds of runs in turn none of it is in the cache any more.
+export class Recorder extends LiveRun implements Outlet {
+  // Hot fields first, so that they share cache lines.
   #last = 0
-  readonly #idLine: string
+  readonly #idPrefix: string
   /** The events of this tick. */
   #buffer = ''
   #first = 1
-  #scheduled = false
+  #isScheduled = false
   /** What readers were handed and the store was not, where it takes more than a tick at once. */
   #held = ''
   #heldFirst = 1
-  /** `opening`: the store was asked for the run. `failing`: what is pending is tried again. `lost`: it is over with storing. */
-  #storing: 'opening' | 'open' | 'failing' | 'lost' = 'opening'
+  #state: 'opening' | 'open' | 'draining' | 'lost' = 'opening'
   readonly headers: Readonly<Record<string, string>>
   /** Resolves to the run's summary once its end is stored, or cannot be. */
   readonly done: Promise<Summary>
@@ -72,21 +67,23 @@ export class Recorder extends Feed implements Outlet {
   readonly #host: RecorderHost
   readonly #abandonMs: number
   #resolve!: (summary: Summary) => void
+  /** How the run ended. */
   #summary: Summary | undefined
   /** What the store has not confirmed, in order. */
   #pending: LogEntry[] = []
   #pendingSize = 0
-  #retrying = false
+  #isDraining = false
   #tries = 0
-  #again: ReturnType<typeof setTimeout> | undefined
-  #reported = false
-  #abandon: ReturnType<typeof setTimeout> | undefined
-  #answered = false
-  #unsubscribe: (() => void) | undefined
+  #retryTimer: ReturnType<typeof setTimeout> | undefined
+  #isReported = false
+  #abandonTimer: ReturnType<typeof setTimeout> | undefined
+  /** Whether a reader elsewhere answered the roll call. */
+  #isReadElsewhere = false
+  #stopListening: (() => void) | undefined
 
   constructor(runId: string, store: LogStore, options: RelayOptions, host: RecorderHost, abandonMs: number) {
     super(runId, store, options.owner as string | null)
-    this.#idLine = `id: ${runId}:`
+    this.#idPrefix = idPrefix(runId)
     this.#options = options
     this.#host = host
     this.#abandonMs = abandonMs
@@ -98,15 +95,11 @@ export class Recorder extends Feed implements Outlet {
   }
 
   get ended(): boolean {
-    return this.#run.outcome !== undefined
-  }
-
-  get events(): number {
-    return this.#last
+    return this.#run.isOver
   }
 
   get sent(): boolean {
-    return this.#last > 0 || this.#host.sent()
+    return this.#last > 0 || this.#host.isSent()
   }
 
   /** Calls the source. The store may still be asked for the run. */
@@ -117,37 +110,37 @@ export class Recorder extends Feed implements Outlet {
       // The run asks again, and reports it.
     }
     this.#listen()
-    if (this.readers.length === 0) this.deserted()
+    if (this.subscribers.length === 0) this.onDeserted()
     this.#run.start(source, shutdown)
   }
 
   /** The store has taken the run. */
   opened(): void {
-    if (this.#storing !== 'opening') return
-    this.#storing = this.#pending.length === 0 ? 'open' : 'failing'
-    if (this.#storing === 'failing') this.#retry()
+    if (this.#state !== 'opening') return
+    this.#state = this.#pending.length === 0 ? 'open' : 'draining'
+    if (this.#state === 'draining') this.#drain()
   }
 
   /** The store does not take what comes. Who reads here reads on. */
-  failed(error: unknown): void {
+  #onStoreError(error: unknown): void {
     // Once a run: what is wrong with a store is wrong with each of its entries.
-    if (!this.#reported) mention(this.#options, error, this.runId)
-    this.#reported = true
-    if (this.#storing === 'open') this.#storing = 'failing'
-    if (this.#storing !== 'failing') return
+    if (!this.#isReported) reportUnseen(this.#options, error, this.runId)
+    this.#isReported = true
+    if (this.#state === 'open') this.#state = 'draining'
+    if (this.#state !== 'draining') return
     if (this.#summary && this.#tries >= MAX_TRIES) this.#giveUp()
-    else if (this.#again === undefined) {
+    else if (this.#retryTimer === undefined) {
       const ms = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** this.#tries++)
-      this.#again = setTimeout(() => {
-        this.#again = undefined
-        this.#retry()
+      this.#retryTimer = setTimeout(() => {
+        this.#retryTimer = undefined
+        this.#drain()
       }, ms)
     }
   }
 
   /** The store has not taken the run. */
-  refused(error: unknown): void {
-    this.failed(error)
+  rejected(error: unknown): void {
+    this.#onStoreError(error)
     this.#giveUp()
   }
 
@@ -157,27 +150,28 @@ export class Recorder extends Feed implements Outlet {
 
   begin(): void {}
 
-  write(frames: string): boolean {
-    this.#number(frames)
-    if (!this.#scheduled) {
-      this.#scheduled = true
-      if (due.push(this) === 1) soon(runTick)
+  write(frames: string, count: number): boolean {
+    this.#number(frames, count)
+    if (!this.#isScheduled) {
+      this.#isScheduled = true
+      atTickEnd(onTick, this)
     }
     return true
   }
 
   end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
-    clearTimeout(this.#abandon)
-    this.#unsubscribe?.()
+    clearTimeout(this.#abandonTimer)
+    this.#stopListening?.()
     this.#summary = summary
-    const abandoned = outcome === 'disconnected' || outcome === 'stalled'
-    const shown = abandoned ? failureOf('stopped') : failure
-    this.#number(frames + (abandoned ? lastFrame(failureOf('stopped')) : last))
-    const end: LogEnd = { outcome: abandoned ? 'stopped' : outcome, ...(shown && { failure: shown }) }
+    const isAbandoned = outcome === 'disconnected' || outcome === 'stalled'
+    const shown = isAbandoned ? failureOf('stopped') : failure
+    const rest = frames + (isAbandoned ? lastFrame(failureOf('stopped')) : last)
+    this.#number(rest, countFrames(rest))
+    const end: LogEnd = { outcome: isAbandoned ? 'stopped' : outcome, ...(shown && { failure: shown }) }
     // Nobody is there to hand it to.
-    if (thrown && this.readers.length === 0) complain(thrown.error)
+    if (thrown && this.subscribers.length === 0) printError(thrown.error)
     this.#flush(end, thrown)
-    this.#settle()
+    this.#endIfStored()
   }
 
   override read(after: number): MaybePromise<LogEntry[]> {
@@ -193,59 +187,59 @@ export class Recorder extends Feed implements Outlet {
     }
     if (here.length > 0) return here
     const stored = super.read(after)
-    return isThenable(stored) ? stored.then(orGone) : orGone(stored)
+    return isThenable(stored) ? stored.then(orLost) : orLost(stored)
   }
 
-  /** A turn of the log's clock: says that the producer is alive. */
-  tick(): void {
+  /** Says that the producer is alive, and asks whether the run is to stop. */
+  renewLease(): void {
     const { shared } = this.store
-    if (!shared || this.#storing !== 'open' || this.ended) return
+    if (!shared || this.#state !== 'open' || this.ended) return
     settle(
       () => shared.renew(this.runId),
       (state) => {
         if (state === 'stopped') this.stop('stopped')
         if (state === 'unknown' && !this.ended) this.#reopen()
       },
-      (error) => this.failed(error),
+      (error) => this.#onStoreError(error),
     )
   }
 
-  protected override deserted(): void {
+  protected override onDeserted(): void {
     if (this.ended || this.#abandonMs === Number.POSITIVE_INFINITY) return
-    clearTimeout(this.#abandon)
-    this.#abandon = setTimeout(() => this.#rollCall(), Math.min(this.#abandonMs, 0x7fffffff))
+    clearTimeout(this.#abandonTimer)
+    this.#abandonTimer = setTimeout(() => this.#rollCall(), Math.min(this.#abandonMs, 0x7fffffff))
   }
 
-  override add(reader: FeedReader): void {
-    clearTimeout(this.#abandon)
-    super.add(reader)
+  override subscribe(subscriber: Subscriber): void {
+    clearTimeout(this.#abandonTimer)
+    super.subscribe(subscriber)
   }
 
   /** Nobody reads here. Whether anybody reads elsewhere is asked, not guessed. */
   #rollCall(): void {
     const { shared } = this.store
-    if (this.readers.length > 0 || this.ended) return
-    if (!shared || this.#storing === 'lost') {
+    if (this.subscribers.length > 0 || this.ended) return
+    if (!shared || this.#state === 'lost') {
       this.#run.stop('disconnected')
       return
     }
     // It could not hear the answer yet.
-    if (!this.#unsubscribe) {
-      this.deserted()
+    if (!this.#stopListening) {
+      this.onDeserted()
       return
     }
-    this.#answered = false
+    this.#isReadElsewhere = false
     const wait = () => {
-      this.#abandon = setTimeout(() => {
-        if (this.#answered) this.deserted()
-        else if (this.readers.length === 0) this.#run.stop('disconnected')
+      this.#abandonTimer = setTimeout(() => {
+        if (this.#isReadElsewhere) this.onDeserted()
+        else if (this.subscribers.length === 0) this.#run.stop('disconnected')
       }, ROLL_CALL_MS)
     }
     // Who cannot be asked may be there.
     settle(
       () => shared.publish(this.runId, 'readers', 'who'),
       wait,
-      () => this.deserted(),
+      () => this.onDeserted(),
     )
   }
 
@@ -256,49 +250,35 @@ export class Recorder extends Feed implements Outlet {
       () =>
         shared.subscribe(this.runId, 'producer', (message) => {
           if (message === 'stop') this.stop('stopped')
-          if (message === 'here') this.#answered = true
+          if (message === 'here') this.#isReadElsewhere = true
         }),
       (unsubscribe) => {
         if (this.ended) unsubscribe()
         else {
-          this.#unsubscribe = unsubscribe
+          this.#stopListening = unsubscribe
           // A stop that came before it listened was noted.
-          this.tick()
+          this.renewLease()
         }
       },
       (error) => {
         // A run that is over needs no ears.
-        if (!this.ended) this.failed(error)
+        if (!this.ended) this.#onStoreError(error)
       },
     )
   }
 
-  /** Gives each event its id. */
-  #number(frames: string): void {
-    // So short a text is copied, and a longer one joined: fewer joints save a sixth, with 20 tokens a tick.
-    const number = `${this.#last + 1}\n`
-    const text = `${this.#idLine}${number}${frames}`
-    // One event, as it is with most chunks: it is searched as it goes out, and copied once.
-    if (text.indexOf('\n\n') === text.length - 2) {
-      this.#last++
-      this.#buffer += text
-      return
-    }
-    let from = 0
-    for (let end = frames.indexOf('\n\n'); end !== -1; end = frames.indexOf('\n\n', from)) {
-      const number = `${++this.#last}\n`
-      this.#buffer += `${this.#idLine}${number}${frames.slice(from, end + 2)}`
-      from = end + 2
-    }
+  #number(frames: string, count: number): void {
+    this.#buffer += numberFrames(frames, count, this.#idPrefix, this.#last + 1)
+    this.#last += count
   }
 
   /** What the source yielded in this tick is stored and handed out together. */
   onTick(): void {
-    this.#scheduled = false
+    this.#isScheduled = false
     this.#flush()
   }
 
-  #flush(end?: LogEnd, thrown?: { error: unknown }): void {
+  #flush(end?: LogEnd, thrown?: Thrown): void {
     if (this.#buffer === '') return
     const entry: LogEntry = { first: this.#first, last: this.#last, text: this.#buffer, end }
     this.#buffer = ''
@@ -310,7 +290,7 @@ export class Recorder extends Feed implements Outlet {
       this.#heldFirst = this.#first
       this.#store(held)
     }
-    this.push(entry, thrown)
+    this.publish(entry, thrown)
   }
 
   #heldEntry(end?: LogEnd): LogEntry {
@@ -318,8 +298,8 @@ export class Recorder extends Feed implements Outlet {
   }
 
   #store(entry: LogEntry): void {
-    if (this.#storing === 'lost') return
-    if (this.#storing !== 'open') {
+    if (this.#state === 'lost') return
+    if (this.#state !== 'open') {
       this.#keep(entry)
       return
     }
@@ -328,10 +308,10 @@ export class Recorder extends Feed implements Outlet {
       if (!isThenable(stored)) return
       // Kept until it is confirmed.
       this.#keep(entry)
-      stored.then(() => this.#confirm(entry)).then(undefined, (error) => this.failed(error))
+      stored.then(() => this.#confirm(entry)).then(undefined, (error) => this.#onStoreError(error))
     } catch (error) {
       this.#keep(entry)
-      this.failed(error)
+      this.#onStoreError(error)
     }
   }
 
@@ -344,43 +324,43 @@ export class Recorder extends Feed implements Outlet {
     for (const { text } of this.#pending) largest = Math.max(largest, text.length)
     if (this.#pendingSize - largest <= MAX_PENDING) return
     const message = `The run ${this.runId} is stored no further: over ${MAX_PENDING} characters wait for the store`
-    if (!this.#reported) mention(this.#options, new RelayError('log-failure', message), this.runId)
-    this.#reported = true
+    if (!this.#isReported) reportUnseen(this.#options, new RelayError('log-failure', message), this.runId)
+    this.#isReported = true
     this.#giveUp()
   }
 
   /** A log with a hole would be replayed as if it had none: nothing more is stored. */
   #giveUp(): void {
-    this.#storing = 'lost'
-    clearTimeout(this.#again)
+    this.#state = 'lost'
+    clearTimeout(this.#retryTimer)
     this.#pending = []
     this.#pendingSize = 0
-    this.#settle()
+    this.#endIfStored()
   }
 
   #confirm(entry: LogEntry): void {
     const index = this.#pending.indexOf(entry)
     if (index !== -1) this.#pendingSize -= (this.#pending.splice(index, 1)[0] as LogEntry).text.length
-    this.#settle()
+    this.#endIfStored()
   }
 
   /** Stores what is pending, one after the other; what comes meanwhile waits in line. */
-  async #retry(): Promise<void> {
-    if (this.#retrying) return
-    this.#retrying = true
+  async #drain(): Promise<void> {
+    if (this.#isDraining) return
+    this.#isDraining = true
     try {
       for (let [entry] = this.#pending; entry; [entry] = this.#pending) {
         await this.store.append(this.runId, entry)
         this.#confirm(entry)
       }
-      if (this.#storing !== 'lost') this.#storing = 'open'
+      if (this.#state !== 'lost') this.#state = 'open'
       this.#tries = 0
     } catch (error) {
-      this.failed(error)
+      this.#onStoreError(error)
       if (isRelayError(error) && error.code === 'run-not-found') await this.#reopen()
     }
-    this.#retrying = false
-    this.#settle()
+    this.#isDraining = false
+    this.#endIfStored()
   }
 
   /** The store lost the run, in a restart without persistence say. It gets what is still here, for those who read on. */
@@ -391,15 +371,19 @@ export class Recorder extends Feed implements Outlet {
     try {
       await this.store.begin(runId, { owner, headers, leaseMs, after })
     } catch (error) {
-      this.failed(error)
+      this.#onStoreError(error)
     }
   }
 
   /** Whether the run is over, here and in the store. */
-  #settle(): void {
-    if (!this.#summary || this.#retrying) return
-    if (this.#storing !== 'lost' && (this.#pending.length > 0 || this.#storing === 'opening')) return
-    this.#host.over()
+  #endIfStored(): void {
+    if (!this.#summary || this.#isDraining) return
+    if (this.#state !== 'lost' && (this.#pending.length > 0 || this.#state === 'opening')) return
+    this.#host.onOver()
     this.#resolve(this.#summary)
   }
+}
+
+function onTick(recorder: Recorder): void {
+  recorder.onTick()
 }

@@ -1,7 +1,7 @@
+import type { MaybePromise } from '../promises.js'
 import type { Failure, Outcome } from '../types.js'
 
-/** A value, or a promise of one: a store that answers at once costs no turn of the event loop. */
-export type MaybePromise<T> = T | PromiseLike<T>
+export type { MaybePromise }
 
 /** How a run ended, as it is stored with its last events. */
 export interface LogEnd {
@@ -93,20 +93,4 @@ export interface SharedStore {
   publish(runId: string, channel: Channel, message: string): MaybePromise<void>
   /** Listens; resolves when it does, to a function that ends it. */
   subscribe(runId: string, channel: Channel, listener: (message: string) => void): MaybePromise<() => void>
-}
-
-/** Does something with a value now, or when it is there. */
-export function settle<T>(
-  attempt: () => MaybePromise<T>,
-  done: (value: T) => void,
-  failed: (error: unknown) => void,
-): void {
-  try {
-    const value = attempt()
-    if (typeof (value as PromiseLike<T> | null | undefined)?.then === 'function') {
-      ;(value as PromiseLike<T>).then(done).then(undefined, failed)
-    } else done(value as T)
-  } catch (error) {
-    failed(error)
-  }
 }

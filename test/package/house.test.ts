@@ -10,9 +10,11 @@ import { describe, expect, it } from 'vitest'
  */
 const floors = [
   ['types.ts', 'errors.ts'],
-  ['encode.ts', 'failure.ts', 'signal.ts'],
+  ['encode.ts', 'failure.ts', 'signal.ts', 'event-id.ts', 'promises.ts', 'tick.ts', 'deadlines.ts'],
+  ['headers.ts'],
   // Below the sources: an upstream's event stream is read with it.
   ['client/', 'options.ts'],
+  ['report.ts'],
   ['sources/', 'protocols/'],
   ['upstream.ts'],
   ['run.ts'],
@@ -40,7 +42,10 @@ const neutral = [
 const server = [
   'encode.ts',
   'failure.ts',
+  'headers.ts',
   'options.ts',
+  'report.ts',
+  'deadlines.ts',
   'signal.ts',
   'upstream.ts',
   'run.ts',

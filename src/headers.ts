@@ -1,0 +1,80 @@
+/** Which headers does a request bring, and which does its answer get? */
+import { show } from './errors.js'
+import { mistake } from './failure.js'
+
+/** Response headers by their lower-case names. */
+export type SinkHeaders = Record<string, string | string[]>
+
+/** A `Headers`, pairs, or a plain object. */
+export type HeadersLike = Headers | Iterable<readonly [string, string]> | Record<string, string>
+
+/** The head of the request that is answered. */
+export interface RequestHead {
+  method?: string
+  header(name: string): string | string[] | null | undefined
+  /**
+   * Reads the request's body to its end if nobody else does, and drops it. Called once, right after the source was
+   * asked for: with a log that can be later than `relayTo`.
+   */
+  drain?(): void
+}
+
+const NO_CACHE: SinkHeaders = { 'cache-control': 'no-store, no-transform' }
+/** Of an event stream, of a failure's JSON, and of an answer without a body. */
+export const STREAM_HEADERS: SinkHeaders = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  ...NO_CACHE,
+  'x-accel-buffering': 'no',
+}
+export const FAILURE_HEADERS: SinkHeaders = { 'content-type': 'application/json; charset=utf-8', ...NO_CACHE }
+export const EMPTY_HEADERS: SinkHeaders = NO_CACHE
+
+/** A header of the request; of several with the name, the first. */
+export function headerOf(request: RequestHead | undefined, name: string): string | undefined {
+  const value = request?.header(name)
+  return (Array.isArray(value) ? value[0] : value) ?? undefined
+}
+
+/** The request's `Last-Event-ID`, for {@link resumeTo}. */
+export function lastEventIdOf(request: RequestHead | undefined): string | undefined {
+  const value = headerOf(request, 'last-event-id')
+  if (value === undefined || !/[\x80-\xff]/.test(value) || /[^\0-\xff]/.test(value)) return value
+  // It is UTF-8, and hosts hand headers over byte by byte.
+  return new TextDecoder().decode(Uint8Array.from(value, (character) => character.charCodeAt(0)))
+}
+
+/** Whether the request is one that an `EventSource` makes. */
+export function isEventSource(request: RequestHead | undefined): boolean {
+  return request?.method === 'GET' && (headerOf(request, 'accept') ?? '').includes('text/event-stream')
+}
+
+const OF_THE_HOST =
+  /^(content-(type|length)|host|(proxy-)?connection|keep-alive|te|trailer|transfer-encoding|upgrade|http2-settings)$/
+/** What no host sends in a header, though `Headers` takes it. */
+const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
+
+/**
+ * The extra headers, by their lower-case names.
+ *
+ * @throws {RelayError} `invalid-option` for a name or value that HTTP does not allow.
+ */
+export function extraHeaders(headers: HeadersLike | undefined): SinkHeaders {
+  const result: SinkHeaders = {}
+  if (headers === undefined) return result
+  let checked: Headers
+  try {
+    checked = new Headers(headers as HeadersInit)
+  } catch (cause) {
+    const shown = (JSON.stringify(headers) ?? String(headers)).slice(0, 200)
+    throw mistake('invalid-option', `headers cannot be ${shown}: ${(cause as Error).message}`, cause)
+  }
+  for (const [name, value] of checked) {
+    if (UNSENDABLE.test(value)) {
+      throw mistake('invalid-option', `headers, ${name}, cannot be ${show(value)}: take out control characters`)
+    }
+    if (!OF_THE_HOST.test(name)) result[name] = value
+  }
+  const cookies = checked.getSetCookie?.() ?? []
+  if (cookies.length > 1) result['set-cookie'] = cookies
+  return result
+}

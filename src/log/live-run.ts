@@ -1,0 +1,64 @@
+/** Who reads a run in this process, and what are they told? */
+import type { MaybePromise } from '../promises.js'
+import type { LogEntry, LogStore } from './store.js'
+
+/** One who reads a run: a connection with a place in it. */
+export interface Subscriber {
+  /** New events, which may or may not be the next for this reader. */
+  receive(entry: LogEntry, thrown: Thrown | undefined): void
+  /** Another object stands for the run from now on. */
+  moveTo(run: LiveRun): void
+  /** The protocol's headers are known. */
+  setHeaders(headers: Readonly<Record<string, string>>): void
+  /** There may be something new in the store. */
+  checkStore(): void
+  /** The producer is dead, and nothing more will come. */
+  declareLost(): void
+}
+
+/** What `onError` threw, for the one who is called by it. */
+export type Thrown = { error: unknown }
+
+/** How many entries are read at once. */
+const LIMIT = 64
+
+/** A run in this process, produced here or elsewhere, with its subscribers. */
+export abstract class LiveRun {
+  readonly runId: string
+  /** A new list with each that comes or goes: one of them may go while it is walked. Most runs have one reader. */
+  subscribers: readonly Subscriber[] = []
+  protected readonly store: LogStore
+  readonly owner: string | null
+
+  constructor(runId: string, store: LogStore, owner: string | null) {
+    this.runId = runId
+    this.store = store
+    this.owner = owner
+  }
+
+  subscribe(subscriber: Subscriber): void {
+    this.subscribers = [...this.subscribers, subscriber]
+  }
+
+  unsubscribe(subscriber: Subscriber): void {
+    if (!this.subscribers.includes(subscriber)) return
+    this.subscribers = this.subscribers.filter((other) => other !== subscriber)
+    if (this.subscribers.length === 0) this.onDeserted()
+  }
+
+  /** Hands new events to all subscribers. */
+  protected publish(entry: LogEntry, thrown?: Thrown): void {
+    for (const subscriber of this.subscribers) subscriber.receive(entry, thrown)
+  }
+
+  /** The events after a number: none, if all were read. */
+  read(after: number): MaybePromise<LogEntry[]> {
+    return this.store.read(this.runId, after, LIMIT)
+  }
+
+  /** A subscriber has read everything up to a number. */
+  onCaughtUp(_cursor: number): void {}
+
+  /** The last subscriber here is gone. */
+  protected abstract onDeserted(): void
+}

@@ -1,0 +1,76 @@
+/** Who is told of an error: `onError`, or the console? And what does the client see of it? */
+import { type FailureAnswer, toFailure, withShown } from './failure.js'
+import type { ErrorContext, RelayOptions, ShownFailure } from './options.js'
+import { ignore, isThenable } from './promises.js'
+import type { Summary } from './types.js'
+
+type Hooks = Pick<RelayOptions, 'onError' | 'onEnd'>
+
+/** What the client is shown of an error, or what `onError` threw instead. */
+export interface Reported {
+  failure: FailureAnswer
+  thrown?: { error: unknown } | undefined
+}
+
+/** Reports an error that ends something for a client. */
+export function reportFailure(options: Hooks, error: unknown, runId: string, sent: boolean): Reported {
+  const failure = toFailure(error)
+  const { code, message, retryable, status } = failure
+  try {
+    const context = { runId, failure: { code, message, retryable, status }, sent }
+    return { failure: withShown(failure, callOnError(options, error, context) ?? {}) }
+  } catch (unhandled) {
+    if (!sent) return { failure, thrown: { error: unhandled } }
+    printError(unhandled)
+    return { failure }
+  }
+}
+
+/** Reports an error that no client will see. */
+export function reportUnseen(options: Hooks, error: unknown, runId: string): void {
+  try {
+    callOnError(options, error, { runId, sent: true })
+  } catch (unhandled) {
+    printError(unhandled)
+  }
+}
+
+/** Tells `onEnd` how a run ended. The wire does not wait for it, and what it throws is reported. */
+export async function reportEnd(options: Hooks, summary: Summary): Promise<void> {
+  try {
+    const { onEnd } = options
+    if (typeof onEnd === 'function') await onEnd.call(options, summary)
+  } catch (error) {
+    reportUnseen(options, error, summary.runId)
+  }
+}
+
+/** To the console, whatever it is that was thrown: some things throw again when they are printed. */
+export function printError(error: unknown): void {
+  try {
+    console.error(error)
+  } catch {
+    console.error('sse-relay: something was thrown that cannot be shown')
+  }
+}
+
+const warned = new Set<string>()
+
+/** Warns on the console, once a process for each `key`. */
+export function warnOnce(key: string, message: string): void {
+  if (warned.has(key)) return
+  warned.add(key)
+  console.warn(`sse-relay: ${message}`)
+}
+
+function callOnError(options: Hooks, error: unknown, context: ErrorContext): ShownFailure | undefined {
+  const { onError } = options
+  if (typeof onError !== 'function') {
+    printError(error)
+    return
+  }
+  const shown = onError.call(options, error, context) as ShownFailure | undefined
+  // An async onError has nothing to show in time; what goes wrong in it must not end the process.
+  if (isThenable(shown)) shown.then(ignore, printError)
+  return shown
+}
