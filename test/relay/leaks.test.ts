@@ -54,7 +54,7 @@ beforeAll(() => {
   const source = join(project, 'src')
   const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
   for (const file of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
-    if (!file.endsWith('.ts') || file.startsWith('testing') || file.startsWith('cli')) continue
+    if (!file.endsWith('.ts') || file.startsWith('testing') || file.startsWith('cli/')) continue
     const { outputText } = ts.transpileModule(readFileSync(join(source, file), 'utf8'), { compilerOptions })
     const path = join(transpiled, file.replace(/\.ts$/, '.js'))
     mkdirSync(dirname(path), { recursive: true })
