@@ -54,6 +54,10 @@ interface ErrorLike {
   retryable?: unknown
   headers?: unknown
   $metadata?: unknown
+  /** Replicate, xsai: the Response. */
+  response?: unknown
+  /** Hugging Face. */
+  httpResponse?: unknown
 }
 
 /**
@@ -61,7 +65,9 @@ interface ErrorLike {
  * errors have no code, so the last two are their words for a connection that broke.
  */
 const NETWORK =
-  /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS)|CERT_|Connection)|^(terminated|fetch failed|error reading a body from connection|Network connection lost\.)$/
+  /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS|STREAM_PREMATURE_CLOSE)|CERT_|Connection)|^(terminated|fetch failed|error reading a body from connection|Network connection lost\.)$/
+/** What SDKs say that give nothing but words: of a stream that broke, of what the provider sent, of their own program. */
+const WORDS = /^(\[GoogleGenerativeAI Error\]: |Error from server: |\{"detail":)|^Codex Exec exited with/
 const TIMEOUT = /time.?d?.?out|deadline/i
 /** What the SDKs that look for the answer's end say when it is missing. */
 const CUT = /missing finish_reason|ended without|did not receive done|incomplete json segment/i
@@ -87,7 +93,9 @@ function describe(error: unknown): FailureAnswer {
   const status = statusOf(error)
   const retryAfter = retryAfterOf(error)
   if (retryAfter !== undefined) failure.retryAfter = retryAfter
-  if (failure.code === 'upstream-failure' && status !== undefined && status < 500) failure.retryable = false
+  // A status of 200 is of an answer that failed later.
+  if (failure.code === 'upstream-failure' && status !== undefined && status >= 400 && status < 500)
+    failure.retryable = false
   if (expose !== true) return failure
   if (failure.code === 'internal' || failure.code === 'upstream-failure') failure.code = 'http-status'
   return withShown(failure, { status, code, message, retryable })
@@ -120,7 +128,15 @@ function classify(error: unknown, depth = 0): string {
   if (status === 429) return 'rate-limit'
   if (status === 503 || status === 529) return 'overload'
   if (status === 408 || status === 504) return 'upstream-timeout'
-  const words = [name, code, type, inner?.type, inner?.error?.type, error.constructor?.name]
+  const words = [
+    name,
+    code,
+    type,
+    (error as ErrorLike).status,
+    inner?.type,
+    inner?.error?.type,
+    error.constructor?.name,
+  ]
     .filter((word) => typeof word === 'string')
     .join(' ')
   if (RATE_LIMIT.test(words)) return 'rate-limit'
@@ -130,7 +146,8 @@ function classify(error: unknown, depth = 0): string {
   const deeper = depth < 4 ? classify(cause, depth + 1) : 'internal'
   if (deeper !== 'internal') return deeper
   if (CUT.test(String(message))) return 'truncated'
-  if (NETWORK.test(String(code)) || NETWORK.test(String(message))) return 'upstream-failure'
+  if (NETWORK.test(String(code)) || NETWORK.test(String(message)) || WORDS.test(String(message)))
+    return 'upstream-failure'
   // An error of a provider's SDK has a status even where it has none to tell: the failure came in the stream. One of
   // parseSSE says how much it received.
   return ['status', 'status_code', '$metadata', 'received'].some((key) => key in error)
@@ -139,17 +156,20 @@ function classify(error: unknown, depth = 0): string {
 }
 
 function statusOf(error: unknown): number | undefined {
-  const { status, statusCode, status_code, $metadata } = (error ?? {}) as ErrorLike
-  const value =
-    status ?? statusCode ?? status_code ?? ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode
-  return typeof value === 'number' ? value : undefined
+  const { status, statusCode, status_code, $metadata, response, httpResponse, code } = (error ?? {}) as ErrorLike
+  const inner = (response ?? httpResponse) as { status?: unknown } | undefined
+  const sdk = ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode
+  const value = status ?? statusCode ?? status_code ?? sdk ?? inner?.status
+  if (typeof value === 'number') return value
+  // Google's have a word there, and the number is their code.
+  return typeof status === 'string' && typeof code === 'number' && code >= 400 && code <= 599 ? code : undefined
 }
 
 /** The header is the upstream's: only a number of seconds or a date goes on. */
 function retryAfterOf(error: unknown): string | undefined {
-  const headers = (error as ErrorLike | undefined)?.headers as
-    | { get?(name: string): unknown; 'retry-after'?: unknown }
-    | undefined
+  const { headers: own, response, httpResponse } = (error ?? {}) as ErrorLike
+  const inner = (response ?? httpResponse) as { headers?: unknown } | undefined
+  const headers = (own ?? inner?.headers) as { get?(name: string): unknown; 'retry-after'?: unknown } | undefined
   const value = typeof headers?.get === 'function' ? headers.get('retry-after') : headers?.['retry-after']
   const text = isObject(value) ? '' : String(value)
   return /^(\d{1,9}|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT)$/.test(text) ? text : undefined

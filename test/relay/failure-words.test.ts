@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest'
+import { toFailure } from '../../src/failure.js'
+
+const SECRET = 'sk-secret'
+const error = (name: string, message: string, fields: object = {}) =>
+  Object.assign(new Error(message), { name, ...fields })
+const headers = new Headers({ 'retry-after': '7' })
+
+describe('what clients throw that say their provider’s status elsewhere', () => {
+  it.each<[string, Error, object]>([
+    [
+      'Hugging Face, refused',
+      error('ProviderApiError', SECRET, { httpRequest: {}, httpResponse: { status: 429, body: {} } }),
+      { code: 'rate-limit', status: 429, retryable: true },
+    ],
+    [
+      'Hugging Face, failed amid an answer of status 200',
+      error('ProviderApiError', SECRET, { httpResponse: { status: 200 } }),
+      { code: 'upstream-failure', status: 502, retryable: true },
+    ],
+    [
+      'Replicate',
+      error('ApiError', SECRET, { request: {}, response: new Response('', { status: 503 }) }),
+      { code: 'overload', status: 503 },
+    ],
+    [
+      'xsai, with when to come back',
+      error('XSAIError', SECRET, { response: new Response('', { status: 429, headers }) }),
+      { code: 'rate-limit', retryAfter: '7' },
+    ],
+    [
+      'Vertex, in the cause',
+      error('ClientError', SECRET, {
+        cause: error('GoogleApiError', SECRET, { code: 429, status: 'RESOURCE_EXHAUSTED' }),
+      }),
+      { code: 'rate-limit' },
+    ],
+    ['Genkit', error('GenkitError', SECRET, { code: 429, status: 'RESOURCE_EXHAUSTED' }), { code: 'rate-limit' }],
+    ['Genkit, away', error('GenkitError', SECRET, { code: 500, status: 'UNAVAILABLE' }), { code: 'overload' }],
+    ['Genkit, late', error('GenkitError', SECRET, { status: 'DEADLINE_EXCEEDED' }), { code: 'upstream-timeout' }],
+    [
+      'Genkit, refused for good',
+      error('GenkitError', SECRET, { code: 400, status: 'INVALID_ARGUMENT' }),
+      { code: 'upstream-failure', retryable: false },
+    ],
+    [
+      'the AI SDK, broken amid an answer of status 200',
+      error('AI_APICallError', 'Failed to process successful response', {
+        statusCode: 200,
+        cause: new TypeError('terminated'),
+      }),
+      { code: 'upstream-failure', retryable: true },
+    ],
+  ])('%s', (_, thrown, expected) => {
+    const failure = toFailure(thrown)
+    expect(failure).toMatchObject(expected)
+    expect(JSON.stringify(failure)).not.toContain(SECRET)
+  })
+})
+
+describe('what clients throw that say it in words alone', () => {
+  it.each([
+    ['node-fetch', error('Error', 'Premature close', { code: 'ERR_STREAM_PREMATURE_CLOSE' })],
+    ['@google/generative-ai', error('Error', '[GoogleGenerativeAI Error]: Error reading from the stream')],
+    ['xsai', error('Error', `Error from server: {"error":{"message":"${SECRET}"}}`)],
+    ['Replicate', error('Error', `{"detail":"${SECRET}"}`)],
+    ['Codex', error('Error', `Codex Exec exited with code 1: ${SECRET}`)],
+  ])('%s', (_, thrown) => {
+    expect(toFailure(thrown)).toMatchObject({ code: 'upstream-failure', status: 502, retryable: true })
+  })
+
+  it.each([
+    ['a word of one’s own', error('Error', 'No such detail')],
+    ['a response that has no status', error('Error', 'x', { response: { body: 1 } })],
+  ])('%s is a mistake of the server’s', (_, thrown) => {
+    expect(toFailure(thrown).code).toBe('internal')
+  })
+})
