@@ -1,64 +1,63 @@
+/** How is an answer fetched, resumed after a lost connection, and stopped? */
+
 import { RelayError } from '../errors.js'
 import type { EventStream } from '../types.js'
-import {
-  isTransient,
-  type Link,
-  MAX_TIMEOUT,
-  networkError,
-  type ParseSSEOptions,
-  readEvents,
-  toAnswer,
-} from './parse-sse.js'
+import { toBody } from './body.js'
+import { isTransient, networkError } from './failures.js'
+import { type Connector, MAX_TIMEOUT, type ParseSSEOptions, readEvents } from './reading-loop.js'
 
 /** As much of `fetch` as is needed. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>
 
 /** Options of {@link fetchSSE}: those of `fetch`, those of `parseSSE`, and these. */
 export interface FetchSSEOptions extends Omit<RequestInit, 'signal'>, ParseSSEOptions {
-  /** Where an interrupted answer is asked for again, with GET. @default the URL itself */
+  /** Where the rest of an interrupted answer is requested, with GET. @default the URL itself */
   resumeUrl?: string | URL | undefined
-  /** Where `stop()` sends its DELETE: `:runId` in it stands for the run's id, or else the id is put at its end. */
+  /** Where `stop()` sends its DELETE: `:runId` in it is replaced with the run's id; without it the id is appended. */
   stopUrl?: string | URL | undefined
   /**
-   * The run's id, `[A-Za-z0-9_-]{16,128}`.
+   * The run's id, `[A-Za-z0-9_-]{16,128}`; another one throws `invalid-option`.
    * @default that in the `lastEventId`, or a random one if there is a `resumeUrl` or `stopUrl`
    */
   runId?: string | undefined
   /** @default the global `fetch` */
   fetch?: FetchLike | undefined
-  /** How often in a row an interrupted answer is asked for again without one new event. @default 8 */
+  /** How many resuming requests in a row may bring no new event; then the error is thrown. @default 8 */
   maxRetries?: number | undefined
-  /** Called for each answer that is an event stream, before its events. */
+  /** Called for each response that is an event stream, before its events. */
   onOpen?(response: Response): void
 }
 
 /** The events of one answer, over as many connections as it takes. */
 export interface FetchStream extends EventStream {
-  /** The run's id: given, made, or told by the server's `x-run-id`. */
+  /** The run's id: given, made, or named by the server's `x-run-id`. */
   readonly runId: string | undefined
-  /** The latest answer of the server. */
+  /** The latest response of the server. */
   readonly response: Response | undefined
   /**
-   * Asks the server to stop the run, where there is a `stopUrl`: the events then end as the server says. Without
-   * one, ends the reading here, which a server without a log takes for a stop.
+   * Stops the run. With a `stopUrl`, asks the server to, and the events then end as the server ends them. Without one,
+   * ends the reading here: a server without a log stops the run of a reader that left.
    *
-   * @throws {RelayError} `http-status` or `network`, when the server could not be told.
+   * @throws {RelayError} `http-status` (or the server's own code) or `network`, when the server did not hear of it.
    */
   stop(): Promise<void>
 }
 
-/** The first wait before a retry is at most this long, unless the server says otherwise; it doubles from there. */
+/** The first wait before a retry is at most this long, unless the server's `retry` says otherwise; then it doubles. */
 const RETRY_MS = 1000
 const MAX_RETRY_MS = 30_000
 const RUN_ID = /^[\w-]{16,128}$/
 
 /**
- * Fetches an event stream and reads it to its end. The first request is sent at the first `next()` and exactly once,
- * whatever its method and answer; a `lastEventId` in the options is its `Last-Event-ID`. A lost connection is resumed
- * with GET and `Last-Event-ID` if the run or its events have ids; without ids it is an error, not a second bill.
+ * The events of an answer, fetched, over as many connections as it takes. The first request is sent at the first
+ * `next()` and exactly once, whatever its method and its response; a `lastEventId` in the options is its `Last-Event-ID`.
+ * A lost connection is resumed with GET and `Last-Event-ID` if the run or its events have ids; without ids it is an
+ * error, not a second bill.
  *
- * @throws {RelayError} what {@link parseSSE} throws, once resuming cannot help: `truncated` also when the server has
- * nothing more (204), the server's own code (`run-not-found`, `cursor-gone`) when it refuses.
+ * @throws {RelayError} `invalid-option`, at once. While reading, once resuming cannot help: what `parseSSE` throws;
+ * `truncated` also when the server has nothing more (204); the server's own code (`run-not-found`, `cursor-gone`) for a
+ * resuming request it rejects.
+ * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model for what a resuming request is
  * @example
  * ```ts
  * const stream = fetchSSE('/api/chat', { method: 'POST', body: JSON.stringify({ messages }) })
@@ -67,32 +66,35 @@ const RUN_ID = /^[\w-]{16,128}$/
  */
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
   const { resumeUrl, stopUrl, fetch = globalThis.fetch, maxRetries = 8 } = options
-  // A place in a run says which run it is.
-  const [, begun] = /^([\w-]{16,128}):/.exec(options.lastEventId ?? '') ?? []
-  const { runId = begun ?? (resumeUrl || stopUrl ? randomId() : undefined) } = options
+  // An event id `<runId>:<seq>` names its run.
+  const [, begunId] = /^([\w-]{16,128}):/.exec(options.lastEventId ?? '') ?? []
+  const { runId = begunId ?? (resumeUrl || stopUrl ? randomId() : undefined) } = options
   if (runId !== undefined && !RUN_ID.test(runId))
     throw new RelayError('invalid-option', `runId cannot be "${runId}": give 16 to 128 of A-Z a-z 0-9 _ -`)
 
-  /** Of the latest request, until nothing more will be read. */
+  // The states are those of the loop (reading-loop.ts). Here is only which request it makes in `connecting`: the first
+  // one while `lost` is undefined, a resuming one from then on.
+  /** Aborts the latest request. None before the first one, and none once nothing more will be read. */
   let connection: AbortController | undefined
-  /** The connection was lost with this error. */
+  /** The error with which the connection was lost the last time. */
   let lost: RelayError | undefined
+  /** Resuming requests since the last new event. */
   let retries = 0
   let retryMs = RETRY_MS
   /** Ends the wait before a retry. */
   let wake: (() => void) | undefined
 
-  const link: Link = {
+  const connector: Connector = {
     isRepeated: (id, known) => lost !== undefined && isRepeated(id, known),
     async connect() {
       connection = new AbortController()
       const { signal } = connection
       const response = await fetch(String((lost && resumeUrl) ?? url), request(signal, lost && 'GET'))
-      // A fetch that knows no signal answers all the same.
+      // A `fetch` that ignores its signal still resolves.
       if (signal.aborted) return response
       stream.response = response
-      const told = response.headers.get('x-run-id') ?? ''
-      if (RUN_ID.test(told)) stream.runId = told
+      const named = response.headers.get('x-run-id') ?? ''
+      if (RUN_ID.test(named)) stream.runId = named
       if (lost && response.status === 204)
         throw new RelayError('truncated', 'The server has nothing more: the answer is not complete', {
           status: 204,
@@ -104,20 +106,21 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       connection?.abort()
       if (!(error instanceof RelayError) || !(error.lastEventId || stream.runId)) return false
       const { status = 0, body, retryable } = error
-      // One new event refills the budget.
+      // One new event, and all retries are there again.
       if (error.received !== lost?.received) retries = 0
-      // An answer to the first request is final; the resuming one may meet a server that is not up yet. An error with a
-      // body is what the server said, and that is an ending. One that is ours and may be retried is a lost connection.
+      // An error status of the first request is final; a resuming request may meet a server that is not up yet. Without
+      // a status, an error with a body is what the server said of the run, and that is an ending; a retryable error of
+      // our own is a lost connection.
       const isLost = status ? lost && isTransient(status) : body === undefined && retryable
       if (!isLost || retries++ >= maxRetries) return false
       lost = error
-      // Seconds, or a date.
+      // `Retry-After` is in seconds, or a date.
       const after = (status && stream.response?.headers.get('retry-after')) || ''
       const leastMs = Math.max(0, +after * 1000 || Date.parse(after) - Date.now() || 0)
       await backOff(leastMs)
       return true
     },
-    leave() {
+    close() {
       connection?.abort()
       connection = undefined
       wake?.()
@@ -133,12 +136,12 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       },
     },
     undefined,
-    link,
+    connector,
   )
   const stream = Object.assign(events, { runId, response: undefined as Response | undefined, stop })
   return stream
 
-  /** Waits that long and a random part of a time that doubles, or until the browser comes online. */
+  /** Waits `leastMs` and a random part of a time that doubles with each retry, or until the browser comes online. */
   async function backOff(leastMs: number): Promise<void> {
     const ms = leastMs + Math.random() * Math.min(MAX_RETRY_MS, retryMs * 2 ** (retries - 1))
     let timer: ReturnType<typeof setTimeout> | undefined
@@ -154,14 +157,14 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   async function stop(): Promise<void> {
     const { runId } = stream
     if (!stopUrl || !runId || !connection) return void (await events.return())
-    const target = String(stopUrl).replace(/:runId|\/?$/, (place) => (place === ':runId' ? runId : `/${runId}`))
-    // Not with the stream's own signal: a page that stops also leaves.
-    const answer = await fetch(target, { ...request(null, 'DELETE'), keepalive: true }).catch((cause) => {
+    const target = String(stopUrl).replace(/:runId|\/?$/, (found) => (found === ':runId' ? runId : `/${runId}`))
+    // Without the stream's signal, and `keepalive`: a page that stops often leaves at once.
+    const response = await fetch(target, { ...request(null, 'DELETE'), keepalive: true }).catch((cause) => {
       throw networkError(cause)
     })
-    const { drop, refuse } = toAnswer(answer)
-    drop()
-    if (refuse && !answer.ok) throw refuse('')
+    const { cancel, refusal } = toBody(response)
+    cancel()
+    if (refusal && !response.ok) throw refusal('')
   }
 
   /** The first request, or one without a body. */
@@ -171,7 +174,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     if (!headers.has('accept')) headers.set('accept', 'text/event-stream')
     if (runId) headers.set('x-run-id', runId)
     const lastEventId = lost ? lost.lastEventId || `${runId}:0` : options.lastEventId
-    // As the bytes of its UTF-8, which is how a browser sends it, and the only way `Headers` takes any id.
+    // As one character per UTF-8 byte: a browser sends these bytes, and `Headers` takes no character past U+00FF.
     if (lastEventId && method !== 'DELETE')
       headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)))
     if (!method) return { ...options, headers, signal }
@@ -180,7 +183,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   }
 }
 
-/** Whether the `<runId>:<seq>` of an event is not behind that of another; other ids have no order. */
+/** Whether an id `<runId>:<seq>` comes before or with another one of its run; other ids have no order. */
 function isRepeated(id: string, known: string): boolean {
   const colon = id.lastIndexOf(':') + 1
   return (

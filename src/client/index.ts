@@ -1,6 +1,4 @@
-import { RelayError } from '../errors.js'
-import type { ErrorPart, EventStream, Part } from '../types.js'
-import { type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
+/** What reads an event stream of tokens, in any runtime: `sse-relay/client`. */
 
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from '../errors.js'
 export { DONE, type EventStream, type ParsedEvent, type ReadableStreamLike, type ResponseLike } from '../types.js'
@@ -8,89 +6,4 @@ export { type FetchLike, type FetchSSEOptions, type FetchStream, fetchSSE } from
 export { type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
 export { createParser, type Parser, type ParserOptions } from './parser.js'
 export { SSEParserStream, type SSEParserStreamOptions } from './parser-stream.js'
-
-/** What {@link readText} and {@link readParts} return, to be read once. */
-export interface ValueStream<T> extends AsyncIterator<T, undefined, undefined> {
-  [Symbol.asyncIterator](): ValueStream<T>
-  /** The last event id when the latest value was handed over. */
-  readonly lastEventId: string
-  /** Ends the reading and cancels the body, at once. */
-  return(): Promise<IteratorReturnResult<undefined>>
-  /** As `return()`, and rejects with the error. */
-  throw(error?: unknown): Promise<IteratorReturnResult<undefined>>
-}
-
-/**
- * The answer's text, piece by piece, from the `text()` protocol: the `text` of each unnamed event. Named
- * events and JSON without a `text` are passed over. Takes what {@link parseSSE} takes, its result, or a
- * {@link fetchSSE} stream.
- *
- * @throws {RelayError} what {@link parseSSE} throws, and `invalid-json` for an unnamed event that is not JSON.
- * @example
- * ```ts
- * for await (const text of readText(await fetch('/api/chat'))) output.textContent += text
- * ```
- */
-export function readText(input: SSEInput | EventStream, options?: ParseSSEOptions): ValueStream<string> {
-  return readJSON(input, options, (json) => {
-    const text = (json as { text?: unknown } | null)?.text
-    return typeof text === 'string' ? text : undefined
-  })
-}
-
-/**
- * The answer's parts from the `parts()` protocol: text, reasoning, tool calls and data as they come, usage and
- * finish at the end. From the `text()` protocol, the text. Named events are passed over. Takes what {@link readText} takes.
- *
- * @throws {RelayError} what {@link parseSSE} throws, and `invalid-json` for an unnamed event that is not JSON.
- * @example
- * ```ts
- * for await (const part of readParts(await fetch('/api/chat'))) {
- *   if (part.type === 'text') output.textContent += part.text
- * }
- * ```
- */
-export function readParts(input: SSEInput | EventStream, options?: ParseSSEOptions): ValueStream<WirePart> {
-  return readJSON(input, options, (json) => {
-    const { type, text } = (json ?? {}) as { type?: unknown; text?: unknown }
-    if (typeof type === 'string') return json as WirePart
-    // The text() protocol says it shorter.
-    return typeof text === 'string' && text ? { type: 'text', text } : undefined
-  })
-}
-
-/** What {@link readParts} hands over: every part but the error, which is thrown. */
-export type WirePart = Exclude<Part, ErrorPart>
-
-/** The values that `pick` finds in the JSON of the unnamed events. */
-function readJSON<T>(
-  input: SSEInput | EventStream,
-  options: ParseSSEOptions | undefined,
-  pick: (json: unknown) => T | undefined,
-): ValueStream<T> {
-  const events =
-    (input as EventStream | undefined)?.lastEventId === undefined
-      ? parseSSE(input as SSEInput, options)
-      : (input as EventStream)
-  // The rest, a `return()` and what is known of the run, is that of the events.
-  return Object.assign(Object.create(events), {
-    async next() {
-      for (;;) {
-        const result = await events.next()
-        if (result.done) return result
-        const { event, data } = result.value
-        const value = event === undefined && data && pick(parse(data, events))
-        if (value) return { done: false, value }
-      }
-    },
-  })
-}
-
-function parse(data: string, events: EventStream): unknown {
-  try {
-    return JSON.parse(data)
-  } catch (cause) {
-    events.return()
-    throw new RelayError('invalid-json', `An event is not JSON: ${data.slice(0, 80)}`, { cause, body: data })
-  }
-}
+export { readParts, readText, type ValueStream, type WirePart } from './read-text.js'

@@ -1,3 +1,5 @@
+/** How does the parser stand in a `pipeThrough`? */
+
 import type { ParsedEvent } from '../types.js'
 import { createParser, type Parser } from './parser.js'
 
@@ -5,7 +7,7 @@ import { createParser, type Parser } from './parser.js'
 export interface SSEParserStreamOptions {
   /** The last event id to begin with. @default '' */
   lastEventId?: string
-  /** The most characters one event may have, whatever its chunks. @default Infinity */
+  /** The most characters (UTF-16 units) one event may have; past it the stream fails with `event-too-large`. @default Infinity */
   maxEventSize?: number
   /** What becomes of a last event that no blank line ended. @default 'discard' */
   eof?: 'discard' | 'dispatch'
@@ -16,8 +18,10 @@ export interface SSEParserStreamOptions {
 }
 
 /**
- * The plain parser as a transform of bytes or strings to events, for `pipeThrough`. It knows no sentinel and no
- * errors: every event is handed on, and the stream ends with the body.
+ * {@link createParser} as a transform of bytes or strings to events, for `pipeThrough`. It knows no sentinel and no
+ * `event: error`: every event is passed on, and the stream ends with the body.
+ *
+ * @throws {RelayError} `event-too-large`, as the error of both of its streams.
  *
  * @example
  * ```ts
@@ -27,11 +31,11 @@ export interface SSEParserStreamOptions {
 export class SSEParserStream {
   /** The events. */
   readonly readable: ReadableStream<ParsedEvent>
-  /** Takes the bytes or strings. */
+  /** Where the bytes or strings go in. */
   readonly writable: WritableStream<Uint8Array | string>
   readonly #parser: Parser
 
-  // A transform inside, and not a subclass of one: a class cannot be left out of a bundle if what it extends may throw.
+  // Holds a transform and does not extend one: a bundler cannot drop an unused class whose `extends` may throw.
   constructor({ eof, ...options }: SSEParserStreamOptions = {}) {
     let events: TransformStreamDefaultController<ParsedEvent>
     let decoder: TextDecoder | undefined

@@ -1,3 +1,5 @@
+/** How does a React component show an answer while it grows? */
+
 import { useState, useSyncExternalStore } from 'react'
 import { type FetchSSEOptions, type FetchStream, fetchSSE, type WirePart } from './index.js'
 
@@ -14,13 +16,13 @@ export interface RelayAnswer {
   /** The answer's text. */
   text: string
   /**
-   * The answer's parts: pieces of one text, one reasoning and one tool call are joined. The `text()` protocol gives text
-   * and data, `parts()` everything.
+   * The answer's parts; pieces of one text, one reasoning and one tool call are joined. From the `text()` protocol text
+   * and data, from `parts()` all of them.
    */
   parts: readonly WirePart[]
   /**
-   * `ready` for a question, `submitted` until the first event of the answer, `streaming` until its end, `error` when
-   * it failed; what had come is kept.
+   * `ready` before the first question and after an answer, `submitted` until the first event, `streaming` until the end,
+   * `error` when the answer failed. After a failure and a stop the text and the parts so far are kept.
    */
   status: 'submitted' | 'streaming' | 'ready' | 'error'
   /** Why the status is `error`. */
@@ -29,13 +31,16 @@ export interface RelayAnswer {
 
 /** What {@link useRelay} returns. */
 export interface UseRelayResult extends RelayAnswer {
-  /** Asks: sends `body`, as it is if `fetch` takes it and else as JSON, and drops the answer before. Never throws. */
+  /**
+   * Sends a question: `body` as it is if `fetch` takes it, else as JSON. An answer that still comes is dropped. Never
+   * throws: a mistake is an answer with the status `error`.
+   */
   send(body?: unknown): void
-  /** Ends the answer here and, where there is a `stopUrl`, on the server. What had come is kept. */
+  /** Ends the answer here and, with a `stopUrl`, on the server. What came so far is kept. */
   stop(): void
 }
 
-/** What `fetch` takes as a body. */
+/** What `fetch` accepts as a body. */
 const BODY = /^\[object (String|FormData|Blob|File|URLSearchParams|ReadableStream|ArrayBuffer|Uint8Array)\]$/
 
 const IDLE: RelayAnswer = { text: '', parts: [], status: 'ready', error: undefined }
@@ -64,26 +69,34 @@ function getIdle(): RelayAnswer {
   return IDLE
 }
 
-/** One answer after another, outside of React. */
+/**
+ * The answers of one component, one after another, outside of React. The state is `#answer.status`:
+ *
+ * - ready | error → submitted: `send()`; also from submitted and streaming, whose answer is dropped
+ * - submitted → streaming: the first event
+ * - submitted | streaming → ready: the answer is complete, `stop()`, or the component unmounts
+ * - submitted | streaming → error: the answer failed
+ */
 class AnswerStore {
   url: string | URL = ''
   options: UseRelayOptions = {}
   #answer = IDLE
-  /** What the component was last told. */
+  /** The answer as it was last shown: behind `#answer` until the next animation frame. */
   #shown = IDLE
   #stream: FetchStream | undefined
   #listeners = new Set<() => void>()
   #cancelFrame: (() => void) | undefined
-  #isLeft = false
+  /** Between unmounting and mounting again. */
+  #isUnmounted = false
 
   subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
-    this.#isLeft = false
+    this.#isUnmounted = false
     return () => {
       this.#listeners.delete(listener)
-      this.#isLeft = true
-      // StrictMode leaves and comes back in one go: an answer asked for before that goes on.
-      queueMicrotask(() => this.#isLeft && this.#leave())
+      this.#isUnmounted = true
+      // StrictMode unmounts and mounts again in one go: the answer goes on then.
+      queueMicrotask(() => this.#isUnmounted && this.#unmount())
     }
   }
 
@@ -112,8 +125,7 @@ class AnswerStore {
     this.#set({ ...this.#answer, status: 'ready' })
   }
 
-  /** The component is gone. */
-  #leave(): void {
+  #unmount(): void {
     if (this.#stream) {
       this.#drop()
       this.#answer = { ...this.#answer, status: 'ready' }
@@ -126,7 +138,7 @@ class AnswerStore {
   #drop(): void {
     const stream = this.#stream
     this.#stream = undefined
-    // What the server says to that changes nothing here.
+    // Nothing here depends on what the server answers to the stop.
     if (this.options.stopUrl) stream?.stop().catch(() => {})
     stream?.return()
   }
@@ -140,7 +152,7 @@ class AnswerStore {
   async #read(stream: FetchStream): Promise<void> {
     // The request is sent at the first next(). StrictMode mounts, unmounts and mounts again before this line.
     await undefined
-    if (this.#isLeft) this.#leave()
+    if (this.#isUnmounted) this.#unmount()
     try {
       for await (const { event, data } of stream) {
         if (stream !== this.#stream) return
@@ -156,7 +168,7 @@ class AnswerStore {
     attempt(() => this.options.onDone?.(this.#answer))
   }
 
-  /** Takes a new state and shows it with the next frame: a burst of tokens is not a burst of renders. */
+  /** Keeps the answer and shows it with the next animation frame, so that a burst of tokens is not a burst of renders. */
   #set(answer: RelayAnswer): void {
     this.#answer = answer
     this.#cancelFrame ??= onNextFrame(() => {
@@ -167,7 +179,7 @@ class AnswerStore {
   }
 }
 
-/** What a callback throws is its own error: it is reported as the page's other ones are. */
+/** What a callback throws is no error of the answer: it is thrown outside, where the page's other errors are reported. */
 function attempt(callback: () => void): void {
   try {
     callback()
@@ -178,7 +190,7 @@ function attempt(callback: () => void): void {
   }
 }
 
-/** A frame, or, in a hidden page, which has none, a while. */
+/** Calls back at the next animation frame, or after 500 ms in a hidden page, which has no frames. */
 function onNextFrame(callback: () => void): () => void {
   const frame = globalThis.requestAnimationFrame?.(() => run())
   const timer = setTimeout(() => run(), frame === undefined ? 16 : 500)

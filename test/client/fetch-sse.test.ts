@@ -334,14 +334,19 @@ describe('a lost connection', () => {
     expect(server.requests.map(({ method }) => method)).toEqual(['POST', ...Array(11).fill('GET')])
   })
 
-  it('may be noticed by a clock', async () => {
-    for (const clock of ['idleTimeoutMs', 'eventTimeoutMs']) {
-      const { stream } = await begin({ ...POST, [clock]: 50 })
-      const reading = read(stream)
-      const again = (await server.request()).end(frame(2) + END)
-      expect(again).toMatchObject({ method: 'GET', lastEventId: `${RUN}:1` })
-      expect(await reading).toMatchObject({ events: [event(2)] })
+  it.each(['idleTimeoutMs', 'eventTimeoutMs'])('may be noticed by a clock: %s', async (clock) => {
+    vi.useFakeTimers()
+    const requests: RequestInit[] = []
+    const fetch = async (_url: string, init: RequestInit) => {
+      if (requests.push(init) > 1) return new Response(frame(2) + END, EVENT_STREAM)
+      const open = new ReadableStream({ start: (body) => body.enqueue(new TextEncoder().encode(frame(1))) })
+      return new Response(open, EVENT_STREAM)
     }
+    const reading = read(fetchSSE('/api/chat', { ...POST, [clock]: 50, fetch }))
+    await vi.runAllTimersAsync()
+    expect(await reading).toEqual({ events: [event(1), event(2)], ids: [`${RUN}:1`, `${RUN}:2`] })
+    expect(requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
+    expect(new Headers(requests[1]?.headers).get('last-event-id')).toBe(`${RUN}:1`)
   })
 
   it('may be noticed by a clock while the server is silent before its headers', async () => {
@@ -607,6 +612,22 @@ describe('the wait before a retry', () => {
       () => new Response('', { status: 503, headers: { 'retry-after': String(31 * 86_400) } }),
     ])
     expect(all[1]).toBeGreaterThan(24 * 86_400_000)
+  })
+
+  it('is kept when a request that timed out rejects late, and one request is made after it', async () => {
+    vi.useFakeTimers()
+    vi.mocked(Math.random).mockReturnValue(0.5)
+    const times: number[] = []
+    const fetch = async (_url: string, { signal }: RequestInit) => {
+      times.push(Date.now())
+      if (times.length === 1) return new Response(frame(1), EVENT_STREAM)
+      if (times.length === 4) return new Response(frame(2) + END, EVENT_STREAM)
+      return new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+    }
+    const reading = read(fetchSSE('/api/chat', { ...POST, idleTimeoutMs: 100, fetch }))
+    await vi.runAllTimersAsync()
+    expect(await reading).toMatchObject({ events: [event(1), event(2)] })
+    expect(times.slice(1).map((time) => time - (times[0] as number))).toEqual([500, 1600, 3700])
   })
 
   it('is over when the browser comes online, and leaves nothing at the window', async () => {

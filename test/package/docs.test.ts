@@ -238,7 +238,7 @@ describe('the tables', () => {
     ['README.md', 'How an answer ends', 'src/types.ts', 'Outcome'],
     ['docs/errors-and-endings.md', 'The codes', 'src/errors.ts', 'ErrorCode'],
     ['docs/errors-and-endings.md', 'The summary', 'src/types.ts', 'Summary'],
-    ['docs/client.md', 'Options of parseSSE', 'src/client/parse-sse.ts', 'ParseSSEOptions'],
+    ['docs/client.md', 'Options of parseSSE', 'src/client/reading-loop.ts', 'ParseSSEOptions'],
     ['docs/client.md', 'Options of fetchSSE', 'src/client/fetch-sse.ts', 'FetchSSEOptions'],
     ['docs/testing.md', 'How a request is answered', 'src/testing/replay.ts', 'Replay'],
     ['docs/testing.md', 'What was asked', 'src/testing/replay.ts', 'ReplayRequest'],

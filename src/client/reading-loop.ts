@@ -1,0 +1,297 @@
+/** How are the events of one or several connections read one at a time, and the reading ended at once in every state? */
+
+import { RelayError } from '../errors.js'
+import { DONE, type EventStream, type ParsedEvent, type ResponseLike } from '../types.js'
+import { type Body, toBody, unreadable } from './body.js'
+import { MAX_BODY, networkError, serverError } from './failures.js'
+import { createParser } from './parser.js'
+
+/** Options of `parseSSE`. */
+export interface ParseSSEOptions {
+  /**
+   * What completes the stream. A string: an event with that data, which is not handed over. A predicate:
+   * the event it is true for, which is. `false`: the plain standard, every event, ends with the body.
+   * @default '[DONE]'
+   */
+  sentinel?: string | false | ((event: ParsedEvent) => boolean) | undefined
+  /** Ends the reading at once and cancels the body; a pending `next()` rejects with the platform's `AbortError`. */
+  signal?: AbortSignal | undefined
+  /**
+   * The longest wait for the next byte, in milliseconds; a heartbeat counts. Then reading fails with `idle-timeout`.
+   * @default Infinity
+   */
+  idleTimeoutMs?: number | undefined
+  /**
+   * The longest wait for the next event, in milliseconds; a heartbeat does not count. Then reading fails with
+   * `event-timeout`.
+   * @default Infinity
+   */
+  eventTimeoutMs?: number | undefined
+  /**
+   * The most characters (UTF-16 units) one event may have, in whatever chunks it comes. Past it reading fails with
+   * `event-too-large`.
+   * @default Infinity
+   */
+  maxEventSize?: number | undefined
+  /**
+   * What becomes of a last event that no blank line ended: the standard discards it, because
+   * `data: 1` may be the beginning of `data: 12`.
+   * @default 'discard'
+   */
+  eof?: 'discard' | 'dispatch' | undefined
+  /** The last event id to begin with. @default '' */
+  lastEventId?: string | undefined
+  /** Called for each comment: heartbeats, mostly. */
+  onComment?(comment: string): void
+  /** Called for each valid `retry` line, with its milliseconds. */
+  onRetry?(retry: number): void
+}
+
+/** Options of {@link readEvents}. */
+export interface ReadingOptions extends ParseSSEOptions {
+  /** Called for each response of a connector that is an event stream, before its events. */
+  onOpen?(response: Response): void
+}
+
+/** What makes one event stream of several connections: `fetchSSE`'s part of the loop. */
+export interface Connector {
+  /** Sends the next request. */
+  connect(): Promise<ResponseLike>
+  /** Whether the event with this id came before, on an earlier connection; `known` is the last event id so far. */
+  isRepeated(id: string, known: string): boolean
+  /** Resolves when it is time to connect again after this failure, with `false` if connecting again cannot help. */
+  recover(error: unknown): Promise<boolean>
+  /** Called once nothing more will be read. */
+  close(): void
+}
+
+type Result = IteratorResult<ParsedEvent, undefined>
+
+/** The most a timer can hold, 24 days. */
+export const MAX_TIMEOUT = 0x7fffffff
+const END: IteratorReturnResult<undefined> = { done: true, value: undefined }
+
+/**
+ * The one loop behind `parseSSE` and `fetchSSE`. Nothing is read that was not asked for. `return()`, `throw()` and an
+ * abort settle a pending `next()` at once, which an async generator cannot do.
+ *
+ * - idle → connecting | reading | refusing: a `next()` waits and no event is queued; one step asks for a response, for
+ *   a chunk of the event stream, or for a chunk of a body that is no event stream
+ * - connecting | reading | refusing → idle: the step is over, its events are queued
+ * - connecting | reading | refusing → recovering: the step failed, a timer ran out, or the refusal is read to its end
+ * - recovering → idle | ended: the connector says that it is time to connect again, or that this cannot help
+ * - any → ended: the sentinel, the end of the body, `event: error`, `return()`, `throw()`, an abort
+ *
+ * @param body is what is read if there is no connector.
+ */
+export function readEvents(options: ReadingOptions, body?: Body, connector?: Connector): EventStream {
+  const { sentinel = DONE, signal, idleTimeoutMs, eventTimeoutMs, eof, lastEventId = '' } = options
+  for (const name of ['idleTimeoutMs', 'eventTimeoutMs', 'maxEventSize'] as const) {
+    const value = options[name]
+    if (value !== undefined && !(value > 0))
+      throw new RelayError('invalid-option', `${name} cannot be ${value}: give a positive number`)
+  }
+
+  let state: 'idle' | 'connecting' | 'reading' | 'refusing' | 'recovering' | 'ended' = 'idle'
+  /** The step under way. What an earlier one still brings comes too late: its connection was given up. */
+  let step: object | undefined
+  /** Flat: event, its last event id, event, … */
+  const queue: (ParsedEvent | string)[] = []
+  /** The index of the next event in the queue. */
+  let next = 0
+  /** The calls of `next()` that wait, in order. */
+  const waiting: ((result: Result | Promise<never>) => void)[] = []
+  /** In the state `ended`: the error to end with, until someone was told; empty for an end without one. */
+  let ending: unknown[] = []
+  /** How many events were queued, for the errors. */
+  let received = 0
+  /** The last event id of all that was read. `stream.lastEventId` is behind it while events are queued. */
+  let latestId = lastEventId
+  let decoder: TextDecoder | undefined
+  /** What a body that is no event stream says, as far as it came. */
+  let refusal = ''
+  let idleTimer: ReturnType<typeof setTimeout> | undefined
+  let eventTimer: ReturnType<typeof setTimeout> | undefined
+
+  // In the state `ended` the rest of the chunk is still parsed, and nobody hears of it.
+  const parser = createParser({
+    ...options,
+    onEvent,
+    onComment: (comment) => state === 'ended' || options.onComment?.(comment),
+    onRetry: (retry) => state === 'ended' || options.onRetry?.(retry),
+  })
+
+  const stream = {
+    lastEventId,
+    next: () =>
+      queue.length && !waiting.length
+        ? Promise.resolve(shift())
+        : new Promise<Result>((resolve) => {
+            waiting.push(resolve)
+            proceed()
+          }),
+    async return() {
+      close()
+      return END
+    },
+    async throw(error?: unknown): Promise<typeof END> {
+      close()
+      throw error
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  } as EventStream & { lastEventId: string }
+
+  if (signal?.aborted) onAbort()
+  else signal?.addEventListener('abort', onAbort)
+  return stream
+
+  /** Settles the calls of `next()` that wait with what there is by now; if one still waits, reads on. */
+  function proceed() {
+    while (waiting.length && (queue.length || state === 'ended')) waiting.shift()?.(shift())
+    if (waiting.length && state === 'idle') read()
+  }
+
+  /** The next event of the queue, or after the last one how the stream ended. */
+  function shift(): Result | Promise<never> {
+    if (queue.length) {
+      const value = queue[next++] as ParsedEvent
+      stream.lastEventId = queue[next++] as string
+      if (next === queue.length) next = queue.length = 0
+      return { done: false, value }
+    }
+    signal?.removeEventListener('abort', onAbort)
+    stream.lastEventId = latestId
+    return ending.length ? Promise.reject(ending.pop()) : END
+  }
+
+  /** One step: the next response, or the next chunk. */
+  async function read(): Promise<void> {
+    const mine = {}
+    step = mine
+    /** Whether what is thrown comes from here or from a callback, and not from the connection. */
+    let isOurs = false
+    // A refusal is worth one wait, however slowly it drips: the timer of its first chunk goes on.
+    if (state === 'idle') idleTimer = startTimer('idle', 'byte', idleTimeoutMs)
+    try {
+      if (!body) {
+        state = 'connecting'
+        const response = await (connector as Connector).connect()
+        const opened = toBody(response)
+        if (mine !== step) return opened.cancel()
+        body = opened
+        isOurs = true
+        if (!body.refusal) options.onOpen?.(response as Response)
+      } else {
+        state = body.refusal ? 'refusing' : 'reading'
+        if (state === 'reading') eventTimer ??= startTimer('event', 'event', eventTimeoutMs)
+        const { done, value } = await body.read()
+        if (mine !== step) return
+        isOurs = true
+        const text = done ? (decoder?.decode() ?? '') : decode(value)
+        if (state === 'refusing') {
+          refusal += text
+          return done || refusal.length >= MAX_BODY ? recover() : read()
+        }
+        // After a lone CR the parser takes the first LF for its other half, and the second is still a blank line.
+        parser.feed(done && eof === 'dispatch' ? `${text}\n\n` : text)
+        if (done && sentinel !== false)
+          throw new RelayError('truncated', 'No sentinel came: the answer is not complete', { retryable: true })
+        if (done) end()
+      }
+    } catch (error) {
+      if (mine === step) return recover(isOurs ? error : networkError(error))
+    }
+    if (mine === step) {
+      clearTimeout(idleTimer)
+      state = 'idle'
+    }
+    proceed()
+  }
+
+  function decode(chunk: unknown): string {
+    if (typeof chunk === 'string') return chunk
+    // `ignoreBOM` leaves the mark to the parser, which removes one; a decoder that removed one too would make it two.
+    decoder ??= new TextDecoder('utf-8', { ignoreBOM: true })
+    try {
+      return decoder.decode(chunk as Uint8Array, { stream: true })
+    } catch {
+      throw unreadable(`a chunk that is ${typeof chunk}`)
+    }
+  }
+
+  function onEvent(event: ParsedEvent) {
+    if (state === 'ended') return
+    clearTimeout(eventTimer)
+    eventTimer = undefined
+    if (sentinel !== false && event.event === 'error')
+      throw serverError(event.data, 'upstream-failure', 'The server reported a failure')
+    if (event.data === sentinel) return end()
+    if (event.id !== undefined && connector?.isRepeated(event.id, latestId)) return
+    received++
+    queue.push(event, noteId())
+    if (typeof sentinel === 'function' && sentinel(event)) end()
+  }
+
+  /** Brings `latestId` up to date: the id of an event that comes again is not news. */
+  function noteId() {
+    const id = parser.lastEventId
+    if (!connector?.isRepeated(id, latestId)) latestId = id
+    return latestId
+  }
+
+  function startTimer(name: string, what: string, ms: number | undefined) {
+    if ((ms as number) <= MAX_TIMEOUT)
+      return setTimeout(
+        () => recover(new RelayError(`${name}-timeout`, `No ${what} came for ${ms} ms`, { retryable: true })),
+        ms,
+      )
+  }
+
+  /** Gives the connection up; goes on if the connector can make another, else ends with the error. */
+  async function recover(error?: unknown) {
+    if (body?.refusal && (error as Error | undefined)?.name !== 'AbortError') error = body.refusal(refusal)
+    if (error instanceof RelayError) Object.assign(error, { received, lastEventId: noteId(), pending: parser.end() })
+    disconnect('recovering')
+    if (!(await connector?.recover(error))) end(error)
+    else if (state === 'recovering') state = 'idle'
+    proceed()
+  }
+
+  /** Gives up the step under way and its connection. */
+  function disconnect(to: 'recovering' | 'ended') {
+    state = to
+    clearTimeout(idleTimer)
+    clearTimeout(eventTimer)
+    body?.cancel()
+    step = body = decoder = eventTimer = undefined
+    refusal = ''
+  }
+
+  /** Nothing more is read. Events that are queued are still handed over, and then the error, once. */
+  function end(...errors: unknown[]) {
+    if (state === 'ended') return
+    noteId()
+    ending = errors
+    disconnect('ended')
+    connector?.close()
+  }
+
+  /** Nothing more is read, and nothing more is handed over. */
+  function close(...errors: unknown[]) {
+    signal?.removeEventListener('abort', onAbort)
+    end()
+    if (queue.length) latestId = stream.lastEventId
+    next = queue.length = 0
+    ending = errors
+    proceed()
+  }
+
+  function onAbort() {
+    const reason: unknown = signal?.reason
+    close(
+      reason instanceof Error ? reason : Object.assign(new Error('Aborted', { cause: reason }), { name: 'AbortError' }),
+    )
+  }
+}
