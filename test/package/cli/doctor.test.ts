@@ -1,9 +1,10 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+// Whether doctor finds in a server what is wrong with it, and nothing else.
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { createSecureServer } from 'node:http2'
-import { type AddressInfo, connect } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -14,34 +15,17 @@ import express from 'express'
 import { relay as relayExpress } from 'sse-relay/express'
 import { relay } from 'sse-relay/node'
 import { replayUpstream } from 'sse-relay/testing'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { freePort } from '../../../scripts/free-port.mjs'
-import { judge } from '../../../src/cli/doctor/judge.js'
+import { describe, expect, it, vi } from 'vitest'
 import { LIMITS } from '../../../src/cli/doctor/limits.js'
-import { type ObserveOptions, observe } from '../../../src/cli/doctor/observe.js'
+import type { ObserveOptions } from '../../../src/cli/doctor/observe.js'
 import { RULES } from '../../../src/cli/doctor/rules.js'
 import { DONE, FRAMES, HEADERS, type Script, scripted, serve } from './broken.js'
+import { type Ask, look, POST, tokens } from './look.js'
 
 // Silences of ten seconds are among what is looked for; the tests wait beside each other.
 vi.setConfig({ testTimeout: 60_000, maxConcurrency: 40 })
 
 const ORIGIN = 'https://your.app'
-const POST = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } }
-
-interface Ask {
-  method?: string
-  body?: string
-  headers?: Record<string, string>
-}
-
-async function look(url: string, ask: Ask = {}, options: Partial<ObserveOptions> = {}) {
-  const { method = 'GET', headers = {}, ...body } = ask
-  const request = { url: new URL(url), method, headers: { accept: 'text/event-stream', ...headers }, ...body }
-  const observation = await observe(request, { maxMs: 45_000, ...options })
-  const { findings, notes } = judge(observation)
-  return { observation, findings, notes, codes: findings.map(({ code }) => code).sort() }
-}
-
 const gathered: RequestListener = async (_req, res) => {
   await wait(1500)
   res.writeHead(200, HEADERS).end(FRAMES.join('') + DONE)
@@ -319,13 +303,6 @@ describe.concurrent('a malformed stream', () => {
   })
 })
 
-async function* tokens({ signal }: { signal: AbortSignal }, count = 30, pauseMs = 120) {
-  for (let index = 0; index < count; index++) {
-    yield `piece ${index} `
-    await wait(pauseMs, undefined, { signal })
-  }
-}
-
 describe.concurrent('nothing is wrong with', () => {
   it('a relay, also when the model thinks first and HEAD is asked for', async () => {
     await using served = await serve((req, res) =>
@@ -452,89 +429,3 @@ describe.concurrent('in front of a good server', () => {
     expect((await look(served.url, POST)).codes).toEqual(['buffered', 'compressed'])
   })
 })
-
-const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/opt/homebrew/bin/nginx', '/usr/local/bin/nginx'].find(existsSync)
-const NO_NGINX = 'no nginx found: install nginx-light'
-
-describe.skipIf(!NGINX && !process.env.CI)(`in front of a good server, nginx${NGINX ? '' : ` (${NO_NGINX})`}`, () => {
-  const servers: AsyncDisposable[] = []
-  let nginx: ChildProcess | undefined
-  let folder: string
-  let proxy: string
-
-  beforeAll(async () => {
-    if (!NGINX) throw new Error(NO_NGINX)
-    const relaying = await serve((req, res) => relay(req, res, tokens))
-    const plain = await serve(scripted({ pauseMs: 150 }))
-    servers.push(relaying, plain)
-    const port = await freePort()
-    folder = mkdtempSync(join(tmpdir(), 'sse-relay-nginx-'))
-    mkdirSync(join(folder, 'temp'))
-    const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path temp/${name};`)
-    writeFileSync(
-      join(folder, 'nginx.conf'),
-      `daemon off; master_process off; pid nginx.pid; error_log stderr error;
-      events {}
-      http {
-        access_log off; ${temp.join(' ')}
-        server {
-          listen 127.0.0.1:${port};
-          location /relay { proxy_pass ${relaying.url}; }
-          location /forced { proxy_pass ${relaying.url}; proxy_ignore_headers X-Accel-Buffering; }
-          location /plain { proxy_pass ${plain.url}; }
-          location /plain-off { proxy_pass ${plain.url}; proxy_buffering off; }
-        }
-      }`,
-    )
-    nginx = spawn(NGINX, ['-p', folder, '-c', join(folder, 'nginx.conf')], { stdio: ['ignore', 'inherit', 'pipe'] })
-    proxy = `http://127.0.0.1:${port}`
-    await accepting(port, nginx)
-  })
-  afterAll(async () => {
-    if (nginx && nginx.exitCode === null) {
-      nginx.kill('SIGQUIT')
-      await once(nginx, 'exit')
-    }
-    for (const server of servers) await server[Symbol.asyncDispose]()
-    if (folder) rmSync(folder, { recursive: true, force: true })
-  })
-
-  it('lets a relay through as it comes', async () => {
-    const { findings, observation } = await look(`${proxy}/relay`)
-    expect(findings).toEqual([])
-    expect(observation.arrivals.length).toBeGreaterThan(10)
-    // What told it not to buffer stays here, so a second one would not be told.
-    expect(observation.headers).not.toHaveProperty('x-accel-buffering')
-  })
-
-  it('is found when it is made to buffer', async () => {
-    const { findings } = await look(`${proxy}/forced`, POST)
-    expect(findings.map(({ code }) => code)).toEqual(['buffered'])
-    expect(findings[0]?.mend).toContain('set proxy_buffering off')
-  })
-
-  it('is found to buffer, as it comes, what does not tell it not to, and no more when that is turned off', async () => {
-    expect((await look(`${proxy}/plain`, POST)).codes).toEqual(['buffered'])
-    expect((await look(`${proxy}/plain-off`, POST)).codes).toEqual([])
-  })
-})
-
-/** Waits until somebody listens there. */
-async function accepting(port: number, child: ChildProcess): Promise<void> {
-  let said = ''
-  child.stderr?.on('data', (bytes) => {
-    said += bytes
-  })
-  for (let tries = 0; tries < 200; tries++) {
-    if (child.exitCode !== null) throw new Error(`nginx ended: ${said}`)
-    const socket = connect(port, '127.0.0.1')
-    const isOpen = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    )
-    socket.destroy()
-    if (isOpen) return
-    await wait(50)
-  }
-  throw new Error(`nginx does not listen on ${port}: ${said}`)
-}
