@@ -1,3 +1,4 @@
+// Which tests there are, what they are run against, and which of them need more than Node.
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { subpaths } from './scripts/subpaths.mjs'
@@ -7,6 +8,26 @@ import { subpaths } from './scripts/subpaths.mjs'
 const fromSource = Boolean(process.env.SRC)
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
+// A test that needs a browser, a proxy, another runtime or program, an npm install or the built types is named here:
+// `npm test` leaves it to `npm run test:all`.
+const needsMore = [
+  'examples/**/*.test.ts',
+  'test/client/browsers.test.ts',
+  'test/client/consumers-programs.test.ts',
+  'test/client/react.test.ts',
+  'test/hosts/proxies.test.ts',
+  'test/hosts/runtimes.test.ts',
+  'test/log/cluster.test.ts',
+  'test/log/resume-browser.test.ts',
+  'test/package/cli/demo-page.test.ts',
+  'test/package/cli/doctor-nginx.test.ts',
+  'test/package/cli/installed.test.ts',
+  'test/package/docs.test.ts',
+  'test/package/package.test.ts',
+  'test/package/samples.test.ts',
+  'test/relay/shutdown-bun.test.ts',
+]
+
 export default defineConfig({
   resolve: {
     alias: subpaths.map(({ name, source, built }) => ({
@@ -15,20 +36,25 @@ export default defineConfig({
     })),
   },
   test: {
-    include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
     pool: 'forks',
     // One core would be left alone: of two that is half.
     maxWorkers: '100%',
     watch: false,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    // Shared machines starve a browser or a child process now and then: once more there, and it is reported.
-    retry: process.env.CI ? 1 : 0,
+    // For a machine that is busy: what has to wait waits for an event, and these only end what hangs.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     server: {
       deps: {
         // The built files are loaded by Node itself, as a user's are, not transformed.
         external: [/\/dist\/[^/]+\.js$/],
       },
     },
+    projects: [
+      {
+        extends: true,
+        test: { name: 'node', include: ['test/**/*.test.ts'], exclude: ['**/node_modules/**', ...needsMore] },
+      },
+      { extends: true, test: { name: 'more', include: needsMore, exclude: ['**/node_modules/**'] } },
+    ],
   },
 })

@@ -1,4 +1,4 @@
-// `npm run readers`: 10 000 readers of 100 runs in one process, over Redis. Another process produces the runs, a token a
+// `node lab/readers.mjs`: 10 000 readers of 100 runs in one process, over Redis. Another process produces the runs, a token a
 // second each, and others read. Says whether every reader got every token once, over how many connections to Redis, and
 // what a reader and a run cost.
 //   --quick                      1 000 readers of 20 runs

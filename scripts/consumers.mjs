@@ -1,4 +1,4 @@
-// `npm run consumers`: the package as its users get it. Packed, installed into a fresh project, bundled by Vite, esbuild
+// `node scripts/consumers.mjs`: the package as its users get it. Packed, installed into a fresh project, bundled by Vite, esbuild
 // and webpack, type-checked by the oldest and the newest TypeScript, and required from CommonJS. Build first.
 // The tools that are not the repository's own are kept in node_modules/.cache/consumers.
 import { createHash } from 'node:crypto'

@@ -1,3 +1,4 @@
+// A port that nobody listens on and that the system gives to nobody by itself.
 import { createServer } from 'node:net'
 
 // Below those that systems give out themselves (from 32768 or 49152 on): a port of those may be given to another

@@ -1,5 +1,5 @@
-// `npm run nodes`: the whole suite on every version of Node that is supported, each taken from npm.
-// `npm run nodes -- 24 26` takes only those; what follows is for vitest: `npm run nodes -- 24 test/client/parser.test.ts`.
+// `node scripts/nodes.mjs`: the whole suite on every version of Node that is supported, each taken from npm.
+// `node scripts/nodes.mjs 24 26` takes only those; what follows is for vitest: `node scripts/nodes.mjs 24 test/client/parser.test.ts`.
 // Build first: like all tests these take what is shipped.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'

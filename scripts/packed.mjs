@@ -1,5 +1,5 @@
 // What trying the package as its users get it needs: packed, installed into a fresh project, in steps that say how they
-// went. `npm run consumers` and `npm run release:dry` are made of it.
+// went. `node scripts/consumers.mjs` and `node scripts/release-dry.mjs` are made of it.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

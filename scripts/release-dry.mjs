@@ -1,4 +1,4 @@
-// `npm run release:dry`: everything of a release but the publishing. What the tarball holds, what the changesets make of
+// `node scripts/release-dry.mjs`: everything of a release but the publishing. What the tarball holds, what the changesets make of
 // the version and the changelog, and the package installed into a fresh project on every supported Node, on Bun and on
 // Deno, where each sample of the README is run against a replayed provider. Build first.
 // `-- 24 Bun` takes only those runtimes; `-- --quick` only this Node, without what `npm run check` has looked at already.

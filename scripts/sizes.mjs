@@ -1,5 +1,5 @@
 // What a user's bundle grows by, min + gzip, held by a ratchet: sizes may fall, and a rise of more than 3 % over
-// the recorded value is a decision. `npm run sizes` measures, `npm run sizes -- --update` records; `-- --of folder`
+// the recorded value is a decision. `node scripts/sizes.mjs` measures, `node scripts/sizes.mjs --update` records; `-- --of folder`
 // measures what is unpacked in `folder/package` instead of what is built here.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -83,12 +83,12 @@ if (update) {
 } else if (risen.length) {
   console.error(
     `\nLarger than recorded by more than ${tolerance * 100} %, or not recorded: ${risen.join(', ')}.\n` +
-      'Make it smaller again; or, if it is worth its bytes, record it with `npm run sizes -- --update`,\n' +
+      'Make it smaller again; or, if it is worth its bytes, record it with `node scripts/sizes.mjs --update`,\n' +
       'commit scripts/sizes.json and say in the commit what the bytes buy.',
   )
   process.exitCode = 1
 } else if (fallen.length) {
-  console.log(`\nSmaller than recorded: ${fallen.join(', ')}. Keep it so: \`npm run sizes -- --update\`.`)
+  console.log(`\nSmaller than recorded: ${fallen.join(', ')}. Keep it so: \`node scripts/sizes.mjs --update\`.`)
 }
 
 /** What `node` would weigh less without each of the sources: they are told apart by shape, so all of them are in it. */

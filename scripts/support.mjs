@@ -1,5 +1,5 @@
-// `npm run support`: the tests of the hosts and the checks of all examples, and the support table in the README made of
-// those that passed, by way of scripts/support.json. `npm run nodes` adds the versions of Node. Build first.
+// `node scripts/support.mjs`: the tests of the hosts and the checks of all examples, and the support table in the README made of
+// those that passed, by way of scripts/support.json. `node scripts/nodes.mjs` adds the versions of Node. Build first.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

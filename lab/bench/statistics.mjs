@@ -1,3 +1,5 @@
+// What a row is made of its rounds: medians, quantiles, and what earlier occasions say.
+
 export const median = (values) => quantile(values, 0.5)
 
 /** Between two values, what is so far between them. */

@@ -1,4 +1,6 @@
-/** Numbers that are the same for the same seed and exchange, in every process and on every machine. */
+// Numbers that are the same for the same seed and exchange, in every process and on every machine.
+
+/** What a plan draws from. */
 export class Random {
   #state
 

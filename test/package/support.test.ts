@@ -21,7 +21,7 @@ function checkedExamples(): string[] {
     )
 }
 
-// When one of these fails, `npm run build && npm run support` makes the table anew.
+// When one of these fails, `npm run build && node scripts/support.mjs` makes the table anew.
 describe('the support table in the README', () => {
   it('is the one that the latest runs made', async () => {
     const { withTable } = await import(file('scripts/support.mjs'))
