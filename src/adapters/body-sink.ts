@@ -1,3 +1,5 @@
+/** How is a stream written for a host that sends a `Readable` as its body: Fastify and Koa? */
+
 import { Readable } from 'node:stream'
 import type { SinkHeaders } from '../relay.js'
 import { gather, type NodeResponse, NodeSink } from './node-sink.js'

@@ -1,3 +1,5 @@
+/** How does a request of Express become a relay? No feature of its own, only a translation. */
+
 import type { RelayOptions } from '../options.js'
 import type { ResumeOptions } from '../relay.js'
 import type { Source, Summary } from '../types.js'

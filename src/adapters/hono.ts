@@ -1,3 +1,5 @@
+/** How does a request of Hono become a relay? No feature of its own, only a translation. */
+
 import type { RelayOptions } from '../options.js'
 import { lastEventIdOf, type ResumeOptions, relayTo, resumeTo, withRequest } from '../relay.js'
 import type { Source } from '../types.js'

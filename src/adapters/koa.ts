@@ -1,3 +1,5 @@
+/** How does a request of Koa become a relay? No feature of its own, only a translation. */
+
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import {

@@ -1,3 +1,5 @@
+/** How is a stream written to Node's own response, and how is it known that the client left? */
+
 import { flatten } from '../encode.js'
 import { mistake } from '../failure.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'

@@ -1,3 +1,5 @@
+/** How is a stream written as the body of a Web `Response`, and how is it known that the client left? */
+
 import { RelayError } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'

@@ -1,3 +1,5 @@
+/** How does a client misbehave? Clients that leave, stop reading, or read slowly, over HTTP/1 and HTTP/2. */
+
 import { type ClientHttp2Stream, connect as connectHttp2, constants, type OutgoingHttpHeaders } from 'node:http2'
 import { connect, type Socket } from 'node:net'
 import { Duplex, type Readable } from 'node:stream'

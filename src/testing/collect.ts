@@ -1,3 +1,5 @@
+/** What did a client get? A whole answer, read to its end. */
+
 import { type ParseSSEOptions, parseSSE, type SSEInput } from '../client/parse-sse.js'
 import { isRelayError, type RelayError } from '../errors.js'
 import type { ParsedEvent } from '../types.js'

@@ -1,3 +1,5 @@
+/** Whom does a test ask instead of a provider? An upstream that speaks as OpenAI and Anthropic do, faults included. */
+
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'

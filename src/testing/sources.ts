@@ -1,3 +1,5 @@
+/** How does a source behave and misbehave? Sources that wait, fail, flood or hang. */
+
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { Waiting } from './waiting.js'
 

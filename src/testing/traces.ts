@@ -1,3 +1,5 @@
+/** What do the providers send? A stream in the format of each, by name. */
+
 import { readdirSync, readFileSync } from 'node:fs'
 
 // The build is one flat file beside the same folder, so this path must stay as it is.
