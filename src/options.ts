@@ -1,3 +1,4 @@
+import { anything, callback, findMeant, flag, internal, type Rule, type Rules, unknownIn, wrongIn } from './check.js'
 import { isObject, show } from './errors.js'
 import { isRunId } from './event-id.js'
 import { mistake, typeMistake } from './failure.js'
@@ -118,48 +119,77 @@ export interface RelayOptions {
   onEnd?(summary: Summary): unknown
 }
 
-const isFunction = (value: unknown) => typeof value === 'function'
+export const duration: Rule = [
+  (value: unknown) => typeof value === 'number' && value >= 0,
+  'give a non-negative number of milliseconds',
+]
+const limit: Rule = [
+  (value: unknown) => typeof value === 'number' && value > 0,
+  'give a positive number of milliseconds, or Infinity for no limit',
+]
+export const abortSignal: Rule = [
+  (value: AbortSignal | null) => typeof value?.addEventListener === 'function',
+  'give an AbortSignal',
+]
 
-/** What options may be if they are given, and the remedy if they are not that. */
-const RULES: readonly (readonly [names: (keyof RelayOptions)[], isFine: (value: never) => boolean, remedy: string])[] =
-  [
-    [['waitUntil', 'onError', 'onEnd'], isFunction, 'give a function'],
-    [
-      ['heartbeatMs', 'abandonMs'],
-      (value) => typeof value === 'number' && value >= 0,
-      'give a non-negative number of milliseconds',
-    ],
-    [
-      ['stallTimeoutMs', 'maxDurationMs'],
-      (value) => typeof value === 'number' && value > 0,
-      'give a positive number of milliseconds, or Infinity for no limit',
-    ],
-    [['retryMs'], (value) => Number.isSafeInteger(value) && value >= 0, 'give a non-negative integer of milliseconds'],
-    [['signal', 'shutdown'], (value: AbortSignal | null) => isFunction(value?.addEventListener), 'give an AbortSignal'],
-    [['requireFinish'], (value) => typeof value === 'boolean', 'give true or false'],
-    [
-      ['protocol'],
-      (value: Protocol | null) => isFunction(value?.encoder),
-      'give a protocol of sse-relay/protocols, text() for example',
-    ],
-  ]
+/** The options of `relay`. `resume` and `record` take them too, so that one object serves all three. */
+const RELAY: Rules<keyof RelayOptions | 'request'> = {
+  protocol: [
+    (value: Protocol | null) => typeof value?.encoder === 'function',
+    'give a protocol of sse-relay/protocols, text() for example',
+  ],
+  requireFinish: flag,
+  heartbeatMs: duration,
+  stallTimeoutMs: limit,
+  maxDurationMs: limit,
+  retryMs: [
+    (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0,
+    'give a non-negative integer of milliseconds',
+  ],
+  // Looked over where they are read, by extraHeaders.
+  headers: anything,
+  signal: abortSignal,
+  shutdown: abortSignal,
+  log: anything,
+  owner: anything,
+  runId: anything,
+  abandonMs: duration,
+  waitUntil: callback,
+  onError: callback,
+  onEnd: callback,
+  request: internal,
+}
 
 /**
- * Looks the options over before anything is sent or asked for.
+ * Looks over the options of a function of the server.
  *
  * @throws {RelayError} `invalid-option`, naming the option, the value and the remedy.
  */
-export function checkOptions(options: RelayOptions, needsLog = false): void {
-  if (!isObject(options)) throw invalid('options', options, 'give an object')
-  for (const [names, isFine, remedy] of RULES) {
-    for (const name of names) {
-      const value = options[name]
-      if (value !== undefined && !isFine(value as never)) throw invalid(name, value, remedy)
-    }
-  }
+export function checkOptions(what: string, options: object, rules: Rules, find = findMeant, isLoose = false): void {
+  fail(
+    isObject(options)
+      ? (unknownIn(what, options, rules, find, isLoose) ?? wrongIn(options, rules, show))
+      : `options cannot be ${show(options)}: give an object`,
+  )
+}
+
+function fail(message: string | undefined): void {
+  if (message !== undefined) throw mistake('invalid-option', message)
+}
+
+/**
+ * Looks over the options of `relay`, `resume` or `record`, before anything is sent or asked for.
+ *
+ * @throws {RelayError} `invalid-option`, as `checkOptions` does; a `TypeError` with that code for the owner.
+ */
+export function checkRelayOptions(what: 'relay' | 'resume' | 'record', options: RelayOptions): void {
+  checkOptions(what, options, RELAY)
+  // An adapter adds the request to options that are no plain object by inheriting from them: see withRequest.
+  const base: object | null = Object.getPrototypeOf(options)
+  if (base && base !== Object.prototype) fail(unknownIn(what, base, RELAY, findMeant))
   const { log, runId, owner } = options
   if (runId !== undefined) checkRunId(runId)
-  if (log === undefined && !needsLog) return
+  if (log === undefined && what === 'relay') return
   const methods = (log ?? {}) as unknown as Partial<Record<string, unknown>>
   if (typeof methods.resume !== 'function') {
     const isLogger = typeof methods.info === 'function' || typeof log === 'function'

@@ -17,7 +17,7 @@ import {
 } from './headers.js'
 import type { LogResume, RunLog } from './log/log.js'
 import type { ReaderOutlet } from './log/reader.js'
-import { checkOptions, type RelayOptions } from './options.js'
+import { checkRelayOptions, type RelayOptions } from './options.js'
 import { printError, reportEnd, reportFailure } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
@@ -157,7 +157,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   start(source: Source): void {
     const { request } = this.#options
-    if (!this.#isReady() || parseEventId(this.#lastEventId)?.seq === 'end') {
+    if (!this.#isReady('relay') || parseEventId(this.#lastEventId)?.seq === 'end') {
       discard(source)
       // An EventSource reconnects after every end; the id of the last frame says that there is nothing more.
       if (this.#state === 'waiting') this.#answerEmpty(204)
@@ -180,16 +180,16 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   resume(lastEventId: string | undefined): void {
     const { request, runId } = this.#options
     this.#lastEventId = lastEventId
-    if (this.#isReady(true)) this.#read({ lastEventId, runId })
+    if (this.#isReady('resume')) this.#read({ lastEventId, runId })
     request?.drain?.()
   }
 
   /** Looks everything over before something is asked for. `false` if the answer is given already. */
-  #isReady(needsLog = false): boolean {
+  #isReady(what: 'relay' | 'resume'): boolean {
     const { request } = this.#options
     try {
       const { gone } = this.#sink
-      checkOptions(this.#options, needsLog)
+      checkRelayOptions(what, this.#options)
       const { headers, protocol, log } = this.#options
       const own = log ? undefined : protocol?.headers
       if (own || headers !== undefined) this.#extra = { ...extraHeaders(own), ...extraHeaders(headers) }

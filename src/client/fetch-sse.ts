@@ -1,10 +1,11 @@
 /** How is an answer fetched, resumed after a lost connection, and stopped? */
 
+import { anything, type Rules } from '../check.js'
 import { RelayError } from '../errors.js'
 import type { EventStream } from '../types.js'
 import { toBody } from './body.js'
 import { isTransient, networkError } from './failures.js'
-import { type Connector, MAX_TIMEOUT, type ParseSSEOptions, readEvents } from './reading-loop.js'
+import { type Connector, check, MAX_TIMEOUT, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 
 /** As much of `fetch` as is needed. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>
@@ -43,6 +44,16 @@ export interface FetchStream extends EventStream {
   stop(): Promise<void>
 }
 
+export const FETCH_OPTIONS: Rules<Exclude<keyof FetchSSEOptions, keyof RequestInit> | 'signal'> = {
+  ...OPTIONS,
+  resumeUrl: anything,
+  stopUrl: anything,
+  runId: anything,
+  fetch: anything,
+  maxRetries: anything,
+  onOpen: anything,
+}
+
 /** The first wait before a retry is at most this long, unless the server's `retry` says otherwise; then it doubles. */
 const RETRY_MS = 1000
 const MAX_RETRY_MS = 30_000
@@ -65,6 +76,8 @@ const RUN_ID = /^[\w-]{16,128}$/
  * ```
  */
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
+  // Hosts have options of their own for fetch.
+  check('fetchSSE', options, FETCH_OPTIONS, true)
   const { resumeUrl, stopUrl, fetch = globalThis.fetch, maxRetries = 8 } = options
   // An event id `<runId>:<seq>` names its run.
   const [, begunId] = /^([\w-]{16,128}):/.exec(options.lastEventId ?? '') ?? []

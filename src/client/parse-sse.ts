@@ -2,7 +2,7 @@
 
 import type { EventStream } from '../types.js'
 import { type SSEInput, toBody } from './body.js'
-import { type ParseSSEOptions, readEvents } from './reading-loop.js'
+import { check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 
 export type { SSEInput } from './body.js'
 export type { ParseSSEOptions } from './reading-loop.js'
@@ -22,5 +22,6 @@ export type { ParseSSEOptions } from './reading-loop.js'
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 export function parseSSE(input: SSEInput, options: ParseSSEOptions = {}): EventStream {
+  check('parseSSE', options, OPTIONS)
   return readEvents(options, toBody(input))
 }

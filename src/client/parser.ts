@@ -1,5 +1,6 @@
 /** Which events does the text of an event stream hold? The standard's parser, without a network. */
 
+import { anything, type Rules, unknownIn } from '../check.js'
 import { RelayError } from '../errors.js'
 import type { ParsedEvent } from '../types.js'
 
@@ -39,6 +40,14 @@ export interface Parser {
   reset(): void
 }
 
+const OPTIONS: Rules<keyof ParserOptions> = {
+  onEvent: anything,
+  onComment: anything,
+  onRetry: anything,
+  lastEventId: anything,
+  maxEventSize: anything,
+}
+
 const LF = 10
 const SPACE = 32
 const COLON = 58
@@ -48,7 +57,7 @@ const BOM = 0xfeff
  * A parser of event streams as the HTML standard says: text in, events out, synchronous, in linear time however the text
  * is cut. `onEvent` is called at the blank line that ends an event; what no blank line ends is never an event.
  *
- * @throws {RelayError} `invalid-option` when `onEvent` is missing.
+ * @throws {RelayError} `invalid-option` when `onEvent` is missing, and for what is no option.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  * @example
  * ```ts
@@ -59,7 +68,9 @@ const BOM = 0xfeff
  */
 export function createParser(options: ParserOptions): Parser {
   const { onEvent, onComment, onRetry, lastEventId = '', maxEventSize = Infinity } = options ?? {}
-  if (typeof onEvent !== 'function') throw new RelayError('invalid-option', 'createParser takes { onEvent }')
+  const mistake =
+    typeof onEvent === 'function' ? unknownIn('createParser', options, OPTIONS) : 'createParser takes { onEvent }'
+  if (mistake) throw new RelayError('invalid-option', mistake)
 
   /** The data buffer. `undefined` and not `''` while it is empty, so that an event of one empty `data` line is not lost. */
   let data: string | undefined

@@ -1,7 +1,10 @@
 /** How does a React component show an answer while it grows? */
 
 import { useState, useSyncExternalStore } from 'react'
+import { anything, internal, type Rules } from '../check.js'
+import { FETCH_OPTIONS } from './fetch-sse.js'
 import { type FetchSSEOptions, type FetchStream, fetchSSE, type WirePart } from './index.js'
+import { check } from './reading-loop.js'
 
 /** Options of {@link useRelay}: those of `fetchSSE`. The method is POST unless it says otherwise. */
 export interface UseRelayOptions extends Omit<FetchSSEOptions, 'signal' | 'body' | 'sentinel' | 'runId'> {
@@ -38,6 +41,16 @@ export interface UseRelayResult extends RelayAnswer {
   send(body?: unknown): void
   /** Ends the answer here and, with a `stopUrl`, on the server. What came so far is kept. */
   stop(): void
+}
+
+/** What `fetch` takes, in browsers, React Native and Node. */
+const INIT =
+  'method headers credentials mode cache redirect referrer referrerPolicy integrity keepalive priority duplex window dispatcher reactNative'
+const OPTIONS: Rules = {
+  ...FETCH_OPTIONS,
+  ...Object.fromEntries(INIT.split(' ').map((name) => [name, internal])),
+  onDone: anything,
+  onError: anything,
 }
 
 /** What `fetch` accepts as a body. */
@@ -106,6 +119,8 @@ class AnswerStore {
     this.#drop()
     this.#set({ ...IDLE, status: 'submitted' })
     try {
+      // A fetch of one's own may have options of its own.
+      check('useRelay', this.options, OPTIONS, !!this.options.fetch)
       const { headers: given, onDone: _, onError: __, ...options } = this.options
       const headers = new Headers(given)
       const isReady = body === undefined || BODY.test(Object.prototype.toString.call(body))

@@ -1,5 +1,6 @@
 /** How are the events of one or several connections read one at a time, and the reading ended at once in every state? */
 
+import { anything, findNear, positive, type Rules, unknownIn, wrongIn } from '../check.js'
 import { RelayError } from '../errors.js'
 import { DONE, type EventStream, type ParsedEvent, type ResponseLike } from '../types.js'
 import { type Body, toBody, unreadable } from './body.js'
@@ -47,6 +48,24 @@ export interface ParseSSEOptions {
   onRetry?(retry: number): void
 }
 
+export const OPTIONS: Rules<keyof ParseSSEOptions> = {
+  sentinel: anything,
+  signal: anything,
+  idleTimeoutMs: positive,
+  eventTimeoutMs: positive,
+  maxEventSize: positive,
+  eof: anything,
+  lastEventId: anything,
+  onComment: anything,
+  onRetry: anything,
+}
+
+/** @throws {RelayError} `invalid-option`. */
+export function check(what: string, options: object, rules: Rules, isLoose?: boolean): void {
+  const mistake = unknownIn(what, options, rules, findNear, isLoose) ?? wrongIn(options, rules)
+  if (mistake) throw new RelayError('invalid-option', mistake)
+}
+
 /** Options of {@link readEvents}. */
 export interface ReadingOptions extends ParseSSEOptions {
   /** Called for each response of a connector that is an event stream, before its events. */
@@ -86,11 +105,6 @@ const END: IteratorReturnResult<undefined> = { done: true, value: undefined }
  */
 export function readEvents(options: ReadingOptions, body?: Body, connector?: Connector): EventStream {
   const { sentinel = DONE, signal, idleTimeoutMs, eventTimeoutMs, eof, lastEventId = '' } = options
-  for (const name of ['idleTimeoutMs', 'eventTimeoutMs', 'maxEventSize'] as const) {
-    const value = options[name]
-    if (value !== undefined && !(value > 0))
-      throw new RelayError('invalid-option', `${name} cannot be ${value}: give a positive number`)
-  }
 
   let state: 'idle' | 'connecting' | 'reading' | 'refusing' | 'recovering' | 'ended' = 'idle'
   /** The step under way. What an earlier one still brings comes too late: its connection was given up. */
@@ -115,10 +129,11 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
 
   // In the state `ended` the rest of the chunk is still parsed, and nobody hears of it.
   const parser = createParser({
-    ...options,
     onEvent,
     onComment: (comment) => state === 'ended' || options.onComment?.(comment),
     onRetry: (retry) => state === 'ended' || options.onRetry?.(retry),
+    lastEventId,
+    maxEventSize: options.maxEventSize,
   })
 
   const stream = {

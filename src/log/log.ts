@@ -1,8 +1,9 @@
 /** What can be asked of a log: to begin a run, to read one, to stop one? */
-import { RelayError, show } from '../errors.js'
+import { anything, callback, findSame, positive, type Rules } from '../check.js'
+import { isObject, RelayError, show } from '../errors.js'
 import { idLine, isRunId, parseEventId } from '../event-id.js'
 import { failureOf, mistake } from '../failure.js'
-import { checkOwner, checkRunId, type Log, type RelayOptions } from '../options.js'
+import { checkOptions, checkOwner, checkRunId, duration, type Log, type RelayOptions } from '../options.js'
 import { isThenable, settle } from '../promises.js'
 import type { Source, Summary } from '../types.js'
 import { discard } from '../upstream.js'
@@ -32,12 +33,32 @@ export interface LogResume {
   runId?: string | undefined
 }
 
+const STORE: Rules<keyof LogStore> = {
+  // Told below, with what a store must have.
+  create: anything,
+  begin: anything,
+  append: anything,
+  get: anything,
+  read: anything,
+  entrySize: anything,
+  shared: anything,
+  close: callback,
+}
+const CREATE: Rules<keyof Parameters<Log['create']>[1]> = {
+  owner: anything,
+  startMs: positive,
+}
+const STOP: Rules<keyof Parameters<Log['stop']>[1]> = { owner: anything }
+const CLOSE: Rules<keyof NonNullable<Parameters<Log['close']>[0]>> = { graceMs: duration }
+
 /**
  * A log over a store: what `createMemoryLog` and `createRedisLog` return, and what makes a log of a store of your own.
  *
  * @throws {RelayError} `invalid-option` for what is no store, or an `entrySize` that cannot be.
  */
 export function createLog(store: LogStore): Log {
+  // A store has fields of its own: only what is written as a name of the contract, but for its case, is told.
+  if (isObject(store)) checkOptions('A store', store, STORE, findSame, true)
   for (const method of ['create', 'begin', 'append', 'get', 'read'] as const) {
     if (typeof store?.[method] !== 'function') {
       throw mistake('invalid-option', `The store cannot be ${show(store)}: it has no method ${method}`)
@@ -74,22 +95,20 @@ export class RunLog implements Log {
     this.#store = store
   }
 
-  async create(
-    runId: string,
-    { owner, startMs = 300_000 }: { owner: string | null; startMs?: number },
-  ): Promise<boolean> {
+  async create(runId: string, options: { owner: string | null; startMs?: number }): Promise<boolean> {
+    checkOptions('log.create', options ?? {}, CREATE)
+    const { owner, startMs = 300_000 } = options ?? {}
     checkOwner(owner)
     checkRunId(runId)
-    if (!(typeof startMs === 'number' && startMs > 0)) {
-      throw mistake('invalid-option', `startMs cannot be ${show(startMs)}: give a positive number of milliseconds`)
-    }
     if (await this.#store.create(runId, { owner, leaseMs: Math.min(startMs, Number.MAX_SAFE_INTEGER) })) return true
     const run = await this.#store.get(runId)
     if (run && run.owner === owner) return false
     throw exists(runId)
   }
 
-  async stop(runId: string, { owner }: { owner: string | null }): Promise<boolean> {
+  async stop(runId: string, options: { owner: string | null }): Promise<boolean> {
+    checkOptions('log.stop', options ?? {}, STOP)
+    const { owner } = options ?? {}
     checkOwner(owner)
     if (!isRunId(runId)) return false
     const here = this.#runs.get(runId)?.run
@@ -115,7 +134,9 @@ export class RunLog implements Log {
     return true
   }
 
-  async close({ graceMs = 0 }: { graceMs?: number } = {}): Promise<void> {
+  async close(options: { graceMs?: number } = {}): Promise<void> {
+    checkOptions('log.close', options, CLOSE)
+    const { graceMs = 0 } = options
     const runs = [...this.#producing()]
     if (runs.length > 0) {
       let timer: ReturnType<typeof setTimeout> | undefined

@@ -1,7 +1,7 @@
+import { positive, type Rules } from '../check.js'
 import { flatten } from '../encode.js'
-import { RelayError, show } from '../errors.js'
-import { mistake } from '../failure.js'
-import type { Log } from '../options.js'
+import { RelayError } from '../errors.js'
+import { checkOptions, type Log } from '../options.js'
 import { createLog } from './log.js'
 import type { LogEntry, LogStore, StoredRun } from './store.js'
 
@@ -20,19 +20,16 @@ export interface MemoryLogOptions {
   ttlMs?: number | undefined
 }
 
+const OPTIONS: Rules<keyof MemoryLogOptions> = { maxBytes: positive, maxRuns: positive, ttlMs: positive }
+
 /**
  * A log in the memory of this process: runs go on when a reader leaves, and can be read again.
  * They end with the process.
  *
- * @throws {RelayError} `invalid-option` for a limit that is no positive number.
+ * @throws {RelayError} `invalid-option` for an option that does not exist, or is no positive number.
  */
 export function createMemoryLog(options: MemoryLogOptions = {}): Log {
-  for (const name of ['maxBytes', 'maxRuns', 'ttlMs'] as const) {
-    const value: unknown = options[name]
-    if (value !== undefined && !(typeof value === 'number' && value > 0)) {
-      throw mistake('invalid-option', `${name} cannot be ${show(value)}: give a positive number`)
-    }
-  }
+  checkOptions('createMemoryLog', options, OPTIONS)
   return createLog(new MemoryStore(options))
 }
 

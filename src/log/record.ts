@@ -1,5 +1,5 @@
 import { newRunId } from '../event-id.js'
-import { checkOptions, type RelayOptions } from '../options.js'
+import { checkRelayOptions, type RelayOptions } from '../options.js'
 import type { Source, Summary } from '../types.js'
 import { discard } from '../upstream.js'
 import type { RunLog } from './log.js'
@@ -32,7 +32,7 @@ export interface RecordOptions
  */
 export async function record(source: Source, options: RecordOptions): Promise<Summary> {
   try {
-    checkOptions(options, true)
+    checkRelayOptions('record', options)
   } catch (error) {
     discard(source)
     throw error

@@ -1,6 +1,7 @@
+import type { Rule, Rules } from '../check.js'
 import { RelayError, show } from '../errors.js'
 import { mistake } from '../failure.js'
-import type { Log } from '../options.js'
+import { checkOptions, type Log } from '../options.js'
 import { createLog } from './log.js'
 import type { Channel, LogEntry, LogStore, SharedStore, StoredRun } from './store.js'
 
@@ -39,6 +40,18 @@ export interface RedisLogOptions {
   maxEntries?: number | undefined
 }
 
+const integer: Rule = [
+  (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0,
+  'give a positive integer',
+]
+const OPTIONS: Rules<keyof RedisLogOptions> = {
+  ttlMs: integer,
+  prefix: [(value: unknown) => typeof value === 'string' && !/[{}]/.test(value), 'give a string without braces'],
+  leaseMs: integer,
+  timeoutMs: integer,
+  maxEntries: integer,
+}
+
 /**
  * A log in Redis (6.2 or later, one node or a cluster): any process reads, stops and outlives what another produces.
  * Takes a client of `redis` or `ioredis` for its commands, and makes one more connection of its own, a `duplicate()`,
@@ -57,15 +70,8 @@ export function createRedisLog(
   client: IORedisClient | NodeRedisClient | NodeRedisCluster,
   options: RedisLogOptions = {},
 ): Log {
+  checkOptions('createRedisLog', options, OPTIONS)
   const { ttlMs = 3_600_000, prefix = 'sse-relay:', leaseMs = 10_000, timeoutMs = 2000, maxEntries = 10_000 } = options
-  for (const [name, value] of Object.entries({ ttlMs, leaseMs, timeoutMs, maxEntries })) {
-    if (!Number.isSafeInteger(value) || value <= 0) {
-      throw mistake('invalid-option', `${name} cannot be ${show(value)}: give a positive integer`)
-    }
-  }
-  if (typeof prefix !== 'string' || /[{}]/.test(prefix)) {
-    throw mistake('invalid-option', `prefix cannot be ${show(prefix)}: give a string without braces`)
-  }
   return createLog(new RedisStore(connectionOf(client), { ttlMs, prefix, leaseMs, timeoutMs, maxEntries }))
 }
 

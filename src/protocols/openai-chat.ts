@@ -1,5 +1,7 @@
 /** How does a run look to a client of the OpenAI Chat Completions API? */
 
+import { flag, type Rules, words } from '../check.js'
+import { checkOptions } from '../options.js'
 import type { Encoder, FinishReason, Protocol, Usage } from '../types.js'
 import { dataFrame, failureFrame } from './frames.js'
 
@@ -10,6 +12,8 @@ export interface OpenAIChatOptions {
   /** Whether a last chunk tells the token counts, as `stream_options.include_usage` asks for. @default false */
   usage?: boolean
 }
+
+const OPTIONS: Rules<keyof OpenAIChatOptions> = { model: words, usage: flag }
 
 const FINISH: Record<FinishReason, string> = {
   stop: 'stop',
@@ -25,7 +29,9 @@ const FINISH: Record<FinishReason, string> = {
  * them. Reasoning is in `delta.reasoning_content`, where DeepSeek and vLLM put it. Data parts and own events
  * have no place in this dialect and are left out.
  */
-export function openaiChat({ model = 'sse-relay', usage: wanted = false }: OpenAIChatOptions = {}): Protocol {
+export function openaiChat(options: OpenAIChatOptions = {}): Protocol {
+  checkOptions('openaiChat', options, OPTIONS)
+  const { model = 'sse-relay', usage: wanted = false } = options
   return {
     name: 'openai-chat',
     encoder: ({ runId }) => createEncoder(runId, model, wanted),

@@ -1,5 +1,7 @@
 /** How does a run look to `useChat` of the AI SDK? */
 
+import { callback, type Rules, words } from '../check.js'
+import { checkOptions } from '../options.js'
 import type { Encoder, EncoderEnd, Protocol } from '../types.js'
 import { dataFrame, failureFrame, toJson } from './frames.js'
 
@@ -11,12 +13,16 @@ export interface UIMessageOptions {
   metadata?(end: EncoderEnd): Record<string, unknown> | undefined
 }
 
+const OPTIONS: Rules<keyof UIMessageOptions> = { messageId: words, metadata: callback }
+
 /**
  * The AI SDK's UI message stream, readable by `useChat` (versions 5 to 7). Tool calls are dynamic tools; own
  * events and data parts become `data-<name>`, citations with a `url` become sources, files become files. A failure is
  * an `error` chunk and nothing after it, so the chat is in its error state and not at a finished answer.
  */
-export function uiMessage({ messageId, metadata }: UIMessageOptions = {}): Protocol {
+export function uiMessage(options: UIMessageOptions = {}): Protocol {
+  checkOptions('uiMessage', options, OPTIONS)
+  const { messageId, metadata } = options
   return {
     name: 'ui-message',
     headers: { 'x-vercel-ai-ui-message-stream': 'v1' },

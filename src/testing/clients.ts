@@ -4,6 +4,8 @@ import { type ClientHttp2Stream, connect as connectHttp2, constants, type Outgoi
 import { connect, type Socket } from 'node:net'
 import { Duplex, type Readable } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
+import { anything, flag, type Rules, words } from '../check.js'
+import { checkOptions } from '../options.js'
 import { Waiting } from './waiting.js'
 import { endOfStream, type Head, readResponse } from './wire.js'
 
@@ -18,6 +20,14 @@ export interface ClientOptions {
   httpVersion?: '1.0' | '1.1' | '2'
   /** Whether the certificate of an `https:` URL must be one that Node trusts. @default true */
   rejectUnauthorized?: boolean
+}
+
+const OPTIONS: Rules<keyof ClientOptions> = {
+  method: words,
+  headers: anything,
+  body: [(value: unknown) => typeof value === 'string' || value instanceof Uint8Array, 'give a string or bytes'],
+  httpVersion: [(value: unknown) => ['1.0', '1.1', '2'].includes(value as string), "give '1.0', '1.1' or '2'"],
+  rejectUnauthorized: flag,
 }
 
 /** How an answer ended, seen from the client. */
@@ -66,7 +76,7 @@ export interface TestClient {
 }
 
 /**
- * Sends a request over a connection of its own and returns at once. What goes wrong is in `closed`; nothing is thrown.
+ * Sends a request over a connection of its own and returns at once. What goes wrong is in `closed`; only a bad option is thrown.
  *
  * @param url An `http:` or `https:` URL.
  * @example
@@ -75,6 +85,7 @@ export interface TestClient {
  * client.leave()
  */
 export function openClient(url: string | URL, options: ClientOptions = {}): TestClient {
+  checkOptions('openClient', options, OPTIONS)
   return new Client(new URL(url), options)
 }
 

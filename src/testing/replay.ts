@@ -4,6 +4,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
+import { anything, type Rule, type Rules, words } from '../check.js'
+import { checkOptions, duration } from '../options.js'
 import { readTrace } from './traces.js'
 
 /** How one request is answered. */
@@ -29,6 +31,25 @@ export interface Replay {
   resetAfter?: number
   /** After this many frames: a clean end of the body. */
   endAfter?: number
+}
+
+const count: Rule = [(value: unknown) => typeof value === 'number' && value >= 0, 'give a number of frames']
+const REPLAY: Rules<keyof Replay> = {
+  trace: words,
+  body: [(value: unknown) => typeof value === 'string' || value instanceof Uint8Array, 'give a string or bytes'],
+  status: [
+    (value: unknown) => Number.isInteger(value) && (value as number) >= 200 && (value as number) <= 599,
+    'give a status from 200 to 599',
+  ],
+  headers: anything,
+  delayMs: duration,
+  pauseMs: [
+    (value: unknown) => typeof value === 'function' || (typeof value === 'number' && value >= 0),
+    'give a non-negative number of milliseconds, or a function',
+  ],
+  stallAfter: count,
+  resetAfter: count,
+  endAfter: count,
 }
 
 /** How an exchange was over. */
@@ -260,6 +281,7 @@ function parsed(body: string): unknown {
 
 /** A wrong name is a mistake of who calls, to be told there rather than in the answer. */
 function checked(replay: Replay): Replay {
+  checkOptions('A replay', replay, REPLAY)
   if (replay.trace !== undefined) readTrace(replay.trace)
   return replay
 }

@@ -1,6 +1,8 @@
 /** How does a source behave and misbehave? Sources that wait, fail, flood or hang. */
 
 import { setImmediate, setTimeout } from 'node:timers/promises'
+import { flag, positive, type Rules } from '../check.js'
+import { abortSignal, checkOptions, duration } from '../options.js'
 import { Waiting } from './waiting.js'
 
 /**
@@ -116,6 +118,13 @@ export interface FloodingOptions {
   total?: number
 }
 
+const TOKENS: Rules<keyof TokensOptions> = { signal: abortSignal, everyMs: duration }
+const STALLING: Rules<keyof StallingOptions> = { signal: abortSignal, silent: flag }
+const FLOODING: Rules<keyof FloodingOptions> = {
+  chunkSize: positive,
+  total: [(value: unknown) => typeof value === 'number' && value >= 0, 'give a number of bytes'],
+}
+
 /**
  * `source` with its consumer under observation: what was pulled and yielded, whether a `next()` is pending, whether
  * `return()` was called, whether the source threw.
@@ -129,7 +138,9 @@ export function probe<T>(source: AsyncIterable<T> | Iterable<T>): Probe<T> {
  *
  * @param input The tokens, or a text that is cut before each word; joined, they are the text again.
  */
-export function tokens(input: string | readonly string[], { everyMs, signal }: TokensOptions = {}): Probe<string> {
+export function tokens(input: string | readonly string[], options: TokensOptions = {}): Probe<string> {
+  checkOptions('tokens', options, TOKENS)
+  const { everyMs, signal } = options
   async function* generate() {
     for (const token of typeof input === 'string' ? (input.match(/\s*\S+|\s+$/g) ?? []) : input) {
       try {
@@ -153,8 +164,10 @@ export function tokens(input: string | readonly string[], { everyMs, signal }: T
  */
 export function stalling<T>(
   chunks: Iterable<T>,
-  { signal, silent = false }: StallingOptions = {},
+  options: StallingOptions = {},
 ): Probe<T> & { readonly aborted: Promise<unknown> } {
+  checkOptions('stalling', options, STALLING)
+  const { signal, silent = false } = options
   const aborted = new Promise<unknown>((resolve) => {
     if (signal?.aborted) resolve(signal.reason)
     else signal?.addEventListener('abort', () => resolve(signal.reason), { once: true })
@@ -181,9 +194,9 @@ export function throwing<T = never>(error: unknown, chunks: Iterable<T> = []): P
  *
  * @returns The source, with `produced`: the bytes that were pulled so far.
  */
-export function flooding({ chunkSize = 1024, total = 67_108_864 }: FloodingOptions = {}): Probe<string> & {
-  readonly produced: number
-} {
+export function flooding(options: FloodingOptions = {}): Probe<string> & { readonly produced: number } {
+  checkOptions('flooding', options, FLOODING)
+  const { chunkSize = 1024, total = 67_108_864 } = options
   const chunk = 'x'.repeat(chunkSize)
   async function* generate(): AsyncGenerator<string> {
     while (source.produced < total) {

@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest'
  */
 const floors = [
   ['types.ts', 'errors.ts'],
-  ['encode.ts', 'failure.ts', 'signal.ts', 'event-id.ts', 'promises.ts', 'tick.ts', 'deadlines.ts'],
+  ['encode.ts', 'failure.ts', 'signal.ts', 'event-id.ts', 'promises.ts', 'tick.ts', 'deadlines.ts', 'check.ts'],
   ['headers.ts'],
   // Below the sources: an upstream's event stream is read with it.
   ['client/', 'options.ts'],

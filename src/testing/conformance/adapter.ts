@@ -1,3 +1,5 @@
+import { positive, type Rules } from '../../check.js'
+import { checkOptions } from '../../options.js'
 import { DONE, type SourceContext } from '../../types.js'
 import type { ClientOptions, TestClient } from '../clients.js'
 import { collect } from '../collect.js'
@@ -54,6 +56,8 @@ export interface BehaviourOptions {
   limitMs?: number
 }
 
+const OPTIONS: Rules<keyof BehaviourOptions> = { limitMs: positive }
+
 type Check = (trial: Trial) => Promise<void>
 
 const table: AdapterBehaviour[] = []
@@ -62,7 +66,10 @@ function behaviour(rule: keyof typeof RULES, name: string, check: Check): void {
   table.push({
     name,
     rule: RULES[rule],
-    run: (host, { limitMs = 4000 } = {}) => Trial.run(host, RULES[rule], limitMs, check),
+    async run(host, options = {}) {
+      checkOptions('run', options, OPTIONS)
+      await Trial.run(host, RULES[rule], options.limitMs ?? 4000, check)
+    },
   })
 }
 
