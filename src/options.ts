@@ -64,6 +64,12 @@ export interface RelayOptions {
    * @default true
    */
   requireFinish?: boolean | undefined
+  /**
+   * Whether what tools answered goes out, in `tool-result` parts; their output is `null` otherwise. It may hold files,
+   * addresses, whatever a tool read.
+   * @default false, but true for streams of the AI SDK through `uiMessage()`, as theirs is
+   */
+  toolResults?: boolean | undefined
   /** A comment after this long without a byte; 0 for none. @default 8000 */
   heartbeatMs?: number | undefined
   /** A client that takes nothing for this long is dropped, and the upstream aborted. @default 30000 */
@@ -139,6 +145,7 @@ const RELAY: Rules<keyof RelayOptions | 'request'> = {
     'give a protocol of sse-relay/protocols, text() for example',
   ],
   requireFinish: flag,
+  toolResults: flag,
   heartbeatMs: duration,
   stallTimeoutMs: limit,
   maxDurationMs: limit,

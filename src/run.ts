@@ -9,7 +9,7 @@ import { failureFrame, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
 import { printError, reportEnd, reportFailure, warnOnce } from './report.js'
 import { listen } from './signal.js'
-import { createReading, isResponse, readChunk } from './sources/index.js'
+import { isResponse, Reading, readChunk } from './sources/index.js'
 import { nextTurn } from './tick.js'
 import {
   DONE,
@@ -20,6 +20,7 @@ import {
   type Source,
   type SourceContext,
   type Summary,
+  type ToolResultPart,
   type Usage,
 } from './types.js'
 import { abort, discard, type Iteration, iterate, release, type SDKStream, wasConsumed } from './upstream.js'
@@ -80,7 +81,7 @@ export class Run implements Feeder {
   readonly #options: RelayOptions
   readonly #outlet: Outlet
   readonly #context: Context
-  readonly #reading = createReading()
+  readonly #reading = new Reading()
   readonly #started = performance.now()
   /** Whether anybody wants the text: looked up once, not with every token. */
   #gathers = false
@@ -275,6 +276,8 @@ export class Run implements Feeder {
     if (this.#unknown) this.#warn(reading.shape?.signalOnly?.(chunk as never))
     try {
       if (own) return this.#encodeOwn(own)
+      const { shape } = reading
+      const sendsChunk = encoder.chunk !== undefined && shape?.redact !== false
       let frames = ''
       for (const part of reading.parts) {
         switch (part.type) {
@@ -284,31 +287,60 @@ export class Run implements Feeder {
           case 'finish':
             this.#finishReason = part.reason
             break
+          case 'start':
+            // Nothing is sent for it alone: a refusal is still to be a status.
+            if (!encoder.chunk) this.#early += encoder.part(part)
+            break
+          case 'tool-result':
+            if (!sendsChunk) frames += encoder.part(this.#result(part))
+            break
           case 'error':
             if (frames !== '') this.#write(frames)
             this.fail(part.error)
             return ''
           case 'text':
             this.#gather(part.text)
-            if (!encoder.chunk) frames += encoder.part(part)
+            if (!sendsChunk) frames += encoder.part(part)
             break
           default:
-            if (!encoder.chunk) frames += encoder.part(part)
+            if (!sendsChunk) frames += encoder.part(part)
         }
       }
-      if (!encoder.chunk || chunk === '' || chunk === null || chunk === undefined) return frames
-      const { shape } = reading
-      frames = this.#early + encoder.chunk(shape?.bare?.(chunk as never) ?? chunk, shape?.event?.(chunk as never))
-      this.#early = shape?.isEarly?.(chunk as never) ? frames : ''
-      return this.#early === '' ? frames : ''
+      // What no shape knows was left out, if it has no parts.
+      if (sendsChunk && (shape || reading.parts.length > 0)) {
+        const sent = shape?.redact ? shape.redact(reading.chunk as never) : reading.chunk
+        frames = encoder.chunk?.(sent, shape?.event?.(reading.chunk as never)) ?? ''
+        if (shape?.isEarly?.(reading.chunk as never)) {
+          this.#early += frames
+          return ''
+        }
+      }
+      if (frames === '' || this.#early === '') return frames
+      frames = this.#early + frames
+      this.#early = ''
+      return frames
     } catch (error) {
       throw isRelayError(error) ? asMistake(error) : error
     }
   }
 
+  /** What a tool answered may hold files and more that is not for the client: it goes out where that was said. */
+  #result(part: ToolResultPart): ToolResultPart {
+    const { toolResults, protocol } = this.#options
+    if (toolResults ?? (this.#reading.shape?.showsResults && protocol?.name === 'ui-message')) return part
+    if (part.output !== null && toolResults === undefined) {
+      warnOnce(
+        'tool-results',
+        'what a tool answered was left out: set toolResults: true where it is for the client, or false',
+      )
+    }
+    return { ...part, output: null }
+  }
+
   /** The commonest chunk by far: a list for its one part costs more than the frame. */
   #encodeText(piece: string, encoder: Encoder): string {
     this.#gather(piece)
+    this.#reading.sawText = true
     try {
       return encoder.part({ type: 'text', text: piece })
     } catch (error) {
@@ -350,13 +382,19 @@ export class Run implements Feeder {
     // The iterators of the SDKs' helper streams can lose an error that came while nobody was reading.
     if ((stream.errored === true || stream.aborted === true) && typeof stream.done === 'function') await stream.done()
     if (this.isOver) return
-    if (this.#reading.proof === 'missing' && this.#options.requireFinish !== false) {
+    if (/missing|broken/.test(this.#reading.proof) && this.#options.requireFinish !== false) {
       return this.fail(
         new RelayError(
           'truncated',
           'The source ended without the finish its provider sends last: the answer is not complete',
           { retryable: true },
         ),
+      )
+    }
+    if (this.#reading.sawObject && !this.#reading.sawText) {
+      warnOnce(
+        'objects',
+        "a run ended without a word of text, but with objects that no provider's shape knows; they went out as data. Map them to parts, { type: 'text', text } for example, if they are an answer",
       )
     }
     const frames =

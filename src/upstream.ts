@@ -1,7 +1,7 @@
 import { isObject, show } from './errors.js'
 import { mistake } from './failure.js'
 import { ignore, isThenable } from './promises.js'
-import { createReading, isResponse, type Reading, readEventStream } from './sources/index.js'
+import { isResponse, Reading, readEventStream } from './sources/index.js'
 import type { ReadableStreamLike, Source } from './types.js'
 
 /** As much as is looked at of the streams that SDKs hand out. */
@@ -112,7 +112,7 @@ export function abort({ stream, iterator }: Iteration): void {
 /** Aborts a stream that nobody will read; its iterator is asked for first, or the abort would go unhandled. */
 export function release(stream: unknown): void {
   try {
-    abort(iterate(stream, createReading()))
+    abort(iterate(stream, new Reading()))
   } catch {
     // No stream, or someone else's.
   }

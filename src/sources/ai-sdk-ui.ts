@@ -1,27 +1,32 @@
-import { RelayError } from '../errors.js'
-import { type Counts, callOf, pushEnd, pushWholeCall } from './ai-sdk.js'
-import { type ChunkShape, pushCall, pushData, pushError, pushReasoning, pushText, type Reading } from './reading.js'
+/** The AI SDK's UI message stream, as its servers and `uiMessage()` send it. */
+import { type Counts, readEnd } from './ai-sdk.js'
+import type { ChunkShape, Reading } from './reading.js'
 
 interface UIChunk {
   type: string
+  id?: string
   delta?: string
   toolCallId?: string
   toolName?: string
+  providerExecuted?: boolean
+  preliminary?: boolean
   inputTextDelta?: string
   input?: unknown
+  output?: unknown
   url?: string
   title?: string
   mediaType?: string
   data?: unknown
+  transient?: boolean
   errorText?: string
   finishReason?: string
   messageMetadata?: { usage?: Counts }
 }
 
-/**
- * The AI SDK's UI message stream, as its servers and `uiMessage()` send it. It says that it is complete with `finish`.
- */
+/** It says that it is complete with `finish`. */
 export const aiSDKUI: ChunkShape = {
+  showsResults: true,
+
   is(chunk) {
     const { type, delta, toolCallId, toolName, inputTextDelta, input, url, errorText, reason, totalUsage, data } =
       chunk as Record<string, unknown>
@@ -45,55 +50,67 @@ export const aiSDKUI: ChunkShape = {
       case 'source-document':
       case 'message-metadata':
       case 'reset-step':
-      case 'abort':
         return true
+      case 'abort':
+        return !('payload' in chunk)
       case 'error':
         return typeof errorText === 'string'
       case 'finish':
-        return reason === undefined && totalUsage === undefined
+        return reason === undefined && totalUsage === undefined && !('payload' in chunk)
       default:
         return typeof type === 'string' && type.startsWith('data-') && data !== undefined
     }
   },
 
   read(chunk: UIChunk, reading: Reading) {
-    const { type, toolCallId = '', toolName: name, url } = chunk
+    const { type, toolCallId = '', toolName: name, url, providerExecuted: executed } = chunk
+    const head = { id: toolCallId, name, executed }
     switch (type) {
       case 'text-delta':
-        pushText(reading, chunk.delta)
+        reading.text(chunk.delta)
         break
       case 'reasoning-delta':
-        pushReasoning(reading, chunk.delta)
+        reading.reasoning(chunk.delta)
         break
       case 'tool-input-start':
-        pushCall(reading, callOf(toolCallId, reading), '', toolCallId, name)
+        reading.call(toolCallId, '', head)
         break
       case 'tool-input-delta':
-        pushCall(reading, callOf(toolCallId, reading), chunk.inputTextDelta ?? '')
+        reading.call(toolCallId, chunk.inputTextDelta)
         break
       case 'tool-input-available':
-        pushWholeCall(reading, toolCallId, name, chunk.input)
+        reading.calls.whole(toolCallId, chunk.input, head)
+        break
+      case 'tool-input-error':
+        reading.reject(toolCallId, head, chunk.input)
+        break
+      case 'tool-output-available':
+        if (!chunk.preliminary) reading.result(toolCallId, chunk.output)
+        break
+      case 'tool-output-error':
+        reading.result(toolCallId, null, undefined, true)
         break
       case 'source-url':
-        pushData(reading, 'citation', { url, title: chunk.title })
+        reading.citation({ url, title: chunk.title })
         break
       case 'file':
-        pushData(reading, 'file', { url, mediaType: chunk.mediaType })
+        reading.file(chunk.mediaType, url)
         break
       case 'error':
-        pushError(reading, chunk.errorText)
+        reading.error(chunk.errorText)
         break
       case 'abort':
-        reading.parts.push({
-          type: 'error',
-          error: new RelayError('truncated', 'The upstream was aborted', { retryable: true }),
-        })
+        reading.cut('The upstream was aborted')
         break
       case 'finish':
-        pushEnd(reading, chunk.messageMetadata?.usage, chunk.finishReason || undefined)
+        readEnd(reading, chunk.messageMetadata?.usage, chunk.finishReason)
         break
-      default:
-        if (type.startsWith('data-')) pushData(reading, type.slice(5), chunk.data)
+      default: {
+        const { id, transient } = chunk
+        if (type.startsWith('data-')) {
+          reading.data(type.slice(5), chunk.data, { ...(id !== undefined && { id }), ...(transient && { transient }) })
+        }
+      }
     }
   },
 }

@@ -1,24 +1,17 @@
-import {
-  type ChunkShape,
-  pushCall,
-  pushData,
-  pushFinish,
-  pushReasoning,
-  pushText,
-  pushUsage,
-  type Reading,
-} from './reading.js'
+/** The full stream of the AI SDK's `streamText`, versions 5 to 7. */
+import type { ChunkShape, Reading } from './reading.js'
 
 /** Token counts as the AI SDK has them. */
 export interface Counts {
   inputTokens?: number
   outputTokens?: number
   totalTokens?: number
-  inputTokenDetails?: { cacheReadTokens?: number }
+  inputTokenDetails?: { cacheReadTokens?: number; cacheWriteTokens?: number }
   outputTokenDetails?: { reasoningTokens?: number }
   /** Until version 6, and of `uiMessage()`. */
   cachedInputTokens?: number
   reasoningTokens?: number
+  cacheWriteInputTokens?: number
 }
 
 interface StreamPart {
@@ -29,11 +22,16 @@ interface StreamPart {
   toolName?: string
   toolCallId?: string
   providerExecuted?: boolean
+  invalid?: boolean
+  preliminary?: boolean
   input?: unknown
+  output?: unknown
   url?: string
   title?: string
   file?: { mediaType?: string; base64?: string }
+  error?: unknown
   finishReason?: string
+  rawFinishReason?: string
   totalUsage?: Counts
 }
 
@@ -42,8 +40,8 @@ const TYPE =
   /^((text|reasoning|tool-input)-(start|end)|start|(start|finish)-step|reasoning-file|tool-(result|error|output-denied|approval-re(quest|sponse))|steering-message|ping|abort|raw)$/
 
 /**
- * The full stream of the AI SDK's `streamText`. The answer is complete at `finish`, but for the reason
- * `interrupted`. What its tools returned stays on the server.
+ * The full stream of the AI SDK's `streamText`. The answer is complete at `finish`, but for reasons that say it was
+ * broken off. What its tools returned stays on the server.
  */
 export const aiSDK: ChunkShape = {
   // The UI message stream, the body of a response, shares other types with it, and is stopped like one.
@@ -52,17 +50,20 @@ export const aiSDK: ChunkShape = {
   // They come before the provider was asked: a refusal is still to be a status.
   isEarly: ({ type }: StreamPart) => type === 'start' || type === 'start-step',
 
+  showsResults: true,
+
   is(chunk) {
-    const { type, finishReason, toolCallId, sourceType, file, kind } = chunk as Record<string, unknown>
+    const { type, finishReason, toolCallId, sourceType, file, kind, text, delta } = chunk as Record<string, unknown>
     switch (type) {
       case 'text-delta':
       case 'reasoning-delta':
+        return typeof text === 'string'
       case 'tool-input-delta':
-        return true
+        return typeof delta === 'string'
       case 'finish':
         return finishReason !== undefined
       case 'tool-call':
-        return toolCallId !== undefined
+        return toolCallId !== undefined && 'input' in chunk
       case 'source':
         return sourceType !== undefined
       case 'file':
@@ -75,67 +76,77 @@ export const aiSDK: ChunkShape = {
   },
 
   read(part: StreamPart, reading: Reading) {
-    const { type, id = '', toolCallId = id, toolName: name } = part
-    if (type === 'start') reading.proof = 'missing'
+    const { type, id = '', toolCallId = id, toolName: name, providerExecuted: executed } = part
+    const head = { id: toolCallId, name, executed }
     switch (type) {
+      case 'start':
+      case 'start-step':
+        reading.begin()
+        break
       case 'text-delta':
-        pushText(reading, part.text)
+        reading.text(part.text)
         break
       case 'reasoning-delta':
-        pushReasoning(reading, part.text)
+        reading.reasoning(part.text)
         break
       case 'tool-input-start':
-        if (!part.providerExecuted) pushCall(reading, callOf(id, reading), '', id, name)
+        reading.call(id, '', { ...head, id })
         break
       case 'tool-input-delta':
-        if (part.delta && reading.ids?.has(id)) pushCall(reading, callOf(id, reading), part.delta)
+        reading.call(id, part.delta)
         break
       case 'tool-call':
-        if (!part.providerExecuted) pushWholeCall(reading, toolCallId, name, part.input)
+        if (part.invalid) reading.reject(toolCallId, head, part.input)
+        else reading.calls.whole(toolCallId, part.input, head)
+        break
+      case 'tool-result':
+        if (!part.preliminary) reading.result(toolCallId, part.output, name)
+        break
+      case 'tool-error':
+        reading.result(toolCallId, null, name, true)
+        break
+      case 'tool-output-denied':
+        reading.result(toolCallId, null, name, true)
         break
       case 'source':
-        pushData(reading, 'citation', { url: part.url, title: part.title })
+        reading.citation({ url: part.url, title: part.title })
         break
-      case 'file': {
-        const { mediaType = 'application/octet-stream', base64 } = part.file ?? {}
-        pushData(reading, 'file', { mediaType, url: `data:${mediaType};base64,${base64}` })
+      case 'file':
+      case 'reasoning-file':
+        reading.file(part.file?.mediaType, undefined, part.file?.base64)
         break
-      }
+      case 'error':
+        reading.error(part.error)
+        break
+      case 'abort':
+        reading.cut('The upstream was aborted')
+        break
       case 'finish':
-        pushEnd(reading, part.totalUsage, part.finishReason)
+        readEnd(reading, part.totalUsage, isCut(part) ? 'interrupted' : part.finishReason)
     }
   },
 
-  // Steps carry the request's body and the response's headers, and the error of a tool's own call may carry both.
-  bare({ request: _, response: __, rawValue: ___, error: ____, ...part }: Record<string, unknown>) {
+  // Steps carry the request's body and the response's headers, the error of a tool's own call may carry both, and what a
+  // tool answered is not for the page.
+  redact({ request: _, response: __, rawValue: ___, error: ____, output: _____, ...part }: Record<string, unknown>) {
     return part
   },
 }
 
-/** The index of the call with this id: the order in which the ids were met. */
-export function callOf(id: string, reading: Reading): number {
-  reading.ids ??= new Map()
-  const index = reading.ids.get(id) ?? reading.ids.size
-  reading.ids.set(id, index)
-  return index
-}
-
-/** A call that comes whole: after its pieces, or alone, from a provider that does not stream them. */
-export function pushWholeCall(reading: Reading, id: string, name: string | undefined, input: unknown): void {
-  if (!reading.ids?.has(id)) pushCall(reading, callOf(id, reading), JSON.stringify(input ?? {}), id, name)
+/** Version 6 says of a cut answer no more than `other`, without the provider's own word and without counts. */
+function isCut({ finishReason, rawFinishReason, totalUsage }: StreamPart): boolean {
+  return finishReason === 'other' && rawFinishReason === undefined && totalUsage?.outputTokens === undefined
 }
 
 /** The counts, and the end, if it is one. */
-export function pushEnd(reading: Reading, counts: Counts | undefined, reason: string | undefined): void {
-  pushUsage(
-    reading,
-    counts?.inputTokens,
-    counts?.outputTokens,
-    counts?.totalTokens,
-    counts?.inputTokenDetails?.cacheReadTokens ?? counts?.cachedInputTokens,
-    counts?.outputTokenDetails?.reasoningTokens ?? counts?.reasoningTokens,
-  )
-  if (reason === 'interrupted') return
-  reading.proof = 'given'
-  if (reason !== undefined) pushFinish(reading, reason)
+export function readEnd(reading: Reading, counts: Counts | undefined, reason: string | undefined): void {
+  reading.usage({
+    inputTokens: counts?.inputTokens,
+    outputTokens: counts?.outputTokens,
+    totalTokens: counts?.totalTokens,
+    cachedInputTokens: counts?.inputTokenDetails?.cacheReadTokens ?? counts?.cachedInputTokens,
+    cacheWriteInputTokens: counts?.inputTokenDetails?.cacheWriteTokens ?? counts?.cacheWriteInputTokens,
+    reasoningTokens: counts?.outputTokenDetails?.reasoningTokens ?? counts?.reasoningTokens,
+  })
+  reading.end(reason)
 }

@@ -1,14 +1,5 @@
-import {
-  type ChunkShape,
-  emptied,
-  pushCall,
-  pushData,
-  pushFinish,
-  pushReasoning,
-  pushText,
-  pushUsage,
-  type Reading,
-} from './reading.js'
+/** Anthropic's messages: the events of `create` and of `.stream()`, and the same over the wire. */
+import { type ChunkShape, emptied, type Reading } from './reading.js'
 
 interface MessagesUsage {
   input_tokens?: number | null
@@ -17,21 +8,32 @@ interface MessagesUsage {
   cache_read_input_tokens?: number | null
 }
 
-interface MessagesEvent {
+interface ContentBlock {
+  type?: string
+  id?: string
+  name?: string
+  text?: string
+  input?: unknown
+  data?: string
+  tool_use_id?: string
+  content?: unknown
+}
+
+export interface MessagesEvent {
   type: string
   index?: number
-  message?: { usage?: MessagesUsage }
-  content_block?: { type?: string; id?: string; name?: string; text?: string }
+  message?: { id?: string; model?: string; usage?: MessagesUsage }
+  content_block?: ContentBlock
   delta?: {
     type?: string
     text?: string
     thinking?: string
+    signature?: string
     partial_json?: string
     citation?: unknown
     stop_reason?: string | null
   }
   usage?: MessagesUsage
-  error?: unknown
 }
 
 const EVENTS = new Set([
@@ -51,54 +53,101 @@ export const anthropic: ChunkShape = {
   event: (chunk: { type: string }) => chunk.type,
 
   // The helper stream goes on to fill the message and the blocks it has handed out: what began empty is said empty.
-  bare(event: MessagesEvent) {
+  // What the provider's own tools answered stays here.
+  redact(event: MessagesEvent) {
     const { message, content_block: block } = event
     if (message) return { ...event, message: { ...message, content: [], stop_reason: null, stop_sequence: null } }
     if (!block) return event
-    return {
-      ...event,
-      content_block: emptied(block, { text: '', thinking: '', signature: '', input: {}, citations: [] }),
+    const empty = {
+      text: '',
+      thinking: '',
+      signature: '',
+      input: {},
+      citations: [],
+      ...(block.tool_use_id && { content: [] }),
     }
+    return { ...event, content_block: emptied(block, empty) }
   },
 
   read(event: MessagesEvent, reading: Reading) {
-    const { type, index = 0, delta } = event
+    const { type, index = 0, delta, content_block: block } = event
     switch (type) {
       case 'content_block_delta':
-        if (delta?.type === 'text_delta') pushText(reading, delta.text)
-        else if (delta?.type === 'thinking_delta') pushReasoning(reading, delta.thinking)
-        else if (delta?.type === 'input_json_delta') {
-          // The input of the provider's own tools looks the same, and is no call for the client.
-          if (delta.partial_json && (reading.toolIndex ?? index) === index) pushCall(reading, index, delta.partial_json)
-        } else if (delta?.type === 'citations_delta') pushData(reading, 'citation', delta.citation)
+        reading.notes.block = undefined
+        if (delta) readDelta(index, delta, reading)
         break
-      case 'content_block_start': {
-        const block = event.content_block
-        reading.toolIndex = -1
-        if (block?.type === 'tool_use') {
-          reading.toolIndex = index
-          pushCall(reading, index, '', block.id, block.name)
-        }
+      case 'content_block_start':
+        if (block) readBlock(index, block, reading)
         break
-      }
+      case 'content_block_stop':
+        readWhole(index, reading)
+        reading.calls.done(index)
+        break
       case 'message_start':
-        // Of a second message in one run as well: the first one's end proves nothing for it.
-        reading.proof = 'missing'
-        pushCounts(reading, event.message?.usage)
+        reading.begin()
+        reading.start(event.message?.id, event.message?.model)
+        readCounts(event.message?.usage, reading)
         break
       case 'message_delta':
-        pushCounts(reading, event.usage)
-        if (delta?.stop_reason) pushFinish(reading, delta.stop_reason)
+        readCounts(event.usage, reading)
+        if (delta?.stop_reason) reading.finish(delta.stop_reason)
         break
       case 'message_stop':
-        reading.proof = 'given'
+        reading.end()
     }
   },
 }
 
-/** `input_tokens` leaves out what the cache took or gave; on the common scale it is part of the input. */
-function pushCounts(reading: Reading, counts: MessagesUsage | null | undefined): void {
-  const { input_tokens: input, cache_read_input_tokens: cached, cache_creation_input_tokens: created } = counts ?? {}
-  const whole = typeof input === 'number' ? input + (cached ?? 0) + (created ?? 0) : undefined
-  pushUsage(reading, whole, counts?.output_tokens, undefined, cached)
+function readBlock(index: number, block: ContentBlock, reading: Reading): void {
+  const { type, id, name } = block
+  reading.notes.block = undefined
+  if (type?.endsWith('tool_use')) reading.call(index, '', { id, name, executed: type !== 'tool_use' })
+  else if (type?.endsWith('tool_result')) reading.result(block.tool_use_id ?? '', block.content ?? null)
+  else if (type === 'redacted_thinking') reading.redacted(block.data)
+  // Some gateways say all of a block at once. The helper stream fills the block that it has handed out, too: so it counts
+  // only if no piece of it comes.
+  if (/^(text|tool_use|server_tool_use)$/.test(type ?? '')) reading.notes.block = block
+}
+
+function readWhole(index: number, reading: Reading): void {
+  const { type, text, input } = (reading.notes.block ?? {}) as ContentBlock
+  if (type === 'text') reading.text(text)
+  else if (input && Object.keys(input).length > 0) reading.calls.whole(index, input)
+}
+
+function readDelta(index: number, delta: NonNullable<MessagesEvent['delta']>, reading: Reading): void {
+  switch (delta.type) {
+    case 'text_delta':
+      reading.text(delta.text)
+      break
+    case 'thinking_delta':
+      reading.reasoning(delta.thinking)
+      break
+    case 'signature_delta':
+      reading.signature(delta.signature)
+      break
+    case 'input_json_delta':
+      if (delta.partial_json) reading.call(index, delta.partial_json)
+      break
+    case 'citations_delta':
+      reading.citation(delta.citation)
+  }
+}
+
+/**
+ * `input_tokens` leaves out what the cache took or gave; on the common scale it is part of the input. The counts come in
+ * halves, so the last of each is kept.
+ */
+function readCounts(counts: MessagesUsage | null | undefined, reading: Reading): void {
+  if (!counts) return
+  const given = Object.entries(counts).filter(([, count]) => typeof count === 'number')
+  const all: MessagesUsage = { ...(reading.notes.counts as object), ...Object.fromEntries(given) }
+  reading.notes.counts = all
+  const { input_tokens: input, cache_read_input_tokens: read, cache_creation_input_tokens: written } = all
+  reading.usage({
+    inputTokens: typeof input === 'number' ? input + (read ?? 0) + (written ?? 0) : undefined,
+    outputTokens: counts.output_tokens,
+    cachedInputTokens: read,
+    cacheWriteInputTokens: written,
+  })
 }

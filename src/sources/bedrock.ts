@@ -1,34 +1,32 @@
+/** AWS Bedrock's ConverseStream. */
 import { isObject } from '../errors.js'
-import {
-  type ChunkShape,
-  pushCall,
-  pushData,
-  pushFinish,
-  pushReasoning,
-  pushText,
-  pushUsage,
-  type Reading,
-} from './reading.js'
+import type { ChunkShape, Reading } from './reading.js'
 
 interface ConverseEvent {
   messageStart?: object
   contentBlockStart?: {
     contentBlockIndex?: number
-    start?: { toolUse?: { toolUseId?: string; name?: string } }
+    start?: { toolUse?: { toolUseId?: string; name?: string; type?: string } }
   }
   contentBlockDelta?: {
     contentBlockIndex?: number
     delta?: {
       text?: string
-      reasoningContent?: { text?: string }
+      reasoningContent?: { text?: string; signature?: string; redactedContent?: unknown }
       toolUse?: { input?: string }
       citation?: unknown
     }
   }
-  contentBlockStop?: object
+  contentBlockStop?: { contentBlockIndex?: number }
   messageStop?: { stopReason?: string }
   metadata?: {
-    usage?: { inputTokens?: number; outputTokens?: number; totalTokens?: number; cacheReadInputTokens?: number }
+    usage?: {
+      inputTokens?: number
+      outputTokens?: number
+      totalTokens?: number
+      cacheReadInputTokens?: number
+      cacheWriteInputTokens?: number
+    }
   }
 }
 
@@ -46,26 +44,28 @@ export const bedrock: ChunkShape = {
   },
 
   read(event: ConverseEvent, reading: Reading) {
-    const { messageStart, contentBlockStart: start, contentBlockDelta: piece, messageStop, metadata } = event
-    if (messageStart) reading.proof = 'missing'
+    const { messageStart, contentBlockStart: start, contentBlockDelta: piece, contentBlockStop, messageStop } = event
+    if (messageStart) reading.begin()
+    const tool = start?.start?.toolUse
+    if (tool)
+      reading.call(start.contentBlockIndex ?? 0, '', {
+        id: tool.toolUseId,
+        name: tool.name,
+        executed: tool.type === 'server_tool_use',
+      })
     if (piece?.delta) {
       const { text, reasoningContent, toolUse, citation } = piece.delta
-      pushText(reading, text)
-      pushReasoning(reading, reasoningContent?.text)
-      if (toolUse?.input) pushCall(reading, piece.contentBlockIndex ?? 0, toolUse.input)
-      if (citation) pushData(reading, 'citation', citation)
+      reading.text(text)
+      reading.reasoning(reasoningContent?.text)
+      reading.signature(reasoningContent?.signature)
+      if (toolUse?.input) reading.call(piece.contentBlockIndex ?? 0, toolUse.input)
+      reading.citation(citation)
     }
-    if (start?.start?.toolUse) {
-      const { toolUseId: id, name } = start.start.toolUse
-      pushCall(reading, start.contentBlockIndex ?? 0, '', id, name)
-    }
-    if (messageStop) {
-      reading.proof = 'given'
-      pushFinish(reading, messageStop.stopReason ?? '')
-    }
-    if (metadata?.usage) {
-      const { inputTokens, outputTokens, totalTokens, cacheReadInputTokens } = metadata.usage
-      pushUsage(reading, inputTokens, outputTokens, totalTokens, cacheReadInputTokens)
-    }
+    if (contentBlockStop) reading.calls.done(contentBlockStop.contentBlockIndex ?? 0)
+    if (messageStop) reading.end(messageStop.stopReason)
+    const usage = event.metadata?.usage
+    if (!usage) return
+    const { inputTokens, cacheReadInputTokens: read, cacheWriteInputTokens: written } = usage
+    reading.usage({ ...usage, inputTokens, cachedInputTokens: read, cacheWriteInputTokens: written })
   },
 }

@@ -1,7 +1,8 @@
 import { parseSSE } from '../client/parse-sse.js'
-import { isObject, RelayError } from '../errors.js'
-import { DONE, type OwnEvent, type ParsedEvent, type Part, type ResponseLike } from '../types.js'
-import { providerError, type Reading } from './reading.js'
+import type { RelayError } from '../errors.js'
+import { DONE, type ResponseLike } from '../types.js'
+import type { Reading } from './reading.js'
+import { toChunk } from './server-sent-event.js'
 
 /** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
 const MAX_EVENT_SIZE = 67_108_864
@@ -32,9 +33,9 @@ export function readEventStream(response: ResponseLike, reading: Reading): Async
       const { done, value } = await events.next().catch((error) => {
         throw response.ok ? error : refusalOf(response, error)
       })
-      if (!done && value.data !== DONE) return { done: false, value: toChunk(value) }
+      if (!done && value.data !== DONE) return { done: false, value: toChunk(value, reading) }
       if (!done) {
-        reading.proof = 'given'
+        reading.end()
         events.return()
       }
       return { done: true, value: undefined }
@@ -46,42 +47,8 @@ export function readEventStream(response: ResponseLike, reading: Reading): Async
   }
 }
 
-function toChunk(read: ParsedEvent): unknown {
-  const { event, data } = read
-  const json = parse(data)
-  if (event === 'error') throw failureOf(json, data)
-  // None of the shapes: an event of the other relay's own, or of a server that sends plain text.
-  if (!isObject(json)) return read satisfies OwnEvent
-  if (isText(json)) return json.text
-  // Providers that name their events say the name again in `type`.
-  return event === undefined || (json as { type?: unknown }).type === event
-    ? json
-    : ({ type: 'data', name: event, data: json } satisfies Part)
-}
-
-/** What the relay before this one, or the provider, says of its failure. */
-function failureOf(json: unknown, data: string): unknown {
-  const told = (json as { error?: { code?: unknown; message?: unknown } } | null | undefined)?.error
-  if (typeof told?.code === 'string' && typeof told.message === 'string' && 'retryable' in told) {
-    return new RelayError(told.code, told.message)
-  }
-  return providerError(told ?? json ?? data)
-}
-
 /** The body is for the developer's eyes; the client is told by the status. */
 function refusalOf({ status, headers }: ResponseLike, error: RelayError): Error {
   const message = `The upstream answered with status ${status}: ${(error.body ?? '').slice(0, 2000)}`
   return Object.assign(new Error(message, { cause: error }), { status, headers })
-}
-
-function isText(json: object): json is { text: string } {
-  return typeof (json as { text?: unknown }).text === 'string' && Object.keys(json).length === 1
-}
-
-function parse(data: string): unknown {
-  try {
-    return JSON.parse(data)
-  } catch {
-    return undefined
-  }
 }

@@ -1,39 +1,53 @@
+/** Google's Gemini: `generateContentStream`, and the same over the wire. */
 import { isObject } from '../errors.js'
-import {
-  type ChunkShape,
-  pushCall,
-  pushData,
-  pushFinish,
-  pushReasoning,
-  pushText,
-  pushUsage,
-  type Reading,
-} from './reading.js'
+import type { ChunkShape, Reading } from './reading.js'
+
+interface FunctionCall {
+  id?: string
+  name?: string
+  args?: unknown
+  /** The arguments piece by piece, as paths and values. */
+  partialArgs?: {
+    jsonPath?: string
+    stringValue?: string
+    numberValue?: number
+    boolValue?: boolean
+    nullValue?: unknown
+  }[]
+  willContinue?: boolean
+}
+
+export interface ContentPart {
+  text?: string
+  thought?: boolean
+  thoughtSignature?: string
+  functionCall?: FunctionCall
+  inlineData?: { mimeType?: string; data?: string }
+  fileData?: { mimeType?: string; fileUri?: string }
+  executableCode?: { id?: string; code?: string }
+}
+
+export interface UsageMetadata {
+  promptTokenCount?: number
+  toolUsePromptTokenCount?: number
+  candidatesTokenCount?: number
+  thoughtsTokenCount?: number
+  totalTokenCount?: number
+  cachedContentTokenCount?: number
+}
 
 interface GeminiChunk {
+  responseId?: string
+  modelVersion?: string
   candidates?: {
     index?: number
-    content?: {
-      parts?: {
-        text?: string
-        thought?: boolean
-        functionCall?: { id?: string; name?: string; args?: unknown }
-        inlineData?: { mimeType?: string; data?: string }
-        fileData?: { mimeType?: string; fileUri?: string }
-      }[]
-    }
+    content?: { parts?: ContentPart[] }
     finishReason?: string
     groundingMetadata?: unknown
     citationMetadata?: unknown
   }[]
   promptFeedback?: { blockReason?: string }
-  usageMetadata?: {
-    promptTokenCount?: number
-    candidatesTokenCount?: number
-    thoughtsTokenCount?: number
-    totalTokenCount?: number
-    cachedContentTokenCount?: number
-  }
+  usageMetadata?: UsageMetadata
 }
 
 /**
@@ -50,49 +64,96 @@ export const gemini: ChunkShape = {
     )
   },
 
-  read({ candidates, promptFeedback, usageMetadata }: GeminiChunk, reading: Reading) {
-    if (usageMetadata) {
-      const { promptTokenCount, candidatesTokenCount, thoughtsTokenCount } = usageMetadata
-      const outputs = [candidatesTokenCount, thoughtsTokenCount].filter((count) => typeof count === 'number')
-      pushUsage(
-        reading,
-        promptTokenCount,
-        // Thoughts are counted beside the answer; on the common scale they are part of the output.
-        outputs.length > 0 ? outputs.reduce((sum, count) => sum + count) : undefined,
-        usageMetadata.totalTokenCount,
-        usageMetadata.cachedContentTokenCount,
-        thoughtsTokenCount,
-      )
-    }
+  read(chunk: GeminiChunk, reading: Reading) {
+    const { candidates, promptFeedback, usageMetadata, responseId: id } = chunk
     for (const { index = 0, content, finishReason, groundingMetadata, citationMetadata } of candidates ?? []) {
       if (index !== 0) continue
-      for (const { text, thought, functionCall, inlineData, fileData } of content?.parts ?? []) {
-        if (thought) pushReasoning(reading, text)
-        else pushText(reading, text)
-        if (functionCall) {
-          const { id, name, args = {} } = functionCall
-          pushCall(reading, reading.calls++, JSON.stringify(args), id || undefined, name || undefined)
-        }
-        const { mimeType: mediaType } = inlineData ?? fileData ?? {}
-        const url = inlineData ? `data:${mediaType};base64,${inlineData.data}` : fileData?.fileUri
-        if (url) pushData(reading, 'file', { mediaType, url })
+      const parts = content?.parts ?? []
+      // Where answers have no ids, content after an end is of another.
+      if (parts.length > 0 && reading.proof === 'given' && (!id || reading.notes.id !== id)) reading.begin()
+      if (parts.length > 0) {
+        reading.notes.id = id
+        reading.start(id, chunk.modelVersion)
       }
-      for (const citation of [groundingMetadata, citationMetadata]) {
-        if (citation) pushData(reading, 'citation', citation)
-      }
-      if (finishReason) {
-        reading.proof = 'given'
-        pushFinish(reading, finishReason === 'STOP' && reading.calls > 0 ? 'tool-calls' : finishReason)
-      }
+      for (const part of parts) readContentPart(part, reading)
+      reading.citation(groundingMetadata)
+      reading.citation(citationMetadata)
+      if (finishReason) reading.end(finishReason)
     }
     if (promptFeedback?.blockReason) {
-      reading.proof = 'given'
-      pushFinish(reading, 'content-filter')
+      reading.refused = true
+      reading.end('content_filter')
     }
+    if (usageMetadata) readUsage(usageMetadata, reading)
   },
 
   // The SDK hangs the response's headers on every chunk.
-  bare({ sdkHttpResponse: _, ...chunk }: Record<string, unknown>) {
+  redact({ sdkHttpResponse: _, ...chunk }: Record<string, unknown>) {
     return chunk
   },
+}
+
+export function readContentPart(part: ContentPart, reading: Reading): void {
+  const { text, thought, thoughtSignature, functionCall, inlineData, fileData } = part
+  if (thought) reading.reasoning(text)
+  else reading.text(text)
+  if (functionCall) readFunctionCall(functionCall, reading)
+  reading.signature(thoughtSignature)
+  reading.file(inlineData?.mimeType ?? fileData?.mimeType, fileData?.fileUri, inlineData?.data)
+}
+
+/** A call comes whole, or as values at paths until one comes that does not go on. */
+function readFunctionCall({ id, name, args, partialArgs, willContinue }: FunctionCall, reading: Reading): void {
+  const { notes } = reading
+  if (!partialArgs && !willContinue && !notes.args) {
+    reading.call(undefined, args ?? {}, { id, name })
+    return
+  }
+  notes.args ??= {}
+  notes.name = name ?? notes.name
+  notes.call = id ?? notes.call
+  for (const piece of partialArgs ?? []) {
+    setAt(
+      notes.args as object,
+      piece.jsonPath ?? '$',
+      piece.stringValue ?? piece.numberValue ?? piece.boolValue ?? null,
+    )
+  }
+  if (willContinue) return
+  reading.call(undefined, args ?? notes.args, { id: notes.call as string, name: notes.name as string })
+  notes.args = notes.name = notes.call = undefined
+}
+
+/** Puts a value at `$.a.b[0]`; a text goes on where one stands. */
+function setAt(root: object, path: string, value: unknown): void {
+  const keys = path.match(/[^$.[\]'"]+/g) ?? []
+  let target = root as Record<string, unknown>
+  keys.forEach((key, at) => {
+    if (key === '__proto__') return
+    const next = keys[at + 1]
+    if (next === undefined) {
+      const old = Object.hasOwn(target, key) ? target[key] : undefined
+      target[key] = typeof old === 'string' && typeof value === 'string' ? old + value : value
+    } else {
+      if (!Object.hasOwn(target, key) || !isObject(target[key])) target[key] = /^\d+$/.test(next) ? [] : {}
+      target = target[key] as Record<string, unknown>
+    }
+  })
+}
+
+export function readUsage(counts: UsageMetadata, reading: Reading): void {
+  const { promptTokenCount, toolUsePromptTokenCount, candidatesTokenCount, thoughtsTokenCount } = counts
+  reading.usage({
+    inputTokens: sum(promptTokenCount, toolUsePromptTokenCount),
+    // Thoughts are counted beside the answer; on the common scale they are part of the output.
+    outputTokens: sum(candidatesTokenCount, thoughtsTokenCount),
+    totalTokens: counts.totalTokenCount,
+    cachedInputTokens: counts.cachedContentTokenCount,
+    reasoningTokens: thoughtsTokenCount,
+  })
+}
+
+function sum(...counts: unknown[]): number | undefined {
+  const given = counts.filter((count) => typeof count === 'number')
+  return given.length > 0 ? given.reduce((total, count) => total + count) : undefined
 }

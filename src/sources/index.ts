@@ -1,105 +1,116 @@
 /** What a source yields, recognised by its shape: no SDK is imported. */
-import { RelayError, show } from '../errors.js'
+import { isObject, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
-import type { OwnEvent, Part } from '../types.js'
+import { DONE, type OwnEvent, type Part } from '../types.js'
 import { aiSDK } from './ai-sdk.js'
 import { aiSDKUI } from './ai-sdk-ui.js'
 import { anthropic } from './anthropic.js'
 import { bedrock } from './bedrock.js'
-import { isResponse, readEventStream } from './event-stream.js'
 import { gemini } from './gemini.js'
 import { mistral } from './mistral.js'
 import { ollama } from './ollama.js'
 import { openaiChat } from './openai-chat.js'
 import { openaiResponses } from './openai-responses.js'
-import { type ChunkShape, createReading, isPart, pushData, pushError, type Reading } from './reading.js'
+import { type ChunkShape, Reading } from './reading.js'
+import { parse } from './server-sent-event.js'
+import { isOwnEvent, readUnknown } from './unknown.js'
 
-export { createReading, isResponse, type Reading, readEventStream }
+export { isResponse, readEventStream } from './event-stream.js'
+export { Reading } from './reading.js'
 
-/** In the order in which they are asked. */
-const SHAPES: readonly ChunkShape[] = [
-  openaiChat,
-  anthropic,
-  openaiResponses,
-  gemini,
-  mistral,
-  ollama,
-  bedrock,
-  aiSDKUI,
-  aiSDK,
-]
+/**
+ * The shapes in the order in which they are asked, by what all their chunks have: a chunk meets few questions until its
+ * shape is known, and after that its own shape's first. A shape that is close to another's stands before it.
+ */
+const LISTS: readonly ChunkShape[] = []
+const CHOICES: readonly ChunkShape[] = [openaiChat]
+const TYPES: readonly ChunkShape[] = [anthropic, openaiResponses, aiSDKUI, aiSDK]
+const EVENTS: readonly ChunkShape[] = []
+const OTHERS: readonly ChunkShape[] = [gemini, mistral, ollama, bedrock]
+
+function candidates(chunk: object): readonly ChunkShape[] {
+  if (Array.isArray(chunk)) return LISTS
+  const { choices, type, event } = chunk as { choices?: unknown; type?: unknown; event?: unknown }
+  if (Array.isArray(choices)) return CHOICES
+  if (typeof type === 'string') return TYPES
+  return typeof event === 'string' ? EVENTS : OTHERS
+}
+
+function shapeOf(chunk: object, { known }: Reading): ChunkShape | undefined {
+  return known?.is(chunk) ? known : candidates(chunk).find((shape) => shape !== known && shape.is(chunk))
+}
 
 /**
  * A chunk as parts: a string as text, a provider's chunk as what it says, a part as itself, an event of one's
- * own as data under its name, any other object as data named `data`. Empty chunks have no parts.
+ * own as data under its name, any other object as data named `data`. Empty chunks have no parts. What needs the chunks
+ * before it, such as the number of a tool call that its provider does not number, is told as far as one chunk tells it.
  *
  * @throws {TypeError} for bytes, and for values that are neither text nor object.
- * @throws {RelayError} `upstream-failure` for a provider's chunk that is not in the provider's format.
+ * @throws {RelayError} `upstream-failure` for a provider's chunk that is not in the provider's format,
+ * `invalid-source` for an instance of an unknown class.
  */
 export function toParts(chunk: unknown): Part[] {
-  const reading = createReading()
+  const reading = new Reading(true)
   const own = readChunk(chunk, reading)
   return own ? [{ type: 'data', name: own.event ?? 'data', data: own.data }] : reading.parts
 }
 
 /** Reads one chunk: `reading.parts` are its parts then, or it is an event of one's own, which is returned. */
 export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefined {
-  const { parts } = reading
-  parts.length = 0
+  reading.parts.length = 0
   reading.shape = undefined
+  reading.chunk = chunk
   if (typeof chunk === 'string') {
-    if (chunk !== '') parts.push({ type: 'text', text: chunk })
+    if (chunk === '') return
+    reading.sawText = true
+    reading.parts.push({ type: 'text', text: chunk })
     return
   }
   if (chunk === null || chunk === undefined) return
-  if (typeof chunk !== 'object') throw wrongChunk(show(chunk), 'yield strings or objects')
-  for (const shape of SHAPES) {
-    if (shape.is(chunk)) {
-      reading.shape = shape
-      // It waits for its provider's last word, unless that was given.
-      if (reading.proof === 'not-needed') reading.proof = 'missing'
-      try {
-        shape.read(chunk as never, reading)
-      } catch (cause) {
-        throw new RelayError(
-          'upstream-failure',
-          "A chunk is not in its provider's format: something in it has another type",
-          { cause, retryable: true },
-        )
-      }
-      return
-    }
+  if (typeof chunk !== 'object') {
+    throw typeMistake('invalid-source', `The source yields ${show(chunk)}: yield strings or objects`)
   }
-  if (ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer) {
-    throw wrongChunk('bytes', 'read an event stream with parseSSE, text with TextDecoderStream')
+  const shape = shapeOf(chunk, reading)
+  if (!shape) return readOther(chunk, reading)
+  reading.shape = reading.known = shape
+  // It waits for its provider's last word, unless that was given.
+  if (reading.proof === 'not-needed') reading.proof = 'missing'
+  try {
+    shape.read(chunk as never, reading)
+  } catch (cause) {
+    throw new RelayError(
+      'upstream-failure',
+      "A chunk is not in its provider's format: something in it has another type",
+      { cause, retryable: true },
+    )
   }
-  if (isPart(chunk)) {
-    // An error event of the Anthropic Messages API has the shape of our own error part.
-    if (chunk.type === 'error' && typeof chunk.error === 'object' && !(chunk.error instanceof Error))
-      pushError(reading, chunk.error)
-    else parts.push(chunk)
-  } else if (isFailure(chunk, reading)) pushError(reading, chunk.error || chunk)
-  else if (isOwnEvent(chunk)) return chunk
-  else pushData(reading, 'data', chunk)
 }
 
-/** A plain object with `data` and no keys but those of an event. */
-function isOwnEvent(chunk: object): chunk is OwnEvent {
-  if (!('data' in chunk)) return false
-  const prototype = Object.getPrototypeOf(chunk)
-  if (prototype !== Object.prototype && prototype !== null) return false
-  return Object.keys(chunk).every((key) => /^(data|event|id|retry)$/.test(key))
+/** A server-sent event as an object may hold a provider's chunk; what else is known by no shape has its own rules. */
+function readOther(chunk: object, reading: Reading): OwnEvent | undefined {
+  const held = toHeld(chunk, reading)
+  if (held === DONE) reading.end()
+  else if (held !== undefined) return readChunk(held, reading)
+  else return readUnknown(chunk, reading)
 }
 
 /**
- * A failure alone, as servers say it in their streams: `{ error: … }`, `{ object: 'error', … }`, and, between chunks of
- * a provider, whatever has an `error`.
+ * What an event of a provider's stream holds, if a parser handed it over as an object: a known chunk, a failure, or the
+ * sentinel after such a one. Everything else is an event of the user's own.
  */
-function isFailure(chunk: object, reading: Reading): chunk is { error?: unknown } {
-  const { error, object } = chunk as { error?: unknown; object?: unknown }
-  return object === 'error' || (!!error && (reading.proof !== 'not-needed' || Object.keys(chunk).length === 1))
-}
-
-function wrongChunk(what: string, remedy: string): TypeError {
-  return typeMistake('invalid-source', `The source yields ${what}: ${remedy}`)
+function toHeld(chunk: object, reading: Reading): unknown {
+  const { event, data, id } = chunk as { event?: unknown; data?: unknown; id?: unknown }
+  const isEvent = typeof data === 'string' && Object.keys(chunk).every((key) => /^(data|event|id|retry)$/.test(key))
+  const isAmid = reading.proof !== 'not-needed'
+  // What an upstream names an error is its failure; a source of one's own cannot say one so.
+  if (event === 'error' && isAmid && data !== undefined)
+    return { error: typeof data === 'string' ? (parse(data) ?? data) : data }
+  if (isEvent && data === DONE) return isAmid ? DONE : undefined
+  if (isEvent && data.startsWith('{')) {
+    const read = parse(data)
+    const isKnown = isObject(read) && (shapeOf(read, reading) || ('error' in read && Object.keys(read).length === 1))
+    return isKnown ? read : undefined
+  }
+  const isParsed = isObject(data) && (typeof event === 'string' || typeof id === 'number') && isOwnEvent(chunk)
+  return isParsed && shapeOf(data, reading) ? data : undefined
 }

@@ -1,11 +1,13 @@
-import { type ChunkShape, pushCall, pushFinish, pushReasoning, pushText, pushUsage, type Reading } from './reading.js'
+/** Ollama's `chat` and `generate`. */
+import type { ChunkShape, Reading } from './reading.js'
 
 interface OllamaChunk {
+  model?: string
   /** Of `chat`. */
   message?: {
     content?: string
     thinking?: string
-    tool_calls?: { function?: { name?: string; arguments?: unknown } }[]
+    tool_calls?: { id?: string; function?: { name?: string; arguments?: unknown; index?: number } }[]
   }
   /** Of `generate`. */
   response?: string
@@ -19,7 +21,7 @@ interface OllamaChunk {
 /** Ollama. The answer is complete at `done: true`. Tool calls come whole. */
 export const ollama: ChunkShape = {
   // The tokens of the prompt.
-  bare({ context: _, ...chunk }: Record<string, unknown>) {
+  redact({ context: _, ...chunk }: Record<string, unknown>) {
     return chunk
   },
 
@@ -30,15 +32,16 @@ export const ollama: ChunkShape = {
 
   read(chunk: OllamaChunk, reading: Reading) {
     const { message, done } = chunk
-    pushReasoning(reading, message?.thinking ?? chunk.thinking)
-    pushText(reading, message?.content ?? chunk.response)
-    for (const { function: called } of message?.tool_calls ?? []) {
-      const input = JSON.stringify(called?.arguments ?? {})
-      pushCall(reading, reading.calls++, input, undefined, called?.name || undefined)
+    // Nothing of an answer comes after its `done`.
+    if (reading.proof === 'given') reading.begin()
+    reading.start(undefined, chunk.model)
+    reading.reasoning(message?.thinking ?? chunk.thinking)
+    reading.text(message?.content ?? chunk.response)
+    for (const { id, function: called } of message?.tool_calls ?? []) {
+      reading.call(undefined, called?.arguments ?? {}, { id, name: called?.name })
     }
     if (!done) return
-    reading.proof = 'given'
-    pushUsage(reading, chunk.prompt_eval_count, chunk.eval_count)
-    pushFinish(reading, reading.calls > 0 ? 'tool-calls' : (chunk.done_reason ?? 'stop'))
+    reading.usage({ inputTokens: chunk.prompt_eval_count, outputTokens: chunk.eval_count })
+    reading.end(chunk.done_reason ?? 'stop')
   },
 }

@@ -1,90 +1,165 @@
-import {
-  type ChunkShape,
-  type Content,
-  pushCall,
-  pushContent,
-  pushError,
-  pushFinish,
-  pushReasoning,
-  pushText,
-  pushUsage,
-  type Reading,
-} from './reading.js'
+/** OpenAI's chat completions, the older completions, and what imitates them, in snake case or in camel case. */
+import { isObject } from '../errors.js'
+import { type ChunkShape, type Reading, readContent } from './reading.js'
 
-interface ChatChunk {
+interface ToolCall {
+  index?: number
   id?: string
-  choices: ({
-    index?: number
-    delta?: {
-      content?: Content
-      refusal?: string | null
-      /** DeepSeek, vLLM. */
-      reasoning_content?: string | null
-      /** OpenRouter, Ollama. */
-      reasoning?: string | null
-      tool_calls?: { index?: number; id?: string; function?: { name?: string; arguments?: string } }[] | null
-    }
-    finish_reason?: string | null
-  } | null)[]
-  usage?: {
-    prompt_tokens?: number
-    completion_tokens?: number
-    total_tokens?: number
-    prompt_tokens_details?: { cached_tokens?: number } | null
-    completion_tokens_details?: { reasoning_tokens?: number } | null
-  } | null
+  function?: { name?: string; arguments?: unknown }
+  /** Gemini behind OpenAI's API. */
+  extra_content?: { google?: { thought_signature?: string } }
+}
+
+interface Delta {
+  role?: string
+  content?: unknown
+  refusal?: string | null
+  /** DeepSeek, vLLM. */
+  reasoning_content?: unknown
+  reasoningContent?: unknown
+  /** OpenRouter, Ollama. */
+  reasoning?: unknown
+  reasoning_details?: { type?: string; signature?: string; data?: string }[] | null
+  reasoningDetails?: Delta['reasoning_details']
+  tool_calls?: ToolCall[] | null
+  toolCalls?: ToolCall[] | null
+  function_call?: ToolCall['function'] | null
+  audio?: { transcript?: string } | null
+  images?: { image_url?: { url?: string }; imageUrl?: { url?: string } }[] | null
+  annotations?: { url_citation?: object; urlCitation?: object }[] | null
+}
+
+interface Counts {
+  prompt_tokens?: number
+  completion_tokens?: number
+  total_tokens?: number
+  prompt_tokens_details?: { cached_tokens?: number; cache_write_tokens?: number } | null
+  completion_tokens_details?: { reasoning_tokens?: number } | null
+  promptTokens?: number
+  completionTokens?: number
+  totalTokens?: number
+  promptTokensDetails?: { cachedTokens?: number } | null
+  completionTokensDetails?: { reasoningTokens?: number } | null
+}
+
+interface Choice {
+  index?: number
+  delta?: Delta | null
+  /** Of the older completions. */
+  text?: string
+  finish_reason?: string | null
+  finishReason?: string | null
+  /** Kimi. */
+  usage?: Counts
+}
+
+export interface Completion {
+  id?: string
+  model?: string
+  created?: number
+  choices?: (Choice | null)[]
+  usage?: Counts | null
+  x_groq?: { usage?: Counts; error?: unknown } | null
+  /** Perplexity: all sources so far, in each chunk. */
+  citations?: unknown[] | null
   error?: unknown
 }
 
 /**
  * OpenAI chat completions, and what imitates them. Of several choices the first is the answer. The answer is
- * complete at a `finish_reason`, or, since some servers never give one, at the token counts that come last.
+ * complete at a finish reason, or, since some servers never give one, at the token counts that come last.
  */
 export const openaiChat: ChunkShape = {
   is(chunk) {
-    const { choices } = chunk as Partial<ChatChunk>
-    if (!Array.isArray(choices)) return false
+    const { choices, usage } = chunk as Completion
+    if (!Array.isArray(choices)) return choices === undefined && isObject(usage) && 'prompt_tokens' in usage
     if (choices.length === 0) return ['model', 'object', 'usage', 'prompt_filter_results'].some((key) => key in chunk)
-    return choices.every(
-      (choice) => !choice || (typeof choice === 'object' && ('delta' in choice || 'finish_reason' in choice)),
-    )
+    return choices.every(isChoice)
   },
 
-  read(chunk: ChatChunk, reading: Reading) {
-    // A second answer in one run has an id of its own.
-    if (chunk.id !== reading.id && chunk.choices.length > 0) reading.proof = 'missing'
-    reading.id = chunk.id
-    for (const choice of chunk.choices) {
-      if (!choice || (choice.index ?? 0) !== 0) continue
-      const { delta, finish_reason: finish } = choice
-      if (delta) {
-        pushReasoning(reading, delta.reasoning_content ?? delta.reasoning)
-        pushContent(reading, delta.content)
-        if (delta.refusal) reading.refused = true
-        pushText(reading, delta.refusal)
-        for (const { index = 0, id, function: call } of delta.tool_calls ?? []) {
-          pushCall(reading, index, call?.arguments ?? '', id || undefined, call?.name || undefined)
-        }
-      }
-      if (finish && !chunk.error) {
-        reading.proof = 'given'
-        pushFinish(reading, reading.refused ? 'content-filter' : finish)
-      }
-    }
-    const { usage, error } = chunk
-    if (usage) {
-      // Some servers count with every chunk: only the chunk without choices is the last one.
-      if (chunk.choices.length === 0) reading.proof = 'given'
-      pushUsage(
-        reading,
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        usage.total_tokens,
-        usage.prompt_tokens_details?.cached_tokens,
-        usage.completion_tokens_details?.reasoning_tokens,
-      )
-    }
-    // OpenRouter's way of failing in the middle.
-    if (error) pushError(reading, error)
-  },
+  read: (chunk: Completion, reading) => readCompletion(chunk, reading),
+}
+
+function isChoice(choice: unknown): boolean {
+  if (!choice) return true
+  if (typeof choice !== 'object') return false
+  const { text } = choice as Choice
+  return 'delta' in choice || 'finish_reason' in choice || 'finishReason' in choice || typeof text === 'string'
+}
+
+/** What a chunk of chat completions says, in either spelling. */
+export function readCompletion(chunk: Completion, reading: Reading): void {
+  const { choices = [], usage, x_groq: groq } = chunk
+  for (const choice of choices) if (choice && (choice.index ?? 0) === 0) readChoice(chunk, choice, reading)
+  if (usage) {
+    // Some servers count with every chunk: only the chunk without choices is the last one.
+    if (choices.length === 0) reading.end()
+    readCounts(usage, reading)
+  }
+  if (groq?.usage) readCounts(groq.usage, reading)
+  for (const citation of chunk.citations ?? []) readSource(citation, reading)
+  // OpenRouter's way of failing in the middle.
+  const error = chunk.error || groq?.error
+  if (error) reading.error(error)
+}
+
+function readChoice(chunk: Completion, choice: Choice, reading: Reading): void {
+  const { delta, text } = choice
+  if (delta || text) {
+    reading.identify(chunk.id, delta?.role !== undefined)
+    reading.start(chunk.id, chunk.model, chunk.created)
+  }
+  reading.text(text)
+  if (delta) readDelta(delta, reading)
+  if (choice.usage) readCounts(choice.usage, reading)
+  const finish = choice.finish_reason ?? choice.finishReason
+  if (finish && !chunk.error) reading.end(finish)
+}
+
+function readDelta(delta: Delta, reading: Reading): void {
+  reading.reasoning(delta.reasoning_content ?? delta.reasoningContent ?? delta.reasoning)
+  for (const { type, signature, data } of delta.reasoning_details ?? delta.reasoningDetails ?? []) {
+    if (type === 'reasoning.encrypted') reading.redacted(data)
+    else reading.signature(signature)
+  }
+  readContent(reading, delta.content)
+  reading.text(delta.audio?.transcript)
+  if (delta.refusal) reading.refused = true
+  reading.text(delta.refusal)
+  const calls = delta.tool_calls ?? delta.toolCalls
+  if (calls) for (const call of calls) readCall(call, reading)
+  if (delta.function_call) reading.call('function', delta.function_call.arguments, delta.function_call)
+  for (const image of delta.images ?? []) reading.file(undefined, (image.image_url ?? image.imageUrl)?.url)
+  for (const annotation of delta.annotations ?? []) {
+    reading.citation(annotation.url_citation ?? annotation.urlCitation ?? annotation)
+  }
+}
+
+function readCall({ index, id, function: called, extra_content: extra }: ToolCall, reading: Reading): void {
+  // The SDK of Mistral has the word "null" for a call without an id.
+  reading.call(index, called?.arguments, { id: id === 'null' ? undefined : id, name: called?.name })
+  reading.signature(extra?.google?.thought_signature)
+}
+
+function readCounts(counts: Counts, reading: Reading): void {
+  const cache = counts.prompt_tokens_details
+  reading.usage({
+    inputTokens: counts.prompt_tokens ?? counts.promptTokens,
+    outputTokens: counts.completion_tokens ?? counts.completionTokens,
+    totalTokens: counts.total_tokens ?? counts.totalTokens,
+    cachedInputTokens: cache?.cached_tokens ?? counts.promptTokensDetails?.cachedTokens,
+    cacheWriteInputTokens: cache?.cache_write_tokens,
+    reasoningTokens:
+      counts.completion_tokens_details?.reasoning_tokens ?? counts.completionTokensDetails?.reasoningTokens,
+  })
+}
+
+/** A source that is told again in each chunk, once. */
+function readSource(citation: unknown, reading: Reading): void {
+  reading.notes.sources ??= new Set()
+  const told = reading.notes.sources as Set<string>
+  const key = JSON.stringify(citation)
+  if (told.has(key)) return
+  told.add(key)
+  reading.citation(typeof citation === 'string' ? { url: citation } : citation)
 }

@@ -1,45 +1,239 @@
-import { isObject } from '../errors.js'
-import type { FinishReason, Part } from '../types.js'
+/** What has been read of one run so far: its parts, whether its answer is complete, and what the next chunk needs. */
+import { isObject, RelayError } from '../errors.js'
+import type { Part, Usage } from '../types.js'
+import { type CallHead, type CallKey, Calls } from './calls.js'
+import { isBrokenOff, toReason } from './finish.js'
 
-/** What has been read of one run: the parts of the latest chunk, and what must be kept from chunk to chunk. */
-export interface Reading {
-  /** The parts of the latest chunk. */
-  parts: Part[]
-  /** The provider's shape the latest chunk has, if it has one. */
-  shape: ChunkShape | undefined
-  /**
-   * Whether the answer is complete when the source ends. What the user makes is complete when it ends;
-   * a provider's stream ends the same way when it is cut, so its last word is waited for.
-   */
-  proof: 'not-needed' | 'missing' | 'given'
-  /** The model refused: its finish is `content-filter`, whatever the provider calls it. */
-  refused: boolean
-  /** How many tool calls came whole, for providers that do not number them. */
-  calls: number
-  /** The content block whose input is a tool call's, for providers that do not say so again in each piece. */
-  toolIndex?: number
-  /** The id of the latest answer, for providers that say it in each chunk. */
-  id?: string | undefined
-  /** The tool calls by their ids, for providers that number them by those. */
-  ids?: Map<string, number>
-}
-
-export function createReading(): Reading {
-  return { parts: [], shape: undefined, proof: 'not-needed', refused: false, calls: 0 }
-}
-
-/** A provider's shape of chunk: how it is known, and what it says. */
+/** A provider's or framework's shape of chunk: how it is known, and what it says. */
 export interface ChunkShape {
+  /** Knows a chunk among all others: cheap, and without calling getters. */
   is(chunk: object): boolean
+  /** Says what the chunk means. What throws here is told as `upstream-failure`: a chunk that is not in its format. */
   read(chunk: never, reading: Reading): void
   /** The name the chunk's event has on the provider's own wire, if it has one. */
   event?(chunk: never): string
-  /** The chunk without what is not for the client: headers, request ids. */
-  bare?(chunk: never): object
-  /** Whether the chunk comes before the provider has answered at all. */
+  /**
+   * What `raw()` sends of the chunk: it, without what is not for the client (headers, prompts, results of tools).
+   * `false` for what is no provider's wire: then `raw()` sends the parts.
+   */
+  redact?: ((chunk: never) => object) | false
+  /** Whether the chunk comes before the provider has answered at all: a refusal is still to be a status. */
   isEarly?(chunk: never): boolean
   /** The name of a provider whose streams nothing stops but the signal the call was given, if the chunk is of one. */
   signalOnly?(chunk: never): string | undefined
+  /** What the tools of the agent answered is for the page already: the stream was made for it. */
+  showsResults?: boolean
+}
+
+/** What is said of a call that its provider rejected, and of a tool that failed: their own words stay here. */
+const REJECTED = 'The tool could not be called with this input.'
+const TOOL_FAILED = 'The tool failed.'
+
+/**
+ * What has been read of one run. A shape says with its methods what a chunk means; what follows from that, for every
+ * provider the same, is seen to here.
+ *
+ * Proof: `not-needed` (strings, own parts) → `missing` at a provider's first chunk → `given` at its finish, or `broken`
+ * at a word for an answer that was broken off → `missing` when another answer begins. Nothing that comes after the
+ * finish of the same answer takes the proof back.
+ */
+export class Reading {
+  /** The parts of the latest chunk. */
+  readonly parts: Part[] = []
+  /** The latest chunk, out of the server-sent event that held it. */
+  chunk: unknown
+  /** The shape the latest chunk has, if it has one. */
+  shape: ChunkShape | undefined
+  /** The shape that the last known chunk had: asked first. */
+  known: ChunkShape | undefined
+  proof: 'not-needed' | 'missing' | 'given' | 'broken' = 'not-needed'
+  /** Whether an object came that no shape knows, and whether any text did. */
+  sawObject = false
+  sawText = false
+  /** The model refused: its finish is `content-filter`, whatever the provider calls it. */
+  refused = false
+  /** A shape's own notes on the answer at hand: emptied when another begins. */
+  notes: Record<string, unknown> = {}
+  readonly calls: Calls
+  /** Chunks are read one by one, without those before. */
+  readonly isSingle: boolean
+
+  #id: string | undefined
+  #idVaries = false
+  #roles = 0
+  #isStarted = false
+  #textBreak = false
+  #reasoningBreak = false
+  #text = ''
+  #reasoning = ''
+  #usage: Usage = {}
+
+  constructor(isSingle = false) {
+    this.isSingle = isSingle
+    this.calls = new Calls(this.parts, isSingle)
+  }
+
+  /**
+   * Another answer begins, or another turn of an agent: its end is waited for, its calls are others, and its text is a
+   * paragraph of its own.
+   */
+  begin(): void {
+    this.proof = 'missing'
+    this.refused = false
+    this.notes = {}
+    this.calls.begin()
+    this.#textBreak = this.#reasoningBreak = true
+    this.#isStarted = false
+    this.#idVaries = false
+    this.#roles = 0
+    this.#usage = {}
+  }
+
+  /** What the provider calls the answer; told once. */
+  start(id: unknown, model?: unknown, created?: unknown): void {
+    if (this.#isStarted || this.isSingle) return
+    this.#isStarted = true
+    const start = {
+      ...(typeof id === 'string' && id !== '' && { id }),
+      ...(typeof model === 'string' && model !== '' && { model }),
+      ...(typeof created === 'number' && { created }),
+    }
+    if (Object.keys(start).length > 0) this.parts.push({ type: 'start', ...start })
+  }
+
+  /**
+   * For providers that say the id of the answer in each chunk: begins another answer where the chunk is of one. Some give
+   * each chunk an id of its own, or none: there the role tells, which comes once an answer.
+   */
+  identify(id: string | null | undefined, hasRole: boolean): void {
+    if (this.proof === 'given' || this.proof === 'broken') {
+      const hasIds = id && this.#id && !this.#idVaries
+      if (hasIds ? id !== this.#id : hasRole && this.#roles === 1) this.begin()
+      else return
+    } else if (id && this.#id && id !== this.#id) this.#idVaries = true
+    if (hasRole) this.#roles++
+    if (id) this.#id = id
+  }
+
+  /** The next piece of the answer's text, unless it is empty. */
+  text(text: string | null | undefined): void {
+    if (!text) return
+    if (typeof text !== 'string') throw new TypeError('There is no text in it')
+    if (this.#textBreak) {
+      this.#textBreak = false
+      if (this.#text !== '' && !this.#text.endsWith('\n') && !text.startsWith('\n')) text = `\n\n${text}`
+    }
+    this.sawText = true
+    this.#text = text
+    this.parts.push({ type: 'text', text })
+  }
+
+  /** The next piece of reasoning, unless it is empty. Some servers have it in an object; what has no text there is left out. */
+  reasoning(text: unknown): void {
+    if (isObject(text)) {
+      const { text: inner, content, thinking } = text as Record<string, unknown>
+      text = [inner, content, thinking].find((value) => typeof value === 'string')
+    }
+    if (typeof text !== 'string' || text === '') return
+    if (this.#reasoningBreak) {
+      this.#reasoningBreak = false
+      if (this.#reasoning !== '' && !this.#reasoning.endsWith('\n') && !text.startsWith('\n')) text = `\n\n${text}`
+    }
+    this.#reasoning = text as string
+    this.parts.push({ type: 'reasoning', text: text as string })
+  }
+
+  /** The provider's signature of the reasoning before it, whole. */
+  signature(signature: unknown): void {
+    if (typeof signature === 'string' && signature !== '') this.parts.push({ type: 'reasoning', text: '', signature })
+  }
+
+  /** Reasoning that is told in encrypted form only. */
+  redacted(redacted: unknown): void {
+    if (typeof redacted === 'string' && redacted !== '') this.parts.push({ type: 'reasoning', text: '', redacted })
+  }
+
+  /** The provider means a break: the next piece of reasoning, or of text, is a paragraph of its own. */
+  paragraph(kind: 'text' | 'reasoning'): void {
+    if (kind === 'text') this.#textBreak = true
+    else this.#reasoningBreak = true
+  }
+
+  /** The next piece of a call's JSON text; some servers give its value instead, which is whole. */
+  call(key: CallKey, input: unknown, head?: CallHead): void {
+    if (isObject(input)) this.calls.whole(key, input, head)
+    else this.calls.piece(key, typeof input === 'string' ? input : '', head)
+  }
+
+  /** The provider rejected a call: no client may run it. */
+  reject(key: CallKey, head?: CallHead, input?: unknown): void {
+    this.calls.reject(key, REJECTED, head, input)
+  }
+
+  /** What a tool answered. It goes out only where the developer said so. */
+  result(id: string, output: unknown, name?: string, hasFailed = false): void {
+    this.calls.result(id, output, name, hasFailed ? TOOL_FAILED : undefined)
+  }
+
+  /** Something else for the client, under a name. */
+  data(name: string, data: unknown, more?: { id?: string; transient?: boolean }): void {
+    this.parts.push({ type: 'data', name, data, ...more })
+  }
+
+  citation(citation: unknown): void {
+    if (citation) this.data('citation', citation)
+  }
+
+  /** A file, by its address or its content in base64. */
+  file(mediaType: string | undefined, url: string | undefined, base64?: string): void {
+    const address = url ?? (base64 && `data:${mediaType ?? 'application/octet-stream'};base64,${base64}`)
+    if (address) this.data('file', { ...(mediaType && { mediaType }), url: address })
+  }
+
+  /** Token counts, as far as they are numbers: they are merged field by field. */
+  usage(counts: { [K in keyof Usage]?: unknown }): void {
+    const given = Object.entries(counts).filter(([, count]) => typeof count === 'number')
+    if (given.length === 0) return
+    Object.assign(this.#usage, Object.fromEntries(given))
+    this.parts.push({ type: 'usage', usage: Object.fromEntries(given) })
+  }
+
+  /** The counts of the answer so far, for providers that tell them in halves. */
+  get counted(): Usage {
+    return this.#usage
+  }
+
+  /**
+   * The provider's word for why the model stopped, where it proves nothing yet. After calls that nobody answered the
+   * word for a plain stop means that they are to be run.
+   */
+  finish(word: string): void {
+    if (isBrokenOff(word)) {
+      this.proof = 'broken'
+      return
+    }
+    const said = toReason(word)
+    const reason = this.refused ? 'content-filter' : said === 'stop' && this.calls.isWaiting ? 'tool-calls' : said
+    // A model that ran out of room has not written its last call to the end.
+    if (reason === 'stop' || reason === 'tool-calls') this.calls.allDone()
+    this.parts.push({ type: 'finish', reason })
+  }
+
+  /** The provider says that the answer has ended, and why, if it says so. A word for "broken off" is no such end. */
+  end(word?: string | null): void {
+    if (word) this.finish(word)
+    if (this.proof !== 'broken') this.proof = 'given'
+  }
+
+  /** The provider reports a failure: its words are for the developer. */
+  error(told: unknown): void {
+    this.parts.push({ type: 'error', error: providerError(told) })
+  }
+
+  /** The upstream says itself that the answer was cut. */
+  cut(message: string): void {
+    this.parts.push({ type: 'error', error: new RelayError('truncated', message, { retryable: true }) })
+  }
 }
 
 /**
@@ -47,115 +241,38 @@ export interface ChunkShape {
  * marks it as the provider's, as the SDKs' own errors do.
  */
 export function providerError(told: unknown): Error {
-  const { message, code, type } = (isObject(told) ? told : { message: told }) as Record<string, unknown>
+  if (told instanceof Error) return told
+  const { message, code, type, status, statusCode } = (isObject(told) ? told : { message: told }) as Record<
+    string,
+    unknown
+  >
   const error = new Error(typeof message === 'string' ? message : 'The provider reported a failure')
-  return Object.assign(error, { status: typeof code === 'number' ? code : undefined, code, type })
+  const number = [status, statusCode, code].map((value) => Number(value)).find((value) => value >= 400 && value <= 599)
+  return Object.assign(error, { status: number, code, type })
 }
 
-/** Text, unless it is empty. */
-export function pushText(reading: Reading, text: string | null | undefined): void {
-  if (text) push(reading, { type: 'text', text })
+/** Content that is a string, or, as Mistral and others have it, a list of texts and thoughts. */
+export function readContent(reading: Reading, content: unknown): void {
+  if (!Array.isArray(content)) {
+    reading.text(content as string | null | undefined)
+    return
+  }
+  for (const block of content as ContentBlock[]) {
+    const { type, text, thinking } = block ?? {}
+    if (type === 'text') reading.text(text)
+    else if (type === 'thinking' && Array.isArray(thinking)) for (const thought of thinking) reading.reasoning(thought)
+    else if (type === 'thinking') reading.reasoning(thinking)
+  }
 }
 
-/** Reasoning, unless it is empty. */
-export function pushReasoning(reading: Reading, text: string | null | undefined): void {
-  if (text) push(reading, { type: 'reasoning', text })
+interface ContentBlock {
+  type?: string
+  text?: string
+  thinking?: unknown
 }
-
-/** The next piece of a tool call's input, which may be empty; with the first come the id and the name. */
-export function pushCall(reading: Reading, index: number, input: string, id?: string, name?: string): void {
-  const isFirst = id !== undefined || name !== undefined
-  const head = isFirst && { ...(id !== undefined && { id }), ...(name !== undefined && { name }) }
-  push(reading, { type: 'tool-call', index, ...head, input })
-}
-
-function push(reading: Reading, part: Part): void {
-  const { type } = part
-  if (!isPart(part)) throw new TypeError(`There is no ${type} in it`)
-  // An answer that goes on after its end is another one, whose own end is waited for.
-  reading.proof = 'missing'
-  reading.parts.push(part)
-}
-
-export function pushData({ parts }: Reading, name: string, data: unknown): void {
-  parts.push({ type: 'data', name, data })
-}
-
-export function pushError({ parts }: Reading, told: unknown): void {
-  parts.push({ type: 'error', error: providerError(told) })
-}
-
-/** A usage part of the counts that are numbers, if any is. */
-export function pushUsage(
-  { parts }: Reading,
-  inputTokens: unknown,
-  outputTokens: unknown,
-  totalTokens?: unknown,
-  cachedInputTokens?: unknown,
-  reasoningTokens?: unknown,
-): void {
-  const counts = Object.entries({ inputTokens, outputTokens, totalTokens, cachedInputTokens, reasoningTokens })
-  const given = counts.filter(([, count]) => typeof count === 'number')
-  if (given.length > 0) parts.push({ type: 'usage', usage: Object.fromEntries(given) })
-}
-
-/** The providers' words for why the model stopped. None of them is another provider's word for something else. */
-const FINISH: readonly (readonly [FinishReason, RegExp])[] = [
-  ['stop', /^(stop|end_turn|stop_sequence)$/i],
-  ['length', /^(length|max_(output_)?tokens|model_length|model_context_window_exceeded)$/i],
-  ['tool-calls', /^(tool[-_]calls|tool_use|function_call)$/i],
-  [
-    'content-filter',
-    /^(content[-_]filter(ed)?|refusal|guardrail_intervened|(image_)?safety|recitation|blocklist|prohibited_content|spii)$/i,
-  ],
-  ['error', /^(error|malformed_(model_output|tool_use))$/i],
-]
-
-/** Why the model stopped. Whether the answer is complete is for the shape to say. */
-export function pushFinish({ parts }: Reading, word: string): void {
-  parts.push({ type: 'finish', reason: FINISH.find(([, words]) => words.test(word))?.[0] ?? 'other' })
-}
-
-/** Content that is a string, or, as Mistral has it, a list of texts and thoughts. */
-export function pushContent(reading: Reading, content: Content): void {
-  if (typeof content === 'string') pushText(reading, content)
-  else
-    for (const { type, text, thinking } of content ?? []) {
-      if (type === 'text') pushText(reading, text)
-      for (const thought of thinking ?? []) pushReasoning(reading, thought.text)
-    }
-}
-
-/** What {@link pushContent} takes. */
-export type Content = string | { type?: string; text?: string; thinking?: { text?: string }[] }[] | null | undefined
 
 /** An object with some of its fields as they are when they are empty. Those it lacks it does not get. */
 export function emptied(object: object, fields: Record<string, unknown>): object {
   const isThere = ([key]: [string, unknown]) => key in object
   return { ...object, ...Object.fromEntries(Object.entries(fields).filter(isThere)) }
-}
-
-export function isPart(chunk: object): chunk is Part {
-  const part = chunk as { [key: string]: unknown }
-  switch (part.type) {
-    case 'text':
-    case 'reasoning':
-      return typeof part.text === 'string'
-    case 'tool-call': {
-      const { index, input, id = '', name = '' } = part
-      return (
-        typeof index === 'number' && typeof input === 'string' && typeof id === 'string' && typeof name === 'string'
-      )
-    }
-    case 'usage':
-      return isObject(part.usage)
-    case 'finish':
-      return typeof part.reason === 'string'
-    case 'data':
-      return typeof part.name === 'string' && 'data' in part
-    case 'error':
-      return 'error' in part
-    default:
-      return false
-  }
 }

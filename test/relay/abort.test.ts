@@ -16,7 +16,7 @@ import {
   replayUpstream,
 } from 'sse-relay/testing'
 import { afterEach, describe, expect, it, type TestContext, vi } from 'vitest'
-import { createReading } from '../../src/sources/index.js'
+import { Reading } from '../../src/sources/index.js'
 import { iterate } from '../../src/upstream.js'
 import {
   anthropic,
@@ -293,9 +293,9 @@ describe('a stream of text that only its signal stops', () => {
     const way = cases.find(({ name }) => name.includes('textStream'))?.way
     const upstream = await replaying(replayOf('anthropic', 'mid-token'))
     const textStream = await way?.open(upstream.url)
-    expect(iterate(textStream, createReading()).signalOnly).toBe('the AI SDK')
+    expect(iterate(textStream, new Reading()).signalOnly).toBe('the AI SDK')
     const plain = new Blob(['x']).stream().pipeThrough(new TextDecoderStream())
-    expect(iterate(plain, createReading()).signalOnly).toBe(undefined)
+    expect(iterate(plain, new Reading()).signalOnly).toBe(undefined)
   })
 })
 

@@ -3,7 +3,7 @@ import { parseSSE } from 'sse-relay/client'
 import { collect, readTrace, traceNames } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
-import { createReading, readChunk } from '../../src/sources/index.js'
+import { Reading, readChunk } from '../../src/sources/index.js'
 
 const text = (text: string): Part => ({ type: 'text', text })
 const reasoning = (text: string): Part => ({ type: 'reasoning', text })
@@ -352,7 +352,7 @@ describe('toParts, of Anthropic messages', () => {
   })
 
   it("the input of the provider's own tools is no call for the client", () => {
-    const reading = createReading()
+    const reading = new Reading()
     const chunks = [
       block({ type: 'server_tool_use', id: 's', name: 'web_search', input: {} }, 0),
       delta({ type: 'input_json_delta', partial_json: '{"query"' }, 0),
@@ -510,7 +510,7 @@ describe('a trace as parts', () => {
   })
 
   it.each(Object.entries(traces))('%s', async (name, { proof, parts }) => {
-    const reading = createReading()
+    const reading = new Reading()
     const seen: Part[] = []
     for (const chunk of await chunksOf(name)) {
       expect(readChunk(chunk, reading)).toBeUndefined()
@@ -530,7 +530,7 @@ describe('a trace as parts', () => {
 
 describe('the proof of a complete answer', () => {
   const proofOf = (...chunks: unknown[]) => {
-    const reading = createReading()
+    const reading = new Reading()
     for (const chunk of chunks) readChunk(chunk, reading)
     return reading.proof
   }

@@ -1,0 +1,270 @@
+/** Which tool call a piece belongs to, whatever the provider keys its calls by, and whether a call is whole. */
+import type { Part, ToolCallPart } from '../types.js'
+
+/** What a provider keys its calls by: an index, an id, a content block; `undefined` where there is nothing. */
+export type CallKey = string | number | undefined
+
+/** What a call's first piece says, and what may be known of it from the beginning. */
+export interface CallHead {
+  id?: string | null | undefined
+  name?: string | null | undefined
+  /** The provider or the agent runs it. */
+  executed?: boolean | undefined
+}
+
+interface Call {
+  readonly index: number
+  /** Which answer of the run it is of. */
+  readonly answer: number
+  id: string | undefined
+  name: string | undefined
+  /** The pieces so far. */
+  input: string
+  /** Whether a piece was told; before it the name is waited for. */
+  isTold: boolean
+  isDone: boolean
+  isExecuted: boolean
+  /** Nobody else is to run it: it is executed, rejected or answered. */
+  isSettled: boolean
+}
+
+/**
+ * The tool calls of one run. A call is `waiting` for its name, then `told` piece by piece, then `done`: whole, rejected,
+ * or answered.
+ */
+export class Calls {
+  readonly #parts: Part[]
+  /** The chunks are read one by one, without those before: what waits for a name would be lost. */
+  readonly #isSingle: boolean
+  #answer = 0
+  /** Those of the answer at hand. */
+  #calls: Call[] = []
+  /** The latest of the answer under each key. */
+  readonly #keys = new Map<CallKey, Call>()
+  /** Those of the answer by their ids. An id that comes again in the next answer is another call. */
+  readonly #ids = new Map<string, Call>()
+  /** All of the run by their ids, for what tools answer later. */
+  readonly #all = new Map<string, Call>()
+  /** The numbers that are given, and those of the user's own parts by what they call themselves. */
+  readonly #taken = new Set<number>()
+  readonly #own = new Map<number, { index: number; id: string | undefined }>()
+  #next = 0
+  /** Calls of this answer that a client is to run. */
+  #waiting = 0
+
+  constructor(parts: Part[], isSingle: boolean) {
+    this.#parts = parts
+    this.#isSingle = isSingle
+  }
+
+  /** Whether a client has a call to answer. */
+  get isWaiting(): boolean {
+    return this.#waiting > 0
+  }
+
+  /** Another answer begins: what keyed the calls of the last one keys others now. */
+  begin(): void {
+    if (this.#calls.length === 0) return
+    this.#answer++
+    this.#calls = []
+    this.#keys.clear()
+    this.#ids.clear()
+    this.#waiting = 0
+  }
+
+  has(key: CallKey): boolean {
+    return this.#keys.has(key)
+  }
+
+  /** The next piece of a call. */
+  piece(key: CallKey, input: string, head: CallHead = {}): void {
+    const { id, name } = clean(head)
+    let call = this.#find(key, id, name)
+    if (call?.isDone) {
+      // Late, or the beginning of another call where its key is used again.
+      if (name === undefined || call.id === id) return
+      call = undefined
+    }
+    if (!call) {
+      const last = key === undefined ? this.#keys.get(key) : undefined
+      // Where calls have no keys they come one after the other.
+      if (last && !last.isDone) this.#tell(last, '', { done: true })
+      call = this.#create(key, id, name)
+    }
+    this.#know(key, call, id, name, head.executed)
+    this.#tell(call, input)
+  }
+
+  /** The whole value of a call, which may have come in pieces before. A text is the JSON of it. */
+  whole(key: CallKey, value: unknown, head: CallHead = {}): void {
+    const { id, name } = clean(head)
+    const known = this.#find(key, id, name) ?? this.#create(key, id, name)
+    this.#know(key, known, id, name, head.executed)
+    if (known.isDone) return
+    const text = typeof value === 'string' && (isJSON(value) || value.startsWith(known.input)) ? value : toText(value)
+    if (text.startsWith(known.input)) this.#tell(known, text.slice(known.input.length), { done: true })
+    else if (isSame(known.input, text)) this.#tell(known, '', { done: true })
+    else {
+      // A repaired input: the pieces are no beginning of it.
+      known.input = ''
+      this.#tell(known, text, known.isTold ? { done: true, replaces: true } : { done: true })
+    }
+  }
+
+  /** The provider says that the call is whole. */
+  done(key: CallKey): void {
+    const call = this.#keys.get(key)
+    if (call && !call.isDone) this.#tell(call, '', { done: true })
+  }
+
+  /** The provider says that the answer is over, so that all its calls are whole. */
+  allDone(): void {
+    for (const call of this.#calls) if (!call.isDone) this.#tell(call, '', { done: true })
+  }
+
+  /** The provider rejected the call. `input` is what it would have been called with, if that did not come before. */
+  reject(key: CallKey, words: string, head: CallHead = {}, input?: unknown): void {
+    const { id, name } = clean(head)
+    const call = this.#find(key, id, name) ?? this.#create(key, id, name)
+    this.#know(key, call, id, name, head.executed)
+    this.#settle(call)
+    if (!call.isDone)
+      this.#tell(call, call.input === '' && input !== undefined ? toText(input) : '', { done: true, error: words })
+  }
+
+  /** What a tool answered: its call is over, and no client is to run it. */
+  result(id: string, output: unknown, name?: string, error?: string): void {
+    const call = this.#all.get(id)
+    if (call) {
+      this.#settle(call)
+      if (!call.isDone) this.#tell(call, '', { done: true })
+    }
+    const known = name ?? call?.name
+    const head = { id, ...(known !== undefined && { name: known }) }
+    this.#parts.push({ type: 'tool-result', ...head, output, ...(error !== undefined && { error }) })
+  }
+
+  /** A part that the user made: with the number it has, unless another call of the run has that. */
+  own(part: ToolCallPart): ToolCallPart {
+    if (this.#isSingle) return part
+    const { index: said, id } = part
+    let known = this.#own.get(said)
+    if (!known || (id !== undefined && known.id !== undefined && id !== known.id)) {
+      known = { index: this.#number(said), id }
+      this.#own.set(said, known)
+    }
+    known.id ??= id
+    return known.index === said ? part : { ...part, index: known.index }
+  }
+
+  /** The call that a key and a head are of. Another id, or a name where nothing else tells calls apart, is another call. */
+  #find(key: CallKey, id: string | undefined, name: string | undefined): Call | undefined {
+    const known = id === undefined ? undefined : this.#ids.get(id)
+    const last = this.#keys.get(key)
+    if (known) return known
+    // What says nothing of itself goes on with the latest.
+    if (!last) return key === undefined && id === undefined && name === undefined ? this.#calls.at(-1) : undefined
+    if (id !== undefined && last.id !== undefined) return
+    const isNext =
+      key === undefined && id === undefined && (last.isDone || (name !== undefined && last.name !== undefined))
+    return isNext ? undefined : last
+  }
+
+  #know(key: CallKey, call: Call, id: string | undefined, name: string | undefined, executed?: boolean): void {
+    call.id ??= id
+    call.name ??= name
+    this.#keys.set(key, call)
+    if (call.id !== undefined) {
+      this.#ids.set(call.id, call)
+      this.#all.set(call.id, call)
+    }
+    if (!executed) return
+    call.isExecuted = true
+    this.#settle(call)
+  }
+
+  #settle(call: Call): void {
+    if (call.isSettled) return
+    call.isSettled = true
+    if (call.answer === this.#answer) this.#waiting--
+  }
+
+  #create(key: CallKey, id: string | undefined, name: string | undefined): Call {
+    // The provider's own number, where it is free: who reads chunk by chunk knows no other.
+    const index = this.#number(typeof key === 'number' ? key : undefined)
+    const call = {
+      index,
+      answer: this.#answer,
+      id,
+      name,
+      input: '',
+      isTold: false,
+      isDone: false,
+      isExecuted: false,
+      isSettled: false,
+    }
+    this.#calls.push(call)
+    this.#waiting++
+    return call
+  }
+
+  #number(wanted: number | undefined): number {
+    while (this.#taken.has(this.#next)) this.#next++
+    const index = wanted !== undefined && !this.#taken.has(wanted) ? wanted : this.#next
+    this.#taken.add(index)
+    return index
+  }
+
+  #tell(call: Call, input: string, more?: Pick<ToolCallPart, 'done' | 'replaces' | 'error'>): void {
+    call.input += input
+    if (more) call.isDone = true
+    // The name is to be in the first piece.
+    if (!call.isTold && call.name === undefined && !more && !this.#isSingle) return
+    const isFirst = !call.isTold
+    call.isTold = true
+    this.#parts.push({
+      type: 'tool-call',
+      index: call.index,
+      ...(isFirst && call.id !== undefined && { id: call.id }),
+      ...(isFirst && call.name !== undefined && { name: call.name }),
+      input: isFirst ? call.input : input,
+      ...(call.isExecuted && (isFirst || more) && { executed: true }),
+      ...more,
+    })
+  }
+}
+
+/** Some servers say an empty text where there is nothing. */
+function clean({ id, name }: CallHead): { id: string | undefined; name: string | undefined } {
+  return { id: id || undefined, name: name || undefined }
+}
+
+function toText(value: unknown): string {
+  return typeof value === 'string' && isJSON(value) ? value : JSON.stringify(value ?? {})
+}
+
+function isJSON(text: string): boolean {
+  return parse(text) !== undefined
+}
+
+/** Whether two JSON texts say the same. */
+function isSame(a: string, b: string): boolean {
+  const value = parse(a)
+  return value !== undefined && canonical(value.json) === canonical(parse(b)?.json)
+}
+
+function canonical(value: unknown): string | undefined {
+  return JSON.stringify(value, (_, inner) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  )
+}
+
+function parse(text: string): { json: unknown } | undefined {
+  try {
+    return { json: JSON.parse(text) }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,33 @@
+/** Whether an object that a source yields is a part already. */
+import { isObject } from '../errors.js'
+import type { Part } from '../types.js'
+
+export function isPart(chunk: object): chunk is Part {
+  const part = chunk as { [key: string]: unknown }
+  switch (part.type) {
+    case 'text':
+    case 'reasoning':
+      return typeof part.text === 'string'
+    case 'tool-call': {
+      const { index, input, id = '', name = '' } = part
+      return (
+        typeof index === 'number' && typeof input === 'string' && typeof id === 'string' && typeof name === 'string'
+      )
+    }
+    case 'tool-result':
+      return typeof part.id === 'string' && 'output' in part
+    case 'usage':
+      return isObject(part.usage)
+    case 'finish':
+      return typeof part.reason === 'string'
+    case 'data':
+      return typeof part.name === 'string' && 'data' in part
+    case 'error':
+      return 'error' in part
+    case 'start':
+      // A word that others use for chunks of theirs: no other field makes it one.
+      return Object.keys(part).every((key) => /^(type|id|model|created)$/.test(key))
+    default:
+      return false
+  }
+}

@@ -1,0 +1,48 @@
+/** What one event of an upstream's event stream holds: a provider's chunk, text, a failure, or an event of its own. */
+import { isObject, RelayError } from '../errors.js'
+import type { OwnEvent, ParsedEvent, Part } from '../types.js'
+import { providerError, type Reading } from './reading.js'
+
+/**
+ * The chunk that an event is. Where the upstream is a provider (a shape is known) nothing passes that is no chunk of it.
+ *
+ * @throws what the event says, if it is named `error`; and for half a chunk.
+ */
+export function toChunk(read: ParsedEvent, { known }: Reading): unknown {
+  const { event, data } = read
+  const json = parse(data)
+  if (event === 'error') throw toError(json, data)
+  if (json === undefined && event === undefined && (known ? data.trim() !== '' : /^[{[]/.test(data))) {
+    throw providerError(`An event of the upstream is not JSON: ${data.slice(0, 200)}`)
+  }
+  // None of the shapes: an event of the other relay's own, or of a server that sends plain text.
+  if (!isObject(json)) return known ? undefined : (read satisfies OwnEvent)
+  if (isText(json)) return json.text
+  // Providers that name their events say the name again in `type`.
+  const { type } = json as { type?: unknown }
+  return known || event === undefined || type === event || 'error' in json
+    ? json
+    : ({ type: 'data', name: event, data: json } satisfies Part)
+}
+
+/** What the relay before this one, or the provider, says of its failure. */
+function toError(json: unknown, data: string): unknown {
+  const told = (json as { error?: { code?: unknown; message?: unknown } } | null | undefined)?.error
+  if (typeof told?.code === 'string' && typeof told.message === 'string' && 'retryable' in told) {
+    return new RelayError(told.code, told.message)
+  }
+  return providerError(told ?? json ?? data)
+}
+
+function isText(json: object): json is { text: string } {
+  return typeof (json as { text?: unknown }).text === 'string' && Object.keys(json).length === 1
+}
+
+/** The value of a JSON text; `undefined` for what is none. */
+export function parse(data: string): unknown {
+  try {
+    return JSON.parse(data)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,83 @@
+/** What becomes of a chunk that no shape knows: it is the user's own, or it stays on the server. */
+import { isObject, show } from '../errors.js'
+import { mistake, typeMistake } from '../failure.js'
+import { warnOnce } from '../report.js'
+import type { OwnEvent } from '../types.js'
+import { isPart } from './part.js'
+import type { Reading } from './reading.js'
+
+/** Words in a `type`, `event`, `object` or `status` that say that something failed. */
+const FAILED = /(^|[^a-z])(error|failed|failure)$/i
+
+/** Reads a chunk of no shape. An event of one's own is returned. */
+export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefined {
+  if (ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer) {
+    throw typeMistake(
+      'invalid-source',
+      'The source yields bytes amid its chunks: return the Response or the stream of bytes itself, which are read by what they are, or text through a TextDecoderStream',
+    )
+  }
+  if (isPart(chunk)) {
+    // An error event of the Anthropic Messages API has the shape of our own error part.
+    if (chunk.type === 'error' && isObject(chunk.error) && !(chunk.error instanceof Error)) reading.error(chunk.error)
+    else reading.parts.push(chunk.type === 'tool-call' ? reading.calls.own(chunk) : chunk)
+  } else if (chunk instanceof Error) reading.error(chunk)
+  else if (!isPlain(chunk)) throw unknownClass(chunk)
+  else if (saysFailure(chunk, reading)) reading.error(chunk.error || chunk.message || chunk.data || chunk)
+  else if (isOwnEvent(chunk)) return chunk
+  else if (reading.proof === 'not-needed') {
+    reading.sawObject = true
+    reading.data('data', chunk)
+  } else {
+    warnOnce(
+      'unknown',
+      `a chunk that no provider's shape knows was left out, with the keys ${keysOf(chunk)}. What is for the client goes as { type: 'data', name, data } or as an event of your own, { event, data }`,
+    )
+  }
+}
+
+/** A plain object with `data` and no keys but those of an event. */
+export function isOwnEvent(chunk: object): chunk is OwnEvent {
+  return 'data' in chunk && isPlain(chunk) && Object.keys(chunk).every((key) => /^(data|event|id|retry)$/.test(key))
+}
+
+/** Of any realm: an object literal, `Object.create(null)`, a list. */
+function isPlain(chunk: object): boolean {
+  if (Array.isArray(chunk)) return true
+  const prototype: unknown = Object.getPrototypeOf(chunk)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/**
+ * A failure alone, as servers say it in their streams: `{ error: … }`, `{ object: 'error', … }`, `{ type: 'x.failed',
+ * message }`, and, between chunks of a provider, whatever has an `error` or says of itself that it failed.
+ */
+function saysFailure(
+  chunk: object,
+  { proof }: Reading,
+): chunk is { error?: unknown; message?: unknown; data?: unknown } {
+  const { error, object, type, event, status, message, data } = chunk as Record<string, unknown>
+  const isAmid = proof !== 'not-needed'
+  // An event of one's own passes by whatever name, unless it is amid a provider's chunks and brings a message.
+  if (isOwnEvent(chunk)) return isAmid && isFailed(event) && event !== 'error' && isObject(data) && 'message' in data
+  if (object === 'error') return true
+  if (error && (isAmid || Object.keys(chunk).length === 1)) return true
+  const isTold = [type, event, object].some(isFailed) && (!!error || !!message)
+  return isTold || (isAmid && [type, event, object, status].some(isFailed))
+}
+
+function isFailed(word: unknown): boolean {
+  return typeof word === 'string' && FAILED.test(word)
+}
+
+function unknownClass(chunk: object): Error {
+  return mistake(
+    'invalid-source',
+    `The source yields ${show(chunk)} with the keys ${keysOf(chunk)}, an instance of a class that is no known provider's chunk: yield a part of it, such as { type: 'text', text }, or a plain object`,
+  )
+}
+
+function keysOf(chunk: object): string {
+  const keys = Object.keys(chunk)
+  return keys.length === 0 ? 'none' : keys.slice(0, 12).join(', ').slice(0, 200)
+}
