@@ -1,3 +1,4 @@
+/** How is what a source hands over iterated, and how is it stopped? */
 import { isObject, show } from './errors.js'
 import { mistake } from './failure.js'
 import { ignore, isThenable } from './promises.js'
