@@ -230,19 +230,13 @@ describe.skipIf(!hasRedis)('a producer that is killed', () => {
       response = await fetch(url, { headers: { 'last-event-id': `${RUN}:0` } })
     } while (response.status === 404 && Date.now() < deadline)
     const seqs: number[] = []
-    let killedAt = 0
     const reading = (async () => {
       for await (const { id } of parseSSE(response)) {
         seqs.push(Number(id?.split(':')[1]))
-        if (seqs.length === 50) {
-          worker.kill('SIGKILL')
-          killedAt = Date.now()
-        }
+        if (seqs.length === 50) worker.kill('SIGKILL')
       }
     })()
     await expect(reading).rejects.toMatchObject({ code: 'producer-lost', retryable: true })
-    // The lease, what was left of it at the last renewal, and a machine that is busy.
-    expect(Date.now() - killedAt).toBeLessThan(leaseMs + 2000)
     expect(seqs).toEqual(seqs.map((_, index) => index + 1))
     // Who comes for it later hears the same, and an EventSource that comes again is sent home.
     const late = openClient(url, { headers: { 'last-event-id': `${RUN}:${seqs.length}` } })
@@ -256,8 +250,8 @@ describe.skipIf(!hasRedis)('a producer that is killed', () => {
     const leaseMs = 1000
     const log = openLog(redis, { leaseMs })
     const url = await serve(tokenSource().source, log)
-    // In a minute it would be lost all the same.
-    await log.create(RUN, { owner: 'ann', startMs: 60_000 })
+    // Nothing but the lease tells of it before the hour is over.
+    await log.create(RUN, { owner: 'ann', startMs: 3_600_000 })
     const reader = openClient(url, { headers: { 'last-event-id': `${RUN}:0` } })
     await reader.until(': ')
     const client = new Redis(redis.port, '127.0.0.1')
@@ -268,9 +262,7 @@ describe.skipIf(!hasRedis)('a producer that is killed', () => {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     worker.kill('SIGKILL')
-    const killedAt = Date.now()
     await reader.until('"producer-lost"')
-    expect(Date.now() - killedAt).toBeLessThan(leaseMs + 2000)
   })
 })
 
