@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { text as readAll } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
-import { relayTo, type Sink, type Source, type SourceStream, type Summary } from 'sse-relay'
+import { type RelayOptions, relayTo, type Sink, type Source, type SourceStream, type Summary } from 'sse-relay'
 import { relay } from 'sse-relay/node'
 import { raw, text } from 'sse-relay/protocols'
 import {
