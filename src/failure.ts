@@ -1,4 +1,3 @@
-/** What may a client see of an error? */
 import { isObject, isRelayError, RelayError } from './errors.js'
 import type { Failure, Outcome } from './types.js'
 
@@ -68,7 +67,8 @@ interface ErrorLike {
 const NETWORK =
   /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS|STREAM_PREMATURE_CLOSE)|CERT_|Connection)|^(terminated|fetch failed|error reading a body from connection|Network connection lost\.)$/
 /** What SDKs say that give nothing but words: of a stream that broke, of what the provider sent, of their own program. */
-const WORDS = /^(\[GoogleGenerativeAI Error\]: |Error from server: |\{"detail":)|^Codex Exec exited with/
+const WORDS =
+  /^(\[GoogleGenerativeAI Error\]: |\[VertexAI\.\w+\]: |Error from server: |\{"detail":)|^Codex Exec exited with/
 const TIMEOUT = /time.?d?.?out|deadline/i
 /** What the SDKs that look for the answer's end say when it is missing. */
 const CUT = /missing finish_reason|ended without|did not receive done|incomplete json segment/i

@@ -45,7 +45,7 @@ export function areNodes(req: NodeRequest | undefined, res: NodeResponse | undef
 }
 
 /** Begins the answer to a request of Node, and tells it when the client leaves. */
-export function serve(
+export function answer(
   req: NodeRequest,
   res: NodeResponse,
   sink: NodeSink,
@@ -53,7 +53,7 @@ export function serve(
 ): Promise<Summary> {
   const handle = begin(sink, new Head(req))
   sink.handle = handle
-  // Bound: an arrow function with the scope it keeps is twice the memory, in every open stream.
+  // Half of what an arrow function would be, with the scope it keeps, in every open stream.
   const left = handle.left.bind(handle)
   whenClosed(req, res, left)
   res.on('error', left)
@@ -130,12 +130,12 @@ export class NodeSink implements Sink {
   }
 
   /** Whether the response is in other hands. */
-  protected get isUsed(): boolean {
+  protected get taken(): boolean {
     return this.res.headersSent || this.res.writableEnded
   }
 
   protected check(): void {
-    if (!this.isUsed) return
+    if (!this.taken) return
     throw mistake(
       'response-used',
       'The response was already written to: hand relay an untouched response, and only once',
@@ -168,7 +168,10 @@ export class NodeSink implements Sink {
     return more
   }
 
-  /** Added at the first full write, then kept: compression wraps `once`, which could not be removed. */
+  /**
+   * From when it is due: most streams wait for their source, and a listener is memory of each. And then for good:
+   * compression middleware hands it to a stream of its own, where `once` cannot take it back.
+   */
   #listen(): void {
     if (this.#listens) return
     this.#listens = true
@@ -198,8 +201,9 @@ export class NodeSink implements Sink {
 }
 
 /**
- * Holds back what is written to a connection until all others have written too: 200 system calls in a row, with no work
- * between them, take 3 % less of a token's time (bench row `relay, one a tick`), and 6 % less with a log.
+ * What is written to a connection in this tick goes out at its end, after that of all others: the system calls of 200
+ * connections in a row, with no work between them, take 3 % of a token's time less, and with a log 6 %. Node does so
+ * one by one, a tick each.
  */
 export function gather(socket: Corkable): void {
   socket.cork()

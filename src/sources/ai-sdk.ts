@@ -37,7 +37,7 @@ interface StreamPart {
 
 /** The part types that no other shape has, but for the pieces. Most of them say nothing to a client. */
 const TYPE =
-  /^((text|reasoning|tool-input)-(start|end)|start|(start|finish)-step|reasoning-file|tool-(result|error|output-denied|approval-re(quest|sponse))|steering-message|ping|abort|raw)$/
+  /^((text|reasoning)-(start|end)|start|(start|finish)-step|reasoning-file|tool-(result|error|output-denied|approval-re(quest|sponse))|steering-message|ping|abort|raw)$/
 
 /**
  * The full stream of the AI SDK's `streamText`. The answer is complete at `finish`, but for reasons that say it was
@@ -60,8 +60,12 @@ export const aiSDK: ChunkShape = {
         return typeof text === 'string'
       case 'tool-input-delta':
         return typeof delta === 'string'
+      case 'tool-input-start':
+      case 'tool-input-end':
+        // Those of the UI message stream have another name for it.
+        return 'id' in chunk
       case 'finish':
-        return finishReason !== undefined
+        return finishReason !== undefined && 'totalUsage' in chunk
       case 'tool-call':
         return toolCallId !== undefined && 'input' in chunk
       case 'source':

@@ -1,19 +1,33 @@
 /** What a source yields, recognised by its shape: no SDK is imported. */
-import { isObject, RelayError, show } from '../errors.js'
+import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
+import { agui } from './ag-ui.js'
 import { aiSDK } from './ai-sdk.js'
+import { aiSDK4 } from './ai-sdk-4.js'
 import { aiSDKUI } from './ai-sdk-ui.js'
 import { anthropic } from './anthropic.js'
+import { assistants } from './assistants.js'
 import { bedrock } from './bedrock.js'
+import { bedrockInvoke } from './bedrock-invoke.js'
+import { codex } from './codex.js'
 import { gemini } from './gemini.js'
+import { geminiInteractions } from './gemini-interactions.js'
+import { genkit } from './genkit.js'
+import { llamaIndex } from './llama-index.js'
 import { mistral } from './mistral.js'
+import { mistralConversations } from './mistral-conversations.js'
 import { ollama } from './ollama.js'
 import { openaiChat } from './openai-chat.js'
 import { openaiResponses } from './openai-responses.js'
 import { type ChunkShape, Reading } from './reading.js'
+import { replicate } from './replicate.js'
 import { parse } from './server-sent-event.js'
+import { strands } from './strands.js'
+import { textGeneration } from './text-generation.js'
 import { isOwnEvent, readUnknown } from './unknown.js'
+
+import { workersAI } from './workers-ai.js'
 
 export { isResponse, readEventStream } from './event-stream.js'
 export { Reading } from './reading.js'
@@ -24,9 +38,30 @@ export { Reading } from './reading.js'
  */
 const LISTS: readonly ChunkShape[] = []
 const CHOICES: readonly ChunkShape[] = [openaiChat]
-const TYPES: readonly ChunkShape[] = [anthropic, openaiResponses, aiSDKUI, aiSDK]
-const EVENTS: readonly ChunkShape[] = []
-const OTHERS: readonly ChunkShape[] = [gemini, mistral, ollama, bedrock]
+const TYPES: readonly ChunkShape[] = [
+  anthropic,
+  openaiResponses,
+  aiSDKUI,
+  aiSDK4,
+  aiSDK,
+  agui,
+  strands,
+  codex,
+  mistralConversations,
+]
+const EVENTS: readonly ChunkShape[] = [mistralConversations, replicate, assistants]
+const OTHERS: readonly ChunkShape[] = [
+  gemini,
+  mistral,
+  ollama,
+  bedrock,
+  bedrockInvoke,
+  geminiInteractions,
+  genkit,
+  llamaIndex,
+  textGeneration,
+  workersAI,
+]
 
 function candidates(chunk: object): readonly ChunkShape[] {
   if (Array.isArray(chunk)) return LISTS
@@ -78,6 +113,8 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
   try {
     shape.read(chunk as never, reading)
   } catch (cause) {
+    // One that is refused by name.
+    if (isRelayError(cause)) throw cause
     throw new RelayError(
       'upstream-failure',
       "A chunk is not in its provider's format: something in it has another type",

@@ -192,7 +192,7 @@ export class Reading {
 
   /** Token counts, as far as they are numbers: they are merged field by field. */
   usage(counts: { [K in keyof Usage]?: unknown }): void {
-    const given = Object.entries(counts).filter(([, count]) => typeof count === 'number')
+    const given = Object.entries(counts).filter(([, count]) => Number.isFinite(count))
     if (given.length === 0) return
     Object.assign(this.#usage, Object.fromEntries(given))
     this.parts.push({ type: 'usage', usage: Object.fromEntries(given) })

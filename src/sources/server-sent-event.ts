@@ -19,8 +19,8 @@ export function toChunk(read: ParsedEvent, { known }: Reading): unknown {
   if (!isObject(json)) return known ? undefined : (read satisfies OwnEvent)
   if (isText(json)) return json.text
   // Providers that name their events say the name again in `type`.
-  const { type } = json as { type?: unknown }
-  return known || event === undefined || type === event || 'error' in json
+  const { type, event_type } = json as { type?: unknown; event_type?: unknown }
+  return known || event === undefined || type === event || event_type === event || 'error' in json
     ? json
     : ({ type: 'data', name: event, data: json } satisfies Part)
 }

@@ -1,0 +1,101 @@
+/** What do the events of AG-UI say (CopilotKit, TanStack AI, agent servers in many languages)? */
+import type { ChunkShape, Reading } from './reading.js'
+
+interface AGUIEvent {
+  type: string
+  messageId?: string
+  role?: string
+  delta?: string
+  toolCallId?: string
+  toolCallName?: string
+  content?: unknown
+  name?: string
+  value?: unknown
+  subagentRunId?: string
+  outcome?: { type?: string }
+  usage?: Counts | Counts[]
+  /** TanStack AI's own. */
+  metadata?: { tanstack?: { finishReason?: string } }
+}
+
+/** Numbers under names; TanStack AI has some of them a level deeper. */
+type Counts = Record<string, unknown> & { promptTokensDetails?: object; completionTokensDetails?: object }
+
+const TYPE =
+  /^(RUN|STEP|SUBAGENT|STATE|MESSAGES|ACTIVITY|REASONING|THINKING|TOOL_CALL|\w+_MESSAGE)_(STARTED|FINISHED|ERROR|START|END|CONTENT|ARGS|CHUNK|RESULT|SNAPSHOT|DELTA|ENCRYPTED_VALUE)$/
+
+/**
+ * AG-UI events, as objects or over an event stream. The run is complete at `RUN_FINISHED`, unless it was cancelled.
+ * Snapshots hold the history and the application's state: they stay on the server, like what subagents say.
+ */
+export const agui: ChunkShape = {
+  is(chunk) {
+    const { type, name, event } = chunk as Record<string, unknown>
+    if (type === 'CUSTOM') return typeof name === 'string' && 'value' in chunk
+    return type === 'RAW' ? event !== undefined : TYPE.test(type as string)
+  },
+
+  // Only TanStack AI's own iterator waits for its provider: an event stream has bytes that can be cancelled.
+  signalOnly: ({ metadata }: AGUIEvent) => (metadata?.tanstack ? 'TanStack AI' : undefined),
+
+  redact: false,
+
+  read(event: AGUIEvent, reading: Reading) {
+    const { type, messageId, delta, toolCallId, outcome } = event
+    const { notes } = reading
+    if (event.subagentRunId !== undefined) return
+    if (type.startsWith('TEXT_MESSAGE')) {
+      // A piece without an id belongs to the message before it.
+      if (messageId !== undefined && messageId !== notes.message) {
+        notes.message = messageId
+        notes.isOthers = event.role && event.role !== 'assistant'
+        reading.paragraph('text')
+      }
+      if (!notes.isOthers) reading.text(delta)
+    } else if (type.startsWith('TOOL_CALL')) readCall(event, toolCallId ?? (notes.call as string | undefined), reading)
+    else if (type === 'REASONING_MESSAGE_START') reading.paragraph('reasoning')
+    else if (delta && /^(REASONING|THINKING)/.test(type)) reading.reasoning(delta)
+    else if (type === 'CUSTOM') reading.data(event.name as string, event.value)
+    else if (type === 'RUN_STARTED' && reading.proof !== 'missing') reading.begin()
+    else if (/^RUN_[EF]/.test(type)) {
+      readUsage(event, reading)
+      if (type === 'RUN_ERROR') reading.error(event)
+      else {
+        const { type: word } = outcome ?? {}
+        // It says no more than success; a run that is interrupted waits for the client.
+        reading.end(event.metadata?.tanstack?.finishReason ?? (word === 'interrupt' ? 'suspended' : (word ?? 'stop')))
+      }
+    }
+  },
+}
+
+function readCall({ type, toolCallName: name, delta, content }: AGUIEvent, id: string | undefined, reading: Reading) {
+  if (type === 'TOOL_CALL_END') reading.calls.done(id)
+  else if (type === 'TOOL_CALL_RESULT') reading.result(id as string, content)
+  else {
+    reading.notes.call = id
+    reading.call(id, delta, { id, name })
+  }
+}
+
+/** Words of TanStack AI for counts, which are OpenAI's. */
+const OURS: Record<string, string> = {
+  promptTokens: 'inputTokens',
+  completionTokens: 'outputTokens',
+  cachedTokens: 'cachedInputTokens',
+}
+
+/** A list with the counts of each model; TanStack AI has one object. */
+function readUsage({ usage = [] }: AGUIEvent, reading: Reading): void {
+  const sum: Record<string, number> = {}
+  for (const counts of [usage].flat()) {
+    const all = { ...counts, ...counts.promptTokensDetails, ...counts.completionTokensDetails }
+    for (const [word, count] of Object.entries(all)) {
+      const name = OURS[word] ?? word
+      if (/^(input|output|total|cachedInput|cacheWriteInput|reasoning)Tokens$/.test(name)) {
+        sum[name] = (sum[name] ?? 0) + Number(count)
+      }
+    }
+  }
+  reading.usage(sum)
+}

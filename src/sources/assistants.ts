@@ -1,0 +1,24 @@
+/** Whose stream is refused by name? */
+import { isObject } from '../errors.js'
+import { mistake } from '../failure.js'
+import type { ChunkShape } from './reading.js'
+
+/** OpenAI's Assistants. The API is going away. */
+export const assistants: ChunkShape = {
+  is(chunk) {
+    const { event, data } = chunk as { event?: unknown; data?: { object?: unknown } }
+    return (
+      typeof event === 'string' &&
+      isObject(data) &&
+      /^thread(\.|$)/.test(String(data.object)) &&
+      /^thread\./.test(event)
+    )
+  },
+
+  read() {
+    throw mistake(
+      'invalid-source',
+      "The source yields events of OpenAI's Assistants API, which is going away and is not read: use the Responses API, or map the events to parts",
+    )
+  },
+}

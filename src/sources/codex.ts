@@ -1,0 +1,67 @@
+/** What do the events of the Codex SDK say? */
+import { isObject } from '../errors.js'
+import type { ChunkShape, Reading } from './reading.js'
+
+interface CodexEvent {
+  type: string
+  item?: { id?: string; type?: string; text?: string }
+  usage?: Record<string, number>
+  error?: unknown
+  message?: string
+}
+
+/** Commands, files and plans among the items stay on the server. */
+const TYPE = /^(thread\.started|turn\.(started|completed|failed)|item\.(started|updated|completed))$/
+
+/** The events of `runStreamed`: whole messages, no tokens. The turn is complete at `turn.completed`. */
+export const codex: ChunkShape = {
+  is(chunk) {
+    const { type, message, item } = chunk as Record<string, unknown>
+    if (type === 'error') return typeof message === 'string' && Object.keys(chunk).length === 2
+    return TYPE.test(type as string) && (!(type as string).startsWith('item.') || isObject(item))
+  },
+
+  isEarly: ({ type }: CodexEvent) => /started$/.test(type),
+
+  signalOnly: () => 'Codex',
+
+  redact: false,
+
+  read({ type, item, usage, error, message }: CodexEvent, reading: Reading) {
+    switch (type) {
+      case 'turn.started':
+        if (reading.proof === 'given') reading.begin()
+        break
+      case 'item.updated':
+      case 'item.completed':
+        if (item?.type === 'agent_message' || item?.type === 'reasoning') readItem(item, reading)
+        break
+      case 'turn.completed':
+        reading.usage({
+          inputTokens: usage?.input_tokens,
+          outputTokens: usage?.output_tokens,
+          cachedInputTokens: usage?.cached_input_tokens,
+          cacheWriteInputTokens: usage?.cache_write_input_tokens,
+          reasoningTokens: usage?.reasoning_output_tokens,
+        })
+        reading.end('stop')
+        break
+      case 'turn.failed':
+        reading.error(error)
+        break
+      case 'error':
+        // It says so while it asks again, and goes on.
+        if (!message?.startsWith('Reconnecting')) reading.error(message)
+    }
+  },
+}
+
+/** An item that is told again brings its whole text again. */
+function readItem({ id, type, text = '' }: NonNullable<CodexEvent['item']>, reading: Reading): void {
+  const key = `${type} ${id}`
+  const before = reading.notes[key] as string | undefined
+  const kind = type === 'reasoning' ? 'reasoning' : 'text'
+  if (before === undefined) reading.paragraph(kind)
+  reading.notes[key] = text
+  if (text.startsWith(before ?? '')) reading[kind](text.slice(before?.length))
+}

@@ -1,0 +1,87 @@
+/** What do the chunks of Genkit say, and its response at the end? */
+import { isObject } from '../errors.js'
+import type { ChunkShape, Reading } from './reading.js'
+
+interface GenkitChunk {
+  role?: string
+  index?: number
+  content?: GenkitPart[]
+  /** Of the response. */
+  finishReason?: string
+  usage?: Record<string, number>
+}
+
+interface GenkitPart {
+  text?: string
+  reasoning?: string
+  toolRequest?: { name?: string; ref?: string; input?: unknown; partial?: boolean }
+  toolResponse?: { name?: string; ref?: string; output?: unknown }
+  media?: { url?: string; contentType?: string }
+  data?: unknown
+}
+
+/**
+ * The stream of `generateStream`, and the response beside it, which alone knows the counts and the reason. The stream
+ * throws where its model failed or was cut, so that its end is an end.
+ */
+export const genkit: ChunkShape = {
+  is(chunk) {
+    const { content, role, index, finishReason, message } = chunk as Record<string, unknown>
+    if (typeof role === 'string' && typeof index === 'number') return Array.isArray(content)
+    return typeof finishReason === 'string' && isObject(message) && 'usage' in chunk && 'request' in chunk
+  },
+
+  signalOnly: () => 'Genkit',
+
+  // A chunk holds all the chunks before it.
+  redact: false,
+
+  read(chunk: GenkitChunk, reading: Reading) {
+    const { role, index, content, finishReason: word, usage = {} } = chunk
+    const turn = reading.notes.turn as number | undefined
+    // The answer of a tool, and the next answer of the model, are messages of their own.
+    if (index !== undefined && turn !== undefined && index > turn) {
+      settle(reading)
+      reading.begin()
+    }
+    if (index !== undefined) reading.notes.turn = index
+    if (word !== undefined) {
+      settle(reading)
+      const { inputTokens, outputTokens, totalTokens, cachedContentTokens: cached, thoughtsTokens: thoughts } = usage
+      reading.usage({ inputTokens, outputTokens, totalTokens, cachedInputTokens: cached, reasoningTokens: thoughts })
+      // A tool that interrupts waits for the client.
+      reading.end(word === 'interrupted' ? 'tool_calls' : word)
+      return
+    }
+    const parts = content ?? []
+    if (!parts.some(({ toolRequest }) => toolRequest?.partial)) settle(reading)
+    for (const part of parts) readPart(part, role, reading)
+    reading.end()
+  },
+}
+
+function readPart(part: GenkitPart, role: string | undefined, reading: Reading): void {
+  const { toolRequest, toolResponse, media } = part
+  if (toolResponse) reading.result(toolResponse.ref ?? toolResponse.name ?? '', toolResponse.output, toolResponse.name)
+  if (role !== 'model') return
+  reading.text(part.text)
+  reading.reasoning(part.reasoning)
+  if (media) reading.file(media.contentType, media.url)
+  if (toolRequest?.partial) partial(reading).set(toolRequest.ref ?? toolRequest.name, toolRequest)
+  else if (toolRequest) whole(toolRequest, reading)
+}
+
+/** Arguments that are told as far as they could be read are no beginning of the next: the last of them counts. */
+function partial({ notes }: Reading): Map<string | undefined, NonNullable<GenkitPart['toolRequest']>> {
+  notes.partial ??= new Map()
+  return notes.partial as never
+}
+
+function settle(reading: Reading): void {
+  for (const request of partial(reading).values()) whole(request, reading)
+  partial(reading).clear()
+}
+
+function whole({ ref, name, input }: NonNullable<GenkitPart['toolRequest']>, reading: Reading): void {
+  reading.calls.whole(ref, input, { id: ref, name })
+}

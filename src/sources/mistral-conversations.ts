@@ -1,0 +1,72 @@
+/** What do the events of Mistral's conversations and agents say? */
+import { isObject } from '../errors.js'
+import { type ChunkShape, type Reading, readContent } from './reading.js'
+
+interface ConversationEvent {
+  type: string
+  id?: string
+  content?: unknown
+  toolCallId?: string
+  tool_call_id?: string
+  name?: string
+  arguments?: unknown
+  outputIndex?: number
+  output_index?: number
+  usage?: Record<string, number>
+}
+
+const TYPE = /^(conversation\.response|message\.output|function\.call|tool\.execution|agent\.handoff)\.\w+$/
+
+/** The SDK's events hold them in `data`; over an event stream they come alone, in other spelling. */
+function eventOf(chunk: object): Record<string, unknown> {
+  const { data, event } = chunk as { data?: unknown; event?: unknown }
+  return (isObject(data) && (data as { type?: unknown }).type === event ? data : chunk) as Record<string, unknown>
+}
+
+/** The stream of `beta.conversations` and `beta.agents`. It is complete at `conversation.response.done`. */
+export const mistralConversations: ChunkShape = {
+  is(chunk) {
+    const { type } = eventOf(chunk)
+    return typeof type === 'string' && TYPE.test(type)
+  },
+
+  isEarly: (chunk: object) => eventOf(chunk).type === 'conversation.response.started',
+
+  // What tools of the provider were asked and answered stays here.
+  redact: false,
+
+  read(chunk: object, reading: Reading) {
+    const event = eventOf(chunk) as unknown as ConversationEvent
+    switch (event.type) {
+      case 'message.output.delta': {
+        const { content, id } = event
+        // Each agent that is handed the conversation writes a message of its own.
+        if (id !== reading.notes.id) {
+          reading.notes.id = id
+          reading.paragraph('text')
+        }
+        if (isObject(content) && 'tool' in content) reading.citation({ ...content, type: undefined, tool: undefined })
+        else readContent(reading, typeof content === 'string' ? content : [content].flat())
+        break
+      }
+      case 'function.call.delta': {
+        const { name, arguments: input } = event
+        const id = event.toolCallId ?? event.tool_call_id
+        reading.call(id ?? event.outputIndex ?? event.output_index, input, { id, name })
+        break
+      }
+      case 'conversation.response.error':
+        reading.error(event)
+        break
+      case 'conversation.response.done': {
+        const { usage = {} } = event
+        reading.usage({
+          inputTokens: usage.promptTokens ?? usage.prompt_tokens,
+          outputTokens: usage.completionTokens ?? usage.completion_tokens,
+          totalTokens: usage.totalTokens ?? usage.total_tokens,
+        })
+        reading.end('stop')
+      }
+    }
+  },
+}

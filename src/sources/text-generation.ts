@@ -1,0 +1,23 @@
+/** What do the tokens of Hugging Face's text generation say? */
+import { isObject } from '../errors.js'
+import type { ChunkShape, Reading } from './reading.js'
+
+interface TokenChunk {
+  token: { text?: string; special?: boolean }
+  generated_text: string | null
+  details?: { finish_reason?: string; generated_tokens?: number; input_length?: number } | null
+}
+
+/** Text Generation Inference, by `textGenerationStream` or its own address. The last token brings the whole text. */
+export const textGeneration: ChunkShape = {
+  is: (chunk) => isObject((chunk as Partial<TokenChunk>).token) && 'generated_text' in chunk,
+
+  // The generator lets go of the body without cancelling it.
+  signalOnly: () => 'Hugging Face',
+
+  read({ token, generated_text: whole, details }: TokenChunk, reading: Reading) {
+    if (!token.special) reading.text(token.text)
+    reading.usage({ inputTokens: details?.input_length, outputTokens: details?.generated_tokens })
+    if (typeof whole === 'string') reading.end(details?.finish_reason)
+  },
+}

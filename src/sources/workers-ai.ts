@@ -1,0 +1,26 @@
+/** What do the chunks of Cloudflare's Workers AI say that are not OpenAI's? */
+import type { ChunkShape, Reading } from './reading.js'
+
+interface WorkersAIChunk {
+  response: string
+  tool_calls?: { name?: string; arguments?: unknown }[]
+  usage?: { prompt_tokens?: number; completion_tokens?: number; total_tokens?: number }
+}
+
+/** The event stream of `env.AI.run`. It is complete at its `[DONE]`, and nothing else says so. */
+export const workersAI: ChunkShape = {
+  is: (chunk) =>
+    typeof (chunk as Partial<WorkersAIChunk>).response === 'string' &&
+    Object.keys(chunk).every((key) => /^(response|tool_calls|usage|p)$/.test(key)),
+
+  read({ response, tool_calls: calls, usage }: WorkersAIChunk, reading: Reading) {
+    reading.text(response)
+    // Whole, and without ids.
+    for (const { name, arguments: input } of calls ?? []) reading.call(undefined, input ?? {}, { name })
+    reading.usage({
+      inputTokens: usage?.prompt_tokens,
+      outputTokens: usage?.completion_tokens,
+      totalTokens: usage?.total_tokens,
+    })
+  },
+}
