@@ -1,3 +1,5 @@
+// Which hosts are tested, and how is each of them started with its adapter?
+
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import {
   createServer as createHttp2Server,
@@ -5,6 +7,7 @@ import {
   type Http2ServerRequest,
   type Http2ServerResponse,
 } from 'node:http2'
+import { createServer as createHttpsServer } from 'node:https'
 import { createRequire } from 'node:module'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -25,61 +28,31 @@ import { secureHeaders } from 'hono/secure-headers'
 import Koa from 'koa'
 import koaCompress from 'koa-compress'
 import koaHelmet from 'koa-helmet'
-import type { RelayOptions, Source, SourceContext } from 'sse-relay'
 import { relay as relayExpress } from 'sse-relay/express'
 import { relay as relayFastify } from 'sse-relay/fastify'
 import { relay as relayHono } from 'sse-relay/hono'
 import { relay as relayKoa } from 'sse-relay/koa'
 import { relay as relayNode } from 'sse-relay/node'
-import type { AdapterServing } from 'sse-relay/testing'
+import type { AdapterHost, AdapterServing } from 'sse-relay/testing'
 import { relay as relayWeb } from 'sse-relay/web'
+import { it } from 'vitest'
+import { Trial } from '../../src/testing/conformance/adapter-harness.js'
 import { certificate } from './certificate.js'
 
-/** When the request's body is read: before `relay`, never, or beginning in the source function. */
-export type BodyReading = 'parsed' | 'unread' | 'in-factory'
-
 /** What a host serves, at every path and for every method. */
-export interface Serving {
-  source: Source
-  options?: RelayOptions
-  /** @default 'unread' */
-  body?: BodyReading
-  /** Headers the host sets itself before `relay`; the one without a response at that time adds them to what it gets. */
-  headers?: [name: string, value: string][]
+export interface Serving extends AdapterServing {
   /** Puts middleware in front, the one that is usual there, in this order. */
-  middleware?: readonly Middleware[]
-  /** Runs right before `relay` is called. */
-  before?(request: BeforeRelay): unknown
-  /** Takes over the calls of `relay`. */
-  answer?: AdapterServing['answer']
+  middleware?: readonly Middleware[] | undefined
+  /** Runs right before `relay` is called, on the hosts that write to a response. */
+  before?: ((req: IncomingMessage, res: ServerResponse) => unknown) | undefined
 }
 
 /** What users put in front of a handler. */
 export type Middleware = 'compression' | 'cors' | 'security'
 
-export interface BeforeRelay {
-  /** Of the hosts that write to a response. */
-  req: IncomingMessage
-  res: ServerResponse
-  /** Resolves when the client has left. */
-  left: Promise<void>
-}
-
-/** One request that came to a host. */
-export interface Call {
-  /** What `relay` returned; `threw` if it threw instead. */
-  settled: Promise<PromiseSettledResult<unknown> | { status: 'threw'; reason: unknown }>
-  /** Resolves when the request's body was read to its end. */
-  bodyEnd: Promise<void>
-}
-
+/** A server that runs. */
 export interface Running {
   readonly url: string
-  readonly calls: readonly Call[]
-  /** The first request to come, or the one with this index. */
-  call(index?: number): Promise<Call>
-  /** What reached the host's own error handling, which answers {@link HANDLED}. */
-  readonly errors: unknown[]
   /** How many connections are open. */
   readonly connections: number
   /** Drops every connection. */
@@ -94,19 +67,16 @@ export interface Host {
   /** Whether this machine lacks something it needs. */
   readonly missing?: boolean
   /** What its `relay` resolves to; a response is sent by a host that hides Node's own. */
-  readonly returns: 'summary' | 'response' | 'nothing'
+  readonly returns: AdapterHost['returns']
   /** The middleware it can have in front, by the names of the packages. */
   readonly middleware: Readonly<Partial<Record<Middleware, string>>>
-  listen(calls: Calls): Listener
+  listen(serving: Serving): Listener
 }
 
 type Listener = Server | ((listening: (server: Server) => void) => void)
 
 /** How the hosts' own error handling answers. */
-export const HANDLED = { status: 418, body: 'handled by the host' }
-
-/** What the fetch hosts do not have. */
-const NODES_OWN = { req: undefined as never, res: undefined as never }
+const HANDLED = { status: 418, body: 'handled by the host' } as const
 
 const MAX_BODY = 16 * 1024 * 1024
 
@@ -126,6 +96,7 @@ const HONO_NAMES = { compression: 'hono/compress', cors: 'hono/cors', security: 
 
 export const hosts: readonly Host[] = [
   nodeHost('node http', '1.1'),
+  { ...nodeHost('node https', '1.1', certificate ?? ''), missing: !certificate },
   nodeHost('node http2', '2'),
   { ...nodeHost('node http2 tls', '2', certificate ?? ''), missing: !certificate },
   expressHost('express 5', express),
@@ -142,8 +113,7 @@ export const hosts: readonly Host[] = [
 
 /** Starts a host on 127.0.0.1 and a free port. */
 export async function start(host: Host, serving: Serving): Promise<Running> {
-  const calls = new Calls(serving)
-  const listener = host.listen(calls)
+  const listener = host.listen(serving)
   const server = await new Promise<Server>((resolve) => {
     if (typeof listener === 'function') listener(resolve)
     else listener.listen(0, '127.0.0.1', () => resolve(listener))
@@ -155,9 +125,6 @@ export async function start(host: Host, serving: Serving): Promise<Running> {
   })
   return {
     url: `${host.tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    calls: calls.list,
-    call: (index = 0) => calls.at(index),
-    errors: calls.errors,
     get connections() {
       return sockets.size
     },
@@ -169,62 +136,41 @@ export async function start(host: Host, serving: Serving): Promise<Running> {
   }
 }
 
-/** The calls of `relay` in one server, and what the handlers of all hosts have in common. */
-class Calls {
-  readonly serving: Serving
-  readonly list: Call[] = []
-  readonly errors: unknown[] = []
-  readonly #waiting: (() => void)[] = []
+type InFront = Pick<Serving, 'middleware' | 'before'>
 
-  constructor(serving: Serving) {
-    this.serving = serving
+/** One of the hosts, as the table of behaviours wants it. */
+export function hostOf(host: Host, inFront: InFront = {}, onStart = (_: Running) => {}): AdapterHost {
+  return {
+    returns: host.returns,
+    httpVersion: host.httpVersion,
+    async listen(serving) {
+      const running = await start(host, { ...serving, ...inFront })
+      onStart(running)
+      return running
+    },
   }
+}
 
-  async at(index: number): Promise<Call> {
-    while (!this.list[index]) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    return this.list[index]
-  }
+/** Whether the host writes to a response of Node's that is at hand. */
+export const writes = (host: Host) => host.returns !== 'response'
 
-  /** Calls `relay` as a handler does, and takes down what comes of it. */
-  relay<T>(
-    incoming: IncomingMessage | Http2ServerRequest,
-    read: () => Promise<unknown>,
-    relay: (source: Source, options: RelayOptions | undefined) => Promise<T>,
-  ): Promise<T> {
-    const { answer } = this.serving
-    if (answer) return answer(relay, async () => String(await read()))
-    const bodyEnd = new Promise<void>((resolve) => {
-      if (incoming.readableEnded) resolve()
-      else incoming.on('end', () => resolve())
-    })
-    const call = (settled: Call['settled']) => {
-      this.list.push({ settled, bodyEnd })
-      for (const wake of this.#waiting.splice(0)) wake()
-    }
-    try {
-      const promise = relay(this.#source(read), this.serving.options)
-      call(Promise.allSettled([promise]).then(([result]) => result))
-      return promise
-    } catch (reason) {
-      call(Promise.resolve({ status: 'threw', reason }))
-      throw reason
-    }
-  }
-
-  /** What the host's own error handling does with an error. */
-  handle(error: unknown): typeof HANDLED {
-    this.errors.push(error)
-    return HANDLED
-  }
-
-  #source(read: () => Promise<unknown>): Source {
-    const { source, body } = this.serving
-    if (body !== 'in-factory' || typeof source !== 'function') return source
-    return (context: SourceContext) => {
-      const reading = read()
-      return reading.then(() => source(context))
-    }
-  }
+/** What some hosts do, checked by the means of what all of them do. */
+export function on(
+  chosen: readonly Host[],
+  title: string,
+  check: (trial: Trial, host: Host, running: () => Running) => Promise<void>,
+  inFront?: InFront,
+): void {
+  it.each(chosen.filter(({ missing }) => !missing).map((host) => [host.name, host] as const))(
+    `%s: ${title}`,
+    async (_, host) => {
+      let running!: Running
+      const adapter = hostOf(host, inFront, (started) => {
+        running = started
+      })
+      await Trial.run(adapter, title, 10_000, (trial) => check(trial, host, () => running))
+    },
+  )
 }
 
 function nodeHost(name: string, httpVersion: Host['httpVersion'], certificate?: string): Host {
@@ -237,19 +183,18 @@ function nodeHost(name: string, httpVersion: Host['httpVersion'], certificate?: 
     tls: certificate !== undefined,
     returns: 'summary',
     middleware: CONNECT_NAMES,
-    listen(calls) {
-      const { headers = [], body, middleware = [], before } = calls.serving
+    listen({ headers, middleware = [], before, answer }) {
       const inFront = middleware.map((name) => CONNECT[name]() as express.RequestHandler)
       const handle = async (req: Request, res: Response) => {
         for (const [header, value] of headers) res.appendHeader(header, value)
         try {
-          if (body === 'parsed') await text(req)
-          if (before) await before({ req, res, left: leftOf(res) })
-          const read = () => text(req)
-          await calls.relay(req, read, (source, options) => relayNode(req, res, source, options))
-        } catch (error) {
-          const { status, body } = calls.handle(error)
-          res.writeHead(status).end(body)
+          await before?.(req, res)
+          await answer(
+            (source, options) => relayNode(req, res, source, options),
+            () => text(req),
+          )
+        } catch {
+          res.writeHead(HANDLED.status).end(HANDLED.body)
         }
       }
       const listener = (req: Request, res: Response) => {
@@ -260,9 +205,10 @@ function nodeHost(name: string, httpVersion: Host['httpVersion'], certificate?: 
         }
         next(0)
       }
-      if (httpVersion === '1.1') return createServer(listener)
+      const tls = certificate === undefined ? undefined : { key: certificate, cert: certificate }
+      if (httpVersion === '1.1') return tls ? createHttpsServer(tls, listener) : createServer(listener)
       const http2 = listener as never as (req: Http2ServerRequest, res: Http2ServerResponse) => void
-      return certificate ? createSecureServer({ key: certificate, cert: certificate }, http2) : createHttp2Server(http2)
+      return tls ? createSecureServer(tls, http2) : createHttp2Server(http2)
     },
   }
 }
@@ -273,29 +219,30 @@ function expressHost(name: string, module: typeof express): Host {
     httpVersion: '1.1',
     returns: 'summary',
     middleware: CONNECT_NAMES,
-    listen(calls) {
-      const { headers = [], body, middleware = [], before } = calls.serving
+    listen({ headers, middleware = [], before, answer }) {
       const app = module()
       for (const name of middleware) app.use(CONNECT[name]() as express.RequestHandler)
-      if (body === 'parsed') app.use(module.json({ limit: MAX_BODY }))
       app.use((_, res, next) => {
         for (const [header, value] of headers) res.append(header, value)
         next()
       })
       if (before)
         app.use((req, res, next) => {
-          Promise.resolve(before({ req, res, left: leftOf(res) })).then(() => next(), next)
+          Promise.resolve(before(req, res)).then(() => next(), next)
         })
       app.all('/', (req, res) =>
-        calls.relay(
-          req,
-          () => text(req),
+        answer(
           (source, options) => relayExpress(req, res, source, options),
+          async () => {
+            await new Promise((resolve, reject) => {
+              module.json({ limit: MAX_BODY })(req, res, (error) => (error ? reject(error) : resolve(undefined)))
+            })
+            return JSON.stringify(req.body)
+          },
         ),
       )
-      app.use(((error, _req, res, _next) => {
-        const { status, body } = calls.handle(error)
-        res.status(status).send(body)
+      app.use(((_error, _req, res, _next) => {
+        res.status(HANDLED.status).send(HANDLED.body)
       }) as express.ErrorRequestHandler)
       return createServer(app)
     },
@@ -310,28 +257,25 @@ function fastifyHost(name: string, httpVersion: Host['httpVersion']): Host {
     httpVersion,
     returns: 'summary',
     middleware: FASTIFY_NAMES,
-    listen(calls) {
-      const { headers = [], body, middleware = [], before } = calls.serving
+    listen({ headers, middleware = [], before, answer }) {
       const options = { bodyLimit: MAX_BODY, logger, ...(httpVersion === '2' && { http2: true }) }
       const app = Fastify(options as FastifyServerOptions)
       for (const name of middleware) app.register(FASTIFY[name] as FastifyPluginAsync)
-      if (body !== 'parsed') {
-        app.removeAllContentTypeParsers()
-        app.addContentTypeParser('*', (_request, _payload, done) => done(null))
-      }
+      app.removeAllContentTypeParsers()
+      app.addContentTypeParser('*', (_request, _payload, done) => done(null))
       app.addHook('onRequest', async (_, reply) => {
         for (const [header, value] of headers) reply.header(header, value)
       })
-      app.setErrorHandler((error, _, reply) => {
-        const { status, body } = calls.handle(error)
-        reply.code(status).send(body)
+      app.setErrorHandler((_error, _request, reply) => {
+        reply.code(HANDLED.status).send(HANDLED.body)
       })
       app.register(async (app) => {
         app.all('/', async (request, reply) => {
-          const { raw: req } = request
-          if (before) await before({ req, res: reply.raw, left: leftOf(reply.raw) })
-          const read = () => text(req)
-          return calls.relay(req, read, (source, options) => relayFastify(request, reply, source, options))
+          await before?.(request.raw, reply.raw)
+          return answer(
+            (source, options) => relayFastify(request, reply, source, options),
+            () => text(request.raw),
+          )
         })
       })
       return (listening) => {
@@ -347,34 +291,28 @@ function koaHost(name: string, Application: typeof Koa): Host {
     httpVersion: '1.1',
     returns: 'nothing',
     middleware: KOA_NAMES,
-    listen(calls) {
-      const { headers = [], body, middleware = [], before } = calls.serving
+    listen({ headers, middleware = [], before, answer }) {
       const app = new Application()
       app.use(async (ctx, next) => {
         for (const [header, value] of headers) ctx.append(header, value)
         try {
           await next()
-        } catch (error) {
-          const handled = calls.handle(error)
-          ctx.status = handled.status
-          ctx.body = handled.body
+        } catch {
+          ctx.status = HANDLED.status
+          ctx.body = HANDLED.body
         }
       })
       for (const name of middleware) app.use(KOA[name]() as Koa.Middleware)
       app.use(async (ctx) => {
-        if (body === 'parsed') await text(ctx.req)
-        if (before) await before({ req: ctx.req, res: ctx.res, left: leftOf(ctx.res) })
-        const read = () => text(ctx.req)
-        await calls.relay(ctx.req, read, (source, options) => relayKoa(ctx, source, options))
+        await before?.(ctx.req, ctx.res)
+        await answer(
+          (source, options) => relayKoa(ctx, source, options),
+          () => text(ctx.req),
+        )
       })
       return createServer(app.callback())
     },
   }
-}
-
-/** What `@hono/node-server` hands to an app besides the request. */
-interface Bindings {
-  incoming: IncomingMessage | Http2ServerRequest
 }
 
 function honoHost(name: string, httpVersion: Host['httpVersion']): Host {
@@ -383,27 +321,20 @@ function honoHost(name: string, httpVersion: Host['httpVersion']): Host {
     httpVersion,
     returns: 'response',
     middleware: HONO_NAMES,
-    listen(calls) {
-      const { headers = [], body, middleware = [], before } = calls.serving
-      const app = new Hono<{ Bindings: Bindings }>()
+    listen({ headers, middleware = [], answer }) {
+      const app = new Hono()
       for (const name of middleware) app.use(HONO[name]() as MiddlewareHandler)
       app.use(async (c, next) => {
         for (const [header, value] of headers) c.header(header, value, { append: true })
         await next()
       })
-      app.all('/', async (c: Context<{ Bindings: Bindings }>) => {
-        if (body === 'parsed') await c.req.json()
-        if (before) await before({ ...NODES_OWN, left: aborted(c.req.raw.signal) })
-        return calls.relay(
-          c.env.incoming,
-          () => c.req.text(),
+      app.all('/', (c: Context) =>
+        answer(
           (source, options) => relayHono(c, source, options),
-        )
-      })
-      app.onError((error, c) => {
-        const { status, body } = calls.handle(error)
-        return c.text(body, status as 418)
-      })
+          () => c.req.text(),
+        ),
+      )
+      app.onError((_, c) => c.text(HANDLED.body, HANDLED.status))
       return serveFetch(app.fetch, httpVersion)
     },
   }
@@ -415,22 +346,20 @@ function webHost(name: string, httpVersion: Host['httpVersion']): Host {
     httpVersion,
     returns: 'response',
     middleware: {},
-    listen(calls) {
-      const { headers = [], body, before } = calls.serving
-      const handle = async (request: Request, { incoming }: Bindings) => {
+    listen({ headers, answer }) {
+      const handle = async (request: Request) => {
         try {
-          if (body === 'parsed') await request.json()
-          if (before) await before({ ...NODES_OWN, left: aborted(request.signal) })
-          const read = () => request.text()
-          const response = await calls.relay(incoming, read, (source, options) => relayWeb(request, source, options))
+          const response = await answer(
+            (source, options) => relayWeb(request, source, options),
+            () => request.text(),
+          )
           for (const [header, value] of headers) response.headers.append(header, value)
           return response
-        } catch (error) {
-          const { status, body } = calls.handle(error)
-          return new Response(body, { status })
+        } catch {
+          return new Response(HANDLED.body, { status: HANDLED.status })
         }
       }
-      return serveFetch(handle as never, httpVersion)
+      return serveFetch(handle, httpVersion)
     },
   }
 }
@@ -440,15 +369,4 @@ function serveFetch(fetch: Parameters<typeof serve>[0]['fetch'], httpVersion: Ho
     const http2 = httpVersion === '2' && { createServer: createHttp2Server }
     const server = serve({ fetch, port: 0, hostname: '127.0.0.1', ...http2 }, () => listening(server as Server))
   }
-}
-
-function leftOf(res: ServerResponse): Promise<void> {
-  return new Promise((resolve) => res.on('close', () => resolve()))
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

@@ -202,6 +202,13 @@ describe('relayTo', () => {
     expect(context?.signal.reason).toMatchObject({ name: 'AbortError' })
   })
 
+  it('lets go of a source that was handed in as it is when the request is HEAD, and pulls nothing', async () => {
+    const source = tokens('Hello')
+    await relay(source, { request: { method: 'HEAD', header: () => undefined } }).done
+    await source.until(({ returned }) => returned)
+    expect(source.pulled).toBe(0)
+  })
+
   it('calls return() of a source it leaves, not of one that ended', async () => {
     const ended = tokens('Hello')
     await relay(ended).done

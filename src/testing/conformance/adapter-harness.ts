@@ -3,8 +3,10 @@
 import { AssertionError } from 'node:assert'
 import { Agent, type IncomingMessage, request as requestHttp1 } from 'node:http'
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
+import { request as requestHttps, Agent as SecureAgent } from 'node:https'
 import { connect } from 'node:net'
 import { text as readAll } from 'node:stream/consumers'
+import { connect as connectTls } from 'node:tls'
 import { inspect, isDeepStrictEqual } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -20,7 +22,7 @@ export interface AdapterHost {
    * that sends what it was given when the handler has returned.
    */
   readonly returns: 'summary' | 'response' | 'nothing'
-  /** What the server speaks, both without TLS. @default '1.1' */
+  /** What the server speaks. Whether with TLS is for its url to say. @default '1.1' */
   readonly httpVersion?: '1.1' | '2'
   /** Starts a server of the host on 127.0.0.1 and a free port. Called once or more by each behaviour. */
   listen(serving: AdapterServing): Promise<AdapterServer> | AdapterServer
@@ -45,11 +47,14 @@ export interface AdapterServing {
 
 /** A server that runs. */
 export interface AdapterServer {
-  /** Its address, `http://127.0.0.1:1234` for example. */
+  /** Its address, `http://127.0.0.1:1234` for example. The certificate of an `https:` one may be signed by nobody. */
   readonly url: string | URL
   /** Closes it. The clients have gone by then. */
   close(): unknown
 }
+
+/** Whoever tries a server of their own knows whose it is. */
+const ANY_CERTIFICATE = { rejectUnauthorized: false }
 
 /** How a behaviour serves. */
 export interface ServingOptions {
@@ -58,8 +63,8 @@ export interface ServingOptions {
   body?: 'before' | 'in-source' | 'unread'
   /** Runs right before `relay` is called. */
   before?(): unknown
-  /** Whether each request makes a run, which ends and tells `onEnd`. @default true */
-  runs?: boolean
+  /** How many runs there are in all, each of which ends and tells `onEnd`. @default as many as requests */
+  runs?: number
 }
 
 /** An answer read to its end. */
@@ -85,7 +90,9 @@ export class Served {
   /** What `relay` threw instead of rejecting with it. */
   thrown: { error: unknown } | undefined
   readonly waiting = new Waiting()
-  readonly runs: boolean
+  /** What `onError` was given, so far, where a behaviour brings none of its own. */
+  readonly errors: unknown[] = []
+  readonly runs: number | undefined
   readonly #source: Source
   readonly #options: RelayOptions
   readonly #serving: ServingOptions
@@ -93,9 +100,10 @@ export class Served {
   constructor(source: Source, options: RelayOptions, serving: ServingOptions) {
     this.#source = source
     this.#serving = serving
-    this.runs = serving.runs ?? true
+    this.runs = serving.runs
     const { onEnd } = options
     this.#options = {
+      onError: (error) => void this.errors.push(error),
       ...options,
       onEnd: (summary) => {
         this.ends.push(summary)
@@ -113,6 +121,7 @@ export class Served {
     if (body === 'before') await readBody()
     await before?.()
     this.calls++
+    this.waiting.changed()
     let promise: Promise<T>
     try {
       promise = relay(body === 'in-source' ? this.#reading(readBody) : this.#source, this.#options)
@@ -177,13 +186,18 @@ export class Trial {
   static async run(host: AdapterHost, rule: string, limitMs: number, check: (trial: Trial) => unknown): Promise<void> {
     const trial = new Trial(host, rule, limitMs)
     const note = (error: unknown) => void trial.#unhandled.push(error)
+    const warned = (warning: Error) => {
+      if (warning.name === 'MaxListenersExceededWarning') note(warning)
+    }
     process.on('unhandledRejection', note)
+    process.on('warning', warned)
     try {
       await check(trial)
       await trial.#finish()
     } finally {
       await trial.#leave()
       process.off('unhandledRejection', note)
+      process.off('warning', warned)
     }
   }
 
@@ -208,7 +222,7 @@ export class Trial {
 
   /** A client of a server. */
   open({ url }: Served, options: ClientOptions = {}): TestClient {
-    const client = openClient(url, { httpVersion: this.httpVersion, ...options })
+    const client = openClient(url, { httpVersion: this.httpVersion, ...ANY_CERTIFICATE, ...options })
     this.#clients.push(client)
     return client
   }
@@ -241,15 +255,16 @@ export class Trial {
   upload({ url }: Served): () => void {
     let leave: () => void
     if (this.httpVersion === '2') {
-      const session = connectHttp2(url)
+      const session = connectHttp2(url, ANY_CERTIFICATE)
       session.on('error', () => {})
       const stream = session.request({ ':method': 'POST', ':path': '/', 'content-type': 'application/json' })
       stream.on('error', () => {})
       stream.write('{"messages":')
       leave = () => session.destroy()
     } else {
-      const { hostname, port } = new URL(url)
-      const socket = connect(Number(port), hostname)
+      const { hostname: host, port, protocol } = new URL(url)
+      const to = { host, port: Number(port) }
+      const socket = protocol === 'https:' ? connectTls({ ...to, ...ANY_CERTIFICATE }) : connect(to)
       socket.on('error', () => {})
       const head =
         'POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 300000\r\n\r\n'
@@ -265,6 +280,16 @@ export class Trial {
     const connection = this.httpVersion === '2' ? overHttp2(url) : overHttp1(url)
     this.#cleanups.push(connection.close)
     return connection
+  }
+
+  /** Waits until `relay` was called. */
+  async called(served: Served): Promise<void> {
+    const what = 'relay is called'
+    const called = served.waiting.until(
+      () => served.calls > 0,
+      () => what,
+    )
+    await this.within(called, what)
   }
 
   /** How the run ended, once `onEnd` was told. */
@@ -344,7 +369,7 @@ export class Trial {
     for (const client of this.#clients) client.leave()
     for (const served of this.#servers) {
       await this.settled(served, served.calls)
-      const due = served.runs ? served.calls : 0
+      const due = served.runs ?? served.calls
       if (due > 0) await this.ended(served, due)
       this.equal('onEnd is called once for every run', served.ends.length, due)
       for (const settled of served.settled) {
@@ -358,7 +383,7 @@ export class Trial {
     // Rejections are found to be unhandled when the microtasks of a turn are done.
     await new Promise(setImmediate)
     await new Promise(setImmediate)
-    this.equal('no rejection is left unhandled', this.#unhandled, [])
+    this.equal('no rejection is left unhandled, and no listener too many', this.#unhandled, [])
   }
 
   async #leave(): Promise<void> {
@@ -375,12 +400,14 @@ export class Trial {
 }
 
 function overHttp1(url: string): Connection & { close(): void } {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const isSecure = url.startsWith('https:')
+  const request = isSecure ? requestHttps : requestHttp1
+  const agent = new (isSecure ? SecureAgent : Agent)({ keepAlive: true, maxSockets: 1, ...ANY_CERTIFICATE })
   const ports = new Set<number | undefined>()
   const send = (method: string, body?: string) =>
     new Promise<IncomingMessage>((resolve, reject) => {
       const headers = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
-      const asking = requestHttp1(url, { agent, method, headers }, (response) => {
+      const asking = request(url, { agent, method, headers }, (response) => {
         ports.add(response.socket.localPort)
         resolve(response)
       })
@@ -410,7 +437,7 @@ function overHttp2(url: string): Connection & { close(): void } {
   const send = (method: string, body?: string) => {
     if (!session || session.destroyed || session.closed) {
       opened++
-      session = connectHttp2(url)
+      session = connectHttp2(url, ANY_CERTIFICATE)
       session.on('error', () => {})
     }
     const stream = session.request({ ':method': method, ':path': '/' }, { endStream: body === undefined })

@@ -1,10 +1,12 @@
+import { getEventListeners } from 'node:events'
 import { positive, type Rules } from '../../check.js'
+import { createMemoryLog } from '../../log/memory.js'
 import { checkOptions } from '../../options.js'
 import { DONE, type SourceContext } from '../../types.js'
 import type { ClientOptions, TestClient } from '../clients.js'
 import { collect } from '../collect.js'
 import { flooding, throwing, tokens } from '../sources.js'
-import { type AdapterHost, type Answer, collector, Feed, pause, Trial } from './adapter-harness.js'
+import { type AdapterHost, type Answer, collector, Feed, pause, type Served, Trial } from './adapter-harness.js'
 
 export type { AdapterHost, AdapterServer, AdapterServing } from './adapter-harness.js'
 
@@ -33,6 +35,7 @@ const RULES = {
   head: '10. HEAD is answered with the headers only and does not call the source. Compression in front holds nothing back.',
   eventSource:
     '11. An `EventSource` does not run the prompt again when it is over: the last frame of its GET has the id `<runId>:end`, and a request that brings such an id is answered 204. Other ids reach the source function.',
+  log: '11. With a log, a run goes on without its reader, and who brings an id of its events, or its name again, reads the rest of the same run.',
   nothing: '12. No listener, timer or promise is left behind.',
 } as const
 
@@ -100,7 +103,7 @@ function post(size = 0): ClientOptions {
 }
 
 /** What an error is shown as: the `error` of the JSON body, or of the frame that ends a stream. */
-function failureIn({ body }: Answer): { code?: unknown; message?: unknown } | undefined {
+function failureIn({ body }: Answer): { code?: unknown; message?: unknown; retryable?: unknown } | undefined {
   const [, json = body] = /(?:^|\n)event: error\ndata: ([^\n]*)\n\n$/.exec(body) ?? []
   try {
     return JSON.parse(json).error
@@ -114,8 +117,28 @@ function chat(content: string): object {
   return { choices: [{ index: 0, delta: { content }, finish_reason: null }] }
 }
 
+/** What an SDK throws, with the secret wherever they put such things. */
 function rateLimit(): Error {
-  return Object.assign(new Error(`No: ${SECRET}`), { status: 429, headers: { 'x-request-id': SECRET } })
+  const error = new Error(`No: ${SECRET}`, { cause: new Error(SECRET) })
+  const headers = { authorization: SECRET, 'x-request-id': SECRET, 'retry-after': SECRET }
+  const stack = `Error: ${SECRET}\n    at secret.ts`
+  return Object.assign(error, {
+    status: 429,
+    headers,
+    stack,
+    error: { message: SECRET },
+    requestID: SECRET,
+    code: SECRET,
+  })
+}
+
+/** The failure is this one, in words of ours, and there is nothing else in it. */
+function isFailure(trial: Trial, what: string, answer: Answer, expected: { code: string; retryable: boolean }): void {
+  const { message, ...failure } = failureIn(answer) ?? {}
+  trial.equal(what, failure, expected)
+  const words = typeof message === 'string' && message !== ''
+  trial.ok(`${what} has a message`, words, 'a text', message)
+  trial.equal(`${what} has the words of the provider`, JSON.stringify(answer).includes(SECRET), false)
 }
 
 /** Headers, but for those that were joined and may come in any order. */
@@ -159,21 +182,25 @@ behaviour('commit', 'the answer begins with the first heartbeat, and then a fail
   trial.equal('the status', await client.status, 200)
   feed.fail(rateLimit())
   const answer = await trial.answerTo(client)
-  trial.equal('the code in the error frame', failureIn(answer)?.code, 'rate-limit')
+  isFailure(trial, 'the failure', answer, { code: 'rate-limit', retryable: true })
+  trial.ok('the body', /^(: \n)+event: error\n/.test(answer.body), 'heartbeats, and then the failure', answer.body)
   trial.equal('the answer is complete', answer.complete, true)
 })
 
 behaviour('commit', 'a failure before the first part has a status and a JSON body', async (trial) => {
-  const served = await trial.serve(() => throwing(rateLimit(), ['', chat('')]), { onError() {} })
+  const served = await trial.serve(() => throwing(rateLimit(), ['', chat(''), undefined, '']), { onError() {} })
   const answer = await trial.ask(served)
   trial.match('the answer', answer, { status: 429, complete: true })
   matchHeaders(trial, 'its headers', answer, JSON_HEADERS)
-  trial.match('its JSON', failureIn(answer) ?? {}, { code: 'rate-limit', retryable: true })
+  isFailure(trial, 'its JSON', answer, { code: 'rate-limit', retryable: true })
 })
 
 behaviour('commit', 'an answer without an event is 200 and the sentinel', async (trial) => {
   const served = await trial.serve(() => [])
   trial.match('the answer', await trial.ask(served), { status: 200, body: SENTINEL, complete: true })
+  const { firstEventMs, ...summary } = await trial.ended(served)
+  trial.match('the summary', summary, { outcome: 'done', events: 0, text: '' })
+  trial.equal('the time of the first event', firstEventMs, undefined)
 })
 
 // 2
@@ -216,6 +243,16 @@ behaviour('headers', "the options' headers win over the library's, but for conte
   })
 })
 
+behaviour('headers', "the options' headers win over those the host set earlier", async (trial) => {
+  // A host that adds its headers to the response adds them after the adapter.
+  if (trial.host.returns === 'response') return
+  const options = { headers: [['x-model', 'small']] as const, onError() {} }
+  for (const source of [() => tokens('Hello'), () => throwing(new Error('bug'))]) {
+    const served = await trial.serve(source, options, { headers: [['x-model', 'large']] })
+    matchHeaders(trial, 'the headers', await trial.ask(served), { 'x-model': 'small' })
+  }
+})
+
 behaviour('kept', 'headers that the host set earlier are on a stream', async (trial) => {
   const served = await trial.serve(() => tokens('Hello'), {}, { headers: EARLIER })
   hasEarlier(trial, 'a stream', await trial.ask(served))
@@ -229,7 +266,7 @@ behaviour('kept', 'headers that the host set earlier are on a failure', async (t
 })
 
 behaviour('kept', 'headers that the host set earlier are on HEAD and on 204', async (trial) => {
-  const served = await trial.serve(() => tokens('Hello'), {}, { headers: EARLIER, runs: false })
+  const served = await trial.serve(() => tokens('Hello'), {}, { headers: EARLIER, runs: 0 })
   hasEarlier(trial, 'a HEAD', await trial.ask(served, { method: 'HEAD' }))
   const over = await trial.ask(served, { headers: { 'last-event-id': END_ID } })
   trial.equal('the status', over.status, 204)
@@ -259,40 +296,56 @@ async function aborts(trial: Trial, feed: Feed, leave: () => void): Promise<void
   leave()
   const reason = await trial.within(feed.aborted, "the run's signal aborts when the reader leaves")
   trial.equal('the name of the reason', (reason as Error | undefined)?.name, 'AbortError')
+  trial.ok('the reason is an error', reason instanceof Error, 'an Error', reason)
+}
+
+/** The run was left, and that is no error. */
+async function disconnected(trial: Trial, served: Served, events?: number): Promise<void> {
+  const { error, ...summary } = await trial.ended(served)
+  trial.match('the summary', summary, { outcome: 'disconnected', ...(events !== undefined && { events }) })
+  trial.equal('the error of the summary', error, undefined)
+  trial.equal('what onError was told', served.errors, [])
 }
 
 /** Without heartbeats: a write would find out about the client as well. */
 const SILENT = { heartbeatMs: 0 }
 
-const REQUESTS: [what: string, body: 'before' | 'in-source' | 'unread', request: ClientOptions][] = [
+const REQUESTS: [
+  what: string,
+  body: 'before' | 'in-source' | 'unread',
+  request: ClientOptions,
+  before?: () => unknown,
+][] = [
   ['of a GET', 'unread', {}],
   ['of a POST whose body was read before', 'before', post()],
+  ['of a POST whose body was read a while before', 'before', post(), () => pause(20)],
   ['of a POST whose body the source function reads', 'in-source', post(300_000)],
   ['of a POST with 300 kB that nobody reads', 'unread', post(300_000)],
   ['of a POST with 5 MB that nobody reads', 'unread', post(5_000_000)],
 ]
 
-for (const [what, body, request] of REQUESTS) {
+for (const [what, body, request, before] of REQUESTS) {
   const rule = what.includes('nobody') ? 'body' : 'disconnect'
 
   behaviour(rule, `the reader ${what} leaves before the first token`, async (trial) => {
     const feed = new Feed()
-    const served = await trial.serve(feed.source, SILENT, { body })
+    const served = await trial.serve(feed.source, SILENT, { body, before })
     const client = trial.open(served, request)
     await trial.within(feed.asked, 'the source function is called')
     // The end of a large body is on its way still, and what is left unread of it hides the leaving.
     await pause(request.body ? 30 : 5)
     await aborts(trial, feed, () => client.leave())
-    trial.match('the summary', await trial.ended(served), { outcome: 'disconnected', events: 0 })
+    await disconnected(trial, served, 0)
   })
 
   behaviour(rule, `the reader ${what} leaves after the first token`, async (trial) => {
     const feed = new Feed('Hello')
-    const served = await trial.serve(feed.source, SILENT, { body })
+    const served = await trial.serve(feed.source, SILENT, { body, before })
     const client = trial.open(served, request)
     await trial.until(client, HELLO)
     await aborts(trial, feed, () => client.leave())
-    trial.match('the summary', await trial.ended(served), { outcome: 'disconnected', events: 1, text: 'Hello' })
+    await disconnected(trial, served, 1)
+    trial.equal('the text of the summary', served.ends[0]?.text, 'Hello')
   })
 }
 
@@ -302,7 +355,7 @@ behaviour('disconnect', "the reader's machine crashes", async (trial) => {
   const client = trial.open(served, post())
   await trial.until(client, HELLO)
   await aborts(trial, feed, () => client.reset())
-  trial.match('the summary', await trial.ended(served), { outcome: 'disconnected' })
+  await disconnected(trial, served, 1)
 })
 
 behaviour('disconnect', 'the reader leaves while its body is still on its way', async (trial) => {
@@ -311,22 +364,39 @@ behaviour('disconnect', 'the reader leaves while its body is still on its way', 
   const leave = trial.upload(served)
   await trial.within(feed.asked, 'the source function is called')
   await aborts(trial, feed, leave)
-  trial.match('the summary', await trial.ended(served), { outcome: 'disconnected' })
+  await disconnected(trial, served, 0)
 })
 
-behaviour('disconnect', 'a reader who had left before relay was called is noticed', async (trial) => {
-  const feed = new Feed()
-  let client: TestClient | undefined
-  const served = await trial.serve(feed.source, SILENT, {
-    async before() {
-      client?.leave()
-      // The host learns of it meanwhile, and will not say so again.
-      await pause(50)
-    },
+behaviour(
+  'disconnect',
+  'the reader leaves while the source function reads its body, which is no error',
+  async (trial) => {
+    const served = await trial.serve(new Feed().source, SILENT, { body: 'in-source' })
+    const leave = trial.upload(served)
+    await trial.called(served)
+    leave()
+    await disconnected(trial, served, 0)
+  },
+)
+
+for (const [what, request] of [
+  ['of a GET', {}],
+  ['of a POST with 300 kB that nobody reads', post(300_000)],
+] as const) {
+  behaviour('disconnect', `the reader ${what} who had left before relay was called is noticed`, async (trial) => {
+    const feed = new Feed()
+    let client: TestClient | undefined
+    const served = await trial.serve(feed.source, SILENT, {
+      async before() {
+        client?.leave()
+        // The host learns of it meanwhile, and will not say so again; or cannot, as long as nobody reads.
+        await pause(50)
+      },
+    })
+    client = trial.open(served, request)
+    await disconnected(trial, served, 0)
   })
-  client = trial.open(served)
-  trial.match('the summary', await trial.ended(served), { outcome: 'disconnected', events: 0 })
-})
+}
 
 behaviour('disconnect', 'a normal end is no disconnect, whatever becomes of the connection then', async (trial) => {
   let context: SourceContext | undefined
@@ -398,22 +468,25 @@ behaviour('body', 'a connection is good for the next request, whether the body w
 // 4
 
 behaviour('abort', 'what the source says to an abort is no news', async (trial) => {
-  for (const say of ['end', 'fail'] as const) {
+  for (const say of [
+    (feed: Feed) => feed.end(),
+    (feed: Feed) => feed.fail(rateLimit()),
+    (feed: Feed) => feed.fail(new Error('aborted')),
+    (feed: Feed) => feed.fail('gone'),
+    (feed: Feed, reason: unknown) => feed.fail(reason),
+  ]) {
     const feed = new Feed('Hello')
     const stop = new AbortController()
-    const errors: unknown[] = []
-    const served = await trial.serve(feed.source, {
-      signal: stop.signal,
-      onError: (error) => void errors.push(error),
-    })
+    const served = await trial.serve(feed.source, { signal: stop.signal })
     const client = trial.open(served)
     await trial.until(client, HELLO)
-    feed.aborted.then(() => (say === 'end' ? feed.end() : feed.fail(rateLimit())))
+    feed.aborted.then((reason) => say(feed, reason))
     stop.abort()
     const answer = await trial.answerTo(client)
     trial.equal('the code in the error frame', failureIn(answer)?.code, 'stopped')
     trial.equal('the sentinel was sent', answer.body.includes(DONE), false)
-    trial.equal('what onError was told', errors, [])
+    trial.match('the summary', await trial.ended(served), { outcome: 'stopped' })
+    trial.equal('what onError was told', served.errors, [])
   }
 })
 
@@ -431,50 +504,92 @@ behaviour('endings', 'done: the events, the sentinel, and nothing more', async (
 
 interface Ending {
   code: string
+  how?: string
   status: number
+  retryable: boolean
   outcome?: string
+  /** Whether `onError` is told. */
+  isError?: boolean
   /** Brings it about. */
   end(hands: { feed: Feed; stop: AbortController; shutdown: AbortController }): void
   maxDurationMs?: number
 }
 
 const ENDINGS: Ending[] = [
-  { code: 'internal', outcome: 'error', status: 500, end: ({ feed }) => feed.fail(new Error(SECRET)) },
+  {
+    code: 'internal',
+    outcome: 'error',
+    status: 500,
+    retryable: false,
+    isError: true,
+    end: ({ feed }) => feed.fail(new TypeError(`messages is not iterable ${SECRET}`)),
+  },
   {
     code: 'truncated',
     status: 502,
+    retryable: true,
+    isError: true,
     end({ feed }) {
       feed.push(chat(''))
       feed.end()
     },
   },
-  { code: 'stopped', status: 409, end: ({ stop }) => stop.abort() },
-  { code: 'shutdown', status: 503, end: ({ shutdown }) => shutdown.abort() },
-  { code: 'expired', status: 504, end() {}, maxDurationMs: 150 },
+  { code: 'stopped', status: 409, retryable: false, end: ({ stop }) => stop.abort() },
+  {
+    code: 'stopped',
+    how: ', for a reason of its own',
+    status: 409,
+    retryable: false,
+    end: ({ stop }) => stop.abort(SECRET),
+  },
+  { code: 'shutdown', status: 503, retryable: true, end: ({ shutdown }) => shutdown.abort() },
+  { code: 'expired', status: 504, retryable: false, end() {}, maxDurationMs: 150 },
+  {
+    code: 'expired',
+    how: ', by a signal with a TimeoutError',
+    status: 504,
+    retryable: false,
+    end: ({ stop }) => stop.abort(new DOMException('too long', 'TimeoutError')),
+  },
 ]
 
-for (const { code, status, outcome = code, end, maxDurationMs } of ENDINGS) {
-  behaviour('endings', `${code}: an error frame after the first event, status ${status} before it`, async (trial) => {
-    for (const first of [HELLO, '']) {
-      const feed = new Feed<unknown>(...(first ? [chat('Hello')] : []))
-      const stop = new AbortController()
-      const shutdown = new AbortController()
-      const options = { heartbeatMs: 0, signal: stop.signal, shutdown: shutdown.signal, onError() {} }
-      const served = await trial.serve(feed.source, { ...options, ...(maxDurationMs && { maxDurationMs }) })
-      const client = trial.open(served)
-      await trial.within(feed.asked, 'the source function is called')
-      if (first) await trial.until(client, first)
-      end({ feed, stop, shutdown })
-      const answer = await trial.answerTo(client)
-      trial.match('the answer', answer, { status: first ? 200 : status, complete: true })
-      trial.equal('the code', failureIn(answer)?.code, code)
-      if (first) {
-        trial.equal('the body', answer.body.startsWith(`${first}event: error\n`), true)
-        trial.equal('the sentinel was sent', answer.body.includes(DONE), false)
-      } else matchHeaders(trial, 'the headers', answer, JSON_HEADERS)
-      trial.match('the summary', await trial.ended(served), { outcome, events: first ? 1 : 0 })
-    }
-  })
+for (const { code, how = '', status, retryable, outcome = code, isError = false, end, maxDurationMs } of ENDINGS) {
+  behaviour(
+    'endings',
+    `${code}${how}: an error frame after the first event, status ${status} before it`,
+    async (trial) => {
+      for (const first of [HELLO, '']) {
+        const feed = new Feed<unknown>(...(first ? [chat('Hello')] : []))
+        const stop = new AbortController()
+        const shutdown = new AbortController()
+        const told: unknown[] = []
+        const served = await trial.serve(feed.source, {
+          heartbeatMs: 0,
+          signal: stop.signal,
+          shutdown: shutdown.signal,
+          onError: (...given) => void told.push(given),
+          ...(maxDurationMs && { maxDurationMs }),
+        })
+        const client = trial.open(served)
+        const { signal } = await trial.within(feed.asked, 'the source function is called')
+        if (first) await trial.until(client, first)
+        end({ feed, stop, shutdown })
+        const answer = await trial.answerTo(client)
+        trial.match('the answer', answer, { status: first ? 200 : status, complete: true })
+        isFailure(trial, 'the failure', answer, { code, retryable })
+        if (first) {
+          trial.equal('the body', answer.body.startsWith(`${first}event: error\n`), true)
+          trial.equal('the sentinel was sent', answer.body.includes(DONE), false)
+        } else matchHeaders(trial, 'the headers', answer, JSON_HEADERS)
+        const { runId, error, ...summary } = await trial.ended(served)
+        trial.match('the summary', summary, { outcome, events: first ? 1 : 0, text: first ? 'Hello' : '' })
+        trial.equal('there is a time of the first event', summary.firstEventMs !== undefined, first !== '')
+        trial.equal("the run's signal has aborted", signal.aborted, true)
+        const failure = { ...failureIn(answer), status }
+        trial.equal('what onError was told', told, isError ? [[error, { runId, failure, sent: first !== '' }]] : [])
+      }
+    },
+  )
 }
 
 behaviour('endings', 'one shutdown signal ends all runs', async (trial) => {
@@ -482,12 +597,16 @@ behaviour('endings', 'one shutdown signal ends all runs', async (trial) => {
   const served = await trial.serve((context) => new Feed('Hello').source(context), { shutdown: shutdown.signal })
   const clients = Array.from({ length: 8 }, () => trial.open(served))
   for (const client of clients) await trial.until(client, HELLO)
+  const listeners = () => getEventListeners(shutdown.signal, 'abort').length
+  trial.ok('listeners on the signal', listeners() <= 1, 'at most one', listeners())
   shutdown.abort()
   for (const client of clients) {
     const answer = await trial.answerTo(client)
-    trial.equal('the code', failureIn(answer)?.code, 'shutdown')
+    isFailure(trial, 'the failure', answer, { code: 'shutdown', retryable: true })
     trial.equal('the answer is complete', answer.complete, true)
   }
+  await trial.ended(served, clients.length)
+  trial.equal('listeners on the signal after that', listeners(), 0)
 })
 
 behaviour('told', 'relay returns a promise of how it went, and onEnd is told the same', async (trial) => {
@@ -506,12 +625,13 @@ behaviour('told', 'a mistake of the caller is an answer too, and does not throw'
     [() => tokens('Hello'), { heartbeatMs: -1 }, 'invalid-option'],
     [42, {}, 'invalid-source'],
   ] as const) {
-    const errors: unknown[] = []
-    const served = await trial.serve(source as never, { ...options, onError: (error) => void errors.push(error) })
+    const served = await trial.serve(source as never, options)
     const answer = await trial.ask(served)
     trial.match('the answer', answer, { status: 500, complete: true })
-    trial.equal('the code', failureIn(answer)?.code, code)
-    trial.equal('the errors onError was told', errors.length, 1)
+    isFailure(trial, 'the failure', answer, { code, retryable: false })
+    const { error } = await trial.ended(served)
+    trial.equal('the code of the error in the summary', (error as { code?: unknown } | undefined)?.code, code)
+    trial.equal('what onError was told', served.errors, [error])
     trial.ok('relay resolves', 'value' in (await trial.settled(served)), 'a value', served.settled[0])
   }
 })
@@ -567,12 +687,12 @@ for (const [when, chunks] of [
 ] as const) {
   behaviour('secrets', `a provider's words stay on the server ${when} the first event`, async (trial) => {
     const error = rateLimit()
-    const errors: unknown[] = []
-    const served = await trial.serve(() => throwing(error, chunks), { onError: (told) => void errors.push(told) })
+    const served = await trial.serve(() => throwing(error, chunks))
     const answer = await trial.ask(served)
-    trial.equal('the code', failureIn(answer)?.code, 'rate-limit')
-    trial.equal('the secret is in the answer', JSON.stringify(answer).includes(SECRET), false)
+    isFailure(trial, 'the failure', answer, { code: 'rate-limit', retryable: true })
+    const { errors } = served
     trial.ok('onError is told the original, once', errors.length === 1 && errors[0] === error, [error], errors)
+    trial.ok('the summary has the original', (await trial.ended(served)).error === error, error, served.ends[0])
   })
 }
 
@@ -605,7 +725,7 @@ async function quiet(trial: Trial, source: { produced: number }): Promise<void> 
 }
 
 /** What two sockets' buffers in the kernel may take, and then some. */
-const BOUND = 16 * MB
+const BOUND = 8 * MB
 const FLOOD = { chunkSize: 65_536, total: 48 * MB }
 
 behaviour('backpressure', 'a reader that takes nothing costs little, and is dropped', async (trial) => {
@@ -613,7 +733,13 @@ behaviour('backpressure', 'a reader that takes nothing costs little, and is drop
   const served = await trial.serve(() => source, { stallTimeoutMs: 150 })
   const client = trial.open(served, post())
   client.pause()
-  trial.match('the summary', await trial.ended(served), { outcome: 'stalled' })
+  const { outcome, durationMs } = await trial.ended(served)
+  trial.equal('the outcome', outcome, 'stalled')
+  trial.ok('the wait', durationMs >= 150, 'the 150 ms of stallTimeoutMs', durationMs)
+  await trial.within(
+    source.until(({ returned, pending }) => returned && !pending),
+    'the source is let go of',
+  )
   trial.ok('what was asked of the source', source.produced < BOUND, `less than ${BOUND}`, source.produced)
   client.resume()
   const { complete } = await trial.within(client.closed, 'the connection is dropped')
@@ -659,6 +785,10 @@ behaviour('backpressure', 'the wait ends when the run is stopped', async (trial)
   await quiet(trial, source)
   stop.abort()
   trial.match('the summary', await trial.ended(served), { outcome: 'stopped' })
+  await trial.within(
+    source.until(({ returned }) => returned),
+    'the source is let go of',
+  )
   client.resume()
   const answer = await trial.answerTo(client)
   trial.equal('the answer is complete', answer.complete, true)
@@ -671,7 +801,8 @@ behaviour('heartbeats', 'heartbeats are comments while the source is silent', as
   const feed = new Feed<string>()
   const served = await trial.serve(feed.source, { heartbeatMs: 15 })
   const client = trial.open(served, post())
-  await trial.until(client, ': \n: \n')
+  await trial.until(client, ': \n: \n: \n')
+  trial.ok('what comes while the source is silent', /^(: \n)+$/.test(client.received), 'comments', client.received)
   feed.push('Hello')
   await trial.until(client, `${HELLO}: \n`)
   feed.end()
@@ -687,7 +818,7 @@ behaviour('heartbeats', 'heartbeats are comments while the source is silent', as
 
 behaviour('heartbeats', 'heartbeats begin before the source function has answered', async (trial) => {
   const served = await trial.serve(() => new Promise<never>(() => {}), { heartbeatMs: 15 })
-  const client = trial.open(served)
+  const client = trial.open(served, post())
   await trial.until(client, ': \n: \n')
   client.leave()
   trial.match('the summary', await trial.ended(served), { outcome: 'disconnected', events: 0 })
@@ -713,29 +844,31 @@ behaviour('heartbeats', 'heartbeats are never inside an event', async (trial) =>
 
 behaviour('frames', 'every line of the data is a data line, and every character arrives', async (trial) => {
   const said = 'naïve — 日本🚀'
-  const served = await trial.serve(() => [said, { data: `a\nb\rc\r\n${said}` }, said.repeat(5000)])
+  const served = await trial.serve(() => [said, { data: `a\nb\rc\r\nd\r\r\n${said}` }, said.repeat(5000)])
   const { body } = await trial.ask(served)
-  const lines = `data: a\ndata: b\ndata: c\ndata: ${said}\n\n`
+  const lines = `data: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: ${said}\n\n`
   trial.equal('the body', body, frame(said) + lines + frame(said.repeat(5000)) + SENTINEL)
 })
 
 behaviour('frames', 'a line break in a name is refused, before and after the first event', async (trial) => {
   const forged = { event: 'a\nevent: b', data: 1 }
-  const early = await trial.serve(() => [forged], { onError() {} })
+  const early = await trial.serve(() => [forged])
   const refused = await trial.ask(early)
   trial.equal('the status', refused.status, 500)
   trial.equal('the code', failureIn(refused)?.code, 'invalid-field')
-  const late = await trial.serve(() => ['Hello', forged, 'never'], { onError() {} })
+  const late = await trial.serve(() => ['Hello', forged, 'never'])
   const answer = await trial.ask(late)
   trial.equal('the code in the error frame', failureIn(answer)?.code, 'invalid-field')
   trial.equal('what came before it', answer.body.startsWith(`${HELLO}event: error\n`), true)
+  trial.equal('what came after it', /never|\[DONE\]/.test(answer.body), false)
+  trial.match('the summary', await trial.ended(late), { outcome: 'error', error: late.errors[0], events: 1 })
 })
 
 // 10
 
 behaviour('head', 'HEAD is answered with the headers only', async (trial) => {
   const feed = new Feed('Hello')
-  const served = await trial.serve(feed.source, {}, { runs: false })
+  const served = await trial.serve(feed.source, {}, { runs: 0 })
   const answer = await trial.ask(served, { method: 'HEAD' })
   trial.match('the answer', answer, { status: 200, body: '' })
   matchHeaders(trial, 'the headers', answer, STREAM_HEADERS)
@@ -763,7 +896,7 @@ behaviour('eventSource', 'a GET that accepts event streams is told that it is ov
   const { runId } = await trial.ended(served)
   trial.equal('the body', body, `${HELLO}id: ${runId}:end\n${SENTINEL}`)
   const failing = await trial.serve(() => throwing(new Error('bug'), ['Hello']), { onError() {} })
-  const failed = await trial.ask(failing, { headers: ACCEPT })
+  const failed = await trial.ask(failing, { headers: { accept: 'text/html, text/event-stream;q=0.9' } })
   const { runId: failedId } = await trial.ended(failing)
   const expected = `${HELLO}id: ${failedId}:end\nevent: error\n`
   trial.ok('the body of a failure', failed.body.startsWith(expected), expected, failed.body)
@@ -778,7 +911,7 @@ behaviour('eventSource', 'a POST, and a GET that accepts something else, have no
 
 behaviour('eventSource', 'a request that brings the id of the end is answered 204', async (trial) => {
   const feed = new Feed('Hello')
-  const served = await trial.serve(feed.source, {}, { runs: false })
+  const served = await trial.serve(feed.source, {}, { runs: 0 })
   for (const request of [{}, post()]) {
     const answer = await trial.ask(served, { ...request, headers: { ...ACCEPT, 'last-event-id': END_ID } })
     trial.match('the answer', answer, { status: 204, body: '', complete: true })
@@ -793,10 +926,75 @@ behaviour('eventSource', 'any other id reaches the source function', async (tria
     ids.push(context.lastEventId)
     return tokens('Hello')
   })
-  const utf8 = Buffer.from('naïve 日本').toString('latin1')
-  for (const id of ['7', 'tag:end', utf8]) await trial.ask(served, { headers: { 'last-event-id': id } })
+  const utf8 = Buffer.from('naïve 日本🚀').toString('latin1')
+  for (const id of ['7', 'tag:end', utf8]) {
+    trial.match('the answer', await trial.ask(served, { headers: { 'last-event-id': id } }), { status: 200 })
+  }
   await trial.ask(served)
-  trial.equal('the ids', ids, ['7', 'tag:end', 'naïve 日本', undefined])
+  trial.equal('the ids', ids, ['7', 'tag:end', 'naïve 日本🚀', undefined])
+})
+
+const RUN = 'run-of-the-conformance-1'
+const NAMED = { method: 'POST', headers: { 'x-run-id': RUN } }
+const from = (id: string) => ({ headers: { 'last-event-id': `${RUN}:${id}` } })
+const numbered = (number: number, text: string) => `id: ${RUN}:${number}\n${text}`
+
+behaviour(
+  'log',
+  'a run with a log goes on when its reader leaves, and who comes back reads the rest, once',
+  async (trial) => {
+    const feed = new Feed('one')
+    const served = await trial.serve(feed.source, { log: createMemoryLog(), owner: 'ann' }, { runs: 1 })
+    const first = trial.open(served, NAMED)
+    await trial.until(first, numbered(1, frame('one')))
+    trial.equal('the id in the headers', (await first.headers)['x-run-id'], RUN)
+    first.leave()
+    await trial.within(first.closed, 'the reader has left')
+    feed.push('two')
+    const second = trial.open(served, from('1'))
+    await trial.until(second, numbered(2, frame('two')))
+    const third = trial.open(served, from('0'))
+    await trial.until(third, numbered(2, frame('two')))
+    feed.push('three')
+    feed.end()
+    const rest = numbered(2, frame('two')) + numbered(3, frame('three')) + numbered(4, SENTINEL)
+    trial.match('the rest', await trial.answerTo(second), { body: rest, complete: true })
+    const whole = numbered(1, frame('one')) + rest
+    trial.match('the whole', await trial.answerTo(third), { body: whole, complete: true })
+    const summary = { outcome: 'done', events: 3, runId: RUN, text: 'onetwothree' }
+    trial.match('the summary of the run', await trial.ended(served), summary)
+  },
+)
+
+behaviour(
+  'log',
+  'what is asked of a log and not there is 204 or 404, and the source is not called for it',
+  async (trial) => {
+    const feed = new Feed('all')
+    feed.end()
+    const served = await trial.serve(feed.source, { log: createMemoryLog(), owner: 'ann' }, { runs: 1 })
+    await trial.ask(served, NAMED)
+    const over = { status: 204, body: '', complete: true }
+    trial.match('after the last event', await trial.ask(served, from('2')), over)
+    trial.match('after the end', await trial.ask(served, from('end')), over)
+    trial.match('before the end', await trial.ask(served, from('1')), { status: 200, body: numbered(2, SENTINEL) })
+    const unknown = await trial.ask(served, { headers: { 'last-event-id': 'run-that-never-was-1:3' } })
+    trial.equal('the status of a run that is not there', unknown.status, 404)
+    isFailure(trial, 'its failure', unknown, { code: 'run-not-found', retryable: false })
+    matchHeaders(trial, 'its headers', unknown, JSON_HEADERS)
+    trial.equal('calls of the source function', feed.calls, 1)
+  },
+)
+
+behaviour('log', 'a POST that is repeated under the same name follows its run', async (trial) => {
+  const feed = new Feed('one')
+  const served = await trial.serve(feed.source, { log: createMemoryLog(), owner: 'ann' }, { runs: 1 })
+  const clients = [trial.open(served, NAMED), trial.open(served, NAMED)]
+  for (const client of clients) await trial.until(client, numbered(1, frame('one')))
+  feed.end()
+  const body = numbered(1, frame('one')) + numbered(2, SENTINEL)
+  for (const client of clients) trial.match('the answer', await trial.answerTo(client), { body, complete: true })
+  trial.equal('calls of the source function', feed.calls, 1)
 })
 
 // 12

@@ -117,6 +117,25 @@ export const broken: { what: string; wrong: Partial<Steps>; fails: string[] }[] 
     fails: ['heartbeats are comments while the source is silent'],
   },
   {
+    what: 'listens only once the body has been read',
+    wrong: {
+      connect(handle, req, res) {
+        req.on('end', () => steps.connect(handle, req, res))
+      },
+    },
+    fails: ['the reader of a POST whose body was read a while before leaves before the first token'],
+  },
+  {
+    what: 'calls left() late',
+    wrong: {
+      connect(handle, req, res) {
+        const later = { left: () => void setTimeout(() => handle.left(), 50), drained: () => handle.drained() }
+        steps.connect({ ...later, done: handle.done }, req, res)
+      },
+    },
+    fails: ['the reader leaves while the source function reads its body, which is no error'],
+  },
+  {
     what: 'calls left() only if the answer was begun',
     wrong: {
       connect(handle, _, res) {
@@ -202,6 +221,16 @@ export const broken: { what: string; wrong: Partial<Steps>; fails: string[] }[] 
     ],
   },
   {
+    what: 'prefers the headers of the host',
+    wrong: sinkWith((right, res) => ({
+      open(status, headers) {
+        const others = Object.entries(headers).filter(([name]) => !res.hasHeader(name))
+        right.open(status, Object.fromEntries(others))
+      },
+    })),
+    fails: ["the options' headers win over those the host set earlier"],
+  },
+  {
     what: 'keeps a content-length',
     wrong: sinkWith((_, res) => ({ open: (status, headers) => void res.writeHead(status, headers) })),
     fails: ['a content-length does not cut the stream'],
@@ -239,6 +268,8 @@ export const broken: { what: string; wrong: Partial<Steps>; fails: string[] }[] 
     fails: [
       'a failure before the first part has a status and a JSON body',
       'shutdown: an error frame after the first event, status 503 before it',
+      'stopped, for a reason of its own: an error frame after the first event, status 409 before it',
+      'expired, by a signal with a TimeoutError: an error frame after the first event, status 504 before it',
       'a request that brings the id of the end is answered 204',
       'a mistake of the caller is an answer too, and does not throw',
     ],
@@ -251,7 +282,10 @@ export const broken: { what: string; wrong: Partial<Steps>; fails: string[] }[] 
   {
     what: 'does not read the body',
     wrong: { drain() {} },
-    fails: ['the reader of a POST with 5 MB that nobody reads leaves before the first token'],
+    fails: [
+      'the reader of a POST with 5 MB that nobody reads leaves before the first token',
+      'the reader of a POST with 300 kB that nobody reads who had left before relay was called is noticed',
+    ],
   },
   {
     what: 'drops a body that is being read',
@@ -267,7 +301,7 @@ export const broken: { what: string; wrong: Partial<Steps>; fails: string[] }[] 
   {
     what: 'does not look whether the reader is gone',
     wrong: sinkWith(() => ({ gone: false })),
-    fails: ['a reader who had left before relay was called is noticed'],
+    fails: ['the reader of a GET who had left before relay was called is noticed'],
   },
   {
     what: 'does not tell the method',
@@ -284,6 +318,9 @@ export const broken: { what: string; wrong: Partial<Steps>; fails: string[] }[] 
     wrong: { request: ({ method }) => ({ method, header: () => undefined }) },
     fails: [
       'any other id reaches the source function',
+      'a run with a log goes on when its reader leaves, and who comes back reads the rest, once',
+      'what is asked of a log and not there is 204 or 404, and the source is not called for it',
+      'a POST that is repeated under the same name follows its run',
       'a request that brings the id of the end is answered 204',
       'a GET that accepts event streams is told that it is over',
     ],

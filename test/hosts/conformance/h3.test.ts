@@ -6,5 +6,7 @@ import { h3 } from './h3.js'
 beforeEach(() => void vi.spyOn(console, 'error').mockImplementation(() => {}))
 
 describe('on h3', () => {
-  it.each(adapterBehaviours.map((each) => [each.name, each] as const))('%s', (_, { run }) => run(h3))
+  it.each(adapterBehaviours.map((each) => [each.name, each] as const))('%s', { timeout: 40_000 }, (_, { run }) =>
+    run(h3, { limitMs: 30_000 }),
+  )
 })

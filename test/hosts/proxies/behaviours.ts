@@ -2,7 +2,7 @@
 import type { RelayOptions, Source, SourceContext, Summary } from 'sse-relay'
 import { collect, throwing } from 'sse-relay/testing'
 import { expect } from 'vitest'
-import { type Running, type Serving, start } from '../hosts.js'
+import { type Running, start } from '../hosts.js'
 import type { Row } from './fronts.js'
 import { startNginx } from './nginx.js'
 import { type Asking, openReader, type Reader } from './reader.js'
@@ -47,7 +47,8 @@ const trials: Record<Behaviour, (stage: Stage) => Promise<string>> = { tokens, s
 /** A server with what is in front of it. */
 class Stage implements AsyncDisposable {
   readonly row: Row
-  readonly #serving: Serving
+  #source: Source = []
+  #options: RelayOptions = {}
   #server!: Running
   /** The server's own address, and then that of each proxy. */
   readonly #addresses: string[] = []
@@ -55,13 +56,19 @@ class Stage implements AsyncDisposable {
 
   private constructor(row: Row) {
     this.row = row
-    this.#serving = { source: [], middleware: row.middleware, body: 'parsed', headers: HOST_HEADERS }
   }
 
   static async open(row: Row): Promise<Stage> {
     const stage = new Stage(row)
     try {
-      const server = await start(row.host, stage.#serving)
+      const server = await start(row.host, {
+        middleware: row.middleware,
+        headers: HOST_HEADERS,
+        async answer(relay, readBody) {
+          await readBody()
+          return relay(stage.#source, stage.#options)
+        },
+      })
       stage.#server = server
       stage.#closing.push(() => server.close())
       stage.#addresses.push(server.url)
@@ -79,8 +86,8 @@ class Stage implements AsyncDisposable {
 
   /** What the requests that come from now on are answered with. */
   serve(source: Source, options: RelayOptions = {}): void {
-    this.#serving.source = source
-    this.#serving.options = { heartbeatMs: 0, onError() {}, ...options }
+    this.#source = source
+    this.#options = { heartbeatMs: 0, onError() {}, ...options }
   }
 
   /** Asks in front of everything. */

@@ -27,7 +27,7 @@ export interface Row {
 type Front = Omit<Row, 'host' | 'heartbeatMs' | 'silence' | 'instead' | 'remark' | 'nginx'> &
   Partial<Row> & { hosts: readonly Host[] }
 
-const http1 = hosts.filter(({ httpVersion }) => httpVersion === '1.1')
+const http1 = hosts.filter(({ httpVersion, tls }) => httpVersion === '1.1' && !tls)
 const one = http1.slice(0, 1)
 const having = (...middleware: Middleware[]) =>
   http1.filter((host) => middleware.every((name) => host.middleware[name]))

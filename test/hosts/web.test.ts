@@ -1,8 +1,13 @@
+// What a `Response` does without a server: how it is told that the reader left, and when it asks for more.
+
 import { getEventListeners } from 'node:events'
 import { flooding, stalling, throwing, tokens } from 'sse-relay/testing'
 import { relay as relayWeb } from 'sse-relay/web'
 import { describe, expect, it, vi } from 'vitest'
-import { frame, MB, SENTINEL } from './harness.js'
+
+const MB = 1024 * 1024
+const SENTINEL = 'data: [DONE]\n\n'
+const frame = (token: string) => `data: ${JSON.stringify({ text: token })}\n\n`
 
 describe('web without a server', () => {
   const request = (init?: RequestInit) => new Request('http://localhost/', init)

@@ -1,0 +1,117 @@
+// What becomes of a response that is not the relay's alone?
+
+import type { ServerResponse } from 'node:http'
+import type { Summary } from 'sse-relay'
+import { relay } from 'sse-relay/node'
+import { tokens } from 'sse-relay/testing'
+import { describe, vi } from 'vitest'
+import { Feed } from '../../src/testing/conformance/adapter-harness.js'
+import { hosts, on, writes } from './hosts.js'
+
+const HELLO = 'data: {"text":"Hello"}\n\n'
+const SENTINEL = 'data: [DONE]\n\n'
+const writing = hosts.filter(writes)
+
+let response: ServerResponse
+const noting = {
+  before(_: unknown, res: ServerResponse) {
+    response = res
+  },
+}
+
+describe.each([
+  ['whose headers are sent', (res: ServerResponse) => void res.writeHead(200).write('mine')],
+  ['that has ended', (res: ServerResponse) => void res.writeHead(200).end('mine')],
+])('a response %s', (_, use) => {
+  const used = {
+    before(_: unknown, res: ServerResponse) {
+      response = res
+      use(res)
+    },
+  }
+  on(
+    writing,
+    'is left to its owner',
+    async (trial, host) => {
+      const feed = new Feed('Hello')
+      const served = await trial.serve(feed.source)
+      const client = trial.open(served)
+      await trial.until(client, 'mine')
+      const summary = await trial.ended(served)
+      const { code, message } = summary.error as Error & { code: string }
+      trial.equal('the error', [summary.outcome, code], ['error', 'response-used'])
+      trial.ok('the message', message.includes('untouched response'), 'the remedy', message)
+      const resolved = host.returns === 'summary' ? summary : undefined
+      trial.equal('what relay resolves to', await trial.settled(served), { value: resolved })
+      trial.equal('what onError was told', served.errors, [summary.error])
+      trial.equal('calls of the source function', feed.calls, 0)
+      if (!response.writableEnded) response.end()
+      trial.match('the answer', await trial.answerTo(client), { status: 200, body: 'mine', complete: true })
+    },
+    used,
+  )
+})
+
+let hand: Feed<string>
+let first: Promise<Summary>
+
+on(
+  writing,
+  'a second relay on a response ends as an error, and the first goes on',
+  async (trial) => {
+    hand = new Feed('Hello')
+    const served = await trial.serve(() => tokens('never'))
+    const client = trial.open(served)
+    const { outcome, error } = await trial.ended(served)
+    trial.equal('the error', [outcome, (error as { code?: unknown }).code], ['error', 'response-used'])
+    trial.equal('what onError was told', served.errors, [error])
+    hand.push(' there')
+    hand.end()
+    const body = `${HELLO}data: {"text":" there"}\n\n${SENTINEL}`
+    trial.match('the answer', await trial.answerTo(client), { body, complete: true })
+    trial.match('the summary of the first', await first, { outcome: 'done' })
+  },
+  {
+    async before(req, res) {
+      first = relay(req, res, hand.source)
+      await vi.waitUntil(() => res.headersSent)
+    },
+  },
+)
+
+on(
+  writing,
+  'of two relays on a response the one that speaks first has it',
+  async (trial) => {
+    hand = new Feed()
+    const served = await trial.serve(() => tokens('Hello'))
+    trial.match('the answer', await trial.ask(served), { body: HELLO + SENTINEL, complete: true })
+    trial.match('the summary', await trial.ended(served), { outcome: 'done' })
+    hand.push('late')
+    const { outcome } = await trial.within(first, 'the other relay has settled')
+    trial.ok('how the other ended', ['error', 'disconnected'].includes(outcome), 'an error, or left', outcome)
+  },
+  {
+    before(req, res) {
+      first = relay(req, res, hand.source, { onError() {} })
+    },
+  },
+)
+
+on(
+  writing,
+  'a response that someone else ends in the middle is a disconnect',
+  async (trial) => {
+    const feed = new Feed('Hello')
+    const served = await trial.serve(feed.source)
+    const client = trial.open(served)
+    await trial.until(client, HELLO)
+    response.end('mine')
+    // Large enough to be written in this very tick, before anyone is told of the end.
+    feed.push('x'.repeat(20_000))
+    await trial.answerTo(client)
+    trial.match('the summary', await trial.ended(served), { outcome: 'disconnected' })
+    await trial.within(feed.aborted, "the run's signal aborts")
+  },
+  noting,
+)
