@@ -33,9 +33,9 @@ export function unknownIn(
   find?: Finder,
   isLoose?: boolean,
 ): string | undefined {
-  const names = Object.keys(rules)
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || names.includes(name)) continue
+  for (const name of Object.keys(options)) {
+    if (Object.hasOwn(rules, name) || (options as Record<string, unknown>)[name] === undefined) continue
+    const names = Object.keys(rules)
     const meant = find?.(name, names)
     if (meant || !isLoose)
       return `${what} has no option ${name}: ${meant ? `use ${meant}` : `there is ${names.filter((name) => rules[name]).join(', ')}`}`
@@ -45,7 +45,8 @@ export function unknownIn(
 
 /** The first value that an option cannot have, with the remedy. It may be inherited or come from a getter. */
 export function wrongIn(options: object, rules: Rules, show: (value: unknown) => string = String): string | undefined {
-  for (const [name, rule] of Object.entries(rules)) {
+  for (const name of Object.keys(rules)) {
+    const rule = rules[name]
     const value = (options as Record<string, unknown>)[name]
     if (rule && rule !== anything && value !== undefined && !rule[0](value as never))
       return `${name} cannot be ${show(value)}: ${rule[1]}`

@@ -1,3 +1,5 @@
+/** What does an error of this library look like, and which codes has it? */
+
 /** The codes this library uses. The set is open: an application's own codes are as good. */
 export type ErrorCode =
   | 'rate-limit'

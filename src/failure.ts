@@ -1,3 +1,4 @@
+/** What may a client see of an error? */
 import { isObject, isRelayError, RelayError } from './errors.js'
 import type { Failure, Outcome } from './types.js'
 

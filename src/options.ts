@@ -1,3 +1,4 @@
+/** Which options has `relay`, and what is wrong with those it was given? */
 import { anything, callback, findMeant, flag, internal, type Rule, type Rules, unknownIn, wrongIn } from './check.js'
 import { isObject, show } from './errors.js'
 import { isRunId } from './event-id.js'

@@ -1,3 +1,5 @@
+/** How do many runs listen to one signal? */
+
 /**
  * Emptied when it is taken back: a table that a `Set` outgrew is garbage, and yet V8 keeps what it held until the next
  * full collection. A callback has a stream behind it, with its request, response and socket.

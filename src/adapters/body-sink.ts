@@ -8,7 +8,7 @@ import { gather, type NodeResponse, NodeSink } from './node-sink.js'
 export interface BodyHost {
   readonly res: NodeResponse
   /** Whether the host was told to leave the response alone. */
-  taken(): boolean
+  isUsed(): boolean
   /** Hands the answer over; the body is null where the status has none. */
   send(status: number, headers: SinkHeaders, body: Readable | null): void
 }
@@ -41,8 +41,8 @@ export class BodySink extends NodeSink {
     if (!this.res.stream) this.socket = this.res.socket
   }
 
-  protected override get taken(): boolean {
-    return this.#host.taken() || super.taken
+  protected override get isUsed(): boolean {
+    return this.#host.isUsed() || super.isUsed
   }
 
   override write(text: string): boolean {

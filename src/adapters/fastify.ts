@@ -14,7 +14,7 @@ import {
 } from '../relay.js'
 import type { Source, Summary } from '../types.js'
 import { BodySink } from './body-sink.js'
-import { answer, areNodes, type NodeRequest, type NodeResponse, whenClosed } from './node-sink.js'
+import { areNodes, type NodeRequest, type NodeResponse, serve, whenClosed } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -89,7 +89,7 @@ async function connect(
   }
   const sink = new BodySink({
     res,
-    taken: () => reply.sent,
+    isUsed: () => reply.sent,
     send(status, headers, body) {
       // A length set earlier would cut the stream off there.
       reply.removeHeader('content-length')
@@ -102,7 +102,7 @@ async function connect(
     res.on('finish', resolve)
     whenClosed(req, res, resolve)
   })
-  const summary = await answer(req, res, sink, begin)
+  const summary = await serve(req, res, sink, begin)
   if (sink.sent) await over
   // Fastify sends what a handler resolves to, and complains if there was an answer before.
   reply.hijack()

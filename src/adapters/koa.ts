@@ -14,7 +14,7 @@ import {
 } from '../relay.js'
 import type { Source } from '../types.js'
 import { BodySink } from './body-sink.js'
-import { answer, areNodes, type NodeRequest, type NodeResponse } from './node-sink.js'
+import { areNodes, type NodeRequest, type NodeResponse, serve } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -80,7 +80,7 @@ function connect(ctx: KoaContext, begin: (sink: Sink, request: RequestHead) => R
   return new Promise((resolve, reject) => {
     const sink = new BodySink({
       res,
-      taken: () => ctx.respond === false,
+      isUsed: () => ctx.respond === false,
       send(status, { 'set-cookie': cookies, ...headers }, body) {
         ctx.status = status
         ctx.body = body
@@ -95,7 +95,7 @@ function connect(ctx: KoaContext, begin: (sink: Sink, request: RequestHead) => R
       },
     })
     leavingIsNoError(ctx)
-    answer(req, res, sink, begin).then(({ outcome }) => {
+    serve(req, res, sink, begin).then(({ outcome }) => {
       // Nobody is there to be answered, or someone else answers: Koa's 404 would be neither's.
       if (!sink.sent) {
         ctx.respond = false

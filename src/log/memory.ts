@@ -1,3 +1,4 @@
+/** How are runs kept in the memory of this process? */
 import { positive, type Rules } from '../check.js'
 import { flatten } from '../encode.js'
 import { RelayError } from '../errors.js'
@@ -33,10 +34,7 @@ export function createMemoryLog(options: MemoryLogOptions = {}): Log {
   return createLog(new MemoryStore(options))
 }
 
-/**
- * A class, so that all have one shape: made by spreading they had many, and with 20 tokens a tick relaying into this
- * log took a fifth more time.
- */
+/** A class, so that all have one shape: made by spreading, a fifth more time in the bench row `relay + log, 20 a tick`. */
 class MemoryRun {
   readonly runId: string
   readonly owner: string | null
@@ -46,8 +44,8 @@ class MemoryRun {
   /** The number of the last event. */
   last = 0
   entries: LogEntry[] = []
-  /** How many of `entries` are gone. */
-  gone = 0
+  /** How many of `entries` were dropped. */
+  dropped = 0
   bytes = 0
   /** For one that has not begun: until when it may. For one that has ended: until when it is kept. */
   until: number
@@ -70,13 +68,13 @@ class MemoryRun {
 }
 
 /**
- * In characters. An object and a string a token keep the garbage collector busy, and so does what waits to be joined:
- * it is moved by each collection of young garbage. With 2048 those took nearly three times as long as without a log,
- * with 512 nearly twice, with 256 no less.
+ * In characters. An object and a string a token keep the garbage collector busy; so does text that waits to be joined,
+ * which each collection moves. With 2048 it took nearly three times as long as without a log, with 512 nearly twice,
+ * with 256 no less.
  */
 const ENTRY_SIZE = 512
 
-const GONE: LogEntry = { first: 0, last: 0, text: '', end: undefined }
+const DROPPED: LogEntry = { first: 0, last: 0, text: '', end: undefined }
 
 class MemoryStore implements LogStore {
   readonly entrySize: number
@@ -162,8 +160,8 @@ class MemoryStore implements LogStore {
   read(runId: string, after: number, limit: number): LogEntry[] {
     const run = this.#runs.get(runId)
     if (!run) return []
-    const { entries, gone } = run
-    let low = gone
+    const { entries, dropped } = run
+    let low = dropped
     let high = entries.length
     while (low < high) {
       const middle = (low + high) >> 1
@@ -193,7 +191,7 @@ class MemoryStore implements LogStore {
   #makeRoom(run: MemoryRun): void {
     while (this.#bytes > this.#maxBytes) {
       if (this.#dropOldest()) continue
-      if (run.entries.length - run.gone <= 1) break
+      if (run.entries.length - run.dropped <= 1) break
       this.#trim(run)
     }
   }
@@ -206,14 +204,14 @@ class MemoryStore implements LogStore {
   }
 
   #trim(run: MemoryRun): void {
-    const size = (run.entries[run.gone] as LogEntry).text.length * 2
+    const size = (run.entries[run.dropped] as LogEntry).text.length * 2
     run.bytes -= size
     this.#bytes -= size
-    run.entries[run.gone++] = GONE
+    run.entries[run.dropped++] = DROPPED
     // Not one by one: what follows would be moved each time.
-    if (run.gone > 64 && run.gone * 2 > run.entries.length) {
-      run.entries.splice(0, run.gone)
-      run.gone = 0
+    if (run.dropped > 64 && run.dropped * 2 > run.entries.length) {
+      run.entries.splice(0, run.dropped)
+      run.dropped = 0
     }
   }
 

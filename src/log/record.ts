@@ -1,3 +1,4 @@
+/** How does a worker produce a run that nobody reads where it is produced? */
 import { newRunId } from '../event-id.js'
 import { checkRelayOptions, type RelayOptions } from '../options.js'
 import type { Source, Summary } from '../types.js'

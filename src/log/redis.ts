@@ -1,3 +1,4 @@
+/** How are runs kept in Redis, for several processes? */
 import type { Rule, Rules } from '../check.js'
 import { RelayError, show } from '../errors.js'
 import { mistake } from '../failure.js'

@@ -1,3 +1,4 @@
+/** What does a log need of a database? */
 import type { MaybePromise } from '../promises.js'
 import type { Failure, Outcome } from '../types.js'
 
