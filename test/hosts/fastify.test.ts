@@ -3,9 +3,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import cors from '@fastify/cors'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { relay } from 'sse-relay/fastify'
+import { relay, resume } from 'sse-relay/fastify'
+import { createMemoryLog } from 'sse-relay/log'
 import { collect, openClient, stalling, throwing, tokens } from 'sse-relay/testing'
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest'
+import { Feed } from '../../src/testing/conformance/adapter-harness.js'
 
 const frame = (token: string) => `data: ${JSON.stringify({ text: token })}\n\n`
 
@@ -194,4 +196,25 @@ it.each([
   client.reset()
   await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
   expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'disconnected' })
+})
+
+it('resumes a run whose reader left, from the event after the last one it had', async () => {
+  const app = create()
+  const log = createMemoryLog()
+  onTestFinished(() => log.close())
+  const feed = new Feed('Hello')
+  app.post('/', (request, reply) => relay(request, reply, feed.source, { log, owner: 'me' }))
+  app.get('/', (request, reply) => resume(request, reply, { log, owner: 'me' }))
+  const url = await listen(app)
+  const client = openClient(url, { method: 'POST' })
+  await client.until(frame('Hello'))
+  client.leave()
+  feed.push(' there')
+  feed.end()
+  const runId = (await client.headers)['x-run-id']
+  const rest = await collect(await fetch(url, { headers: { 'last-event-id': `${runId}:1` } }))
+  expect(rest).toMatchObject({ outcome: 'done', text: ' there', status: 200 })
+  const after = await fetch(url, { headers: { 'last-event-id': `${runId}:3` } })
+  expect([after.status, await after.text()]).toEqual([204, ''])
+  expect((await fetch(url, { headers: { 'last-event-id': `${'0'.repeat(32)}:1` } })).status).toBe(404)
 })

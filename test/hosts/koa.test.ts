@@ -6,9 +6,11 @@ import { createRequire } from 'node:module'
 import type { AddressInfo, Server } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Koa3 from 'koa'
-import { relay } from 'sse-relay/koa'
-import { openClient, stalling, throwing, tokens } from 'sse-relay/testing'
+import { relay, resume } from 'sse-relay/koa'
+import { createMemoryLog } from 'sse-relay/log'
+import { collect, openClient, stalling, throwing, tokens } from 'sse-relay/testing'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { Feed } from '../../src/testing/conformance/adapter-harness.js'
 
 const frame = (token: string) => `data: ${JSON.stringify({ text: token })}\n\n`
 const SENTINEL = 'data: [DONE]\n\n'
@@ -184,6 +186,27 @@ describe.each([
     expect(onError).toHaveBeenCalledOnce()
     expect(onError.mock.lastCall?.[0]).toMatchObject({ code: 'response-used' })
     expect(source).not.toHaveBeenCalled()
+  })
+
+  it('resumes a run whose reader left, from the event after the last one it had', async () => {
+    const app = new Koa()
+    const log = createMemoryLog()
+    onTestFinished(() => log.close())
+    const feed = new Feed('Hello')
+    const options = { log, owner: 'me' }
+    app.use((ctx) => (ctx.method === 'POST' ? relay(ctx, feed.source, options) : resume(ctx, options)))
+    const url = await listen(app)
+    const client = openClient(url, { method: 'POST' })
+    await client.until(frame('Hello'))
+    client.leave()
+    feed.push(' there')
+    feed.end()
+    const runId = (await client.headers)['x-run-id']
+    const rest = await collect(await fetch(url, { headers: { 'last-event-id': `${runId}:1` } }))
+    expect(rest).toMatchObject({ outcome: 'done', text: ' there', status: 200 })
+    const after = await fetch(url, { headers: { 'last-event-id': `${runId}:3` } })
+    expect([after.status, await after.text()]).toEqual([204, ''])
+    expect((await fetch(url, { headers: { 'last-event-id': `${'0'.repeat(32)}:1` } })).status).toBe(404)
   })
 
   it('relays over HTTP/2', async () => {
