@@ -2,9 +2,12 @@
 
 import { useState, useSyncExternalStore } from 'react'
 import { anything, internal, type Rules } from '../check.js'
+import { type AnswerPart, JoinedAnswer } from './answer.js'
 import { FETCH_OPTIONS } from './fetch-sse.js'
 import { type FetchSSEOptions, type FetchStream, fetchSSE, type WirePart } from './index.js'
 import { check } from './reading-loop.js'
+
+export type { AnswerPart, AnswerToolCall } from './answer.js'
 
 /** Options of {@link useRelay}: those of `fetchSSE`. The method is POST unless it says otherwise. */
 export interface UseRelayOptions extends Omit<FetchSSEOptions, 'signal' | 'body' | 'sentinel' | 'runId'> {
@@ -19,10 +22,10 @@ export interface RelayAnswer {
   /** The answer's text. */
   text: string
   /**
-   * The answer's parts; pieces of one text, one reasoning and one tool call are joined. From the `text()` protocol text
-   * and data, from `parts()` all of them.
+   * The answer's parts; pieces of one text, one reasoning and one tool call are joined, and a call has its result. From
+   * the `text()` protocol text and data, from `parts()` all of them.
    */
-  parts: readonly WirePart[]
+  parts: readonly AnswerPart[]
   /**
    * `ready` before the first question and after an answer, `submitted` until the first event, `streaming` until the end,
    * `error` when the answer failed. After a failure and a stop the text and the parts so far are kept.
@@ -83,7 +86,7 @@ function getIdle(): RelayAnswer {
 }
 
 /**
- * The answers of one component, one after another, outside of React. The state is `#answer.status`:
+ * The answers of one component, one after another, outside of React. The state is `#status`:
  *
  * - ready | error → submitted: `send()`; also from submitted and streaming, whose answer is dropped
  * - submitted → streaming: the first event
@@ -93,8 +96,10 @@ function getIdle(): RelayAnswer {
 class AnswerStore {
   url: string | URL = ''
   options: UseRelayOptions = {}
-  #answer = IDLE
-  /** The answer as it was last shown: behind `#answer` until the next animation frame. */
+  #joined = new JoinedAnswer()
+  #status: RelayAnswer['status'] = 'ready'
+  #error: unknown
+  /** The answer as it was last shown: behind what has come until the next animation frame. */
   #shown = IDLE
   #stream: FetchStream | undefined
   #listeners = new Set<() => void>()
@@ -117,7 +122,8 @@ class AnswerStore {
 
   send = (body?: unknown): void => {
     this.#drop()
-    this.#set({ ...IDLE, status: 'submitted' })
+    this.#joined = new JoinedAnswer()
+    this.#set('submitted')
     try {
       // A fetch of one's own may have options of its own.
       check('useRelay', this.options, OPTIONS, !!this.options.fetch)
@@ -137,17 +143,18 @@ class AnswerStore {
   stop = (): void => {
     if (!this.#stream) return
     this.#drop()
-    this.#set({ ...this.#answer, status: 'ready' })
+    this.#end('ready')
   }
 
   #unmount(): void {
     if (this.#stream) {
       this.#drop()
-      this.#answer = { ...this.#answer, status: 'ready' }
+      this.#end('ready')
     }
-    this.#cancelFrame?.()
+    if (!this.#cancelFrame) return
+    this.#cancelFrame()
     this.#cancelFrame = undefined
-    this.#shown = this.#answer
+    this.#shown = this.#answer()
   }
 
   #drop(): void {
@@ -160,7 +167,7 @@ class AnswerStore {
 
   #fail(error: unknown): void {
     this.#stream = undefined
-    this.#set({ ...this.#answer, status: 'error', error })
+    this.#end('error', error)
     attempt(() => this.options.onError?.(error))
   }
 
@@ -171,7 +178,8 @@ class AnswerStore {
     try {
       for await (const { event, data } of stream) {
         if (stream !== this.#stream) return
-        this.#set(withPart({ ...this.#answer, status: 'streaming' }, toPart(event, data)))
+        this.#joined.add(toPart(event, data))
+        this.#set('streaming')
       }
     } catch (error) {
       if (stream === this.#stream) this.#fail(error)
@@ -179,16 +187,27 @@ class AnswerStore {
     }
     if (stream !== this.#stream) return
     this.#stream = undefined
-    this.#set({ ...this.#answer, status: 'ready' })
-    attempt(() => this.options.onDone?.(this.#answer))
+    this.#end('ready')
+    attempt(() => this.options.onDone?.(this.#answer()))
   }
 
-  /** Keeps the answer and shows it with the next animation frame, so that a burst of tokens is not a burst of renders. */
-  #set(answer: RelayAnswer): void {
-    this.#answer = answer
+  /** The answer as it is now. */
+  #answer(): RelayAnswer {
+    return { text: this.#joined.text, parts: this.#joined.parts, status: this.#status, error: this.#error }
+  }
+
+  #end(status: 'ready' | 'error', error?: unknown): void {
+    this.#joined.end()
+    this.#set(status, error)
+  }
+
+  /** Shows the answer with the next animation frame, so that a burst of tokens is not a burst of renders. */
+  #set(status: RelayAnswer['status'], error?: unknown): void {
+    this.#status = status
+    this.#error = error
     this.#cancelFrame ??= onNextFrame(() => {
       this.#cancelFrame = undefined
-      this.#shown = this.#answer
+      this.#shown = this.#answer()
       for (const listener of this.#listeners) listener()
     })
   }
@@ -232,19 +251,4 @@ function toPart(event: string | undefined, text: string): WirePart {
   if (event === undefined && typeof part?.type === 'string') return part as WirePart
   if (event === undefined && typeof part?.text === 'string') return { type: 'text', text: part.text }
   return { type: 'data', name: event ?? 'data', data }
-}
-
-function withPart(answer: RelayAnswer, part: WirePart): RelayAnswer {
-  const text = part.type === 'text' ? answer.text + part.text : answer.text
-  const parts = [...answer.parts]
-  const last = parts.at(-1)
-  if ((part.type === 'text' || part.type === 'reasoning') && last?.type === part.type) {
-    parts[parts.length - 1] = { ...last, text: last.text + part.text }
-  } else if (part.type === 'tool-call') {
-    const at = parts.findIndex((other) => other.type === 'tool-call' && other.index === part.index)
-    const call = parts[at]
-    if (call?.type === 'tool-call') parts[at] = { ...call, input: call.input + part.input }
-    else parts.push(part)
-  } else parts.push(part)
-  return { ...answer, text, parts }
 }

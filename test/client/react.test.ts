@@ -7,7 +7,8 @@ import { text as textOf } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import type { Part, Source, Summary } from 'sse-relay'
+import type { Part, Source, Summary, ToolCallPart } from 'sse-relay'
+import type { WirePart } from 'sse-relay/client'
 import { type RelayOptions, relay } from 'sse-relay/node'
 import { parts } from 'sse-relay/protocols'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -407,6 +408,163 @@ describe('useRelay in a page', () => {
       expect.objectContaining({ type: 'usage' }),
       expect.objectContaining({ type: 'finish', reason: 'tool-calls' }),
     ])
+  })
+
+  describe('with the parts of a provider or an agent', () => {
+    /** Answers with these, as `parts()` writes them. */
+    const write = (...said: WirePart[]) => {
+      handler = (_req, res) => {
+        res.writeHead(200, { 'content-type': 'text/event-stream' })
+        res.end(`${said.map((part) => `data: ${JSON.stringify(part)}\n\n`).join('')}data: [DONE]\n\n`)
+      }
+    }
+    const shown = async () => {
+      await show()
+      await send()
+      return (await until({ status: 'ready', text: 'end' })).parts.filter(({ type }) => type !== 'text')
+    }
+    const call = (index: number, input: string, more: Partial<ToolCallPart> = {}): ToolCallPart => ({
+      type: 'tool-call',
+      index,
+      input,
+      ...more,
+    })
+    const end = { type: 'text', text: 'end' } as const
+
+    it('says of each tool call whether it is whole, who runs it, and what became of it', async () => {
+      write(
+        call(0, '', { id: 'a', name: 'weather' }),
+        call(0, '{"city":', {}),
+        call(1, '', { id: 'b', name: 'search', executed: true }),
+        call(0, '"Oslo"}', { done: true }),
+        call(1, '{"q":1}}'),
+        call(1, '{"q":1}', { done: true, replaces: true }),
+        call(2, '{"x"', { id: 'c', name: 'delete' }),
+        call(2, '', { error: 'The input of this tool call is not valid.' }),
+        call(3, '', { id: 'd', name: 'now', done: true }),
+        call(4, '{"cut', { id: 'e', name: 'write' }),
+        { type: 'tool-result', id: 'b', name: 'search', output: { hits: 2 } },
+        { type: 'tool-result', id: 'd', output: null, error: 'The tool failed.' },
+        end,
+      )
+      expect(await shown()).toEqual([
+        call(0, '{"city":"Oslo"}', { id: 'a', name: 'weather', done: true }),
+        {
+          ...call(1, '{"q":1}', { id: 'b', name: 'search', executed: true, done: true }),
+          result: { output: { hits: 2 } },
+        },
+        call(2, '{"x"', { id: 'c', name: 'delete', error: 'The input of this tool call is not valid.' }),
+        {
+          ...call(3, '', { id: 'd', name: 'now', done: true }),
+          result: { output: null, error: 'The tool failed.' },
+        },
+        call(4, '{"cut', { id: 'e', name: 'write' }),
+      ])
+    })
+
+    it('never joins the calls of two answers, and hands a result to the latest call with its id', async () => {
+      write(
+        { type: 'start', id: 'm1' },
+        call(0, '{"n":1}', { id: 'call_0', name: 'f', done: true }),
+        { type: 'tool-result', id: 'call_0', output: 1 },
+        { type: 'start', id: 'm2' },
+        // Of a source of one's own, which counts from 0 again.
+        call(0, '{"n":', { id: 'call_0', name: 'f' }),
+        call(0, '2}', { done: true }),
+        { type: 'tool-result', id: 'call_0', output: 2 },
+        call(0, '{"n":3}', { name: 'f', done: true }),
+        call(0, '{"n":4}', { name: 'g', done: true }),
+        { type: 'tool-result', id: 'of an earlier turn', output: 5 },
+        end,
+      )
+      expect(await shown()).toEqual([
+        { type: 'start', id: 'm1' },
+        { ...call(0, '{"n":1}', { id: 'call_0', name: 'f', done: true }), result: { output: 1 } },
+        { type: 'start', id: 'm2' },
+        { ...call(0, '{"n":2}', { id: 'call_0', name: 'f', done: true }), result: { output: 2 } },
+        call(0, '{"n":3}', { name: 'f', done: true }),
+        call(0, '{"n":4}', { name: 'g', done: true }),
+        { type: 'tool-result', id: 'of an earlier turn', output: 5 },
+      ])
+    })
+
+    it('keeps the texts of two answers apart, and signed and redacted reasoning whole', async () => {
+      write(
+        { type: 'start' },
+        { type: 'reasoning', text: 'One ' },
+        { type: 'reasoning', text: 'thought' },
+        { type: 'reasoning', text: '', signature: 's1' },
+        { type: 'reasoning', text: 'Another' },
+        { type: 'reasoning', text: '', signature: 's2' },
+        { type: 'reasoning', text: '', redacted: 'r1' },
+        { type: 'reasoning', text: '', redacted: 'r2' },
+        { type: 'reasoning', text: '' },
+        { type: 'text', text: 'e' },
+        { type: 'start' },
+        { type: 'text', text: 'nd' },
+      )
+      await show()
+      await send()
+      const { text, parts } = await until({ status: 'ready', text: 'end' })
+      expect(text).toBe('end')
+      expect(parts).toEqual([
+        { type: 'start' },
+        { type: 'reasoning', text: 'One thought', signature: 's1' },
+        { type: 'reasoning', text: 'Another', signature: 's2' },
+        { type: 'reasoning', text: '', redacted: 'r1' },
+        { type: 'reasoning', text: '', redacted: 'r2' },
+        { type: 'text', text: 'e' },
+        { type: 'start' },
+        { type: 'text', text: 'nd' },
+      ])
+    })
+
+    it('replaces data with the same name and id, and lets go of what is transient with the end', async () => {
+      const data = (name: string, data: unknown, more: { id?: string; transient?: boolean } = {}): WirePart => ({
+        type: 'data',
+        name,
+        data,
+        ...more,
+      })
+      write(
+        data('weather', 'loading', { id: 'w' }),
+        data('status', 'looking', { transient: true }),
+        data('weather', 1),
+        data('other', 2, { id: 'w' }),
+        data('weather', 21, { id: 'w' }),
+        data('weather', 3),
+        end,
+      )
+      expect(await shown()).toEqual([
+        data('weather', 21, { id: 'w' }),
+        data('weather', 1),
+        data('other', 2, { id: 'w' }),
+        data('weather', 3),
+      ])
+    })
+
+    it('has every one of twenty thousand parts, and of twenty thousand pieces of two hundred calls', async () => {
+      const many = 20_000
+      write(
+        ...Array.from({ length: many }, (_, i): WirePart => ({ type: 'data', name: 'n', data: i })),
+        ...Array.from({ length: many }, (_, i) => call(i % 200, '1', i < 200 ? { id: `${i}`, name: 'f' } : {})),
+        end,
+      )
+      await show()
+      await send()
+      // Looked at in the page: so many parts are slow to hand over.
+      await page.waitForFunction(() => window.chat.seen.at(-1)?.text === 'end', undefined, { polling: 10 })
+      const [length, ...some] = await page.evaluate((many) => {
+        const { parts } = window.chat.seen.at(-1) as Screen
+        return [parts.length, parts[many - 1], parts[many], parts.at(-2)]
+      }, many)
+      expect(length).toBe(many + 201)
+      expect(some).toEqual([
+        { type: 'data', name: 'n', data: many - 1 },
+        call(0, '1'.repeat(many / 200), { id: '0', name: 'f' }),
+        call(199, '1'.repeat(many / 200), { id: '199', name: 'f' }),
+      ])
+    })
   })
 
   it('tells the server to stop where it has an address for that', async () => {

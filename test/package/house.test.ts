@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
  * Units of one floor do not know each other.
  */
 const floors = [
-  ['types.ts', 'errors.ts'],
+  ['types.ts', 'errors.ts', 'tool-calls.ts'],
   ['encode.ts', 'failure.ts', 'signal.ts', 'event-id.ts', 'promises.ts', 'tick.ts', 'deadlines.ts', 'check.ts'],
   ['headers.ts'],
   // Below the sources: an upstream's event stream is read with it.

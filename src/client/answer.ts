@@ -1,0 +1,113 @@
+/** What do the parts of an answer come to so far? */
+
+import { beginsCall } from '../tool-calls.js'
+import type { ErrorPart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart } from '../types.js'
+
+/** A tool call as far as it has come. */
+export interface AnswerToolCall extends Omit<ToolCallPart, 'replaces'> {
+  /** The JSON text of the arguments so far. Empty in a call that is whole: no arguments. */
+  input: string
+  /** The call is whole. It is for the page to run if it is, and has no `executed`, no `error` and no `result`. */
+  done?: boolean
+  /** What the tool answered, if it was run elsewhere. */
+  result?: Pick<ToolResultPart, 'output' | 'error'>
+}
+
+/** A part of an answer, its pieces joined. */
+export type AnswerPart = Exclude<Part, ErrorPart | ToolCallPart> | AnswerToolCall
+
+/**
+ * Joins the pieces of one answer as they come. What it has handed out never changes: a part that goes on is replaced,
+ * so that a component can tell by the object whether there is something new.
+ */
+export class JoinedAnswer {
+  text = ''
+  #parts: AnswerPart[] = []
+  /** Where in the parts the latest call with this index is. Looked up, since a search would be a walk for each piece. */
+  readonly #calls = new Map<number, number>()
+  /** The same by the call's id, which is what a result names. */
+  readonly #ids = new Map<string, number>()
+  /** Where the data with this name and id is. */
+  readonly #data = new Map<string, number>()
+
+  /** The parts so far, in a list of its own: taken once a frame, and not with every piece. */
+  get parts(): readonly AnswerPart[] {
+    return this.#parts.slice()
+  }
+
+  add(part: Exclude<Part, ErrorPart>): void {
+    switch (part.type) {
+      case 'text':
+      case 'reasoning':
+        this.#addText(part)
+        break
+      case 'tool-call':
+        this.#addCall(part)
+        break
+      case 'tool-result':
+        this.#addResult(part)
+        break
+      case 'data':
+        if (part.id === undefined) this.#parts.push(part)
+        else this.#put(this.#data, JSON.stringify([part.name, part.id]), part)
+        break
+      default:
+        this.#parts.push(part)
+    }
+  }
+
+  /** The answer is over. What was for a while only goes. */
+  end(): void {
+    this.#parts = this.#parts.filter((part) => part.type !== 'data' || !part.transient)
+  }
+
+  #addText(part: TextPart | ReasoningPart): void {
+    if (part.type === 'text') this.text += part.text
+    else if (part.signature === undefined && part.redacted === undefined && part.text === '') return
+    const last = this.#parts.at(-1)
+    if (last?.type !== part.type || !goesOn(last, part)) this.#parts.push(part)
+    else this.#parts[this.#parts.length - 1] = { ...last, ...part, text: last.text + part.text }
+  }
+
+  #addCall({ replaces, ...part }: ToolCallPart): void {
+    const { index, id, input, done, executed, error } = part
+    const at = this.#calls.get(index)
+    const known = at === undefined ? undefined : (this.#parts[at] as AnswerToolCall)
+    if (at === undefined || !known || beginsCall(known, { ...part, replaces })) {
+      this.#calls.set(index, this.#parts.length)
+      if (id !== undefined) this.#ids.set(id, this.#parts.length)
+      this.#parts.push(part)
+      return
+    }
+    this.#parts[at] = {
+      ...known,
+      input: replaces ? input : known.input + input,
+      ...(done && { done }),
+      ...(executed && { executed }),
+      ...(error !== undefined && { error }),
+    }
+  }
+
+  #addResult(part: ToolResultPart): void {
+    const { id, output, error } = part
+    const at = this.#ids.get(id)
+    // Of a call that an earlier answer made: it stands for itself.
+    if (at === undefined) this.#parts.push(part)
+    else {
+      const call = this.#parts[at] as AnswerToolCall
+      this.#parts[at] = { ...call, result: { output, ...(error !== undefined && { error }) } }
+    }
+  }
+
+  #put(places: Map<string, number>, key: string, part: AnswerPart): void {
+    const at = places.get(key) ?? this.#parts.length
+    places.set(key, at)
+    this.#parts[at] = part
+  }
+}
+
+/** Whether a piece belongs to the block before it. A signature ends its block, and what is redacted is a block alone. */
+function goesOn(last: TextPart | ReasoningPart, part: TextPart | ReasoningPart): boolean {
+  if (last.type === 'text' || part.type === 'text') return true
+  return last.signature === undefined && last.redacted === undefined && part.redacted === undefined
+}
