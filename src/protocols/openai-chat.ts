@@ -1,8 +1,10 @@
 /** How does a run look to a client of the OpenAI Chat Completions API? */
 
 import { flag, type Rules, words } from '../check.js'
+import { mistake } from '../failure.js'
 import { checkOptions } from '../options.js'
-import type { Encoder, FinishReason, Protocol, Usage } from '../types.js'
+import { beginsCall } from '../tool-calls.js'
+import type { Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
 import { dataFrame, failureFrame } from './frames.js'
 
 /** Options of {@link openaiChat}. */
@@ -26,8 +28,9 @@ const FINISH: Record<FinishReason, string> = {
 
 /**
  * OpenAI's `chat.completion.chunk` events, whatever the upstream is: any OpenAI client pointed at your server reads
- * them. Reasoning is in `delta.reasoning_content`, where DeepSeek and vLLM put it. Data parts and own events
- * have no place in this dialect and are left out.
+ * them. Reasoning is in `delta.reasoning_content`, where DeepSeek and vLLM put it. Tool calls that no client is to run
+ * are left out, and so are results, data parts and own events, which have no place in this dialect. It can only append:
+ * a call whose input is replaced after it was sent, or that is rejected then, ends the run as `error`.
  */
 export function openaiChat(options: OpenAIChatOptions = {}): Protocol {
   checkOptions('openaiChat', options, OPTIONS)
@@ -38,14 +41,33 @@ export function openaiChat(options: OpenAIChatOptions = {}): Protocol {
   }
 }
 
+/** A tool call as far as it has come. */
+interface Call {
+  id: string | undefined
+  /** Its number in this dialect, which counts tool calls alone. Absent for a call that no client is to run. */
+  number?: number
+  hasInput: boolean
+  done?: boolean
+  error?: string
+  /** Its result came: it was run elsewhere. */
+  isAnswered?: boolean
+}
+
 function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   const created = Math.floor(Date.now() / 1000)
   const common = JSON.stringify({ id: `chatcmpl-${runId}`, object: 'chat.completion.chunk', created, model }).slice(
     0,
     -1,
   )
-  // This dialect numbers tool calls alone; a provider's indexes may count other blocks too.
-  const calls: { given: number; id: string | undefined }[] = []
+  /** The latest call at each index, and with each id: a search through all calls is slow where there are many. */
+  const calls = new Map<number, Call>()
+  const ids = new Map<string, Call>()
+  let sent = 0
+  /** Of those that were sent: whose result has not come, and which of these are not whole. */
+  let unanswered = 0
+  let unfinished = 0
+  /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
+  let saysDone = false
   let begun = false
 
   const chunk = (delta: string, finish = 'null') => {
@@ -57,32 +79,79 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     dataFrame(
       `${common},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]${wanted ? ',"usage":null' : ''}}`,
     )
+  const callChunk = (call: object) => chunk(JSON.stringify({ tool_calls: [call] }))
+
+  const beginCall = ({ index, id, name, input: given, done, executed, error }: ToolCallPart) => {
+    const input = given || (done ? '{}' : '')
+    const call: Call = { id, hasInput: input !== '', ...(error !== undefined && { error }) }
+    const isTaken = id !== undefined && ids.has(id)
+    calls.set(index, call)
+    if (id !== undefined) ids.set(id, call)
+    if (executed || error !== undefined) return ''
+    call.number = sent++
+    unanswered++
+    unfinished++
+    // Two calls with one id could not be told apart by their results.
+    const callId = id === undefined || isTaken ? `call_${runId}_${call.number}` : id
+    return callChunk({ index: call.number, id: callId, type: 'function', function: { name, arguments: input } })
+  }
+  const addToCall = (call: Call, { input: given, done, executed, error, replaces }: ToolCallPart) => {
+    if (call.number === undefined || call.isAnswered) return ''
+    // Without arguments is an empty object to the clients, which parse it.
+    const input = given || (done && !call.hasInput ? '{}' : '')
+    if (executed || error !== undefined) throw cannotTakeBack('Who runs a tool call')
+    if (replaces && call.hasInput) throw cannotTakeBack('The input of a tool call')
+    if (input === '') return ''
+    call.hasInput = true
+    return callChunk({ index: call.number, function: { arguments: input } })
+  }
 
   return {
     part(part) {
       switch (part.type) {
         case 'text':
-          return chunk(`{"content":${JSON.stringify(part.text)}}`)
+          return part.text === '' ? '' : chunk(`{"content":${JSON.stringify(part.text)}}`)
         case 'reasoning':
-          return chunk(`{"reasoning_content":${JSON.stringify(part.text)}}`)
+          // What the provider signed or hides has no place here.
+          return part.text === '' ? '' : chunk(`{"reasoning_content":${JSON.stringify(part.text)}}`)
         case 'tool-call': {
-          const { index: given, id, name, input } = part
-          // Another id is another call: a source that has several answers may count from 0 again.
-          const known = calls.findLastIndex((call) => call.given === given && (id === undefined || call.id === id))
-          const index = known === -1 ? calls.push({ given, id }) - 1 : known
-          const call =
-            known === -1
-              ? { index, id: id ?? `call_${runId}_${index}`, type: 'function', function: { name, arguments: input } }
-              : { index, function: { arguments: input } }
-          return chunk(JSON.stringify({ tool_calls: [call] }))
+          const known = calls.get(part.index)
+          const frames = !known || beginsCall(known, part) ? beginCall(part) : addToCall(known, part)
+          if (part.done) saysDone = true
+          const call = calls.get(part.index)
+          if (part.done && call && !call.done) {
+            call.done = true
+            if (call.number !== undefined && !call.isAnswered) unfinished--
+          }
+          return frames
+        }
+        case 'tool-result': {
+          const call = ids.get(part.id)
+          if (call?.number !== undefined && !call.isAnswered) {
+            call.isAnswered = true
+            unanswered--
+            if (!call.done) unfinished--
+          }
+          return ''
         }
         default:
           return ''
       }
     },
     event: () => '',
-    end({ finishReason = calls.length > 0 ? 'tool-calls' : 'stop', usage }) {
-      const last = chunk('{}', JSON.stringify(FINISH[finishReason]))
+    end({ finishReason = 'stop', usage }) {
+      let reason = finishReason
+      if (reason === 'stop' || reason === 'tool-calls') {
+        // A client takes the calls of an answer that ends with `length` for what they are: not whole.
+        if (unanswered === 0) reason = 'stop'
+        else reason = saysDone && unfinished > 0 ? 'length' : 'tool-calls'
+      }
+      let last = ''
+      if (reason === 'tool-calls' && !saysDone) {
+        for (const { number, hasInput } of calls.values())
+          if (number !== undefined && !hasInput) last += callChunk({ index: number, function: { arguments: '{}' } })
+      }
+      last += chunk('{}', JSON.stringify(FINISH[reason]))
       return wanted && usage
         ? `${last}${dataFrame(`${common},"choices":[],"usage":${JSON.stringify(toUsage(usage))}}`)}`
         : last
@@ -92,6 +161,14 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
         error: { code, message, retryable, type: code === 'internal' ? 'server_error' : code, param: null },
       }),
   }
+}
+
+/** The run ends: the client would run what the provider has taken back. */
+function cannotTakeBack(what: string): Error {
+  return mistake(
+    'internal',
+    `${what} changed after openaiChat() had sent it, and this dialect can only append: relay with uiMessage() or parts(), which can say so, or say it in the first piece of the call`,
+  )
 }
 
 function toUsage({

@@ -2,7 +2,19 @@
 
 import { callback, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
-import type { Encoder, EncoderEnd, Protocol } from '../types.js'
+import { beginsCall } from '../tool-calls.js'
+import type {
+  DataPart,
+  Encoder,
+  EncoderEnd,
+  EncoderPart,
+  Failure,
+  FinishReason,
+  Protocol,
+  ServerSentEvent,
+  ToolCallPart,
+  ToolResultPart,
+} from '../types.js'
 import { dataFrame, failureFrame, toJson } from './frames.js'
 
 /** Options of {@link uiMessage}. */
@@ -16,9 +28,11 @@ export interface UIMessageOptions {
 const OPTIONS: Rules<keyof UIMessageOptions> = { messageId: words, metadata: callback }
 
 /**
- * The AI SDK's UI message stream, readable by `useChat` (versions 5 to 7). Tool calls are dynamic tools; own
- * events and data parts become `data-<name>`, citations with a `url` become sources, files become files. A failure is
- * an `error` chunk and nothing after it, so the chat is in its error state and not at a finished answer.
+ * The AI SDK's UI message stream, readable by `useChat` (versions 5 to 7). Tool calls are dynamic tools, handed over as
+ * available when they are whole and not before, as `providerExecuted` where no client is to run them, and as errors when
+ * they were rejected. Each answer of a run is a step. Own events and data parts become `data-<name>`, citations with a
+ * `url` become sources, files become files. A failure is an `error` chunk and nothing after it, so the chat is in its
+ * error state and not at a finished answer.
  */
 export function uiMessage(options: UIMessageOptions = {}): Protocol {
   checkOptions('uiMessage', options, OPTIONS)
@@ -26,135 +40,258 @@ export function uiMessage(options: UIMessageOptions = {}): Protocol {
   return {
     name: 'ui-message',
     headers: { 'x-vercel-ai-ui-message-stream': 'v1' },
-    encoder: ({ runId }) => createEncoder(messageId ?? runId, metadata),
+    encoder: ({ runId }) => new UIMessageEncoder(messageId ?? runId, metadata),
   }
 }
 
+/** A tool call as far as it has come. */
 interface Call {
-  id: string
-  name: string
+  /** The id as the source gave it, if it did. */
+  id: string | undefined
+  /** Its id in the message. */
+  toolCallId: string
+  toolName: string
   input: string
-  /** How often the input was parsed to see whether it is whole. */
-  asked: number
+  /** The step it is of. */
+  step: number
+  done?: boolean
+  executed?: boolean
+  error?: string
 }
 
-/** Each look parses the whole input. A call that is interrupted more often than this is closed at the end of the run. */
-const MAX_ASKED = 16
+/** What the source says of an answer whose last call may be half a call. */
+const CUT = /^(length|content-filter|error)$/
 
-function createEncoder(messageId: string, metadata: UIMessageOptions['metadata']): Encoder {
-  let begun = false
-  let blocks = 0
-  let sources = 0
-  let unnamed = 0
-  let open: { kind: 'text' | 'reasoning'; id: string } | undefined
-  const calls = new Map<number, Call>()
+const NOT_JSON = 'The input of this tool call is not JSON.'
+const NOT_WHOLE = 'The answer ended before this tool call was whole.'
 
-  const frame = (chunk: Record<string, unknown>) => dataFrame(toJson(chunk))
-  const begin = () => {
-    if (begun) return ''
-    begun = true
-    return frame({ type: 'start', messageId }) + frame({ type: 'start-step' })
+class UIMessageEncoder implements Encoder {
+  readonly #messageId: string
+  readonly #metadata: UIMessageOptions['metadata']
+  /** The number of the step that is open; 0 before the message begins. */
+  #step = 0
+  /** Whether what comes next is of another answer. */
+  #isNext = false
+  #open: { kind: 'text' | 'reasoning'; id: string } | undefined
+  /** The latest call at each index, and with each id. */
+  readonly #calls = new Map<number, Call>()
+  readonly #ids = new Map<string, Call>()
+  /** The calls that have not ended. */
+  readonly #growing = new Set<Call>()
+  /** Whether the source says of its calls when they are whole. */
+  #saysDone = false
+  #blocks = 0
+  #sources = 0
+  #unnamed = 0
+
+  constructor(messageId: string, metadata: UIMessageOptions['metadata']) {
+    this.#messageId = messageId
+    this.#metadata = metadata
   }
-  const closeBlock = () => {
-    if (!open) return ''
-    const { kind, id } = open
-    open = undefined
-    return frame({ type: `${kind}-end`, id })
-  }
-  const closeCall = (index: number, { id: toolCallId, name: toolName, input }: Call) => {
-    calls.delete(index)
-    const call = { toolCallId, toolName, dynamic: true }
-    try {
-      return frame({ type: 'tool-input-available', ...call, input: parseInput(input || '{}') })
-    } catch {
-      return frame({
-        type: 'tool-input-error',
-        ...call,
-        input,
-        errorText: 'The input of this tool call is not JSON.',
-      })
+
+  part(part: EncoderPart): string {
+    switch (part.type) {
+      case 'text':
+      case 'reasoning':
+        // A signature has its place under the provider's name, which is not known here.
+        return part.text === '' ? '' : this.#addText(part.type, part.text)
+      case 'tool-call':
+        return this.#begin() + this.#closeBlock() + this.#addCall(part)
+      case 'tool-result':
+        return this.#begin() + this.#addResult(part)
+      case 'data':
+        return this.#begin() + this.#addData(part)
+      default:
+        // Nothing of its own, so that a refusal that comes after it is still a status.
+        this.#isNext = this.#step > 0
+        return ''
     }
   }
-  /** Closes the calls whose input is whole JSON; at the end of the run, all of them. */
-  const closeCalls = (isEnd = false) => {
+
+  event({ event: name = 'data', data, id }: ServerSentEvent): string {
+    return this.#begin() + dataChunk({ name, data: parse(data), id })
+  }
+
+  end(end: EncoderEnd): string {
+    const { finishReason, usage } = end
+    this.#isNext = false
+    const messageMetadata = { ...(usage && { usage }), ...this.#metadata?.(end) }
+    return (
+      this.#begin() +
+      this.#closeBlock() +
+      this.#closeCalls(finishReason) +
+      frame({ type: 'finish-step' }) +
+      frame({
+        type: 'finish',
+        ...(finishReason && { finishReason }),
+        ...(Object.keys(messageMetadata).length > 0 && { messageMetadata }),
+      })
+    )
+  }
+
+  fail(error: Failure): string {
+    return failureFrame({ type: 'error', errorText: error.message, error })
+  }
+
+  /** Opens the message, or another step of it. */
+  #begin(): string {
+    if (this.#step > 0 && !this.#isNext) return ''
+    const before =
+      this.#step === 0
+        ? frame({ type: 'start', messageId: this.#messageId })
+        : this.#closeBlock() + this.#closeCalls() + frame({ type: 'finish-step' })
+    this.#isNext = false
+    this.#step++
+    return before + frame({ type: 'start-step' })
+  }
+
+  #closeBlock(): string {
+    if (!this.#open) return ''
+    const { kind, id } = this.#open
+    this.#open = undefined
+    return frame({ type: `${kind}-end`, id })
+  }
+
+  #addText(kind: 'text' | 'reasoning', text: string): string {
+    let frames = this.#begin()
+    if (this.#open?.kind !== kind) {
+      frames += this.#closeBlock()
+      this.#open = { kind, id: String(this.#blocks++) }
+      frames += frame({ type: `${kind}-start`, id: this.#open.id })
+    }
+    return frames + dataFrame(`{"type":"${kind}-delta","id":"${this.#open.id}","delta":${JSON.stringify(text)}}`)
+  }
+
+  #addCall(part: ToolCallPart): string {
+    const { index, input, done, replaces, executed, error } = part
+    if (done) this.#saysDone = true
+    const known = this.#calls.get(index)
+    if (!known || beginsCall(known, part)) {
+      // The source has begun another call without an end of this one.
+      return (known && this.#growing.has(known) ? this.#closeCall(known) : '') + this.#beginCall(part)
+    }
+    if (executed) known.executed = true
+    if (!this.#growing.has(known)) return this.#correct(known, part)
     let frames = ''
-    for (const [index, call] of calls)
-      if (isEnd || (call.asked++ < MAX_ASKED && isWhole(call.input))) frames += closeCall(index, call)
+    if (replaces) known.input = input
+    else if (input !== '') {
+      known.input += input
+      frames = frame({ type: 'tool-input-delta', toolCallId: known.toolCallId, inputTextDelta: input })
+    }
+    if (error !== undefined) return frames + this.#reject(known, error)
+    return done ? frames + this.#finish(known) : frames
+  }
+
+  #beginCall({ index, id, name = 'tool', executed, ...piece }: ToolCallPart): string {
+    // A step does not hold two calls with one id: its reader would make one of them.
+    const isTaken = id === undefined || this.#ids.get(id)?.step === this.#step
+    const toolCallId = isTaken ? `${this.#messageId}-call-${this.#unnamed++}` : id
+    const call: Call = { id, toolCallId, toolName: name, input: '', step: this.#step, ...(executed && { executed }) }
+    this.#calls.set(index, call)
+    if (id !== undefined) this.#ids.set(id, call)
+    this.#growing.add(call)
+    return frame({ type: 'tool-input-start', ...head(call) }) + this.#addCall({ index, ...piece })
+  }
+
+  /** What comes after the end of a call: its reader goes by the last word. */
+  #correct(call: Call, { input, replaces, error }: ToolCallPart): string {
+    if (error !== undefined) {
+      call.error = error
+      return outputChunk(call, { errorText: error })
+    }
+    if (!replaces || call.error !== undefined) return ''
+    call.input = input
+    return this.#finish(call)
+  }
+
+  /** The call is whole. */
+  #finish(call: Call): string {
+    const { input } = call
+    this.#growing.delete(call)
+    call.done = true
+    call.input = ''
+    try {
+      return frame({ type: 'tool-input-available', ...head(call), input: parseInput(input || '{}') })
+    } catch {
+      call.error = NOT_JSON
+      return frame({ type: 'tool-input-error', ...head(call), input, errorText: NOT_JSON })
+    }
+  }
+
+  /** The call is not to be run. */
+  #reject(call: Call, errorText: string): string {
+    let input: unknown = call.input
+    this.#growing.delete(call)
+    call.error = errorText
+    call.input = ''
+    try {
+      input = parseInput(input as string)
+    } catch {
+      // Shown as the text it is.
+    }
+    return frame({ type: 'tool-input-error', ...head(call), input, errorText })
+  }
+
+  /** Its answer has ended, and the source has not said that the call is whole. Parts of one's own may never say so. */
+  #closeCall(call: Call, reason?: FinishReason): string {
+    return this.#saysDone || CUT.test(reason ?? '') ? this.#reject(call, NOT_WHOLE) : this.#finish(call)
+  }
+
+  #closeCalls(reason?: FinishReason): string {
+    let frames = ''
+    for (const call of this.#growing) frames += this.#closeCall(call, reason)
     return frames
   }
-  const data = (name: string, value: unknown, id?: string) =>
-    frame({ type: `data-${name}`, ...(id !== undefined && { id }), data: value })
 
-  return {
-    part(part) {
-      if (part.type === 'start') return ''
-      let frames = begin()
-      switch (part.type) {
-        case 'text':
-        case 'reasoning': {
-          if (open?.kind !== part.type) {
-            frames += closeBlock() + closeCalls()
-            open = { kind: part.type, id: String(blocks++) }
-            frames += frame({ type: `${part.type}-start`, id: open.id })
-          }
-          return (
-            frames + dataFrame(`{"type":"${part.type}-delta","id":"${open.id}","delta":${JSON.stringify(part.text)}}`)
-          )
-        }
-        case 'tool-call': {
-          frames += closeBlock()
-          const { index, id, name = 'tool', input } = part
-          let call = calls.get(index)
-          // Another id is another call: the next answer of a source that has several counts from 0 again.
-          if (call && id !== undefined && id !== call.id) {
-            frames += closeCall(index, call)
-            call = undefined
-          }
-          if (!call) {
-            call = { id: id ?? `${messageId}-call-${unnamed++}`, name, input: '', asked: 0 }
-            calls.set(index, call)
-            frames += frame({ type: 'tool-input-start', toolCallId: call.id, toolName: name, dynamic: true })
-          }
-          if (input === '') return frames
-          call.input += input
-          return frames + frame({ type: 'tool-input-delta', toolCallId: call.id, inputTextDelta: input })
-        }
-        case 'tool-result':
-          return ''
-        default: {
-          const { name, data: value } = part
-          const { url, title, mediaType } = (value ?? {}) as Record<string, unknown>
-          if (name === 'citation' && typeof url === 'string') {
-            const sourceId = `${messageId}-source-${sources++}`
-            return frames + frame({ type: 'source-url', sourceId, url, ...(typeof title === 'string' && { title }) })
-          }
-          if (name === 'file' && typeof url === 'string' && typeof mediaType === 'string') {
-            return frames + frame({ type: 'file', url, mediaType })
-          }
-          return frames + data(name, value)
-        }
-      }
-    },
-    event({ event = 'data', data: text, id }) {
-      return begin() + data(event, parse(text), id)
-    },
-    end(end) {
-      const { finishReason, usage } = end
-      const messageMetadata = { ...(usage && { usage }), ...metadata?.(end) }
-      return (
-        begin() +
-        closeBlock() +
-        closeCalls(true) +
-        frame({ type: 'finish-step' }) +
-        frame({
-          type: 'finish',
-          ...(finishReason && { finishReason }),
-          ...(Object.keys(messageMetadata).length > 0 && { messageMetadata }),
-        })
-      )
-    },
-    fail: (error) => failureFrame({ type: 'error', errorText: error.message, error }),
+  #addResult({ id, name, output, error }: ToolResultPart): string {
+    let frames = ''
+    let call = this.#ids.get(id)
+    if (!call) {
+      // A result without its call is an error to the reader, for the whole chat.
+      frames =
+        this.#closeBlock() + this.#beginCall({ type: 'tool-call', index: -1, id, name, input: '', executed: true })
+      call = this.#ids.get(id) as Call
+    }
+    if (this.#growing.has(call)) {
+      call.executed = true
+      frames += this.#finish(call)
+    }
+    return frames + outputChunk(call, error === undefined ? { output: output ?? null } : { errorText: error })
   }
+
+  #addData({ name, data, id, transient }: DataPart): string {
+    const { url, title, mediaType } = (data ?? {}) as Record<string, unknown>
+    if (name === 'citation' && typeof url === 'string') {
+      const sourceId = id ?? `${this.#messageId}-source-${this.#sources++}`
+      return frame({ type: 'source-url', sourceId, url, ...(typeof title === 'string' && { title }) })
+    }
+    if (name === 'file' && typeof url === 'string' && typeof mediaType === 'string') {
+      return frame({ type: 'file', url, mediaType })
+    }
+    return dataChunk({ name, data, id, transient })
+  }
+}
+
+function frame(chunk: Record<string, unknown>): string {
+  return dataFrame(toJson(chunk))
+}
+
+function head({ toolCallId, toolName, executed }: Call): object {
+  return { toolCallId, toolName, dynamic: true, ...(executed && { providerExecuted: true }) }
+}
+
+function outputChunk({ toolCallId, executed }: Call, said: { output: unknown } | { errorText: string }): string {
+  const type = 'errorText' in said ? 'tool-output-error' : 'tool-output-available'
+  return readableFrame({ type, toolCallId, ...said, dynamic: true, ...(executed && { providerExecuted: true }) })
+}
+
+function dataChunk({ name, data, id, transient }: Omit<DataPart, 'type' | 'id'> & { id?: string | undefined }): string {
+  return readableFrame({
+    type: `data-${name}`,
+    ...(id !== undefined && { id }),
+    data,
+    ...(transient && { transient }),
+  })
 }
 
 /** The data of an own event is text by now. If the text is JSON, its value goes into the part. */
@@ -166,20 +303,22 @@ function parse(text: string): unknown {
   }
 }
 
-function isWhole(input: string): boolean {
-  try {
-    JSON.parse(input)
-    return true
-  } catch {
-    return false
-  }
+/** The AI SDK rejects these keys at any depth, and the whole chat would fail. */
+function isRefused(key: string, value: unknown): boolean {
+  return key === '__proto__' || (key === 'constructor' && Object.hasOwn(Object(value), 'prototype'))
 }
 
-/** The AI SDK rejects these keys at any depth, and the whole chat would fail: here only the one call does. */
+/** The input of a call with such a key is the error of that call. */
 function parseInput(input: string): unknown {
   return JSON.parse(input, (key, value) => {
-    if (key === '__proto__' || (key === 'constructor' && Object.hasOwn(Object(value), 'prototype')))
-      throw new TypeError(key)
+    if (isRefused(key, value)) throw new TypeError(key)
     return value
   })
+}
+
+/** Data and what a tool answered, without such keys. */
+function readableFrame(chunk: Record<string, unknown>): string {
+  const json = toJson(chunk)
+  if (!/"(__proto__|constructor)"/.test(json)) return dataFrame(json)
+  return dataFrame(JSON.stringify(JSON.parse(json, (key, value) => (isRefused(key, value) ? undefined : value))))
 }

@@ -3,9 +3,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI, { APIError, InternalServerError, RateLimitError } from 'openai'
-import type { RelayOptions, Source } from 'sse-relay'
+import type { RelayOptions, Source, ToolCallPart } from 'sse-relay'
 import { relay } from 'sse-relay/node'
-import { type OpenAIChatOptions, openaiChat } from 'sse-relay/protocols'
+import { type EncoderEnd, type EncoderPart, type OpenAIChatOptions, openaiChat } from 'sse-relay/protocols'
 import { collect, providerError, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 
@@ -293,5 +293,154 @@ describe('openaiChat()', () => {
     const stream = await client.chat.completions.create({ model: 'any', messages, stream: true })
     for await (const _ of stream) break
     expect((await (await asked).closed).by).toBe('client')
+  })
+})
+
+describe('tool calls through openaiChat()', () => {
+  const call = (index: number, input: string, more: Partial<ToolCallPart> = {}): ToolCallPart => ({
+    type: 'tool-call',
+    index,
+    input,
+    ...more,
+  })
+  const said = (parts: EncoderPart[], end: EncoderEnd = {}) => {
+    const encoder = openaiChat().encoder({ runId: 'r' })
+    return parts.map((part) => encoder.part(part)).join('') + encoder.end(end)
+  }
+  /** What the official client makes of them. */
+  const completed = async (parts: EncoderPart[], end?: EncoderEnd) => {
+    const server = createServer((_req, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' }).end(`${said(parts, end)}data: [DONE]\n\n`)
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    cleanups.push(() => server.close())
+    const baseURL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`
+    const client = new OpenAI({ apiKey: 'test', baseURL, maxRetries: 0 })
+    const [choice] = (await client.chat.completions.stream({ model: 'any', messages }).finalChatCompletion()).choices
+    const calls = choice?.message.tool_calls?.map((call) =>
+      call.type === 'function' ? [call.id, call.function.name, call.function.arguments] : [],
+    )
+    return { content: choice?.message.content, calls: calls ?? [], finish: choice?.finish_reason }
+  }
+  const result = (id: string): EncoderPart => ({ type: 'tool-result', id, output: null })
+  const text = { type: 'text', text: 'Hello' } as const
+
+  it('are left out where the provider runs them or rejected them, and then nothing is asked of the client', async () => {
+    const calls = [
+      call(0, '', { id: 'a', name: 'web_search', executed: true }),
+      call(0, '{"q":1}', { done: true }),
+      result('a'),
+      call(1, '{"x', { id: 'b', name: 'f', error: 'The input of this tool call is not valid.' }),
+      text,
+    ]
+    const hello = { content: 'Hello', calls: [], finish: 'stop' }
+    expect(await completed(calls)).toEqual(hello)
+    expect(await completed(calls, { finishReason: 'tool-calls' })).toEqual(hello)
+    expect(await completed([...calls, call(2, '{"y":1}', { id: 'c', name: 'g', done: true })])).toEqual({
+      content: 'Hello',
+      calls: [['c', 'g', '{"y":1}']],
+      finish: 'tool_calls',
+    })
+  })
+
+  it('that were answered elsewhere do not ask the client to run them', async () => {
+    const calls = [call(0, '{}', { id: 'a', name: 'f', done: true }), result('a'), text]
+    expect((await completed(calls, { finishReason: 'stop' })).finish).toBe('stop')
+    expect((await completed(calls, { finishReason: 'tool-calls' })).finish).toBe('stop')
+  })
+
+  it('that nobody answered ask for it, also where the provider says stop', async () => {
+    const calls = [call(0, '{}', { id: 'a', name: 'f', done: true }), call(1, '{}', { id: 'b', name: 'g', done: true })]
+    expect((await completed([...calls, result('a')], { finishReason: 'stop' })).finish).toBe('tool_calls')
+    expect((await completed(calls, { finishReason: 'length' })).finish).toBe('length')
+    expect((await completed(calls, { finishReason: 'content-filter' })).finish).toBe('content_filter')
+  })
+
+  it('that are not whole are said to be cut', async () => {
+    const calls = [call(0, '{}', { id: 'a', name: 'f', done: true }), call(1, '{"x":', { id: 'b', name: 'g' })]
+    expect((await completed(calls, { finishReason: 'tool-calls' })).finish).toBe('length')
+    expect((await completed([call(0, '{"x":1}', { id: 'b', name: 'g' })])).finish).toBe('tool_calls')
+  })
+
+  it('without arguments have an empty object, whether they say that they are whole or not', async () => {
+    expect(
+      (
+        await completed([
+          call(0, '', { id: 'a', name: 'f', done: true }),
+          call(1, '', { id: 'b', name: 'g' }),
+          call(1, '', { done: true }),
+        ])
+      ).calls,
+    ).toEqual([
+      ['a', 'f', '{}'],
+      ['b', 'g', '{}'],
+    ])
+    expect((await completed([call(0, '', { id: 'a', name: 'f' })])).calls).toEqual([['a', 'f', '{}']])
+  })
+
+  it('of two answers are never merged, whatever their ids and indexes', async () => {
+    expect(
+      (
+        await completed([
+          { type: 'start', id: 'm1' },
+          call(0, '{"n":1}', { id: 'x', name: 'f', done: true }),
+          { type: 'start', id: 'm2' },
+          call(1, '{"n":2}', { id: 'x', name: 'f', done: true }),
+          call(0, '{"n":', { name: 'f' }),
+          call(0, '3}', { done: true }),
+          call(0, '{"n":4}', { name: 'f', done: true }),
+        ])
+      ).calls,
+    ).toEqual([
+      ['x', 'f', '{"n":1}'],
+      ['call_r_1', 'f', '{"n":2}'],
+      ['call_r_2', 'f', '{"n":3}'],
+      ['call_r_3', 'f', '{"n":4}'],
+    ])
+  })
+
+  it('may be replaced as long as nothing of their input was sent', async () => {
+    expect(
+      (
+        await completed([
+          call(0, '', { id: 'a', name: 'f' }),
+          call(0, '{"n":1}', { replaces: true, done: true }),
+          call(1, '{"n":2}', { id: 'b', name: 'g', replaces: true, done: true }),
+        ])
+      ).calls,
+    ).toEqual([
+      ['a', 'f', '{"n":1}'],
+      ['b', 'g', '{"n":2}'],
+    ])
+  })
+
+  it.each([
+    ['replaced', { replaces: true, done: true }],
+    ['rejected', { error: 'No.' }],
+    ['said to be run elsewhere', { executed: true }],
+  ])('that are %s after they were sent end the run as error, since nothing can be taken back', async (_, last) => {
+    const errors: unknown[] = []
+    const { client } = await serve([text, call(0, '{"n":1}', { id: 'a', name: 'f' }), call(0, '{"n":2}', last)], {
+      onError(error) {
+        errors.push(error)
+      },
+    })
+    const reading = client.chat.completions.stream({ model: 'any', messages }).finalChatCompletion()
+    await expect(reading).rejects.toMatchObject({ code: 'internal' })
+    expect(errors).toMatchObject([{ code: 'internal', message: expect.stringMatching(/can only append: relay with/) }])
+  })
+
+  it('send nothing for a start, a signature, or what is redacted', () => {
+    const encoder = openaiChat().encoder({ runId: 'r' })
+    expect(encoder.part({ type: 'start', id: 'm', model: 'x' })).toBe('')
+    expect(encoder.part({ type: 'reasoning', text: '', signature: 's' })).toBe('')
+    expect(encoder.part({ type: 'reasoning', text: '', redacted: 'r' })).toBe('')
+  })
+
+  it('are as many as the source has, each under its own number', () => {
+    const many = 40_000
+    const wire = said(Array.from({ length: many }, (_, i) => call(i, '{}', { id: `c${i}`, name: 'f', done: true })))
+    const numbers = [...wire.matchAll(/"tool_calls":\[\{"index":(\d+),/g)].map(([, number]) => Number(number))
+    expect(numbers).toEqual(Array.from({ length: many }, (_, i) => i))
   })
 })

@@ -1,7 +1,9 @@
+import { Chat } from '@ai-sdk/react'
 import { DefaultChatTransport, readUIMessageStream, type UIMessage, uiMessageChunkSchema } from 'ai'
 import fc from 'fast-check'
-import type { OwnEvent, Part } from 'sse-relay'
+import type { OwnEvent, Part, ToolCallPart } from 'sse-relay'
 import { parseSSE } from 'sse-relay/client'
+import type { EncoderEnd, EncoderPart } from 'sse-relay/protocols'
 import { type UIMessageOptions, uiMessage } from 'sse-relay/protocols'
 import { type RelayOptions, relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
@@ -53,9 +55,9 @@ async function read(wire: string): Promise<{ message?: UIMessage; errors: string
   return { ...(message && { message }), errors }
 }
 
-const text = (piece: string): Part => ({ type: 'text', text: piece })
-const reasoning = (piece: string): Part => ({ type: 'reasoning', text: piece })
-const call = (index: number, input: string, more: { id?: string; name?: string } = {}): Part => ({
+const text = (piece: string) => ({ type: 'text' as const, text: piece })
+const reasoning = (piece: string) => ({ type: 'reasoning' as const, text: piece })
+const call = (index: number, input: string, more: Partial<ToolCallPart> = {}): ToolCallPart => ({
   type: 'tool-call',
   index,
   ...more,
@@ -626,6 +628,296 @@ describe('any sequence of parts through uiMessage()', () => {
       }
     }
   }
+})
+
+/** The wire of these parts, encoded one by one, as the relay would. */
+function encoded(parts: EncoderPart[], end: EncoderEnd = {}): string {
+  const encoder = uiMessage({ messageId: 'm' }).encoder({ runId: 'r' })
+  return `${parts.map((part) => encoder.part(part)).join('')}${encoder.end(end)}data: [DONE]\n\n`
+}
+
+/** What becomes of such a wire in `useChat`: the calls that its page would run, and the message. */
+async function chatted(wire: string): Promise<{ ran: unknown[]; parts: Record<string, unknown>[]; error?: Error }> {
+  const chunks = await chunksOf(wire)
+  for (const chunk of chunks) {
+    expect([chunk, await uiMessageChunkSchema().validate?.(chunk)]).toEqual([chunk, { success: true, value: chunk }])
+  }
+  const ran: unknown[] = []
+  const chat = new Chat({
+    transport: new DefaultChatTransport({ api: 'http://localhost/', fetch: async () => new Response(wire) }),
+    onToolCall: ({ toolCall }) => {
+      ran.push([toolCall.toolCallId, toolCall.input])
+    },
+  })
+  await chat.sendMessage({ text: 'Hi' })
+  const parts = (chat.lastMessage?.parts ?? []) as Record<string, unknown>[]
+  return { ran, parts: JSON.parse(JSON.stringify(parts)), ...(chat.error && { error: chat.error }) }
+}
+
+const START = { type: 'start' } as const
+const result = (id: string, output: unknown, more: { name?: string; error?: string } = {}): EncoderPart => ({
+  type: 'tool-result',
+  id,
+  output,
+  ...more,
+})
+const step = { type: 'step-start' }
+
+describe('tool calls of a provider or an agent, in useChat', () => {
+  it('are available when they are done, and not when what has come happens to be JSON', async () => {
+    const wire = encoded([
+      call(0, '{"a":1}', { id: 'a', name: 'f' }),
+      text('x'),
+      call(1, '12', { id: 'b', name: 'g' }),
+      reasoning('y'),
+      call(1, '3', { done: true }),
+      call(0, '', { done: true }),
+      call(2, '', { id: 'c', name: 'h', done: true }),
+    ])
+    const { ran, error } = await chatted(wire)
+    expect(error).toBeUndefined()
+    expect(ran).toEqual([
+      ['b', 123],
+      ['a', { a: 1 }],
+      ['c', {}],
+    ])
+    const order = (await chunksOf(wire)).map(({ type, toolCallId }) => `${type} ${toolCallId ?? ''}`)
+    expect(order.indexOf('tool-input-available b')).toBeGreaterThan(order.lastIndexOf('reasoning-delta '))
+  })
+
+  it('have the value that replaces what came in pieces', async () => {
+    const { ran, parts } = await chatted(
+      encoded([
+        call(0, '{"a":1}}', { id: 'a', name: 'f' }),
+        call(0, '{"a":2}', { done: true, replaces: true }),
+        call(1, '{"b":1}', { id: 'b', name: 'g', replaces: true, done: true }),
+      ]),
+    )
+    expect(ran).toEqual([
+      ['a', { a: 2 }],
+      ['b', { b: 1 }],
+    ])
+    expect(parts).toMatchObject([step, { state: 'input-available', input: { a: 2 } }, { input: { b: 1 } }])
+  })
+
+  it.each([
+    ['in the first piece', [call(0, '{"q":1}', { id: 'a', name: 'search', executed: true, done: true })]],
+    ['later', [call(0, '{"q"', { id: 'a', name: 'search' }), call(0, ':1}', { executed: true, done: true })]],
+    ['by a result that closes the call', [call(0, '{"q":1}', { id: 'a', name: 'search' }), result('a', null)]],
+  ])('that the provider runs are not for the page: said %s', async (_, pieces) => {
+    const { ran, parts } = await chatted(encoded([...pieces, result('a', { hits: 2 }), text('Two.')]))
+    expect(ran).toEqual([])
+    expect(parts).toMatchObject([
+      step,
+      {
+        type: 'dynamic-tool',
+        toolCallId: 'a',
+        toolName: 'search',
+        state: 'output-available',
+        input: { q: 1 },
+        output: { hits: 2 },
+        providerExecuted: true,
+      },
+      { type: 'text', text: 'Two.' },
+    ])
+  })
+
+  it.each([
+    ['in the first piece', [call(0, '{"a":1}', { id: 'a', name: 'f', error: 'No.' })], { a: 1 }],
+    ['in the last', [call(0, '{"a"', { id: 'a', name: 'f' }), call(0, ':', { error: 'No.', done: true })], '{"a":'],
+    ['before any input', [call(0, '', { id: 'a', name: 'f' }), call(0, '', { error: 'No.' })], ''],
+  ])('that were rejected are errors and never run: said %s', async (_, pieces, input) => {
+    const { ran, parts, error } = await chatted(encoded(pieces, { finishReason: 'tool-calls' }))
+    expect({ ran, error }).toEqual({ ran: [] })
+    expect(parts).toMatchObject([step, { toolCallId: 'a', state: 'output-error', errorText: 'No.', input }])
+  })
+
+  it('that are rejected after their end are errors in the message', async () => {
+    const { parts } = await chatted(encoded([call(0, '{}', { id: 'a', done: true }), call(0, '', { error: 'No.' })]))
+    expect(parts).toMatchObject([step, { toolCallId: 'a', state: 'output-error', errorText: 'No.' }])
+  })
+
+  it('whose whole text is not JSON are errors', async () => {
+    const { ran, parts } = await chatted(encoded([call(0, '{"a":', { id: 'a', name: 'f', done: true })]))
+    expect(ran).toEqual([])
+    expect(parts).toMatchObject([
+      step,
+      { state: 'output-error', input: '{"a":', errorText: 'The input of this tool call is not JSON.' },
+    ])
+  })
+
+  it.each([
+    [
+      'another call of the run was said to be',
+      'tool-calls',
+      [call(1, '{}', { id: 'b', name: 'g', done: true })],
+      ['b'],
+    ],
+    ['the answer was longer than allowed', 'length', [], []],
+    ['the answer was filtered', 'content-filter', [], []],
+    ['the answer failed', 'error', [], []],
+  ] as const)('that were not said to be whole are errors where %s', async (_, finishReason, others, runs) => {
+    const pieces = [call(0, '{"a":1}', { id: 'a', name: 'f' }), ...others]
+    const { ran, parts } = await chatted(encoded(pieces, { finishReason }))
+    expect(ran.map((run) => (run as unknown[])[0])).toEqual(runs)
+    expect(parts[1]).toMatchObject({
+      toolCallId: 'a',
+      state: 'output-error',
+      errorText: 'The answer ended before this tool call was whole.',
+    })
+  })
+
+  it.each(['stop', 'tool-calls', 'other', undefined] as const)(
+    'of a source that never says so are whole at the end, if they are JSON: finish %s',
+    async (finishReason) => {
+      const pieces = [call(0, '{"a":', { id: 'a' }), call(1, '{"b":', { id: 'b' }), text('x'), call(0, '1}')]
+      const { ran, parts } = await chatted(encoded(pieces, finishReason && { finishReason }))
+      expect(ran).toEqual([['a', { a: 1 }]])
+      expect(parts[2]).toMatchObject({ toolCallId: 'b', state: 'output-error' })
+    },
+  )
+
+  it('have their results, also those that failed, and those whose call is not of this run', async () => {
+    const { parts, error } = await chatted(
+      encoded([
+        call(0, '{}', { id: 'a', name: 'f', done: true }),
+        call(1, '{}', { id: 'b', name: 'g', done: true }),
+        result('b', null, { error: 'The tool failed.' }),
+        result('a', [1]),
+        result('z', 'late', { name: 'h' }),
+        result('y', null),
+        // An earlier result was a preliminary one.
+        result('a', [1, 2]),
+      ]),
+    )
+    expect(error).toBeUndefined()
+    expect(parts).toMatchObject([
+      step,
+      { toolCallId: 'a', state: 'output-available', output: [1, 2] },
+      { toolCallId: 'b', state: 'output-error', errorText: 'The tool failed.' },
+      { toolCallId: 'z', toolName: 'h', state: 'output-available', output: 'late', providerExecuted: true },
+      { toolCallId: 'y', state: 'output-available', output: null },
+    ])
+    expect(parts[1]).not.toHaveProperty('providerExecuted')
+  })
+
+  it('may be answered with what the AI SDK refuses to read: the chat goes on without those keys', async () => {
+    const output = JSON.parse('{"page":{"__proto__":{"x":1},"constructor":{"prototype":1}},"n":[{"constructor":"ok"}]}')
+    const { parts, error } = await chatted(
+      encoded([call(0, '{}', { id: 'a', done: true }), result('a', output), { type: 'data', name: 'd', data: output }]),
+    )
+    expect(error).toBeUndefined()
+    const read = { page: {}, n: [{ constructor: 'ok' }] }
+    expect(parts).toMatchObject([step, { output: read }, { type: 'data-d', data: read }])
+  })
+
+  it('of two answers are never merged, whatever their ids and indexes', async () => {
+    const { ran, parts } = await chatted(
+      encoded([
+        START,
+        text('Let me look.'),
+        call(0, '{"n":1}', { id: 'call_0', name: 'f', done: true }),
+        result('call_0', 'one'),
+        START,
+        text('And again.'),
+        call(1, '{"n":2}', { id: 'call_0', name: 'f', done: true }),
+        result('call_0', 'two'),
+        START,
+        text('Done.'),
+        START,
+      ]),
+    )
+    expect(ran).toEqual([
+      ['call_0', { n: 1 }],
+      ['call_0', { n: 2 }],
+    ])
+    expect(parts).toMatchObject([
+      step,
+      { type: 'text', text: 'Let me look.', state: 'done' },
+      { toolCallId: 'call_0', input: { n: 1 }, output: 'one' },
+      step,
+      { type: 'text', text: 'And again.', state: 'done' },
+      { toolCallId: 'call_0', input: { n: 2 }, output: 'two' },
+      step,
+      { type: 'text', text: 'Done.', state: 'done' },
+    ])
+  })
+
+  it('of one answer that have the same id are two calls', async () => {
+    const { ran } = await chatted(
+      encoded([
+        call(0, '{"n":1}', { id: 'x', name: 'f', done: true }),
+        call(1, '{"n":2}', { id: 'x', name: 'f', done: true }),
+        call(0, '{"n":3}', { name: 'f', done: true }),
+        call(0, '{"n":4}', { name: 'f', done: true }),
+      ]),
+    )
+    expect(ran.map((run) => (run as unknown[])[1])).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }])
+    expect(new Set(ran.map((run) => (run as unknown[])[0])).size).toBe(4)
+  })
+
+  it('come after reasoning whose signature is not told, and beside data that is replaced or not kept', async () => {
+    const { parts } = await chatted(
+      encoded([
+        { type: 'reasoning', text: '', redacted: 'r' },
+        reasoning('Hm'),
+        { type: 'reasoning', text: '', signature: 's' },
+        reasoning('m'),
+        { type: 'data', name: 'weather', data: 'loading', id: 'w' },
+        { type: 'data', name: 'status', data: 'looking', transient: true },
+        { type: 'data', name: 'weather', data: 21, id: 'w' },
+        { type: 'data', name: 'citation', data: { url: 'https://example.com' }, id: 's1' },
+      ]),
+    )
+    expect(parts).toMatchObject([
+      step,
+      { type: 'reasoning', text: 'Hmm' },
+      { type: 'data-weather', id: 'w', data: 21 },
+      { type: 'source-url', sourceId: 's1' },
+    ])
+    expect(parts).toHaveLength(4)
+  })
+
+  it('are waited for: nothing is sent for a start alone, nor for what has no place', () => {
+    const encoder = uiMessage().encoder({ runId: 'r' })
+    expect(encoder.part({ type: 'start', id: 'x', model: 'y' })).toBe('')
+    expect(encoder.part({ type: 'reasoning', text: '', signature: 's' })).toBe('')
+  })
+
+  it('in any order are chunks that the AI SDK reads', async () => {
+    const flag = fc.constantFrom(true, undefined)
+    const piece = fc.record({
+      type: fc.constant('tool-call' as const),
+      index: fc.nat(2),
+      id: fc.constantFrom('a', 'b', undefined),
+      name: fc.constantFrom('f', undefined),
+      input: fc.constantFrom('', '{', '{}', '1}', '{"__proto__":1}'),
+      done: flag,
+      replaces: flag,
+      executed: flag,
+      error: fc.constantFrom('No.', undefined, undefined, undefined),
+    })
+    const answered = fc.record({
+      type: fc.constant('tool-result' as const),
+      id: fc.constantFrom('a', 'b', 'c'),
+      output: fc.jsonValue({ maxDepth: 1 }),
+      error: fc.constantFrom('Failed.', undefined),
+    })
+    const any = fc.oneof(piece, answered, fc.constant(START), textPart, reasoningPart, dataPart)
+    await fc.assert(
+      fc.asyncProperty(fc.array(any, { maxLength: 14 }), finishPart, async (source, { reason }) => {
+        const wire = encoded(JSON.parse(JSON.stringify(source)), { finishReason: reason })
+        for (const chunk of await chunksOf(wire)) {
+          expect((await uiMessageChunkSchema().validate?.(chunk))?.success).toBe(true)
+        }
+        const { errors, message } = await read(wire)
+        expect(errors).toEqual([])
+        const open = message?.parts.filter((part) => 'state' in part && /streaming/.test(String(part.state)))
+        expect(open ?? []).toEqual([])
+      }),
+      { numRuns: 150 },
+    )
+  })
 })
 
 describe('an answer as providers give it, read by the AI SDK', () => {
