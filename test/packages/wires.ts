@@ -2,6 +2,8 @@
 
 /** What every fake provider says, one piece a frame. */
 export interface Answer {
+  /** What the provider's id of it ends in. @default '1' */
+  id?: string
   reasoning: string[]
   text: string[]
   call?: { id: string; name: string; input: string[] }
@@ -33,7 +35,7 @@ export const CALL: Answer = {
   call: { id: 'call_1', name: 'weather', input: ['{"city":', '"Oslo"}'] },
 }
 /** What follows in an agent's next turn. */
-export const AFTER: Answer = { reasoning: [], text: ['It ', 'rains.'] }
+export const AFTER: Answer = { id: '2', reasoning: [], text: ['It ', 'rains.'] }
 /** Text, and nothing to be done by anyone. */
 export const TEXT: Answer = { reasoning: ['Let me ', 'think.'], text: ['Hello ', 'world'] }
 /** Long enough to leave in the middle of it. */
@@ -56,8 +58,8 @@ const openaiRefusal = (status: number) =>
     },
   })
 
-export function openaiChat({ reasoning, text, call }: Answer, reasoningKey = 'reasoning_content'): Wire {
-  const head = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'm', system_fingerprint: SECRET }
+export function openaiChat({ id = '1', reasoning, text, call }: Answer, reasoningKey = 'reasoning_content'): Wire {
+  const head = { id: `chatcmpl-${id}`, object: 'chat.completion.chunk', created: 1, model: 'm', system_fingerprint: SECRET }
   const delta = (delta: object, finish_reason: string | null = null) =>
     frame({ ...head, choices: [{ index: 0, delta, logprobs: null, finish_reason }] })
   const thoughts = [
@@ -111,12 +113,12 @@ export function openrouter(answer: Answer): Wire {
   return { ...openaiChat(answer, 'reasoning'), failure: frame(failure) }
 }
 
-export function openaiResponses({ reasoning, text, call }: Answer): Wire {
+export function openaiResponses({ id: answer = '1', reasoning, text, call }: Answer): Wire {
   let sequence = 0
   const event = (type: string, fields: object) => typed({ type, sequence_number: sequence++, ...fields } as never)
   const response = (status: string, output: object[], usage: object | null) => ({
     response: {
-      id: 'resp_1',
+      id: `resp_${answer}`,
       object: 'response',
       created_at: 1,
       status,
@@ -149,13 +151,13 @@ export function openaiResponses({ reasoning, text, call }: Answer): Wire {
   const output: object[] = []
 
   if (reasoning.length > 0) {
-    const at = { item_id: 'rs_1', output_index: output.length, summary_index: 0 }
+    const at = { item_id: `rs_${answer}`, output_index: output.length, summary_index: 0 }
     const part = { type: 'summary_text', text: reasoning.join('') }
-    const item = { id: 'rs_1', type: 'reasoning', summary: [part] }
+    const item = { id: `rs_${answer}`, type: 'reasoning', summary: [part] }
     body.push(
       event('response.output_item.added', {
         output_index: at.output_index,
-        item: { id: 'rs_1', type: 'reasoning', summary: [] },
+        item: { id: `rs_${answer}`, type: 'reasoning', summary: [] },
       }),
       event('response.reasoning_summary_part.added', { ...at, part: { type: 'summary_text', text: '' } }),
       ...reasoning.map((delta) => event('response.reasoning_summary_text.delta', { ...at, delta })),
@@ -166,8 +168,8 @@ export function openaiResponses({ reasoning, text, call }: Answer): Wire {
     output.push(item)
   }
 
-  const at = { item_id: 'msg_1', output_index: output.length, content_index: 0 }
-  const message = { id: 'msg_1', type: 'message', role: 'assistant' }
+  const at = { item_id: `msg_${answer}`, output_index: output.length, content_index: 0 }
+  const message = { id: `msg_${answer}`, type: 'message', role: 'assistant' }
   const part = { type: 'output_text', annotations: [], logprobs: [], text: '' }
   const whole = { ...part, text: text.join('') }
   body.push(
@@ -221,12 +223,12 @@ export function openaiResponses({ reasoning, text, call }: Answer): Wire {
   }
 }
 
-export function anthropic({ reasoning, text, call }: Answer): Wire {
+export function anthropic({ id = '1', reasoning, text, call }: Answer): Wire {
   const event = (type: string, fields: object = {}) => typed({ type, ...fields })
   const body = [
     event('message_start', {
       message: {
-        id: 'msg_1',
+        id: `msg_${id}`,
         type: 'message',
         role: 'assistant',
         model: 'm',
@@ -289,14 +291,14 @@ export function anthropic({ reasoning, text, call }: Answer): Wire {
   }
 }
 
-export function gemini({ reasoning, text, call }: Answer): Wire {
+export function gemini({ id = '1', reasoning, text, call }: Answer): Wire {
   const usage = { promptTokenCount: USAGE.input, cachedContentTokenCount: USAGE.cached, totalTokenCount: USAGE.input }
   const chunk = (part: object, fields: object = {}, usageMetadata: object = usage) =>
     frame({
       candidates: [{ content: { parts: [part], role: 'model' }, index: 0, ...fields }],
       usageMetadata,
       modelVersion: 'm',
-      responseId: 'r_1',
+      responseId: `r_${id}`,
     })
   const error = (code: number, status: string, what: string) => ({
     error: { code, message: `${SECRET} ${what}`, status },
@@ -326,9 +328,9 @@ export function gemini({ reasoning, text, call }: Answer): Wire {
   }
 }
 
-export function cohere({ reasoning, text, call }: Answer): Wire {
+export function cohere({ id = '1', reasoning, text, call }: Answer): Wire {
   const event = (type: string, fields: object = {}) => typed({ type, ...fields })
-  const body = [event('message-start', { id: 'c_1', delta: { message: { role: 'assistant', content: [] } } })]
+  const body = [event('message-start', { id: `c_${id}`, delta: { message: { role: 'assistant', content: [] } } })]
   let index = 0
   const block = (type: 'thinking' | 'text', pieces: string[]) => {
     const content = (content: object) => ({ delta: { message: { content } } })
