@@ -29,7 +29,7 @@ async function run() {
     if (!response.ok) {
       const { error } = await response.json()
       const text = `API Error: ${response.status} ${error.message}`
-      say({ type: 'assistant', message: message([{ type: 'text', text }]), parent_tool_use_id: null, error: 'rate_limit' })
+      say({ type: 'assistant', message: message([{ type: 'text', text }]), parent_tool_use_id: null, error: response.status === 429 ? 'rate_limit' : 'server_error' })
       say({ ...result(turns), is_error: true, api_error_status: response.status, result: text })
       return
     }
