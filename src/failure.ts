@@ -69,10 +69,11 @@ const NETWORK =
   /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS|STREAM_PREMATURE_CLOSE)|CERT_|Connection)|^(terminated|fetch failed|error reading a body from connection|Network connection lost\.)$/
 /** What SDKs say that give nothing but words: of a stream that broke, of what the provider sent, of their own program. */
 const WORDS =
-  /^(\[GoogleGenerativeAI Error\]: |\[VertexAI\.\w+\]: |Error from server: |\{"detail":)|^Codex Exec exited with/
+  /^(\[GoogleGenerativeAI Error\]: |\[VertexAI\.\w+\]: |Error from server: |\{"detail":)|^(Codex Exec|Claude Code process) (exited|terminated|error)/
 const TIMEOUT = /time.?d?.?out|deadline/i
 /** What the SDKs that look for the answer's end say when it is missing. */
-const CUT = /missing finish_reason|ended without|did not receive done|incomplete json segment/i
+const CUT =
+  /missing finish_reason|ended without|did not (receive done|produce a final response)|incomplete json segment/i
 const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|(insufficient|service).?quota|resource.?exhausted/i
 const OVERLOAD = /overload|unavailable/i
 
@@ -149,6 +150,9 @@ function classify(error: unknown, depth = 0): string {
   if (deeper !== 'internal') return deeper
   if (CUT.test(String(message))) return 'truncated'
   if (NETWORK.test(String(code)) || NETWORK.test(String(message)) || WORDS.test(String(message)))
+    return 'upstream-failure'
+  // Of OpenRouter's SDK, whose frames are checked below `data`. One of the user's own schema has other paths.
+  if (name === 'ZodError' && (error as { issues?: { path?: unknown[] }[] }).issues?.[0]?.path?.[0] === 'data')
     return 'upstream-failure'
   // An error of a provider's SDK has a status even where it has none to tell: the failure came in the stream. One of
   // parseSSE says how much it received.

@@ -59,7 +59,13 @@ const openaiRefusal = (status: number) =>
   })
 
 export function openaiChat({ id = '1', reasoning, text, call }: Answer, reasoningKey = 'reasoning_content'): Wire {
-  const head = { id: `chatcmpl-${id}`, object: 'chat.completion.chunk', created: 1, model: 'm', system_fingerprint: SECRET }
+  const head = {
+    id: `chatcmpl-${id}`,
+    object: 'chat.completion.chunk',
+    created: 1,
+    model: 'm',
+    system_fingerprint: SECRET,
+  }
   const delta = (delta: object, finish_reason: string | null = null) =>
     frame({ ...head, choices: [{ index: 0, delta, logprobs: null, finish_reason }] })
   const thoughts = [

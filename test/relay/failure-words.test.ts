@@ -64,15 +64,27 @@ describe('what clients throw that say it in words alone', () => {
     ['@google/generative-ai', error('Error', '[GoogleGenerativeAI Error]: Error reading from the stream')],
     ['xsai', error('Error', `Error from server: {"error":{"message":"${SECRET}"}}`)],
     ['Replicate', error('Error', `{"detail":"${SECRET}"}`)],
+    [
+      'the Claude Agent SDK',
+      error('Error', `Claude Code process exited with code 1. stderr: ${SECRET}`, { exitCode: 1 }),
+    ],
+    ['the Claude Agent SDK, killed', error('Error', 'Claude Code process terminated by signal SIGKILL')],
+    ['OpenRouter, of a frame', error('ZodError', SECRET, { issues: [{ path: ['data', 'choices'], message: SECRET }] })],
     ['Codex', error('Error', `Codex Exec exited with code 1: ${SECRET}`)],
   ])('%s', (_, thrown) => {
     expect(toFailure(thrown)).toMatchObject({ code: 'upstream-failure', status: 502, retryable: true })
   })
 
   it.each([
+    ['a schema of one’s own', error('ZodError', SECRET, { issues: [{ path: ['messages'], message: SECRET }] })],
     ['a word of one’s own', error('Error', 'No such detail')],
     ['a response that has no status', error('Error', 'x', { response: { body: 1 } })],
   ])('%s is a mistake of the server’s', (_, thrown) => {
     expect(toFailure(thrown).code).toBe('internal')
+  })
+
+  it('a run of OpenAI Agents without a final response was cut', () => {
+    const thrown = error('ModelBehaviorError', 'Model did not produce a final response!')
+    expect(toFailure(thrown)).toMatchObject({ code: 'truncated', retryable: true })
   })
 })

@@ -5,7 +5,8 @@ import { createInterface } from 'node:readline'
 const SECRET = process.env.STAND_IN_SECRET
 const session = { session_id: 'session-1' }
 let number = 0
-const say = (message) => process.stdout.write(`${JSON.stringify({ ...message, uuid: `uuid-${number++}`, ...session })}\n`)
+const say = (message) =>
+  process.stdout.write(`${JSON.stringify({ ...message, uuid: `uuid-${number++}`, ...session })}\n`)
 const partial = process.argv.includes('--include-partial-messages')
 
 const lines = createInterface({ input: process.stdin })
@@ -29,7 +30,12 @@ async function run() {
     if (!response.ok) {
       const { error } = await response.json()
       const text = `API Error: ${response.status} ${error.message}`
-      say({ type: 'assistant', message: message([{ type: 'text', text }]), parent_tool_use_id: null, error: response.status === 429 ? 'rate_limit' : 'server_error' })
+      say({
+        type: 'assistant',
+        message: message([{ type: 'text', text }]),
+        parent_tool_use_id: null,
+        error: response.status === 429 ? 'rate_limit' : 'server_error',
+      })
       say({ ...result(turns), is_error: true, api_error_status: response.status, result: text })
       return
     }
@@ -69,7 +75,15 @@ async function run() {
 }
 
 const usage = { input_tokens: 20, cache_creation_input_tokens: 0, cache_read_input_tokens: 5, output_tokens: 15 }
-const message = (content) => ({ id: 'msg_1', type: 'message', role: 'assistant', model: 'm', content, stop_reason: null, usage })
+const message = (content) => ({
+  id: 'msg_1',
+  type: 'message',
+  role: 'assistant',
+  model: 'm',
+  content,
+  stop_reason: null,
+  usage,
+})
 const result = (num_turns) => ({
   type: 'result',
   subtype: 'success',

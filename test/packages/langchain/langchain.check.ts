@@ -3,7 +3,7 @@ import { ChatAnthropic } from '@langchain/anthropic'
 import { ChatPromptTemplate } from '@langchain/core/prompts'
 import { ChatOpenAI } from '@langchain/openai'
 import { describePackage, type PackageStream, SECRET } from '../harness.js'
-import { anthropic, openaiChat, openaiResponses, type Wire } from '../wires.js'
+import { anthropic, openaiChat, openaiResponses } from '../wires.js'
 
 const input = [
   { role: 'system', content: SECRET },
@@ -12,7 +12,13 @@ const input = [
 const metadata = { tenant: SECRET }
 
 const chat = (url: string) =>
-  new ChatOpenAI({ model: 'm', apiKey: SECRET, maxRetries: 0, streamUsage: true, configuration: { baseURL: `${url}/v1` } })
+  new ChatOpenAI({
+    model: 'm',
+    apiKey: SECRET,
+    maxRetries: 0,
+    streamUsage: true,
+    configuration: { baseURL: `${url}/v1` },
+  })
 const responses = (url: string, outputVersion?: 'v1') =>
   new ChatOpenAI({
     model: 'm',
@@ -25,7 +31,11 @@ const responses = (url: string, outputVersion?: 'v1') =>
 const claude = (url: string) =>
   new ChatAnthropic({ model: 'claude-m', apiKey: SECRET, maxRetries: 0, anthropicApiUrl: url, streamUsage: true })
 
-const models: [api: string, wire: PackageStream['wire'], model: (url: string) => ReturnType<typeof chat | typeof claude>][] = [
+const models: [
+  api: string,
+  wire: PackageStream['wire'],
+  model: (url: string) => ReturnType<typeof chat | typeof claude>,
+][] = [
   ['OpenAI chat', openaiChat, chat],
   ['OpenAI Responses', openaiResponses, responses],
   ['OpenAI Responses, outputVersion v1', openaiResponses, (url) => responses(url, 'v1')],
@@ -45,8 +55,7 @@ describePackage(
       {
         ...common,
         name: `model.streamEvents v2, ${api}`,
-        open: (url, signal) =>
-          model(url).streamEvents(input, { version: 'v2', metadata, ...(signal && { signal }) }),
+        open: (url, signal) => model(url).streamEvents(input, { version: 'v2', metadata, ...(signal && { signal }) }),
       },
       {
         ...common,
@@ -68,4 +77,3 @@ describePackage(
     ]
   }),
 )
-export type { Wire }

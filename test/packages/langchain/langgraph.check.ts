@@ -2,8 +2,8 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Client } from '@langchain/langgraph-sdk'
 import { ChatAnthropic } from '@langchain/anthropic'
+import { Client } from '@langchain/langgraph-sdk'
 import { ChatOpenAI } from '@langchain/openai'
 import { createAgent, tool } from 'langchain'
 import { z } from 'zod'
@@ -105,7 +105,11 @@ describePackage('LangGraph', [
     wire: openaiChat,
     open: open('chat', 'updates'),
     isWhole: true,
-    differs: { whole: { finishReason: undefined }, reset: { text: '', status: 502 }, failure: { text: '', status: 502 } },
+    differs: {
+      whole: { finishReason: undefined },
+      reset: { text: '', status: 502 },
+      failure: { text: '', status: 502 },
+    },
   },
   {
     ...common,
@@ -114,7 +118,11 @@ describePackage('LangGraph', [
     wire: openaiChat,
     open: open('chat', 'values'),
     isWhole: true,
-    differs: { whole: { finishReason: undefined }, reset: { text: '', status: 502 }, failure: { text: '', status: 502 } },
+    differs: {
+      whole: { finishReason: undefined },
+      reset: { text: '', status: 502 },
+      failure: { text: '', status: 502 },
+    },
   },
   {
     ...common,
@@ -176,7 +184,8 @@ const platform = createServer(async (req, res) => {
     say('updates', { model: SECRET })
   } catch (error) {
     const { status, name } = error as { status?: number; name: string }
-    if (!res.headersSent && status) res.writeHead(status, { 'content-type': 'application/json' }).end(`{"detail":"${SECRET}"}`)
+    if (!res.headersSent && status)
+      res.writeHead(status, { 'content-type': 'application/json' }).end(`{"detail":"${SECRET}"}`)
     else say('error', { error: name, message: SECRET })
   }
   res.end()

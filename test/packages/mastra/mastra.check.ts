@@ -20,7 +20,10 @@ function open(api: 'chat' | 'responses', whole: boolean): PackageStream['open'] 
     const agent = new Agent({ id: 'a', name: SECRET, instructions: SECRET, model, tools: { weather }, maxRetries: 0 })
     // It would log what the provider refused.
     agent.__setLogger({ error() {}, warn() {}, info() {}, debug() {}, trackException() {} } as never)
-    const output = await agent.stream('Hi', { modelSettings: { maxRetries: 0 }, ...(signal && { abortSignal: signal }) })
+    const output = await agent.stream('Hi', {
+      modelSettings: { maxRetries: 0 },
+      ...(signal && { abortSignal: signal }),
+    })
     return whole ? output : output.fullStream
   }
 }
