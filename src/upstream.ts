@@ -10,6 +10,9 @@ export interface SDKStream {
   controller?: { abort?(): void }
   abort?(): void
   destroy?(): void
+  /** Of the Claude Agent SDK, whose `interrupt` may hang. */
+  close?(): void
+  interrupt?(): unknown
   // The helper streams of OpenAI and Anthropic.
   ended?: boolean
   errored?: boolean
@@ -100,6 +103,7 @@ export function abort({ stream, iterator }: Iteration): void {
     () => iterator.return?.(),
     // A Node stream's iterator waits as well.
     () => stream.destroy?.(),
+    () => typeof stream.interrupt === 'function' && stream.close?.(),
   ]) {
     try {
       const answer: unknown = attempt()

@@ -33,6 +33,8 @@ interface Call {
  * or answered.
  */
 export class Calls {
+  /** An agent runs the calls itself: no client is to. */
+  areExecuted = false
   readonly #parts: Part[]
   /** The chunks are read one by one, without those before: what waits for a name would be lost. */
   readonly #isSingle: boolean
@@ -178,7 +180,7 @@ export class Calls {
       this.#ids.set(call.id, call)
       this.#all.set(call.id, call)
     }
-    if (!executed) return
+    if (!(executed ?? this.areExecuted)) return
     call.isExecuted = true
     this.#settle(call)
   }

@@ -8,6 +8,8 @@ import { isBrokenOff, toReason } from './finish.js'
 export interface ChunkShape {
   /** Knows a chunk among all others: cheap, and without calling getters. */
   is(chunk: object): boolean
+  /** Knows a chunk that might be anybody's, but is of this shape after another that is. */
+  follows?(chunk: never): boolean
   /** Says what the chunk means. What throws here is told as `upstream-failure`: a chunk that is not in its format. */
   read(chunk: never, reading: Reading): void
   /** The name the chunk's event has on the provider's own wire, if it has one. */

@@ -1,0 +1,105 @@
+/** What do the messages of the Claude Agent SDK say? */
+import { anthropic } from './anthropic.js'
+import type { ChunkShape, Reading } from './reading.js'
+
+interface Block {
+  type?: string
+  text?: string
+  thinking?: string
+  id?: string
+  name?: string
+  input?: unknown
+  tool_use_id?: string
+  content?: unknown
+  is_error?: boolean
+}
+
+interface Message {
+  type: string
+  subtype?: string
+  parent_tool_use_id?: string | null
+  event?: object
+  message?: { id?: string; content?: string | Block[] }
+  error?: string
+  is_error?: boolean
+  api_error_status?: number | null
+  stop_reason?: string | null
+  result?: string
+  errors?: string[]
+  usage?: {
+    input_tokens?: number
+    output_tokens?: number
+    cache_creation_input_tokens?: number
+    cache_read_input_tokens?: number
+  }
+}
+
+/** The runs whose text came token by token: their whole messages repeat it. */
+const streamed = new WeakSet<Reading>()
+
+/**
+ * Claude Agent SDK. The answer is complete at a `result` that is no error: each turn has a `message_stop` of its own.
+ * What is said of the session (folders, tools), what tools answered and what a subagent says stay here.
+ */
+export const claudeAgent: ChunkShape = {
+  redact: false,
+
+  is: (chunk) => 'session_id' in chunk && 'uuid' in chunk && typeof (chunk as { type?: unknown }).type === 'string',
+
+  isEarly: ({ type }: Message) => type === 'system',
+
+  read(message: Message, reading: Reading) {
+    const { type, event, parent_tool_use_id: parent } = message
+    if (parent) return
+    reading.calls.areExecuted = true
+    if (type === 'stream_event' && event && anthropic.is(event)) {
+      streamed.add(reading)
+      anthropic.read(event as never, reading)
+      if (reading.proof === 'given') reading.proof = 'missing'
+    } else if (type === 'assistant') readAssistant(message, reading)
+    else if (type === 'user') readAnswers(message, reading)
+    else if (type === 'result') readResult(message, reading)
+  },
+}
+
+/** One block of a message, whole. With `error` its text is the provider's words, and the result tells. */
+function readAssistant({ message, error }: Message, reading: Reading): void {
+  if (error) {
+    reading.notes.error = error
+    return
+  }
+  const { id: messageId, content } = message ?? {}
+  if (streamed.has(reading) || !Array.isArray(content)) return
+  if (reading.notes.message !== messageId) {
+    reading.begin()
+    reading.notes.message = messageId
+  }
+  for (const { type, text, thinking, id, name, input } of content) {
+    if (type === 'text') reading.text(text)
+    else if (type === 'thinking') reading.reasoning(thinking)
+    else if (type === 'tool_use') reading.calls.whole(id, input ?? {}, { id, name })
+  }
+}
+
+function readAnswers({ message }: Message, reading: Reading): void {
+  if (!Array.isArray(message?.content)) return
+  for (const { type, tool_use_id: id, content, is_error: isError } of message.content) {
+    if (type === 'tool_result' && id) reading.result(id, content ?? null, undefined, isError)
+  }
+}
+
+function readResult(message: Message, reading: Reading): void {
+  const { subtype, usage = {} } = message
+  const { input_tokens: input, cache_read_input_tokens: read, cache_creation_input_tokens: written } = usage
+  reading.usage({
+    inputTokens: typeof input === 'number' ? input + (read ?? 0) + (written ?? 0) : undefined,
+    outputTokens: usage.output_tokens,
+    cachedInputTokens: read,
+    cacheWriteInputTokens: written,
+  })
+  if (subtype === 'success' && !message.is_error) reading.end(message.stop_reason)
+  else {
+    const words = message.result ?? message.errors?.join('\n') ?? `The run ended as ${subtype}`
+    reading.error({ message: words, status: message.api_error_status, type: reading.notes.error ?? subtype })
+  }
+}

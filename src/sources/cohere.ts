@@ -1,0 +1,105 @@
+/** What do the events of Cohere's chat (v2) say, in the SDK's camel case or in snake case as on the wire? */
+import { isObject } from '../errors.js'
+import { isBrokenOff } from './finish.js'
+import type { ChunkShape, Reading } from './reading.js'
+
+interface ToolCall {
+  id?: string
+  function?: { name?: string; arguments?: string }
+}
+
+interface Tokens {
+  inputTokens?: number
+  outputTokens?: number
+  input_tokens?: number
+  output_tokens?: number
+}
+
+interface Counts {
+  tokens?: Tokens
+  billedUnits?: Tokens
+  billed_units?: Tokens
+  cachedTokens?: number
+  cached_tokens?: number
+}
+
+interface ChatEvent {
+  type: string
+  id?: string
+  index?: number
+  delta?: {
+    message?: {
+      content?: { text?: string; thinking?: string }
+      toolPlan?: string
+      tool_plan?: string
+      toolCalls?: ToolCall
+      tool_calls?: ToolCall
+      citations?: unknown
+    }
+    finishReason?: string
+    finish_reason?: string
+    error?: string
+    usage?: Counts
+  }
+}
+
+const EVENT =
+  /^(message-(start|end)|content-(start|delta|end)|tool-plan-delta|tool-call-(start|delta|end)|citation-(start|end))$/
+
+/** Cohere. The answer is complete at `message-end`, unless that says that it failed. */
+export const cohere: ChunkShape = {
+  signalOnly: () => 'Cohere',
+
+  is(chunk) {
+    const { type, delta, index } = chunk as ChatEvent
+    return EVENT.test(type) && (isObject(delta) || typeof index === 'number')
+  },
+
+  event: ({ type }: ChatEvent) => type,
+
+  read({ type, id, index, delta = {} }: ChatEvent, reading: Reading) {
+    const { message = {} } = delta
+    switch (type) {
+      case 'message-start':
+        reading.begin()
+        reading.start(id)
+        break
+      case 'content-start':
+      case 'content-delta':
+        reading.reasoning(message.content?.thinking)
+        reading.text(message.content?.text)
+        break
+      case 'tool-plan-delta':
+        reading.reasoning(message.toolPlan ?? message.tool_plan)
+        break
+      case 'tool-call-start':
+      case 'tool-call-delta': {
+        const call = message.toolCalls ?? message.tool_calls
+        reading.call(index, call?.function?.arguments ?? '', { id: call?.id, name: call?.function?.name })
+        break
+      }
+      case 'tool-call-end':
+        reading.calls.done(index)
+        break
+      case 'citation-start':
+        reading.citation(message.citations)
+        break
+      case 'message-end':
+        readEnd(delta, reading)
+    }
+  },
+}
+
+function readEnd(delta: NonNullable<ChatEvent['delta']>, reading: Reading): void {
+  const { usage } = delta
+  const tokens = usage?.tokens ?? usage?.billedUnits ?? usage?.billed_units
+  reading.usage({
+    inputTokens: tokens?.inputTokens ?? tokens?.input_tokens,
+    outputTokens: tokens?.outputTokens ?? tokens?.output_tokens,
+    cachedInputTokens: usage?.cachedTokens ?? usage?.cached_tokens,
+  })
+  const word = delta.finishReason ?? delta.finish_reason
+  if (delta.error || word === 'ERROR' || (word && isBrokenOff(word)))
+    reading.error({ message: delta.error, type: word })
+  else reading.end(word)
+}

@@ -1,0 +1,315 @@
+/** What do the messages and events of LangChain's models say? LangGraph's are made of them. */
+import { isObject } from '../errors.js'
+import type { ChunkShape, Reading } from './reading.js'
+
+interface ToolCallChunk {
+  id?: string | null
+  name?: string | null
+  args?: string | null
+  index?: number | string
+}
+
+interface Block {
+  type?: string
+  text?: string
+  thinking?: string
+  reasoning?: string
+  signature?: string
+  /** Of a tool call, in the events of a model. */
+  id?: string
+  name?: string
+  args?: unknown
+}
+
+interface Counts {
+  input_tokens?: number
+  output_tokens?: number
+  input_token_details?: { cache_read?: number; cache_creation?: number }
+  output_token_details?: { reasoning?: number }
+}
+
+/** A message, or a piece of one: an instance, or its fields as JSON. */
+export interface Message {
+  id?: string | null
+  /** Missing before LangChain 1. */
+  type?: string
+  name?: string
+  content?: string | Block[]
+  tool_call_chunks?: ToolCallChunk[]
+  tool_calls?: { id?: string; name?: string; args?: unknown }[]
+  /** Of a tool's answer. */
+  tool_call_id?: string
+  status?: string
+  additional_kwargs?: { reasoning_content?: unknown; stop_reason?: string; refusal?: string }
+  response_metadata?: Record<string, unknown> & { incomplete_details?: { reason?: string } | null }
+  usage_metadata?: Counts | null
+}
+
+/** What `streamEvents` without a version tells of one message. */
+export interface ModelEvent {
+  event: string
+  index?: number
+  content?: Block
+  delta?: { type?: string; text?: string; reasoning?: string; args?: string; fields?: Block }
+  reason?: string
+  usage?: Counts
+  message?: string
+  code?: string
+}
+
+interface RunEvent {
+  event: string
+  name?: string
+  run_id: string
+  data?: { chunk?: Message & { text?: string }; output?: Message }
+}
+
+/** A message as LangChain's classes and its JSON have it. */
+export function isMessage(value: unknown): value is Message {
+  if (!isObject(value)) return false
+  const { tool_call_chunks: chunks, response_metadata: metadata, additional_kwargs: extra } = value as Message
+  return isObject(metadata) && (Array.isArray(chunks) || ('content' in value && isObject(extra)))
+}
+
+/**
+ * LangChain's models: `model.stream()`. The answer is complete at a finish reason, or at token counts that come without
+ * content after some; models that tell neither who they are nor why they stop are taken at their end.
+ */
+export const langchain: ChunkShape = {
+  redact: false,
+
+  signalOnly: () => 'LangChain',
+
+  is: isMessage,
+
+  read(message: Message, reading) {
+    if (Array.isArray(message.tool_call_chunks)) readMessage(message, reading)
+    else readWhole(message, false, reading)
+  },
+}
+
+const MODEL_EVENT =
+  /^(message-start|content-block-start|content-block-delta|content-block-finish|usage|provider|message-finish|error)$/
+
+/** `streamEvents` without a version. The answer is complete at a `message-finish` that has a reason. */
+export const langchainModelEvents: ChunkShape = {
+  redact: false,
+
+  signalOnly: () => 'LangChain',
+
+  is(chunk) {
+    const { event } = chunk as ModelEvent
+    if (!MODEL_EVENT.test(event) || 'data' in chunk) return false
+    // A message that was cut ends with nothing but the word.
+    return (
+      ['index', 'id', 'usage', 'reason', 'provider'].some((key) => key in chunk) ||
+      (event === 'error' ? typeof (chunk as ModelEvent).message === 'string' : Object.keys(chunk).length === 1)
+    )
+  },
+
+  read: (event: ModelEvent, reading) => readModelEvent(event, reading),
+}
+
+/** `streamEvents` of version 2. What went into the model, and the whole message at its end, are passed over. */
+export const langchainRunEvents: ChunkShape = {
+  redact: false,
+
+  signalOnly: () => 'LangChain',
+
+  is(chunk) {
+    const { event } = chunk as RunEvent
+    return typeof event === 'string' && event.startsWith('on_') && 'run_id' in chunk
+  },
+
+  isEarly: ({ event }: RunEvent) => event.endsWith('_start'),
+
+  read({ event, name, run_id: id, data }: RunEvent, reading: Reading) {
+    const { chunk, output } = data ?? {}
+    if (event === 'on_chat_model_stream' && isMessage(chunk)) readMessage(chunk, reading, id)
+    else if (event === 'on_chat_model_end' && isMessage(output)) readEnd(output, reading)
+    else if (event === 'on_llm_stream') reading.text(chunk?.text)
+    else if (event === 'on_tool_end' && isMessage(output)) readAnswer(output, reading)
+    else if (event === 'on_custom_event') reading.data(name ?? 'custom', data)
+  },
+}
+
+/** The message whose pieces are read, whether its model can be asked for proof, and what has come of it. */
+interface Notes {
+  message?: string | undefined
+  asks?: boolean | undefined
+  isAsked?: boolean | undefined
+  hasContent?: boolean
+}
+
+/** A piece of a message; of which, where several may come by turns. */
+export function readMessage(message: Message, reading: Reading, of?: string): void {
+  const { content, tool_call_chunks: calls = [], additional_kwargs: extra = {}, response_metadata = {} } = message
+  const id = of ?? message.id ?? undefined
+  const hasContent = isFull(content) || calls.length > 0 || !!extra.reasoning_content
+  const word = wordOf(message)
+  const notes = notesFor(id, hasContent, reading)
+  notes.asks ||= word !== undefined || !!message.usage_metadata || 'model_provider' in response_metadata
+
+  reading.reasoning(extra.reasoning_content)
+  // The last piece over Responses repeats the reasoning.
+  readContent(content, reading, 'status' in response_metadata)
+  if (extra.refusal) reading.refused = true
+  reading.text(extra.refusal)
+  for (const { index, id: callId, name, args } of calls) {
+    reading.call(of === undefined ? index : `${of}:${index}`, args ?? '', { id: callId, name })
+  }
+  const hasOutput = readCounts(message.usage_metadata, reading)
+  if (word !== undefined) reading.end(word)
+  else if (hasOutput && notes.hasContent && !hasContent) reading.end()
+  // A model that says neither who it is nor what it counted will not say why it stopped.
+  else if (!notes.asks) reading.proof = 'given'
+  else if (!notes.isAsked) reading.proof = 'missing'
+  notes.isAsked ||= notes.asks
+  notes.hasContent ||= hasContent
+}
+
+/** What is known of the message, or of a new one, which begins where the last one has ended. */
+function notesFor(id: string | undefined, hasContent: boolean, reading: Reading): Notes {
+  const { message, asks } = reading.notes as Notes
+  if (hasContent && message !== undefined && id !== undefined && id !== message) {
+    if (reading.proof === 'missing') reading.paragraph('text')
+    else {
+      reading.begin()
+      reading.notes.asks = reading.notes.isAsked = asks
+    }
+  }
+  if (id !== undefined && (hasContent || message === undefined)) reading.notes.message = id
+  return reading.notes as Notes
+}
+
+/** A whole message: its text, unless its pieces came, and why it ended. */
+export function readWhole(message: Message, isTold: boolean, reading: Reading): void {
+  readAnswer(message, reading)
+  if (!Array.isArray(message.tool_calls)) return
+  if (!isTold) {
+    reading.begin()
+    reading.reasoning(message.additional_kwargs?.reasoning_content)
+    readContent(message.content, reading, false)
+    for (const { id, name, args } of message.tool_calls) reading.calls.whole(id, args ?? {}, { id, name })
+  }
+  readEnd(message, reading)
+}
+
+/** Why a whole message ended, and its counts. */
+function readEnd(message: Message, reading: Reading): void {
+  const word = wordOf(message)
+  const isCounted = readCounts(message.usage_metadata, reading)
+  if (word !== undefined) reading.end(word)
+  else if (isCounted || typeof message.response_metadata?.model_provider !== 'string') reading.end()
+}
+
+function readAnswer({ tool_call_id: id, content, name, status }: Message, reading: Reading): void {
+  if (id) reading.result(id, content ?? null, name, status === 'error')
+}
+
+function isFull(content: Message['content']): boolean {
+  return Array.isArray(content)
+    ? content.some(({ text, thinking, reasoning }) => text || thinking || reasoning)
+    : !!content
+}
+
+function readContent(content: Message['content'], reading: Reading, isRepeated: boolean): void {
+  if (!Array.isArray(content)) {
+    reading.text(content)
+    return
+  }
+  for (const { type, text, thinking, reasoning, signature } of content) {
+    if (type === 'text' || type === 'text_delta') reading.text(text)
+    else if ((type === 'thinking' || type === 'reasoning') && !isRepeated) {
+      reading.reasoning(thinking ?? reasoning)
+      reading.signature(signature)
+    }
+  }
+}
+
+/** The provider's word for the end, wherever its package puts it. */
+function wordOf({ response_metadata: metadata = {}, additional_kwargs: extra }: Message): string | undefined {
+  const { status, incomplete_details: details } = metadata
+  // Over Responses the status of an answer that goes on is one, too.
+  const ended = status === 'in_progress' || status === 'queued' ? undefined : status
+  const words = [
+    metadata.finish_reason,
+    metadata.finishReason,
+    metadata.stop_reason,
+    metadata.stopReason,
+    metadata.done_reason,
+    extra?.stop_reason,
+    details?.reason,
+    ended,
+  ]
+  return words.find((word): word is string => typeof word === 'string' && word !== '')
+}
+
+/**
+ * Counts are told in pieces that LangChain adds up, Anthropic's first and last in full: a later one that is not zero
+ * replaces. Returns whether there is an output.
+ */
+function readCounts(counts: Counts | null | undefined, reading: Reading): boolean {
+  if (!counts) return false
+  const { inputTokens, outputTokens } = reading.counted
+  const input = counts.input_tokens || inputTokens
+  const output = counts.output_tokens || outputTokens
+  reading.usage({
+    inputTokens: input,
+    outputTokens: output,
+    totalTokens: input === undefined || output === undefined ? undefined : input + output,
+    cachedInputTokens: counts.input_token_details?.cache_read,
+    cacheWriteInputTokens: counts.input_token_details?.cache_creation,
+    reasoningTokens: counts.output_token_details?.reasoning,
+  })
+  return !!counts.output_tokens
+}
+
+/** An event of a model; of which message, where several may come by turns. */
+export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): void {
+  const { event, index = 0, content, delta, usage, reason } = chunk
+  const key = `${of}:${index}`
+  switch (event) {
+    case 'message-start':
+      // Where several come by turns, the calls of one that is open go on.
+      if (reading.proof === 'missing') reading.paragraph('text')
+      else reading.begin()
+      readCounts(usage, reading)
+      break
+    case 'content-block-start':
+      if (content?.type === 'tool_call_chunk') {
+        reading.call(key, content.args, content)
+        reading.notes[key] = content.args ?? ''
+      } else if (content?.type === 'text') reading.text(content.text)
+      break
+    case 'content-block-delta':
+      if (delta?.type === 'text-delta') reading.text(delta.text)
+      else if (delta?.type === 'reasoning-delta') reading.reasoning(delta.reasoning)
+      else if (delta?.type === 'tool-call-delta') reading.call(key, delta.args)
+      else if (delta?.fields) readFields(key, delta.fields, reading)
+      break
+    case 'content-block-finish':
+      if (content?.type === 'tool_call') reading.calls.whole(key, content.args ?? {}, content)
+      break
+    case 'usage':
+      readCounts(usage, reading)
+      break
+    case 'message-finish':
+      readCounts(usage, reading)
+      if (reason) reading.end(reason)
+      break
+    case 'error':
+      reading.error(chunk)
+  }
+}
+
+/** The fields of a block so far: of a call's arguments only the rest is new. */
+function readFields(key: string, { type, args, id, name, signature }: Block, reading: Reading): void {
+  if (type !== 'tool_call_chunk') reading.signature(signature)
+  else if (typeof args === 'string') {
+    const before = (reading.notes[key] ?? '') as string
+    reading.notes[key] = args
+    if (args.startsWith(before)) reading.call(key, args.slice(before.length), { id, name })
+    else reading.calls.whole(key, args, { id, name })
+  }
+}

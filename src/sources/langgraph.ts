@@ -1,0 +1,209 @@
+/** What do the streams of LangGraph say, in each of its modes, and those of its platform's client? */
+import { isObject } from '../errors.js'
+import { isMessage, type Message, type ModelEvent, readMessage, readModelEvent, readWhole } from './langchain.js'
+import { isPart } from './part.js'
+import type { ChunkShape, Reading } from './reading.js'
+
+const MODE = /^(messages|updates|values|custom|debug|tasks|checkpoints|tools)$/
+
+/** In place of an id: the first state of the run came. */
+const STATE = '\0'
+
+/** Pieces of messages came. */
+const PIECES = '\0\0'
+
+/** The messages of a run that were told: their pieces, or whole. Each mode repeats what another says. */
+const told = new WeakMap<Reading, Set<string>>()
+
+function toldBy(reading: Reading): Set<string> {
+  const known = told.get(reading) ?? new Set()
+  told.set(reading, known)
+  return known
+}
+
+/**
+ * What `graph.stream()` yields with `messages` among its modes, with several modes, or with subgraphs: `[message,
+ * metadata]`, `[mode, chunk]`, `[namespace, chunk]` or `[namespace, mode, chunk]`. The answer is complete as its last
+ * message has it.
+ */
+export const langgraph: ChunkShape = {
+  redact: false,
+
+  is(chunk) {
+    if (!Array.isArray(chunk)) return false
+    const [first, second, third] = chunk as unknown[]
+    const { length } = chunk as unknown[]
+    if (length === 2) return isTuple(first, second) || isMode(first) || (isNamespace(first) && isState(second))
+    return length === 3 && isNamespace(first) && isMode(second) && third !== undefined
+  },
+
+  isEarly: (chunk: unknown[]) => !chunk.some((value) => value === 'messages' || isMessage(value)),
+
+  read(chunk: unknown[], reading: Reading) {
+    const last = chunk.at(-1)
+    const mode = chunk.at(-2)
+    if (isMode(mode)) readMode(mode, last, reading)
+    else if (isMessage(mode)) readTuple(chunk, reading)
+    else if (Array.isArray(last)) readTuple(last, reading)
+    else readState(last, reading)
+  },
+}
+
+/** What `graph.stream()` yields with `updates` or `values` alone: an object in which messages are. */
+export const langgraphState: ChunkShape = {
+  redact: false,
+
+  is: isState,
+
+  isEarly: () => true,
+
+  read: (chunk: object, reading) => readState(chunk, reading),
+}
+
+/** What the events of `streamEvents` of version 3 say. */
+export const langgraphEvents: ChunkShape = {
+  redact: false,
+
+  signalOnly: () => 'LangGraph',
+
+  is(chunk) {
+    const { type, method, params } = chunk as { type?: unknown; method?: unknown; params?: unknown }
+    return type === 'event' && typeof method === 'string' && isObject(params)
+  },
+
+  isEarly: ({ method }: { method: string }) => method !== 'messages' && method !== 'custom',
+
+  read({ method, params }: { method: string; params: { namespace?: string[]; data?: unknown } }, reading) {
+    const { namespace = [], data } = params
+    if (method === 'messages') readModelEvent(data as ModelEvent, reading, namespace.join('|'))
+    else if (method === 'custom') readCustom(data, reading)
+    else if (method === 'tools') readTool(data as ToolEvent, reading)
+  },
+}
+
+interface PlatformEvent {
+  event: string
+  data: unknown
+}
+
+/** What `client.runs.stream()` of @langchain/langgraph-sdk yields, and LangGraph's own event streams hold. */
+export const langgraphPlatform: ChunkShape = {
+  redact: false,
+
+  signalOnly: () => 'LangGraph',
+
+  is(chunk) {
+    const { event, data } = chunk as PlatformEvent
+    if (typeof event !== 'string') return false
+    const [name = ''] = event.split('|')
+    if (name === 'metadata') return isObject(data) && 'run_id' in data
+    if (name === 'messages') return Array.isArray(data) && isTuple(data[0], data[1])
+    return /^messages\/(partial|complete|metadata)$/.test(name) && isObject(data)
+  },
+
+  follows: ({ event, data }: PlatformEvent) =>
+    data !== undefined &&
+    /^(messages|updates|values|custom|debug|tasks|checkpoints|tools|events|error|end|feedback)\b/.test(event),
+
+  isEarly: ({ event }: PlatformEvent) => !/^(messages|custom)/.test(event),
+
+  read({ event, data }: PlatformEvent, reading: Reading) {
+    const [name = ''] = event.split('|')
+    if (name === 'messages/partial' || name === 'messages/complete') readPartial(data as Message[], reading)
+    else if (name === 'error') reading.error(data)
+    else readMode(name, data, reading)
+  },
+}
+
+interface ToolEvent {
+  event?: string
+  tool_call_id?: string
+  tool_name?: string
+  output?: unknown
+}
+
+function isMode(value: unknown): value is string {
+  return typeof value === 'string' && MODE.test(value)
+}
+
+function isNamespace(value: unknown): boolean {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string')
+}
+
+function isTuple(message: unknown, metadata: unknown): boolean {
+  return isMessage(message) && isObject(metadata)
+}
+
+/** `{ messages }`, or what a node gave: `{ node: { messages } }`, or an interrupt. */
+function isState(value: unknown): value is object {
+  if (!isObject(value)) return false
+  if (Array.isArray(value)) return isTuple(value[0], value[1])
+  if ('__interrupt__' in value || messagesIn(value)) return true
+  for (const inner of Object.values(value)) if (messagesIn(inner)) return true
+  return false
+}
+
+function messagesIn(value: unknown): Message[] | undefined {
+  const { messages } = (value ?? {}) as { messages?: unknown }
+  const list = Array.isArray(messages) ? messages : [messages]
+  return list.length > 0 && list.every(isMessage) ? list : undefined
+}
+
+function readMode(mode: string, chunk: unknown, reading: Reading): void {
+  if (mode === 'messages') readTuple(chunk as unknown[], reading)
+  else if (mode === 'custom') readCustom(chunk, reading)
+  else if (mode === 'updates' || mode === 'values') readState(chunk, reading)
+}
+
+function readTuple([message]: unknown[], reading: Reading): void {
+  if (!isMessage(message)) return
+  const { id } = message
+  const isPiece = Array.isArray(message.tool_call_chunks)
+  if (isPiece) toldBy(reading).add(PIECES)
+  if (isPiece) readMessage(message, reading, id ?? '')
+  else if (!id || !toldBy(reading).has(id)) readWhole(message, false, reading)
+  if (id) toldBy(reading).add(id)
+}
+
+/** What a node gave, or the whole state: the messages in it that nobody has told. The first state is what was asked. */
+function readState(chunk: unknown, reading: Reading): void {
+  if (!isObject(chunk)) return
+  const known = toldBy(reading)
+  const state = messagesIn(chunk)
+  const messages = state ?? Object.values(chunk).flatMap((update) => messagesIn(update) ?? [])
+  const isAsked = state !== undefined && !known.has(STATE)
+  if (state) known.add(STATE)
+  for (const message of messages) {
+    const { id, tool_call_id: answered } = message
+    const isTold = known.has(id ?? PIECES)
+    if (id) known.add(id)
+    if (!isAsked && !(isTold && (state || answered))) readWhole(message, isTold, reading)
+  }
+}
+
+/** What a node wrote for the client: a part, or data. */
+function readCustom(value: unknown, reading: Reading): void {
+  if (isObject(value) && isPart(value)) reading.parts.push(value)
+  else reading.data('custom', value)
+}
+
+function readTool({ event, tool_call_id: id, tool_name: name, output }: ToolEvent, reading: Reading): void {
+  if (event === 'tool-finished' && id) reading.result(id, output ?? null, name)
+}
+
+/** Messages with all their text so far: only the rest is new. */
+function readPartial(messages: Message[], reading: Reading): void {
+  for (const message of Array.isArray(messages) ? messages : []) {
+    const { id, content, tool_call_id: answered } = message
+    if (answered || !/^ai/i.test(message.type ?? '') || !id) continue
+    const text = typeof content === 'string' ? content : (content ?? []).map(({ text = '' }) => text).join('')
+    const before = (reading.notes[id] ?? '') as string
+    if (before === '' && text !== '' && reading.notes.partial !== undefined && reading.notes.partial !== id)
+      reading.begin()
+    reading.notes.partial = id
+    reading.notes[id] = text
+    if (text.startsWith(before)) reading.text(text.slice(before.length))
+    toldBy(reading).add(id)
+    readWhole({ ...message, tool_calls: message.tool_calls ?? [] }, true, reading)
+  }
+}

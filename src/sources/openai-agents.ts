@@ -1,0 +1,78 @@
+/** What do the events of a run of @openai/agents say? */
+import { isObject } from '../errors.js'
+import { openaiChat } from './openai-chat.js'
+import { openaiResponses } from './openai-responses.js'
+import type { ChunkShape, Reading } from './reading.js'
+
+interface RawItem {
+  type?: string
+  callId?: string
+  name?: string
+  arguments?: string
+}
+
+interface AgentsEvent {
+  type: string
+  data?: {
+    type?: string
+    delta?: string
+    event?: unknown
+    response?: {
+      usage?: {
+        inputTokens?: number
+        outputTokens?: number
+        totalTokens?: number
+      }
+    }
+  }
+  item?: { type?: string; rawItem?: RawItem; output?: unknown }
+}
+
+/** The APIs whose events an agent hands on, within its own. */
+const INNER: readonly ChunkShape[] = [openaiResponses, openaiChat]
+
+/**
+ * OpenAI Agents. Each text comes twice: in the API's own event, which is read where it is known, and in the SDK's words.
+ * The answer is complete as the API's last turn has it; `response_done` comes after a cut as well, so it counts only for
+ * models whose own events are not known.
+ */
+export const openaiAgents: ChunkShape = {
+  redact: false,
+
+  is: (chunk) =>
+    /^(raw_model_stream_event|run_item_stream_event|agent_updated_stream_event)$/.test((chunk as AgentsEvent).type),
+
+  isEarly: ({ type }: AgentsEvent) => type === 'agent_updated_stream_event',
+
+  read({ type, data, item }: AgentsEvent, reading: Reading) {
+    reading.calls.areExecuted = true
+    if (type === 'run_item_stream_event') readItem(item ?? {}, reading)
+    else if (type === 'raw_model_stream_event' && data) readData(data, reading)
+  },
+}
+
+function readData({ type, delta, event, response }: NonNullable<AgentsEvent['data']>, reading: Reading): void {
+  const { notes } = reading
+  if (type === 'response_started') reading.begin()
+  else if (type === 'model' && isObject(event)) {
+    const shape = INNER.find((inner) => inner.is(event))
+    shape?.read(event as never, reading)
+    // After reading: an answer that begins forgets its notes.
+    if (shape) reading.notes.isKnown = true
+  } else if (notes.isKnown) return
+  else if (type === 'output_text_delta') reading.text(delta)
+  else if (type === 'response_done') {
+    const { inputTokens, outputTokens, totalTokens } = response?.usage ?? {}
+    reading.usage({ inputTokens, outputTokens, totalTokens })
+    reading.end('stop')
+  }
+}
+
+/** What tools are called with and answer. The items of hand-offs, messages and reasoning repeat what was told. */
+function readItem({ type, rawItem, output }: NonNullable<AgentsEvent['item']>, reading: Reading): void {
+  const { callId: id, name, arguments: input } = rawItem ?? {}
+  if (!id) return
+  if (type === 'tool_call_item' && !reading.notes.isKnown) {
+    reading.calls.whole(id, input ?? {}, { id, name })
+  } else if (type === 'tool_call_output_item') reading.result(id, output ?? null, name)
+}

@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest'
+import { toFailure } from '../../src/failure.js'
+import { readAll } from './read-all.js'
+
+const chunk = (type: string, payload: object = {}) => ({ type, runId: 'r', from: 'AGENT', payload })
+const step = [
+  chunk('step-start', { request: { body: 'SECRET' } }),
+  chunk('reasoning-delta', { id: '1', text: 'Let me think.' }),
+  chunk('text-delta', { id: '2', text: 'Hello ' }),
+  chunk('text-delta', { id: '2', text: 'world' }),
+  chunk('tool-call-input-streaming-start', { toolCallId: 'call_1', toolName: 'weather' }),
+  chunk('tool-call-delta', { toolCallId: 'call_1', toolName: 'weather', argsTextDelta: '{"city":' }),
+  chunk('tool-call-delta', { toolCallId: 'call_1', toolName: 'weather', argsTextDelta: '"Oslo"}' }),
+  chunk('tool-call-input-streaming-end', { toolCallId: 'call_1' }),
+  chunk('tool-call', { toolCallId: 'call_1', toolName: 'weather', args: { city: 'Oslo' } }),
+]
+const finish = (reason: string) =>
+  chunk('finish', {
+    stepResult: { reason },
+    output: { usage: { inputTokens: 25, outputTokens: 15, totalTokens: 40, cachedInputTokens: 5, reasoningTokens: 4 } },
+    metadata: { headers: 'SECRET' },
+  })
+
+describe('a stream of Mastra', () => {
+  it('is read with its reasoning, text, growing call, counts and finish, and nothing of its requests', () => {
+    const read = readAll([chunk('start', { id: 'a' }), ...step, finish('tool-calls')])
+    expect(read).toMatchObject({
+      proof: 'given',
+      text: 'Hello world',
+      reasoning: 'Let me think.',
+      calls: [{ id: 'call_1', name: 'weather', input: '{"city":"Oslo"}', done: true }],
+      usage: { inputTokens: 25, outputTokens: 15, totalTokens: 40, cachedInputTokens: 5, reasoningTokens: 4 },
+      finishReason: 'tool-calls',
+      signalOnly: 'Mastra',
+      errors: [],
+      data: [],
+    })
+    expect(JSON.stringify(read)).not.toContain('SECRET')
+  })
+
+  it('of several steps has each text as a paragraph of its own, and the result of its tool closes the call', () => {
+    const result = chunk('tool-result', { toolCallId: 'call_1', toolName: 'weather', result: { rain: true } })
+    const stepFinish = chunk('step-finish', { stepResult: { reason: 'tool-calls' } })
+    const next = [chunk('step-start'), chunk('text-delta', { id: '3', text: 'It rains.' })]
+    const read = readAll([...step, result, stepFinish, ...next, finish('stop')])
+    expect(read).toMatchObject({
+      proof: 'given',
+      text: 'Hello world\n\nIt rains.',
+      finishReason: 'stop',
+      results: [{ id: 'call_1', output: { rain: true } }],
+    })
+  })
+
+  it('that was interrupted, aborted or only ended has no proof', () => {
+    expect(readAll([...step, finish('interrupted')]).proof).toBe('broken')
+    expect(readAll([...step, chunk('abort'), finish('tripwire')]).proof).not.toBe('given')
+    expect(readAll(step).proof).toBe('missing')
+  })
+
+  it('tells a refusal by its status', () => {
+    const error = { message: 'SECRET', name: 'AI_APICallError', statusCode: 429 }
+    const { errors } = readAll([chunk('start'), chunk('error', { error }), finish('error')])
+    expect(toFailure(errors[0]).code).toBe('rate-limit')
+  })
+
+  it('that ends as an error without having told it is a failure', () => {
+    expect(readAll([chunk('start'), finish('error')])).toMatchObject({ errors: [expect.any(Error)], proof: 'missing' })
+  })
+
+  it('that a guardrail stopped is filtered', () => {
+    const tripwire = chunk('tripwire', { reason: 'SECRET' })
+    expect(readAll([tripwire, finish('tripwire')])).toMatchObject({ finishReason: 'content-filter', proof: 'given' })
+  })
+
+  it('leaves a call alone that failed: its result says so without the words of the tool', () => {
+    const failed = chunk('tool-error', { toolCallId: 'call_1', toolName: 'weather', error: { message: 'SECRET' } })
+    const read = readAll([...step, failed, finish('stop')])
+    expect(read.results).toEqual([{ id: 'call_1', output: null, error: expect.any(String) }])
+    expect(JSON.stringify(read)).not.toContain('SECRET')
+  })
+
+  it('of a network is what its agents say, complete at its own end', () => {
+    const of = (type: string, payload: object) => ({ ...chunk(type, payload), from: 'NETWORK' })
+    const inner = (type: string, payload: object) => of(`agent-execution-event-${type}`, chunk(type, payload))
+    const said = [inner('text-delta', { text: 'Hello' }), inner('finish', { stepResult: { reason: 'stop' } })]
+    expect(readAll(said)).toMatchObject({ text: 'Hello', proof: 'missing' })
+    const end = of('network-execution-event-finish', { usage: { inputTokens: 1, outputTokens: 2 } })
+    expect(readAll([...said, end])).toMatchObject({ proof: 'given', usage: { inputTokens: 1, outputTokens: 2 } })
+  })
+
+  it('of a workflow is complete when it succeeded, and a failure when it failed', () => {
+    const end = (workflowStatus: string) => ({
+      ...chunk('workflow-finish', { workflowStatus, output: { usage: { inputTokens: 3, outputTokens: 4 } } }),
+      from: 'WORKFLOW',
+    })
+    expect(readAll([end('success')])).toMatchObject({ proof: 'given', usage: { inputTokens: 3 } })
+    expect(readAll([end('failed')]).errors).toHaveLength(1)
+  })
+})

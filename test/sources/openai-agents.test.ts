@@ -1,0 +1,120 @@
+import { describe, expect, it } from 'vitest'
+import { readAll } from './read-all.js'
+
+/** The SDK's events are instances of classes. */
+class RunRawModelStreamEvent {
+  type = 'raw_model_stream_event'
+  constructor(readonly data: object) {}
+}
+class RunItemStreamEvent {
+  type = 'run_item_stream_event'
+  constructor(
+    readonly name: string,
+    readonly item: object,
+  ) {}
+}
+const raw = (data: object) => new RunRawModelStreamEvent(data)
+const model = (event: object) => raw({ type: 'model', event, providerData: { rawModelEventSource: 'SECRET' } })
+const started = raw({ type: 'response_started', providerData: { response: { instructions: 'SECRET' } } })
+const usage = { inputTokens: 25, outputTokens: 15, totalTokens: 40 }
+const done = raw({ type: 'response_done', response: { id: 'r', usage, output: [{ content: 'SECRET' }] } })
+const delta = (delta: string) => raw({ type: 'output_text_delta', delta })
+const called = new RunItemStreamEvent('tool_called', {
+  type: 'tool_call_item',
+  rawItem: { type: 'function_call', callId: 'call_1', name: 'weather', arguments: '{"city":"Oslo"}' },
+  agent: { instructions: 'SECRET' },
+})
+const answered = new RunItemStreamEvent('tool_output', {
+  type: 'tool_call_output_item',
+  rawItem: { type: 'function_call_result', callId: 'call_1', name: 'weather' },
+  output: 'rain',
+})
+const chunk = (delta: object, finish_reason: string | null = null) =>
+  model({ id: 'c', choices: [{ index: 0, delta, finish_reason }] })
+const event = (type: string, fields: object) => model({ type: `response.${type}`, ...fields })
+
+describe('a run of OpenAI Agents', () => {
+  it('over chat completions has each text once, and is complete at the finish of its last turn', () => {
+    const turn = [
+      started,
+      chunk({ role: 'assistant', content: 'Hello' }),
+      delta('Hello'),
+      chunk({ tool_calls: [{ index: 0, id: 'call_1', function: { name: 'weather', arguments: '{"city":' } }] }),
+      chunk({ tool_calls: [{ index: 0, function: { arguments: '"Oslo"}' } }] }),
+      chunk({}, 'tool_calls'),
+      done,
+      called,
+      answered,
+    ]
+    const next = [started, chunk({ role: 'assistant', content: 'It rains.' }), delta('It rains.')]
+    expect(readAll([...turn, ...next])).toMatchObject({ text: 'Hello\n\nIt rains.', proof: 'missing' })
+    const read = readAll([...turn, ...next, chunk({}, 'stop'), done])
+    expect(read).toMatchObject({
+      proof: 'given',
+      finishReason: 'stop',
+      calls: [{ id: 'call_1', name: 'weather', input: '{"city":"Oslo"}', done: true, executed: true }],
+      results: [{ id: 'call_1', output: 'rain' }],
+    })
+    expect(JSON.stringify(read)).not.toContain('SECRET')
+  })
+
+  it('that was cut has no proof in the `response_done` that comes all the same', () => {
+    expect(readAll([started, chunk({ content: 'Hello' }), delta('Hello'), done]).proof).toBe('missing')
+  })
+
+  it('over Responses has reasoning, growing calls and counts of the API’s own events', () => {
+    const turn = [
+      started,
+      event('created', { response: { id: 'r', model: 'm', instructions: 'SECRET' } }),
+      event('reasoning_summary_text.delta', { delta: 'Let me think.', output_index: 0, summary_index: 0 }),
+      event('output_text.delta', { delta: 'Hello', output_index: 1 }),
+      delta('Hello'),
+      event('output_item.added', {
+        output_index: 2,
+        item: { type: 'function_call', call_id: 'call_1', name: 'weather' },
+      }),
+      event('function_call_arguments.delta', { output_index: 2, delta: '{"city":"Oslo"}' }),
+      event('completed', {
+        response: { status: 'completed', usage: { input_tokens: 25, output_tokens: 15, total_tokens: 40 } },
+      }),
+      done,
+    ]
+    const read = readAll(turn)
+    expect(read).toMatchObject({
+      text: 'Hello',
+      reasoning: 'Let me think.',
+      calls: [{ id: 'call_1', input: '{"city":"Oslo"}' }],
+      usage,
+      proof: 'given',
+    })
+    expect(JSON.stringify(read)).not.toContain('SECRET')
+  })
+
+  it('of a model whose own events are not known is read in the SDK’s words', () => {
+    const foreign = model({ type: 'text-delta', id: '1', delta: 'Hello' })
+    const turn = [started, foreign, delta('Hello'), done, called, answered, started, delta('It rains.')]
+    expect(readAll(turn).proof).toBe('missing')
+    expect(readAll([...turn, done])).toMatchObject({
+      text: 'Hello\n\nIt rains.',
+      calls: [{ id: 'call_1', name: 'weather', input: '{"city":"Oslo"}', done: true }],
+      usage,
+      proof: 'given',
+    })
+  })
+
+  it('says nothing of its agents, hand-offs and approvals', () => {
+    const silent = [
+      { type: 'agent_updated_stream_event', agent: { instructions: 'SECRET' } },
+      new RunItemStreamEvent('handoff_requested', { type: 'handoff_call_item', rawItem: { name: 'SECRET' } }),
+      new RunItemStreamEvent('tool_approval_requested', {
+        type: 'tool_approval_item',
+        rawItem: { arguments: 'SECRET' },
+      }),
+      new RunItemStreamEvent('message_output_created', {
+        type: 'message_output_item',
+        rawItem: { content: ['SECRET'] },
+      }),
+    ]
+    expect(readAll(silent).parts).toEqual([])
+  })
+})
