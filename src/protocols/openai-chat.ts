@@ -49,7 +49,7 @@ interface Call {
   hasInput: boolean
   done?: boolean
   error?: string
-  /** Its result came: it was run elsewhere. */
+  /** It was run elsewhere, or will be: its result came, or the source says so. */
   isAnswered?: boolean
 }
 
@@ -95,11 +95,20 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     const callId = id === undefined || isTaken ? `call_${runId}_${call.number}` : id
     return callChunk({ index: call.number, id: callId, type: 'function', function: { name, arguments: input } })
   }
+  /** The call was run elsewhere, or will be. */
+  const settle = (call: Call) => {
+    if (call.number === undefined || call.isAnswered) return
+    call.isAnswered = true
+    unanswered--
+    if (!call.done) unfinished--
+  }
   const addToCall = (call: Call, { input: given, done, executed, error, replaces }: ToolCallPart) => {
-    if (call.number === undefined || call.isAnswered) return ''
+    if (call.number === undefined) return ''
     // Without arguments is an empty object to the clients, which parse it.
     const input = given || (done && !call.hasInput ? '{}' : '')
-    if (executed || error !== undefined) throw cannotTakeBack('Who runs a tool call')
+    if (error !== undefined) throw cannotTakeBack('A tool call')
+    // The client has it, and is not asked to run it.
+    if (executed) settle(call)
     if (replaces && call.hasInput) throw cannotTakeBack('The input of a tool call')
     if (input === '') return ''
     call.hasInput = true
@@ -127,11 +136,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
         }
         case 'tool-result': {
           const call = ids.get(part.id)
-          if (call?.number !== undefined && !call.isAnswered) {
-            call.isAnswered = true
-            unanswered--
-            if (!call.done) unfinished--
-          }
+          if (call) settle(call)
           return ''
         }
         default:

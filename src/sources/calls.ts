@@ -139,7 +139,11 @@ export class Calls {
     const call = this.#all.get(id)
     if (call) {
       this.#settle(call)
-      if (!call.isDone) this.#tell(call, '', { done: true })
+      // The last piece says it before the result does: a client would run the call in between.
+      if (!call.isDone) {
+        call.isExecuted = true
+        this.#tell(call, '', { done: true })
+      }
     }
     const known = name ?? call?.name
     const head = { id, ...(known !== undefined && { name: known }) }

@@ -347,6 +347,8 @@ describe('tool calls through openaiChat()', () => {
     const calls = [call(0, '{}', { id: 'a', name: 'f', done: true }), result('a'), text]
     expect((await completed(calls, { finishReason: 'stop' })).finish).toBe('stop')
     expect((await completed(calls, { finishReason: 'tool-calls' })).finish).toBe('stop')
+    const late = [call(0, '{"n":', { id: 'a', name: 'f' }), call(0, '1}', { executed: true, done: true }), result('a')]
+    expect(await completed(late)).toEqual({ content: '', calls: [['a', 'f', '{"n":1}']], finish: 'stop' })
   })
 
   it('that nobody answered ask for it, also where the provider says stop', async () => {
@@ -417,7 +419,6 @@ describe('tool calls through openaiChat()', () => {
   it.each([
     ['replaced', { replaces: true, done: true }],
     ['rejected', { error: 'No.' }],
-    ['said to be run elsewhere', { executed: true }],
   ])('that are %s after they were sent end the run as error, since nothing can be taken back', async (_, last) => {
     const errors: unknown[] = []
     const { client } = await serve([text, call(0, '{"n":1}', { id: 'a', name: 'f' }), call(0, '{"n":2}', last)], {

@@ -160,13 +160,17 @@ data: [DONE]
   it.each([
     [
       'anthropic-thinking.sse',
-      `data: {"type":"reasoning","text":"Let me add "}
+      `data: {"type":"start","id":"msg_01XFDUDYJgAACzvnptvVoYEL","model":"claude-sonnet-4-5-20250929"}
+
+data: {"type":"reasoning","text":"Let me add "}
 
 data: {"type":"reasoning","text":"27*453."}
 
+data: {"type":"reasoning","text":"","signature":"EqQBCgIYAhIM1gbcDa9GJwZA2b3h=="}
+
 data: {"type":"text","text":"27 × 453 = 12,231"}
 
-data: {"type":"usage","usage":{"inputTokens":25,"outputTokens":48,"cachedInputTokens":0}}
+data: {"type":"usage","usage":{"inputTokens":25,"outputTokens":48,"cachedInputTokens":0,"cacheWriteInputTokens":0}}
 
 data: {"type":"finish","reason":"stop"}
 
@@ -176,7 +180,9 @@ data: [DONE]
     ],
     [
       'openai-chat-refusal.sse',
-      `data: {"type":"text","text":"I'm sorry, "}
+      `data: {"type":"start","id":"chatcmpl-C9Zq1Yb3kQ2mV7tXwR5nL8sD4fGhJ","model":"gpt-5-mini-2025-08-07","created":1794873600}
+
+data: {"type":"text","text":"I'm sorry, "}
 
 data: {"type":"text","text":"I can't help with that."}
 
@@ -188,7 +194,9 @@ data: [DONE]
     ],
     [
       'openai-responses-reasoning-tool.sse',
-      `data: {"type":"reasoning","text":"**Checking"}
+      `data: {"type":"start","id":"resp_68f0c1","model":"gpt-5-mini-2025-08-07","created":1794873600}
+
+data: {"type":"reasoning","text":"**Checking"}
 
 data: {"type":"reasoning","text":" weather**"}
 
@@ -197,6 +205,8 @@ data: {"type":"tool-call","index":1,"id":"call_x9","name":"get_weather","input":
 data: {"type":"tool-call","index":1,"input":"{\\"ci"}
 
 data: {"type":"tool-call","index":1,"input":"ty\\":\\"Paris\\"}"}
+
+data: {"type":"tool-call","index":1,"input":"","done":true}
 
 data: {"type":"usage","usage":{"inputTokens":11,"outputTokens":90,"totalTokens":101,"cachedInputTokens":0,"reasoningTokens":64}}
 
