@@ -9,7 +9,7 @@ import { failureFrame, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
 import { printError, reportEnd, reportFailure, warnOnce } from './report.js'
 import { listen } from './signal.js'
-import { isResponse, Reading, readChunk } from './sources/index.js'
+import { isResponse, isStream, Reading, readChunk, readRest } from './sources/index.js'
 import { nextTurn } from './tick.js'
 import {
   DONE,
@@ -23,7 +23,7 @@ import {
   type ToolResultPart,
   type Usage,
 } from './types.js'
-import { abort, discard, type Iteration, iterate, release, type SDKStream, wasConsumed } from './upstream.js'
+import { abort, discard, type Iteration, iterate, iterateInner, release, wasConsumed } from './upstream.js'
 
 /** Where the frames of a run go. */
 export interface Outlet {
@@ -138,7 +138,7 @@ export class Run implements Feeder {
       }
       this.#state = 'asking'
       const stream: unknown = typeof source === 'function' ? source(this.#context) : source
-      if (isThenable(stream)) {
+      if (isThenable(stream) && !isStream(stream)) {
         // A thenable of someone's own may call back twice; a promise of it does not.
         Promise.resolve(stream).then(
           (late) => this.#attach(late),
@@ -233,11 +233,22 @@ export class Run implements Feeder {
       const { done, value } = result as IteratorResult<unknown>
       if (this.#state === 'over') return
       if (done) {
+        const { outer } = this.#iteration as Iteration
+        if (outer) {
+          this.#iteration = outer
+          this.#pull()
+          return
+        }
         this.#state = 'finishing'
-        this.#complete((this.#iteration as Iteration).stream).catch(this.#onError.bind(this))
+        this.#complete(this.#iteration as Iteration).catch(this.#onError.bind(this))
         return
       }
       const frames = this.#encode(value)
+      const { inner } = this.#reading
+      if (inner) {
+        this.#reading.inner = undefined
+        this.#iteration = iterateInner(this.#iteration as Iteration, inner, this.#reading)
+      }
       this.#sinceTurn += frames.length + CHUNK
       if (frames === '' || this.#write(frames)) this.#pull()
       else if (!this.isOver) this.#waitForRoom()
@@ -278,34 +289,8 @@ export class Run implements Feeder {
       if (own) return this.#encodeOwn(own)
       const { shape } = reading
       const sendsChunk = encoder.chunk !== undefined && shape?.redact !== false
-      let frames = ''
-      for (const part of reading.parts) {
-        switch (part.type) {
-          case 'usage':
-            this.#usage = { ...this.#usage, ...part.usage }
-            break
-          case 'finish':
-            this.#finishReason = part.reason
-            break
-          case 'start':
-            // Nothing is sent for it alone: a refusal is still to be a status.
-            if (!encoder.chunk) this.#early += encoder.part(part)
-            break
-          case 'tool-result':
-            if (!sendsChunk) frames += encoder.part(this.#result(part))
-            break
-          case 'error':
-            if (frames !== '') this.#write(frames)
-            this.fail(part.error)
-            return ''
-          case 'text':
-            this.#gather(part.text)
-            if (!sendsChunk) frames += encoder.part(part)
-            break
-          default:
-            if (!sendsChunk) frames += encoder.part(part)
-        }
-      }
+      let frames = this.#encodeParts(sendsChunk)
+      if (this.isOver) return ''
       // What no shape knows was left out, if it has no parts.
       if (sendsChunk && (shape || reading.parts.length > 0)) {
         const sent = shape?.redact ? shape.redact(reading.chunk as never) : reading.chunk
@@ -322,6 +307,40 @@ export class Run implements Feeder {
     } catch (error) {
       throw isRelayError(error) ? asMistake(error) : error
     }
+  }
+
+  /** The frames of the parts that were read. With `sendsChunk` the chunk itself goes out in their place. */
+  #encodeParts(sendsChunk: boolean): string {
+    const encoder = this.#encoder as Encoder
+    let frames = ''
+    for (const part of this.#reading.parts) {
+      switch (part.type) {
+        case 'usage':
+          this.#usage = { ...this.#usage, ...part.usage }
+          break
+        case 'finish':
+          this.#finishReason = part.reason
+          break
+        case 'start':
+          // Nothing is sent for it alone: a refusal is still to be a status.
+          if (!sendsChunk) this.#early += encoder.part(part)
+          break
+        case 'tool-result':
+          if (!sendsChunk) frames += encoder.part(this.#result(part))
+          break
+        case 'error':
+          if (frames !== '') this.#write(frames)
+          this.fail(part.error)
+          return ''
+        case 'text':
+          this.#gather(part.text)
+          if (!sendsChunk) frames += encoder.part(part)
+          break
+        default:
+          if (!sendsChunk) frames += encoder.part(part)
+      }
+    }
+    return frames
   }
 
   /** What a tool answered may hold files and more that is not for the client: it goes out where that was said. */
@@ -378,9 +397,16 @@ export class Run implements Feeder {
   }
 
   /** The source has ended. Whether the answer is complete is another question. */
-  async #complete(stream: SDKStream): Promise<void> {
+  async #complete({ stream, rest }: Iteration): Promise<void> {
     // The iterators of the SDKs' helper streams can lose an error that came while nobody was reading.
     if ((stream.errored === true || stream.aborted === true) && typeof stream.done === 'function') await stream.done()
+    let last = ''
+    if (rest) {
+      const answer = await rest
+      this.#reading.parts.length = 0
+      readRest(answer, this.#reading)
+      last = this.#encodeParts((this.#encoder as Encoder).chunk !== undefined)
+    }
     if (this.isOver) return
     if (/missing|broken/.test(this.#reading.proof) && this.#options.requireFinish !== false) {
       return this.fail(
@@ -398,7 +424,7 @@ export class Run implements Feeder {
       )
     }
     const frames =
-      this.#early + (this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage })
+      this.#early + last + (this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage })
     this.#outlet.begin()
     this.#end('done', undefined, { frames })
   }

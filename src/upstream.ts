@@ -2,8 +2,19 @@
 import { isObject, show } from './errors.js'
 import { mistake } from './failure.js'
 import { ignore, isThenable } from './promises.js'
-import { isResponse, Reading, readEventStream } from './sources/index.js'
-import type { ReadableStreamLike, Source } from './types.js'
+import {
+  formatOf,
+  type Held,
+  heldBy,
+  isObservable,
+  isResponse,
+  isStream,
+  observe,
+  Reading,
+  readBytes,
+  readEventStream,
+} from './sources/index.js'
+import type { ReadableStreamLike, ResponseLike, Source } from './types.js'
 
 /** As much as is looked at of the streams that SDKs hand out. */
 export interface SDKStream {
@@ -26,6 +37,10 @@ export interface Iteration {
   stream: SDKStream
   /** The provider's name, if nothing stops the stream but the signal its call was given. */
   signalOnly?: string | undefined
+  /** The whole answer, which stands beside the stream in some results: waited for when the stream is over. */
+  rest?: PromiseLike<unknown> | undefined
+  /** The stream that yielded this one: read on when this is over. */
+  outer?: Iteration | undefined
 }
 
 /** The iterators that were read: what gives the same one again has nothing more. */
@@ -37,10 +52,9 @@ const consumed = new WeakSet<object>()
  * @throws {RelayError} `invalid-source` for what cannot be iterated, or was before.
  */
 export function iterate(stream: unknown, reading: Reading): Iteration {
-  // One chunk; of bytes it is one that is refused, by name.
   if (typeof stream === 'string' || ArrayBuffer.isView(stream)) return { iterator: [stream].values(), stream: {} }
   const source = (stream ?? {}) as SDKStream & Partial<ReadableStreamLike & AsyncIterable<unknown> & Iterable<unknown>>
-  if (isResponse(stream)) return { iterator: readEventStream(stream, reading), stream: {} }
+  if (isResponse(stream)) return { iterator: readResponse(stream, reading), stream: {} }
   // An SDK's stream that ends without a chunk was none: an answer that is a page of HTML, say.
   if (typeof source.controller?.abort === 'function') reading.proof = 'missing'
   // The helper streams drop what came before they were iterated; a late one would wait for ever.
@@ -56,8 +70,15 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
     const signalOnly = Object.hasOwn(source, Symbol.asyncIterator) ? 'the AI SDK' : undefined
     return { iterator, stream: source, signalOnly }
   }
+  // OpenAI's agents: only the stream that they make stops them.
+  const { toStream, toTextStream } = source as { toStream?(): unknown; toTextStream?(): unknown }
+  if (typeof toStream === 'function' && typeof toTextStream === 'function')
+    return iterate(toStream.call(source), reading)
   const method = source[Symbol.asyncIterator] ?? source[Symbol.iterator]
   if (typeof method !== 'function') {
+    if (isObject(stream) && isObservable(stream)) return { iterator: observe(stream), stream: {} }
+    const held: Held | undefined = isObject(stream) ? heldBy(stream) : undefined
+    if (held) return { ...iterate(held.stream, reading), rest: held.rest }
     throw mistake(
       'invalid-source',
       `The source is ${show(stream)}, no iterable: give an async iterable, or a function that returns one (does it return? is stream: true set?)`,
@@ -83,6 +104,30 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
   }
 }
 
+/** The body of a `fetch` answer, by what its content type says it is. */
+function readResponse(response: ResponseLike, reading: Reading): Iteration['iterator'] {
+  const format = response.ok ? formatOf(response.headers.get('content-type') ?? '') : undefined
+  const { body } = response
+  if (format === undefined || !isStream(body)) return readEventStream(response, reading)
+  return readBytes(iterate(body, reading).iterator, format, reading)
+}
+
+/** What a chunk begins that is a stream itself: its own chunks are read in its place. Bytes are the stream they are of. */
+export function iterateInner(outer: Iteration, chunk: object, reading: Reading): Iteration {
+  if (isStream(chunk)) return { ...iterate(chunk, reading), outer }
+  return iterateBytes(outer, chunk, reading)
+}
+
+function iterateBytes({ iterator, ...rest }: Iteration, first: unknown, reading: Reading): Iteration {
+  let isFirst = true
+  const next = () => {
+    if (!isFirst) return iterator.next()
+    isFirst = false
+    return { done: false, value: first }
+  }
+  return { ...rest, iterator: readBytes({ next, return: () => iterator.return?.() }, undefined, reading) }
+}
+
 /** The mistake of handing in a stream that someone has read. */
 export function wasConsumed(cause?: unknown): Error {
   return mistake(
@@ -97,7 +142,7 @@ export function wasConsumed(cause?: unknown): Error {
  * waits for, and the provider goes on until then. So first what the SDKs have for it, then `return()`,
  * which is not waited for.
  */
-export function abort({ stream, iterator }: Iteration): void {
+export function abort({ stream, iterator, outer }: Iteration): void {
   for (const attempt of [
     () => (typeof stream.controller?.abort === 'function' ? stream.controller.abort() : stream.abort?.()),
     () => iterator.return?.(),
@@ -112,6 +157,7 @@ export function abort({ stream, iterator }: Iteration): void {
       // It is being thrown away.
     }
   }
+  if (outer) abort(outer)
 }
 
 /** Aborts a stream that nobody will read; its iterator is asked for first, or the abort would go unhandled. */
@@ -127,7 +173,8 @@ export function release(stream: unknown): void {
 export function discard(source: Source): void {
   if (typeof source === 'function') return
   try {
-    if (isThenable(source)) Promise.resolve(source).then(release, ignore)
+    // What is iterable and a promise at once is iterated.
+    if (isThenable(source) && !isStream(source)) Promise.resolve(source).then(release, ignore)
     else release(source)
   } catch {
     // Looking at it throws.

@@ -1,4 +1,4 @@
-import { parseSSE } from '../client/parse-sse.js'
+import { parseSSE, type SSEInput } from '../client/parse-sse.js'
 import type { RelayError } from '../errors.js'
 import { DONE, type ResponseLike } from '../types.js'
 import type { Reading } from './reading.js'
@@ -22,16 +22,24 @@ export function isResponse(source: unknown): source is ResponseLike {
  */
 export function readEventStream(response: ResponseLike, reading: Reading): AsyncIterator<unknown, undefined> {
   // What a refusal says of itself is worth a short wait.
-  const events = parseSSE(response, {
-    sentinel: false,
-    maxEventSize: MAX_EVENT_SIZE,
-    idleTimeoutMs: response.ok ? undefined : 5000,
-  })
+  return readEvents(response, reading, response.ok ? undefined : 5000, (error) =>
+    response.ok ? error : refusalOf(response, error),
+  )
+}
+
+/** The chunks of an event stream in whatever it comes. */
+export function readEvents(
+  input: SSEInput,
+  reading: Reading,
+  idleTimeoutMs?: number,
+  toError: (error: RelayError) => unknown = (error) => error,
+): AsyncIterator<unknown, undefined> {
+  const events = parseSSE(input, { sentinel: false, maxEventSize: MAX_EVENT_SIZE, idleTimeoutMs })
   reading.proof = 'missing'
   return {
     async next() {
       const { done, value } = await events.next().catch((error) => {
-        throw response.ok ? error : refusalOf(response, error)
+        throw toError(error)
       })
       if (!done && value.data !== DONE) return { done: false, value: toChunk(value, reading) }
       if (!done) {

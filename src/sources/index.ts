@@ -17,6 +17,7 @@ import { cohere } from './cohere.js'
 import { gemini } from './gemini.js'
 import { geminiInteractions } from './gemini-interactions.js'
 import { genkit } from './genkit.js'
+import { isStream } from './holder.js'
 import { langchain, langchainModelEvents, langchainRunEvents } from './langchain.js'
 import { langgraph, langgraphEvents, langgraphPlatform, langgraphState } from './langgraph.js'
 import { llamaIndex } from './llama-index.js'
@@ -36,7 +37,10 @@ import { isOwnEvent, readUnknown } from './unknown.js'
 
 import { workersAI } from './workers-ai.js'
 
+export { formatOf, readBytes } from './bytes.js'
 export { isResponse, readEventStream } from './event-stream.js'
+export { type Held, heldBy, isStream, readRest } from './holder.js'
+export { isObservable, observe } from './observable.js'
 export { Reading } from './reading.js'
 
 /**
@@ -149,6 +153,11 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
 
 /** A server-sent event as an object may hold a provider's chunk; what else is known by no shape has its own rules. */
 function readOther(chunk: object, reading: Reading): OwnEvent | undefined {
+  const isBytes = ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer
+  if (!reading.isSingle && (isBytes ? reading.isFresh : isStream(chunk))) {
+    reading.inner = chunk
+    return
+  }
   const held = toHeld(chunk, reading)
   if (held === DONE) reading.end()
   else if (held !== undefined) return readChunk(held, reading)

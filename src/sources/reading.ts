@@ -44,6 +44,8 @@ export class Reading {
   readonly parts: Part[] = []
   /** The latest chunk, out of the server-sent event that held it. */
   chunk: unknown
+  /** A stream that came as a chunk is read in its place; bytes at the very beginning are the stream itself. */
+  inner: object | undefined
   /** The shape the latest chunk has, if it has one. */
   shape: ChunkShape | undefined
   /** The shape that the last known chunk had: asked first. */
@@ -73,6 +75,11 @@ export class Reading {
   constructor(isSingle = false) {
     this.isSingle = isSingle
     this.calls = new Calls(this.parts, isSingle)
+  }
+
+  /** Whether nothing was read yet. */
+  get isFresh(): boolean {
+    return this.known === undefined && !this.sawText && !this.sawObject
   }
 
   /**

@@ -1,0 +1,162 @@
+/** What is in a stream of bytes: an event stream, a JSON text a line, a JSON array, or plain text? */
+import { RelayError } from '../errors.js'
+import { mistake } from '../failure.js'
+import { readEvents } from './event-stream.js'
+import { providerError, type Reading } from './reading.js'
+
+/** What is read: the iterator of a body. */
+export interface ByteSource {
+  next(): unknown
+  return?(): unknown
+}
+
+type Format = 'events' | 'lines' | 'array' | 'text'
+
+/** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
+const MAX_CHUNK_SIZE = 67_108_864
+
+/** The format that a content type says; `json` is told by its first character. */
+export function formatOf(contentType: string): Format | 'json' | undefined {
+  const [, type = ''] = /^\s*([^;\s]*)/.exec(contentType.toLowerCase()) ?? []
+  if (type === 'text/plain') return 'text'
+  if (/^application\/(x-ndjson|ndjson|jsonl|x-jsonlines|json-seq|stream\+json)$/.test(type)) return 'lines'
+  return type === 'application/json' ? 'json' : undefined
+}
+
+/** The chunks in a stream of bytes. `return()` cancels the body at once. */
+export function readBytes(source: ByteSource, format: Format | 'json' | undefined, reading: Reading) {
+  const body = new ByteChunks(source, format, reading)
+  return { next: () => body.next(), return: () => body.return() }
+}
+
+/** `unknown` until the first character that is not blank → one of the formats → `over`. */
+class ByteChunks {
+  readonly #source: ByteSource
+  readonly #reading: Reading
+  readonly #decoder = new TextDecoder()
+  readonly #isJSON: boolean
+  #state: Format | 'unknown' | 'over'
+  #events: { next(): Promise<unknown>; return?(): unknown } | undefined
+  /** Text that is no whole chunk yet, how much of it was looked at, and what stands open in it. */
+  #text = ''
+  #at = 0
+  #depth = 0
+  #isString = false
+  readonly #chunks: unknown[] = []
+
+  constructor(source: ByteSource, format: Format | 'json' | undefined, reading: Reading) {
+    this.#source = source
+    this.#reading = reading
+    this.#isJSON = format === 'json'
+    this.#state = format === undefined || format === 'json' ? 'unknown' : format
+  }
+
+  async next(): Promise<unknown> {
+    for (;;) {
+      if (this.#events) return this.#events.next()
+      if (this.#chunks.length > 0) return { done: false, value: this.#chunks.shift() }
+      if (this.#state === 'over') return { done: true, value: undefined }
+      const { done, value } = (await this.#source.next()) as IteratorResult<unknown>
+      this.#take(done ? this.#decoder.decode() : this.#decode(value), done === true)
+    }
+  }
+
+  return(): unknown {
+    this.#state = 'over'
+    return this.#events?.return?.() ?? this.#source.return?.()
+  }
+
+  #decode(value: unknown): string {
+    return typeof value === 'string' ? value : this.#decoder.decode(value as Uint8Array, { stream: true })
+  }
+
+  #take(text: string, isEnd: boolean): void {
+    this.#text += text
+    if (this.#text.length - this.#at > MAX_CHUNK_SIZE) {
+      throw new RelayError('event-too-large', `A chunk of the upstream passes ${MAX_CHUNK_SIZE} characters`)
+    }
+    if (this.#state === 'unknown') this.#recognise(isEnd)
+    if (this.#state === 'lines') this.#takeLines(isEnd)
+    else if (this.#state === 'array') this.#takeElements()
+    else if (this.#state === 'text') {
+      if (this.#text !== '') this.#chunks.push(this.#text)
+      this.#text = ''
+    } else if (this.#state === 'events') {
+      this.#events = readEvents(this.#rest(), this.#reading)
+      return
+    }
+    if (isEnd) this.#state = 'over'
+  }
+
+  #recognise(isEnd: boolean): void {
+    const start = this.#text.trimStart().slice(0, 6)
+    if (start[0] === '[') this.#state = 'array'
+    else if (start[0] === '{' && !this.#isJSON) this.#state = 'lines'
+    else if (!this.#isJSON && /^(:|data:|event:|id:|retry:)/.test(start)) this.#state = 'events'
+    // The beginning of a field's name is still no field.
+    else if (start !== '' && (isEnd || !/^(d|da|dat|data|e|ev|eve|even|event|i|id|r|re|ret|retr|retry)$/.test(start))) {
+      if (this.#isJSON)
+        throw new RelayError(
+          'content-type',
+          'The upstream answered with one JSON text and no stream: is stream: true set?',
+        )
+      throw mistake(
+        'invalid-source',
+        'The source yields bytes that are no event stream and no JSON: decode text with a TextDecoderStream',
+      )
+    }
+  }
+
+  /** The bytes from the beginning on, as text. */
+  async *#rest(): AsyncGenerator<string> {
+    yield this.#text
+    for (;;) {
+      const { done, value } = (await this.#source.next()) as IteratorResult<unknown>
+      if (done) return
+      yield this.#decode(value)
+    }
+  }
+
+  #takeLines(isEnd: boolean): void {
+    const lines = this.#text.replaceAll('\u001e', '\n').split('\n')
+    const last = lines.pop() ?? ''
+    for (const line of lines) if (line.trim() !== '') this.#chunks.push(parse(line))
+    this.#text = last
+    if (!isEnd || last.trim() === '') return
+    // A last line without an end may be cut.
+    try {
+      this.#chunks.push(JSON.parse(last))
+    } catch {
+      throw new RelayError('truncated', 'The upstream was cut in the middle of a chunk', { retryable: true })
+    }
+  }
+
+  /** The elements of one array, as they come: what stands open outside of texts tells where one ends. */
+  #takeElements(): void {
+    let start = this.#text.length
+    if (this.#depth > 1) start = 0
+    for (; this.#at < this.#text.length; this.#at++) {
+      const character = this.#text[this.#at]
+      if (this.#isString) {
+        if (character === '\\') this.#at++
+        else if (character === '"') this.#isString = false
+      } else if (character === '"') this.#isString = true
+      else if (character === '[' || character === '{') {
+        if (++this.#depth === 2) start = this.#at
+      } else if ((character === ']' || character === '}') && --this.#depth === 1) {
+        this.#chunks.push(parse(this.#text.slice(start, this.#at + 1)))
+        start = this.#text.length
+      }
+    }
+    this.#at -= Math.min(start, this.#text.length)
+    this.#text = this.#text.slice(start)
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw Object.assign(providerError(`A chunk of the upstream is not JSON: ${text.slice(0, 200)}`), { cause })
+  }
+}

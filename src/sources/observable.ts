@@ -1,0 +1,85 @@
+/** How is an Observable (RxJS, Nest, AG-UI, the Web's) pulled, and stopped? */
+import { RelayError } from '../errors.js'
+
+interface Observer {
+  next(value: unknown): void
+  error(error: unknown): void
+  complete(): void
+}
+
+export interface ObservableLike {
+  subscribe(observer: Observer, options?: { signal: AbortSignal }): unknown
+}
+
+/** An Observable does not wait: this much may wait for a slow reader. */
+const MAX_WAITING = 65_536
+
+export function isObservable(source: object): source is ObservableLike {
+  return typeof (source as Partial<ObservableLike>).subscribe === 'function'
+}
+
+/**
+ * Subscribes at once, and once. `return()` unsubscribes, which is what stops an Observable, also while it is silent. The
+ * events of Nest name their type `type`.
+ */
+export function observe(source: ObservableLike): { next(): Promise<unknown>; return(): void } {
+  const waiting: unknown[] = []
+  const stop = new AbortController()
+  let failure: { error: unknown } | undefined
+  let isOver = false
+  let wake: (() => void) | undefined
+  const end = (failed?: { error: unknown }) => {
+    if (isOver) return
+    isOver = true
+    failure = failed
+    wake?.()
+  }
+  const subscription = source.subscribe(
+    {
+      next(value) {
+        if (isOver) return
+        waiting.push(value)
+        if (waiting.length > MAX_WAITING) {
+          end({
+            error: new RelayError(
+              'internal',
+              `An Observable has ${MAX_WAITING} values waiting for a reader that is slower than it`,
+            ),
+          })
+          leave()
+        } else wake?.()
+      },
+      error: (error) => end({ error }),
+      complete: () => end(),
+    },
+    { signal: stop.signal },
+  ) as { unsubscribe?(): void } | undefined
+  const leave = () => {
+    subscription?.unsubscribe?.()
+    stop.abort()
+  }
+  return {
+    async next() {
+      while (waiting.length === 0 && !isOver) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      if (waiting.length > 0) return { done: false, value: toEvent(waiting.shift()) }
+      if (failure) throw failure.error
+      return { done: true, value: undefined }
+    },
+    return() {
+      end()
+      leave()
+    },
+  }
+}
+
+/** Nest's `MessageEvent` has the name of the event in `type`. */
+function toEvent(value: unknown): unknown {
+  const { type, data, ...rest } = (value ?? {}) as { type?: unknown; data?: unknown }
+  const isEvent =
+    data !== undefined && typeof type === 'string' && Object.keys(rest).every((key) => /^(id|retry)$/.test(key))
+  return isEvent ? { ...rest, event: type, data } : value
+}

@@ -1,0 +1,282 @@
+import { encodeEvent, type Part, type Source } from 'sse-relay'
+import { parts } from 'sse-relay/protocols'
+import { collect } from 'sse-relay/testing'
+import { relay } from 'sse-relay/web'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+
+const chat = (content: string, finish: string | null = null) => ({
+  id: 'c',
+  choices: [{ index: 0, delta: { content }, finish_reason: finish }],
+})
+const ollama = (content: string, done = false) => ({ message: { content }, done })
+
+async function* of<T>(...values: T[]): AsyncGenerator<T> {
+  yield* values
+}
+
+/** The parts, the text and the outcome of a source that is relayed. */
+async function relayed(source: Source) {
+  const errors: unknown[] = []
+  let outcome: string | undefined
+  const response = await relay(new Request('http://x/', { method: 'POST' }), source, {
+    protocol: parts(),
+    heartbeatMs: 0,
+    onError: (error) => void errors.push(error),
+    onEnd: (summary) => {
+      outcome = summary.outcome
+    },
+  })
+  const body = await response.text()
+  const events = body.split('\n\n').filter((event) => event.startsWith('data: {'))
+  const read = events.map((event) => JSON.parse(event.slice(6)) as Part)
+  const text = read.map((part) => (part.type === 'text' ? part.text : '')).join('')
+  return { read, text, outcome, errors, body }
+}
+
+const bytes = (...pieces: string[]) => of(...pieces.map((piece) => new TextEncoder().encode(piece)))
+const response = (type: string, ...pieces: string[]) =>
+  new Response(
+    new ReadableStream({
+      start(controller) {
+        for (const piece of pieces) controller.enqueue(new TextEncoder().encode(piece))
+        controller.close()
+      },
+    }),
+    { headers: { 'content-type': type } },
+  )
+const ndjson = [ollama('Hel'), ollama('lo'), ollama('', true)].map((chunk) => `${JSON.stringify(chunk)}\n`).join('')
+const gemini = (text: string, finishReason?: string) =>
+  JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, finishReason }] })
+const array = `[${gemini('Hel')},\r\n${gemini('l"]}o')}\r\n,${gemini('', 'STOP')}]`
+const events = [chat('Hel'), chat('lo'), chat('', 'stop')]
+  .map((chunk) => encodeEvent({ data: JSON.stringify(chunk) }))
+  .join('')
+const cutUp = (text: string) => text.match(/[\s\S]{1,7}/g) ?? []
+
+beforeEach(() => {
+  vi.spyOn(console, 'warn').mockImplementation(() => {})
+})
+afterEach(() => vi.restoreAllMocks())
+
+describe('bytes and responses are read by what they are', () => {
+  it.each<[string, () => Source, string]>([
+    ['an event stream in bytes', () => bytes(...cutUp(events)), 'Hello'],
+    ['a JSON text a line, in bytes', () => bytes(...cutUp(ndjson)), 'Hello'],
+    ['a JSON array in bytes', () => bytes(...cutUp(array)), 'Hell"]}o'],
+    ['a response of NDJSON', () => response('application/x-ndjson', ...cutUp(ndjson)), 'Hello'],
+    ['a response of JSON lines', () => response('application/jsonl; charset=utf-8', ndjson), 'Hello'],
+    [
+      'a JSON text sequence',
+      () => response('application/json-seq', ndjson.replaceAll('{"message', '\u001e{"message')),
+      'Hello',
+    ],
+    ['a response that is one JSON array', () => response('application/json', ...cutUp(array)), 'Hell"]}o'],
+    ['a response of plain text', () => response('text/plain; charset=utf-8', 'Hel', 'lo'), 'Hello'],
+    ['the body of a response', () => response('text/event-stream', ...cutUp(events)).body as ReadableStream, 'Hello'],
+    ['an event stream that begins with a comment', () => bytes(': hi\n\n', events), 'Hello'],
+    ['blank lines before the first line', () => bytes('\n\n', ndjson), 'Hello'],
+    [
+      'characters that are cut in two',
+      () => of(...Array.from(new TextEncoder().encode(ndjson.replace('Hel', 'Hél')), (byte) => Uint8Array.of(byte))),
+      'Héllo',
+    ],
+  ])('%s', async (_, source, text) => {
+    expect(await relayed(source())).toMatchObject({ text, outcome: 'done', errors: [] })
+  })
+
+  it.each<[string, () => Source]>([
+    ['an event stream', () => bytes(events.slice(0, events.lastIndexOf('data: ')))],
+    ['NDJSON between its lines', () => bytes(ndjson.slice(0, ndjson.indexOf('\n') + 1))],
+    ['NDJSON in the middle of a line', () => bytes(ndjson.slice(0, -9))],
+    ['a JSON array', () => bytes(array.slice(0, array.lastIndexOf(',{')))],
+  ])('%s that is cut is truncated', async (_, source) => {
+    expect((await relayed(source())).outcome).toBe('truncated')
+  })
+
+  it('bytes that are none of these, and a JSON text that is no stream, are refused with the remedy', async () => {
+    const html = await relayed(bytes('<html>'))
+    expect(html.outcome).toBe('error')
+    expect(String(html.errors[0])).toContain('TextDecoderStream')
+    const whole = await relayed(response('application/json', '{"choices":[]}'))
+    expect(whole.outcome).toBe('error')
+    expect(String(whole.errors[0])).toContain('stream: true')
+  })
+
+  it('leaving cancels the body at once', async () => {
+    let cancelled = false
+    const body = new ReadableStream({
+      start: (controller) => controller.enqueue(new TextEncoder().encode(ndjson.slice(0, 60))),
+      cancel: () => {
+        cancelled = true
+      },
+    })
+    const answer = await relay(new Request('http://x/'), body)
+    await answer.body?.cancel()
+    await vi.waitFor(() => expect(cancelled).toBe(true))
+  })
+})
+
+describe('server-sent events as objects', () => {
+  const held = (data: unknown, more: object = {}) => ({ data, ...more })
+  it.each<[string, object[], string]>([
+    [
+      'a provider’s chunks as texts',
+      [held(JSON.stringify(chat('Hi', 'stop')), { event: '', id: '' }), held('[DONE]')],
+      'Hi',
+    ],
+    ['a provider’s chunks as values', [held(chat('Hi', 'stop'), { event: 'message', id: 1 })], 'Hi'],
+    ['the sentinel after a chunk proves it', [held(JSON.stringify(chat('Hi'))), held('[DONE]')], 'Hi'],
+  ])('%s', async (_, chunks, text) => {
+    expect(await relayed(of(...chunks))).toMatchObject({ text, outcome: 'done' })
+  })
+
+  it('a failure among them is one, and masked', async () => {
+    const { outcome, body } = await relayed(
+      of(held(JSON.stringify(chat('Hi'))), { event: 'error', data: '{"error":{"message":"sk-secret"}}' }),
+    )
+    expect(outcome).toBe('error')
+    expect(body).not.toContain('sk-secret')
+  })
+
+  it('an event of one’s own stays one', async () => {
+    const { body, outcome } = await relayed(of({ event: 'status', data: '{"step":1}' }, { data: { a: 1 } }))
+    expect(body).toContain('event: status\ndata: {"step":1}\n\n')
+    expect(outcome).toBe('done')
+  })
+})
+
+describe('what holds, gives or pushes a stream', () => {
+  it.each<[string, () => unknown]>([
+    ['an object with a stream', () => ({ stream: of(chat('Hi', 'stop')) })],
+    [
+      'an object with a fullStream',
+      () => ({ fullStream: of(chat('Hi', 'stop')), usage: Promise.reject(new Error('no')) }),
+    ],
+    ['an object with events', () => ({ events: of(chat('Hi', 'stop')) })],
+    // biome-ignore lint/suspicious/noThenProperty: that is what it is about
+    ['what is iterable and thenable', () => Object.assign(of(chat('Hi', 'stop')), { then: () => {} })],
+    [
+      'what has toStream() and toTextStream()',
+      () => ({
+        toStream: () => of(chat('Hi', 'stop')),
+        toTextStream: () => of('no'),
+        [Symbol.asyncIterator]: () => of('no'),
+      }),
+    ],
+    ['a stream of streams', () => of(of(chat('H')), of(chat('i', 'stop')))],
+    [
+      'a stream of a ReadableStream and text',
+      () =>
+        of(
+          new ReadableStream({
+            start: (c) => {
+              c.enqueue('H')
+              c.close()
+            },
+          }),
+          'i',
+        ),
+    ],
+    [
+      'an Observable',
+      () => ({
+        subscribe: (observer: { next(value: unknown): void; complete(): void }) => {
+          observer.next(chat('Hi', 'stop'))
+          observer.complete()
+          return { unsubscribe() {} }
+        },
+      }),
+    ],
+  ])('%s', async (_, source) => {
+    expect(await relayed(source as Source)).toMatchObject({ text: 'Hi', outcome: 'done', errors: [] })
+  })
+
+  it('the whole answer beside a stream says why it ended and what it cost', async () => {
+    const response = Promise.resolve({ finishReason: 'length', usage: { inputTokens: 2, outputTokens: 3 } })
+    const { read, outcome } = await relayed((() => ({ stream: of('Hi'), response })) as unknown as Source)
+    expect(outcome).toBe('done')
+    expect(read.slice(1)).toEqual([
+      { type: 'usage', usage: { inputTokens: 2, outputTokens: 3 } },
+      { type: 'finish', reason: 'length' },
+    ])
+  })
+
+  it('the whole answer beside a stream may fail, and its own words stay here', async () => {
+    const response = Promise.reject(Object.assign(new Error('sk-secret'), { status: 500 }))
+    const { outcome, body } = await relayed((() => ({ stream: of('Hi'), response })) as unknown as Source)
+    expect(outcome).toBe('error')
+    expect(body).not.toContain('sk-secret')
+  })
+
+  it('a stop unsubscribes from an Observable that is silent', async () => {
+    const stop = new AbortController()
+    const unsubscribe = vi.fn()
+    const answer = await relay(
+      new Request('http://x/'),
+      {
+        subscribe: (observer: { next(value: unknown): void }) => {
+          observer.next('Hi')
+          return { unsubscribe }
+        },
+      } as unknown as Source,
+      { signal: stop.signal },
+    )
+    stop.abort()
+    expect(await collect(answer)).toMatchObject({ text: 'Hi' })
+    expect(unsubscribe).toHaveBeenCalledOnce()
+  })
+
+  it('the error and the type of an Observable’s events are read', async () => {
+    const { body, outcome } = await relayed({
+      subscribe(observer: { next(value: unknown): void; error(error: unknown): void }) {
+        observer.next({ type: 'step', data: 1 })
+        observer.error(new Error('no'))
+      },
+    } as unknown as Source)
+    expect(body).toContain('event: step\ndata: 1\n\n')
+    expect(outcome).toBe('error')
+  })
+})
+
+describe('what is not known', () => {
+  it('stays here once a provider’s shape is known', async () => {
+    const { body, outcome } = await relayed(of(chat('Hi'), { code: 'X', secret: 'sk-secret' }, chat('', 'stop')))
+    expect(outcome).toBe('done')
+    expect(body).not.toContain('sk-secret')
+  })
+
+  it.each<[string, object]>([
+    ['a type that says so', { type: 'job.failed', message: 'sk-secret' }],
+    ['an error among other keys', { error: 'sk-secret', code: 3 }],
+    ['a status that says so', { status: 'error', detail: 'sk-secret' }],
+    ['an event that says so', { event: 'conversation.response.error', data: { message: 'sk-secret' } }],
+    ['an Error', new Error('sk-secret')],
+  ])('amid a provider’s chunks %s is a failure, and masked', async (_, chunk) => {
+    const { body, outcome } = await relayed(of<object>(chat('Hi'), chunk))
+    expect(outcome).toBe('error')
+    expect(body).not.toContain('sk-secret')
+  })
+
+  it.each([
+    new Map([['a', 1]]),
+    new Date(0),
+    new (class Prompt {
+      value = 'sk-secret'
+    })(),
+  ])('an instance of a class is refused by name: %o', async (chunk) => {
+    const { outcome, errors, body } = await relayed(of<object>(chunk))
+    expect(outcome).toBe('error')
+    expect(String(errors[0])).toContain(chunk.constructor.name)
+    expect(body).not.toContain('sk-secret')
+  })
+
+  it('a run of objects of the user’s own and without text says so once on the console', async () => {
+    const { read } = await relayed(of({ a: 1 }))
+    await relayed(of({ a: 2 }))
+    expect(read).toEqual([{ type: 'data', name: 'data', data: { a: 1 } }])
+    const said = vi
+      .mocked(console.warn)
+      .mock.calls.filter(([message]) => String(message).includes('without a word of text'))
+    expect(said.length).toBeLessThanOrEqual(1)
+  })
+})
