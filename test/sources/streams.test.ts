@@ -10,7 +10,7 @@ const chat = (content: string, finish: string | null = null) => ({
 })
 const ollama = (content: string, done = false) => ({ message: { content }, done })
 
-async function* of<T>(...values: T[]): AsyncGenerator<T> {
+async function* of(...values: unknown[]): AsyncGenerator<unknown> {
   yield* values
 }
 
@@ -252,7 +252,7 @@ describe('what is not known', () => {
     ['an event that says so', { event: 'conversation.response.error', data: { message: 'sk-secret' } }],
     ['an Error', new Error('sk-secret')],
   ])('amid a provider’s chunks %s is a failure, and masked', async (_, chunk) => {
-    const { body, outcome } = await relayed(of<object>(chat('Hi'), chunk))
+    const { body, outcome } = await relayed(of(chat('Hi'), chunk))
     expect(outcome).toBe('error')
     expect(body).not.toContain('sk-secret')
   })
@@ -264,7 +264,7 @@ describe('what is not known', () => {
       value = 'sk-secret'
     })(),
   ])('an instance of a class is refused by name: %o', async (chunk) => {
-    const { outcome, errors, body } = await relayed(of<object>(chunk))
+    const { outcome, errors, body } = await relayed(of(chunk))
     expect(outcome).toBe('error')
     expect(String(errors[0])).toContain(chunk.constructor.name)
     expect(body).not.toContain('sk-secret')
