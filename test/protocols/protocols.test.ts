@@ -303,6 +303,21 @@ data: {"type":"error","error":{"type":"overloaded_error","code":"overload","mess
     )
   })
 
+  it('keeps what the request was made of to itself', async () => {
+    const response = { id: 'r', instructions: 'SECRET', tools: [{ server_url: 'SECRET' }], metadata: { a: 'SECRET' } }
+    const answer = await wire(raw(), [
+      { type: 'response.created', sequence_number: 0, response: { ...response, user: 'SECRET', prompt: 'SECRET' } },
+      { type: 'response.completed', sequence_number: 1, response: { ...response, output: [] } },
+    ])
+    expect(answer.match(/^event: .*$|^data: \[DONE\]$|SECRET/gm)).toEqual([
+      'event: response.created',
+      'event: response.completed',
+      'data: [DONE]',
+    ])
+    const ollama = await wire(raw(), [{ response: 'Hi', done: true, context: [1, 2, 3] }])
+    expect(ollama).toContain('data: {"response":"Hi","done":true}\n')
+  })
+
   it('keeps the failure to itself that has text beside it', async () => {
     const chunk = {
       choices: [{ index: 0, delta: { content: 'a' } }],
@@ -423,8 +438,13 @@ describe('a protocol of one’s own', () => {
     const broken = (): never => {
       throw new Error('no')
     }
-    for (const method of ['part', 'end'] as const) {
-      const encoder = { ...text().encoder({ runId: '' }), [method]: broken, fail: broken }
+    const none = () => undefined as never
+    for (const [method, fails] of [
+      ['part', broken],
+      ['end', broken],
+      ['end', none],
+    ] as const) {
+      const encoder = { ...text().encoder({ runId: '' }), [method]: broken, fail: fails }
       const source = method === 'part' ? [{ data: 1 }, 'a'] : ['a']
       const answer = await wire({ name: 'broken', encoder: () => encoder }, source)
       expect(JSON.parse(failureOf(answer))).toMatchObject({ error: { code: 'internal' } })

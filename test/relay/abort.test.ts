@@ -256,6 +256,19 @@ describe('a client that leaves before there is an answer', () => {
   })
 })
 
+describe('a client that leaves while a refusal is read', () => {
+  it('cancels its body', async () => {
+    const cancel = vi.fn()
+    const body = new ReadableStream({ pull: () => new Promise(() => {}), cancel })
+    const { url, summary } = await serve(() => () => new Response(body, { status: 500 }))
+    const client = openClient(url, { method: 'POST', body: '{}' })
+    await vi.waitFor(() => expect(body.locked).toBe(true))
+    client.leave()
+    expect((await summary).outcome).toBe('disconnected')
+    expect(cancel).toHaveBeenCalledOnce()
+  })
+})
+
 describe('a client that sends its requests without waiting for the answers', () => {
   it('has every answer in its turn, each read to its end', async () => {
     const outcomes: Promise<string>[] = []

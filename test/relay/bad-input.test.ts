@@ -143,6 +143,8 @@ describe('the options', () => {
     ['headers', { 'bad name': 'x' }, 'bad name'],
     ['headers', { 'x-a': 'one\r\ntwo: 2' }, 'two'],
     ['headers', { 'x-a': '日本' }, '日本'],
+    ['headers', { 'x-a': 'a\u0001b' }, 'x-a'],
+    ['headers', { 'x-a': 'a\u007fb' }, 'x-a'],
     ['headers', 42, '42'],
     ['headers', 'x-a: b', 'x-a'],
     ['log', console, 'logger'],

@@ -199,6 +199,13 @@ describe('what is no failure of a provider', () => {
     Object.assign(new Error('no such file'), { code: 'ENOENT' }),
     Object.assign(new Error('a'), { cause: new Error('b', { cause: 'c' }) }),
     new AggregateError([], 'a'),
+    Object.assign(new Error(), { message: undefined }),
+    Object.assign(new Error(), { message: { a: 1 } }),
+    Object.defineProperty(new Error(), 'message', {
+      get() {
+        throw new Error('no')
+      },
+    }),
     'a string',
     SECRET,
     undefined,

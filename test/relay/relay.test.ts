@@ -13,6 +13,7 @@ import { createMemoryLog } from 'sse-relay/log'
 import { probe, stalling, throwing, tokens } from 'sse-relay/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
+const MB = 1024 * 1024
 const SENTINEL = 'data: [DONE]\n\n'
 const frame = (token: string) => `data: ${JSON.stringify({ text: token })}\n\n`
 
@@ -121,7 +122,8 @@ describe('relayTo', () => {
   })
 
   it('opens with the headers of an event stream and nothing of the connection', async () => {
-    await relay(['Hello'], { headers: { Connection: 'close', 'transfer-encoding': 'chunked', 'X-A': '1' } }).done
+    const hosts = { 'content-length': '5', te: 'gzip', trailer: 'x', host: 'elsewhere', 'transfer-encoding': 'chunked' }
+    await relay(['Hello'], { headers: { Connection: 'close', ...hosts, 'X-A': '1' } }).done
     expect(sink.calls[0]).toEqual([
       'open',
       200,
@@ -170,6 +172,13 @@ describe('relayTo', () => {
       async () => generator(),
       // biome-ignore lint/suspicious/noThenProperty: a thenable that is no promise, as some SDKs return
       { then: (resolve: (value: string[]) => void) => resolve(['Hello']) } as PromiseLike<string[]>,
+      {
+        // biome-ignore lint/suspicious/noThenProperty: a thenable of someone's own is what is tried
+        then(resolve: (value: string[]) => void) {
+          resolve(['Hello'])
+          resolve(['twice'])
+        },
+      } as PromiseLike<string[]>,
     ]
     for (const source of forms) {
       sink = new FakeSink()
@@ -249,6 +258,28 @@ describe('backpressure', () => {
     await settle()
     expect(source.pulled).toBeLessThan(25)
   })
+
+  it.each([0, 256, 65_536])(
+    'lets others come to their turn while a source is always ready: %i characters',
+    async (size) => {
+      let asked = 0
+      const source = function* () {
+        for (; asked < (size === 0 ? 100_000 : (8 * MB) / size); asked++) yield 'x'.repeat(size)
+      }
+      let over = false
+      const { done } = relay(() => source())
+      void done.then(() => {
+        over = true
+      })
+      let most = 0
+      for (let before = 0; !over; before = asked) {
+        await new Promise(setImmediate)
+        most = Math.max(most, asked - before)
+      }
+      expect(await done).toMatchObject({ outcome: 'done' })
+      expect(most).toBeLessThan(size === 0 ? 10_000 : MB / size)
+    },
+  )
 
   it('drained() without need is nothing', async () => {
     const { source, push } = hand()
@@ -551,6 +582,26 @@ describe('a sink that will not have it, of a run with a log', () => {
     expect(sink.calls).toEqual([])
     await vi.advanceTimersByTimeAsync(60_000)
     expect(ends).toMatchObject([{ outcome }])
+  })
+})
+
+describe('one signal for the whole server', () => {
+  it('ends every run, also when the sink of one throws', async () => {
+    vi.spyOn(console, 'error').mockImplementation(() => {})
+    const shutdown = new AbortController()
+    const handles = [0, 1, 2].map((index) => {
+      sink = new FakeSink()
+      if (index === 0) {
+        sink.end = () => {
+          throw new Error('no')
+        }
+      }
+      return relay(silent, { shutdown: shutdown.signal })
+    })
+    shutdown.abort()
+    await Promise.all(handles.map(({ done }) => done))
+    expect(ends.map(({ outcome }) => outcome)).toEqual(['shutdown', 'shutdown', 'shutdown'])
+    for (const handle of handles) handle.left()
   })
 })
 

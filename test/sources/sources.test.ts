@@ -41,6 +41,20 @@ describe('toParts, of what is no provider’s', () => {
     ['what is nearly a tool call', { type: 'tool-call', input: {} }, [data({ type: 'tool-call', input: {} })]],
     ['what is nearly a chunk', { choices: 1 }, [data({ choices: 1 })]],
     ['a type that is no string', { type: 1 }, [data({ type: 1 })]],
+    [
+      'a question with choices of text',
+      { question: 'q', choices: ['A', 'B'] },
+      [data({ question: 'q', choices: ['A', 'B'] })],
+    ],
+    ['a question without choices', { question: 'q', choices: [] }, [data({ question: 'q', choices: [] })]],
+    ['candidates that are names', { candidates: ['Ann'] }, [data({ candidates: ['Ann'] })]],
+    ['metadata alone', { metadata: { sources: [1] } }, [data({ metadata: { sources: [1] } })]],
+    [
+      'an event whose data has choices',
+      { event: 'quiz', data: { choices: ['A'] } },
+      [data({ choices: ['A'] }, 'quiz')],
+    ],
+    ['a data part whose data has choices', data({ choices: ['A'] }, 'quiz'), [data({ choices: ['A'] }, 'quiz')]],
   ])('%s', (_, chunk, expected) => {
     expect(toParts(chunk)).toEqual(expected)
   })
@@ -567,10 +581,46 @@ describe('the proof of a complete answer', () => {
     ['is response.completed', [{ type: 'response.created' }, { type: 'response.completed', response: {} }], 'given'],
     ['is response.incomplete', [{ type: 'response.incomplete', response: {} }], 'given'],
     ['is not response.failed', [{ type: 'response.failed', response: {} }], 'missing'],
+    [
+      'is missing when another chat completion begins after the calls of the first',
+      [
+        chat({ content: 'a' }),
+        chat({}, { finish_reason: 'tool_calls' }),
+        { id: '2', ...chat({ role: 'assistant' }) },
+      ].map((chunk) => ({ id: '1', ...chunk })),
+      'missing',
+    ],
+    [
+      'is missing when another message of Bedrock begins',
+      [{ messageStart: {} }, { messageStop: { stopReason: 'tool_use' } }, { messageStart: { role: 'assistant' } }],
+      'missing',
+    ],
+    [
+      'is missing when another answer of the AI SDK begins',
+      [{ type: 'start' }, { type: 'finish', finishReason: 'stop', totalUsage: {} }, { type: 'start' }],
+      'missing',
+    ],
     ['stays given, whatever follows', [{ type: 'message_stop' }, { type: 'ping' }, 'a', chat({})], 'given'],
     ['stays missing, whatever follows of one’s own', [chat({ content: 'a' }), 'a', { data: 1 }], 'missing'],
   ])('%s', (_, chunks, expected) => {
     expect(proofOf(...chunks)).toBe(expected)
+  })
+})
+
+describe('a failure that servers which imitate OpenAI tell in the stream', () => {
+  it.each([
+    { object: 'error', message: 'no', code: 500 },
+    { error: 'no' },
+    { error: 'no', error_type: 'generation' },
+    { id: 'x', error: { message: 'no' }, object: 'chat.completion.chunk' },
+  ])('is a failure in a body and as an object: %j', async (failure) => {
+    const half = { id: 'x', object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content: 'Half' } }] }
+    const body = `data: ${JSON.stringify(half)}\n\ndata: ${JSON.stringify(failure)}\n\ndata: [DONE]\n\n`
+    const upstream = () => new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+    for (const source of [upstream, () => [half, failure]]) {
+      const answer = await collect(await relay(new Request('http://localhost'), source, { onError() {} }))
+      expect(answer).toMatchObject({ text: 'Half', outcome: 'error' })
+    }
   })
 })
 
