@@ -73,7 +73,9 @@ export class JoinedAnswer {
     const { index, id, input, done, executed, error } = part
     const at = this.#calls.get(index)
     const known = at === undefined ? undefined : (this.#parts[at] as AnswerToolCall)
-    if (at === undefined || !known || beginsCall(known, { ...part, replaces })) {
+    // A result ends its call.
+    const ended = known?.result ? { ...known, done: true } : known
+    if (at === undefined || !known || beginsCall(ended, { ...part, replaces })) {
       this.#calls.set(index, this.#parts.length)
       if (id !== undefined) this.#ids.set(id, this.#parts.length)
       this.#parts.push(part)

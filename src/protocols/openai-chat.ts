@@ -136,7 +136,11 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
         }
         case 'tool-result': {
           const call = ids.get(part.id)
-          if (call) settle(call)
+          if (call) {
+            settle(call)
+            // Its result ends it: what comes at its index is another call.
+            call.done = true
+          }
           return ''
         }
         default:

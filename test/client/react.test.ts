@@ -475,6 +475,10 @@ describe('useRelay in a page', () => {
         call(0, '{"n":3}', { name: 'f', done: true }),
         call(0, '{"n":4}', { name: 'g', done: true }),
         { type: 'tool-result', id: 'of an earlier turn', output: 5 },
+        // A result ends its call, also where nothing says `done`.
+        call(7, '{}', { id: 'x', name: 'f' }),
+        { type: 'tool-result', id: 'x', output: 6 },
+        call(7, '{}', { id: 'x', name: 'f' }),
         end,
       )
       expect(await shown()).toEqual([
@@ -485,6 +489,8 @@ describe('useRelay in a page', () => {
         call(0, '{"n":3}', { name: 'f', done: true }),
         call(0, '{"n":4}', { name: 'g', done: true }),
         { type: 'tool-result', id: 'of an earlier turn', output: 5 },
+        { ...call(7, '{}', { id: 'x', name: 'f' }), result: { output: 6 } },
+        call(7, '{}', { id: 'x', name: 'f' }),
       ])
     })
 

@@ -391,6 +391,10 @@ describe('tool calls through openaiChat()', () => {
           call(0, '{"n":', { name: 'f' }),
           call(0, '3}', { done: true }),
           call(0, '{"n":4}', { name: 'f', done: true }),
+          // Its result ends a call of a source that does not say `done`.
+          call(5, '{"n":5}', { id: 'y', name: 'f' }),
+          result('y'),
+          call(5, '{"n":6}', { id: 'y', name: 'f' }),
         ])
       ).calls,
     ).toEqual([
@@ -398,6 +402,8 @@ describe('tool calls through openaiChat()', () => {
       ['call_r_1', 'f', '{"n":2}'],
       ['call_r_2', 'f', '{"n":3}'],
       ['call_r_3', 'f', '{"n":4}'],
+      ['y', 'f', '{"n":5}'],
+      ['call_r_5', 'f', '{"n":6}'],
     ])
   })
 

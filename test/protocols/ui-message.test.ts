@@ -843,6 +843,18 @@ describe('tool calls of a provider or an agent, in useChat', () => {
     ])
   })
 
+  it('that a result ended are not gone on with', async () => {
+    const { ran, parts } = await chatted(
+      encoded([
+        call(0, '{"n":1}', { id: 'x', name: 'f' }),
+        result('x', 'one'),
+        call(0, '{"n":2}', { id: 'x', name: 'f' }),
+      ]),
+    )
+    expect(ran.map((run) => (run as unknown[])[1])).toEqual([{ n: 2 }])
+    expect(parts).toMatchObject([step, { toolCallId: 'x', output: 'one', providerExecuted: true }, { input: { n: 2 } }])
+  })
+
   it('of one answer that have the same id are two calls', async () => {
     const { ran } = await chatted(
       encoded([
