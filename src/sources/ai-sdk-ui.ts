@@ -1,5 +1,5 @@
 /** The AI SDK's UI message stream, as its servers and `uiMessage()` send it. */
-import { type Counts, readEnd } from './ai-sdk.js'
+import { type Counts, readEnd, readSource } from './ai-sdk.js'
 import type { ChunkShape, Reading } from './reading.js'
 
 interface UIChunk {
@@ -16,6 +16,7 @@ interface UIChunk {
   url?: string
   title?: string
   mediaType?: string
+  filename?: string
   data?: unknown
   transient?: boolean
   errorText?: string
@@ -91,7 +92,8 @@ export const aiSDKUI: ChunkShape = {
         reading.result(toolCallId, null, undefined, true)
         break
       case 'source-url':
-        reading.citation({ url, title: chunk.title })
+      case 'source-document':
+        readSource(chunk, reading)
         break
       case 'file':
         reading.file(chunk.mediaType, url)

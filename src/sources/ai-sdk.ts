@@ -28,6 +28,8 @@ interface StreamPart {
   output?: unknown
   url?: string
   title?: string
+  filename?: string
+  mediaType?: string
   file?: { mediaType?: string; base64?: string }
   error?: unknown
   finishReason?: string
@@ -113,7 +115,7 @@ export const aiSDK: ChunkShape = {
         reading.result(toolCallId, null, name, true)
         break
       case 'source':
-        reading.citation({ url: part.url, title: part.title })
+        readSource(part, reading)
         break
       case 'file':
       case 'reasoning-file':
@@ -135,6 +137,14 @@ export const aiSDK: ChunkShape = {
   redact({ request: _, response: __, rawValue: ___, error: ____, output: _____, ...part }: Record<string, unknown>) {
     return part
   },
+}
+
+/** An address, or a document. */
+export function readSource(
+  { url, title, mediaType, filename }: Pick<StreamPart, 'url' | 'title' | 'mediaType' | 'filename'>,
+  reading: Reading,
+): void {
+  reading.citation(url === undefined ? { title, mediaType, filename } : { url, title })
 }
 
 /** Version 6 says of a cut answer no more than `other`, without the provider's own word and without counts. */
