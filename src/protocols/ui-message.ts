@@ -157,6 +157,8 @@ class UIMessageEncoder implements Encoder {
     if (this.#open?.kind !== kind) {
       frames += this.#closeBlock()
       this.#open = { kind, id: String(this.#blocks++) }
+      // A block is a paragraph already.
+      if (text.startsWith('\n\n') && this.#step + this.#blocks > 1) text = text.slice(2)
       frames += frame({ type: `${kind}-start`, id: this.#open.id })
     }
     return frames + dataFrame(`{"type":"${kind}-delta","id":"${this.#open.id}","delta":${JSON.stringify(text)}}`)
@@ -260,10 +262,15 @@ class UIMessageEncoder implements Encoder {
   }
 
   #addData({ name, data, id, transient }: DataPart): string {
-    const { url, title, mediaType } = (data ?? {}) as Record<string, unknown>
+    const { url, title, mediaType, filename } = (data ?? {}) as Record<string, unknown>
     if (name === 'citation' && typeof url === 'string') {
       const sourceId = id ?? `${this.#messageId}-source-${this.#sources++}`
       return frame({ type: 'source-url', sourceId, url, ...(typeof title === 'string' && { title }) })
+    }
+    if (name === 'citation' && typeof title === 'string' && typeof mediaType === 'string') {
+      const sourceId = id ?? `${this.#messageId}-source-${this.#sources++}`
+      const name = typeof filename === 'string' && { filename }
+      return frame({ type: 'source-document', sourceId, mediaType, title, ...name })
     }
     if (name === 'file' && typeof url === 'string' && typeof mediaType === 'string') {
       return frame({ type: 'file', url, mediaType })

@@ -34,7 +34,6 @@ import { parse } from './server-sent-event.js'
 import { strands } from './strands.js'
 import { textGeneration } from './text-generation.js'
 import { isOwnEvent, readUnknown } from './unknown.js'
-
 import { workersAI } from './workers-ai.js'
 
 export { formatOf, readBytes } from './bytes.js'

@@ -53,7 +53,7 @@ const tools = {
   breaks: tool({
     description: 'd',
     inputSchema: city,
-    execute: async () => {
+    execute: async (): Promise<string> => {
       throw new Error('sk-secret')
     },
   }),
@@ -199,8 +199,8 @@ async function relayed(source: Source): Promise<UIMessage | undefined> {
  * A message without what differs for no reader: ids of blocks and sources, marks of steps, whose words a failure has;
  * and the blocks of one text are one.
  */
-function plain(message: UIMessage | undefined): object[] {
-  const parts = (message?.parts ?? []).flatMap((part): { type?: unknown; text?: unknown }[] => {
+function plain(message: UIMessage | undefined): Record<string, unknown>[] {
+  const parts = (message?.parts ?? []).flatMap((part): Record<string, unknown>[] => {
     const { type, text, state, url, title, mediaType, filename, data, id } = part as Record<string, unknown>
     const has = (fields: object) =>
       Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
@@ -221,11 +221,13 @@ function plain(message: UIMessage | undefined): object[] {
       }),
     ]
   })
-  return parts.reduce<typeof parts>((all, part) => {
-    const last = all.at(-1)
-    if (typeof part.text !== 'string' || last?.type !== part.type) return [...all, part]
-    return [...all.slice(0, -1), { ...part, text: `${last?.text}${part.text}` }]
-  }, [])
+  const joined: typeof parts = []
+  for (const part of parts) {
+    const last = joined.at(-1)
+    if (last && typeof part.text === 'string' && last.type === part.type) last.text = `${last.text}${part.text}`
+    else joined.push(part)
+  }
+  return joined
 }
 
 describe('a stream of the AI SDK through uiMessage() is the message that its own would be', () => {
