@@ -163,6 +163,8 @@ function readItem(index: number, item: OutputItem, isDone: boolean, reading: Rea
   const { type = '', id, call_id: callId, name } = item
   const key = callId ?? id
   if (CLIENT_CALL.test(type)) {
+    // Chunk by chunk nobody knows of the pieces before.
+    if (isDone && reading.isSingle) return
     const head = { id: key, name: name ?? type.replace(/_call$/, '') }
     if (!isDone) reading.call(index, '', head)
     else {
@@ -206,7 +208,7 @@ function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>
   else {
     // Calls that came with nothing but the end.
     const calls = [...(response.output ?? []).entries()].filter(([, item]) => CLIENT_CALL.test(item?.type ?? ''))
-    if (!reading.isSingle) for (const [index, item] of calls) readItem(index, item, true, reading)
+    for (const [index, item] of calls) readItem(index, item, true, reading)
     reading.end(calls.length > 0 ? 'tool_calls' : 'stop')
   }
 }

@@ -59,12 +59,12 @@ describe('toParts, of what is no provider’s', () => {
     expect(toParts(chunk)).toEqual(expected)
   })
 
-  it('an instance of a class with data is no event of one’s own', () => {
+  it('an instance of a class that no shape knows is refused by its name and keys', () => {
     class Message {
       data = 'x'
     }
-    const message = new Message()
-    expect(toParts(message)).toEqual([data(message)])
+    expect(() => toParts(new Message())).toThrow(expect.objectContaining({ code: 'invalid-source' }))
+    expect(() => toParts(new Message())).toThrow(/\(Message\) with the keys data/)
   })
 
   it.each<Part>([
@@ -95,8 +95,8 @@ describe('toParts, of what is no provider’s', () => {
     ['a function', () => {}],
   ])('%s are refused: %o', (what, chunk) => {
     expect(() => toParts(chunk)).toThrow(TypeError)
-    expect(() => toParts(chunk)).toThrow(`The source yields ${what}: `)
-    if (what === 'bytes') expect(() => toParts(chunk)).toThrow('parseSSE')
+    expect(() => toParts(chunk)).toThrow(`The source yields ${what}`)
+    if (what === 'bytes') expect(() => toParts(chunk)).toThrow('TextDecoderStream')
   })
 
   it('nothing is looked up by a name from the wire', () => {
@@ -144,7 +144,7 @@ describe('toParts, of OpenAI chat completions', () => {
           { function: { arguments: '1' } },
         ],
       }),
-      [tool(0, '', { id: 'a', name: 'f' }), tool(1, '{}'), tool(2, ''), tool(0, '1')],
+      [tool(0, '', { id: 'a', name: 'f' }), tool(1, '{}'), tool(2, ''), tool(2, '1')],
     ],
     ['no tool calls', chat({ tool_calls: null }), []],
     ['text and its finish', chat({ content: 'Hi' }, { finish_reason: 'length' }), [text('Hi'), finish('length')]],
@@ -191,7 +191,8 @@ describe('toParts, of OpenAI chat completions', () => {
     ['error', 'error'],
     ['STOP', 'stop'],
     ['end_turn', 'stop'],
-    ['eos', 'other'],
+    ['eos', 'stop'],
+    ['weather', 'other'],
   ])('the finish_reason %s is %s', (reason, expected) => {
     expect(toParts(chat({}, { finish_reason: reason }))).toEqual([finish(expected)])
   })
@@ -304,11 +305,19 @@ describe('toParts, of Anthropic messages', () => {
     // Blocks begin empty; the helper stream goes on to fill the one it has handed out, with text that comes in deltas.
     ['a block that was filled since', block({ type: 'text', text: 'Hi' }), []],
     ['thinking', delta({ type: 'thinking_delta', thinking: 'Hm' }), [reasoning('Hm')]],
-    ['the signature of thinking', delta({ type: 'signature_delta', signature: 'x' }), []],
+    [
+      'the signature of thinking',
+      delta({ type: 'signature_delta', signature: 'x' }),
+      [{ type: 'reasoning', text: '', signature: 'x' }],
+    ],
     ['a tool', block({ type: 'tool_use', id: 't', name: 'f', input: {} }, 1), [tool(1, '', { id: 't', name: 'f' })]],
     ['its input', delta({ type: 'input_json_delta', partial_json: '{"a"' }, 1), [tool(1, '{"a"')]],
     ['its input, empty', delta({ type: 'input_json_delta', partial_json: '' }, 1), []],
-    ["a tool of the provider's", block({ type: 'server_tool_use', id: 't', name: 'web_search', input: {} }), []],
+    [
+      "a tool of the provider's",
+      block({ type: 'server_tool_use', id: 't', name: 'web_search', input: {} }),
+      [{ ...tool(0, '', { id: 't', name: 'web_search' }), executed: true }],
+    ],
     ['a citation', delta({ type: 'citations_delta', citation: { url: 'u' } }), [data({ url: 'u' }, 'citation')]],
     ['what is new', delta({ type: 'new_delta', text: 'x' }), []],
     ['the end of a block', { type: 'content_block_stop', index: 0 }, []],
@@ -328,7 +337,7 @@ describe('toParts, of Anthropic messages', () => {
           usage: { input_tokens: 5, cache_creation_input_tokens: 10, cache_read_input_tokens: 100, output_tokens: 1 },
         },
       },
-      [usage({ inputTokens: 115, outputTokens: 1, cachedInputTokens: 100 })],
+      [usage({ inputTokens: 115, outputTokens: 1, cachedInputTokens: 100, cacheWriteInputTokens: 10 })],
     ],
     [
       'the last counts',
@@ -372,21 +381,25 @@ describe('toParts, of Anthropic messages', () => {
       delta({ type: 'input_json_delta', partial_json: '{"query"' }, 0),
       block({ type: 'tool_use', id: 't', name: 'f', input: {} }, 1),
       delta({ type: 'input_json_delta', partial_json: '{}' }, 1),
-      block({ type: 'server_tool_use', id: 's', name: 'web_search', input: {} }, 2),
+      block({ type: 'server_tool_use', id: 'u', name: 'web_search', input: {} }, 2),
       delta({ type: 'input_json_delta', partial_json: '{"query"' }, 2),
     ]
     const parts = chunks.flatMap((chunk) => {
       readChunk(chunk, reading)
       return [...reading.parts]
     })
-    expect(parts).toEqual([tool(1, '', { id: 't', name: 'f' }), tool(1, '{}')])
+    const executed = parts.flatMap((part) => (part.type === 'tool-call' && part.executed ? [part.index] : []))
+    expect(executed).toEqual([0, 2])
+    const called = parts.filter((part) => part.type === 'tool-call' && !executed.includes(part.index))
+    expect(called).toEqual([tool(1, '', { id: 't', name: 'f' }), tool(1, '{}')])
   })
 })
 
 const HELLO = ['Hello', ' there', '! ', 'Streams'].map(text)
 const ANSWER = [...HELLO, ...['\n\n', 'work ', '— ', 'naïve ', '日本', '🚀'].map(text)]
-const started = usage({ inputTokens: 25, outputTokens: 1, cachedInputTokens: 0 })
-const counted = (outputTokens: number) => usage({ inputTokens: 25, outputTokens, cachedInputTokens: 0 })
+const started = usage({ inputTokens: 25, outputTokens: 1, cachedInputTokens: 0, cacheWriteInputTokens: 0 })
+const counted = (outputTokens: number) =>
+  usage({ inputTokens: 25, outputTokens, cachedInputTokens: 0, cacheWriteInputTokens: 0 })
 
 /** Each trace's parts, and whether the provider proved that the answer was complete. */
 const traces: Record<string, { proof: 'given' | 'missing'; parts: Part[] }> = {
@@ -479,6 +492,7 @@ const traces: Record<string, { proof: 'given' | 'missing'; parts: Part[] }> = {
       started,
       reasoning('Let me add '),
       reasoning('27*453.'),
+      { type: 'reasoning', text: '', signature: 'EqQBCgIYAhIM1gbcDa9GJwZA2b3h==' },
       text('27 × 453 = 12,231'),
       counted(48),
       finish('stop'),
@@ -530,7 +544,14 @@ describe('a trace as parts', () => {
       expect(readChunk(chunk, reading)).toBeUndefined()
       seen.push(...reading.parts)
     }
-    expect(seen).toEqual(parts)
+    // Once an answer what its provider calls it, and at the end of each call that it is whole.
+    const isExtra = (part: Part) => part.type === 'start' || (part.type === 'tool-call' && part.done === true)
+    expect(seen.filter((part) => !isExtra(part))).toEqual(parts)
+    expect(seen.filter(({ type }) => type === 'start')).toHaveLength(1)
+    const indexes = (all: Part[]) => [
+      ...new Set(all.flatMap((part) => (part.type === 'tool-call' ? [part.index] : []))),
+    ]
+    expect(indexes(seen.filter((part) => 'done' in part))).toEqual(indexes(parts))
     expect(reading.proof).toBe(proof)
   })
 
@@ -626,18 +647,27 @@ describe('a failure that servers which imitate OpenAI tell in the stream', () =>
 
 describe("a chunk that is not in its provider's format", () => {
   it.each<[string, object]>([
-    ['text that is no string', { choices: [{ index: 0, delta: { reasoning: { a: 1 } } }] }],
     ['content that is no list', { choices: [{ index: 0, delta: { content: 5 } }] }],
     ['calls that are none', { choices: [{ index: 0, delta: { tool_calls: [null] } }] }],
-    [
-      'a call without a name',
-      { type: 'content_block_start', content_block: { type: 'tool_use', id: 't', name: null } },
-    ],
     ['parts that are no list', { candidates: [{ content: { parts: {} } }] }],
     ['a message in place of its text', { done: false, message: { content: { text: 'x' } } }],
   ])('is the failure of the upstream: %s', async (_, chunk) => {
     expect(() => toParts(chunk)).toThrow(expect.objectContaining({ code: 'upstream-failure', retryable: true }))
     const answer = await collect(await relay(new Request('http://localhost'), [chunk], { onError() {} }))
     expect(answer).toMatchObject({ status: 502, error: { code: 'upstream-failure' } })
+  })
+
+  it.each<[string, object]>([
+    ['reasoning that has no text', { choices: [{ index: 0, delta: { reasoning: { a: 1 } } }] }],
+    ['a signature that is none', { type: 'content_block_delta', delta: { type: 'signature_delta', signature: 1 } }],
+  ])('is left out where the answer does not need it: %s', (_, chunk) => {
+    expect(toParts(chunk)).toEqual([])
+  })
+
+  it('arguments that are a value are their JSON (ggml-org/llama.cpp#20198)', () => {
+    const call = { index: 0, id: 'a', function: { name: 'f', arguments: { x: 1 } } }
+    expect(toParts(chat({ tool_calls: [call] }))).toEqual([
+      { ...tool(0, '{"x":1}', { id: 'a', name: 'f' }), done: true },
+    ])
   })
 })
