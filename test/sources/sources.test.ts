@@ -316,7 +316,7 @@ describe('toParts, of Anthropic messages', () => {
     [
       "a tool of the provider's",
       block({ type: 'server_tool_use', id: 't', name: 'web_search', input: {} }),
-      [{ ...tool(0, '', { id: 't', name: 'web_search' }), executed: true }],
+      [{ type: 'tool-call', index: 0, id: 't', name: 'web_search', input: '', executed: true }],
     ],
     ['a citation', delta({ type: 'citations_delta', citation: { url: 'u' } }), [data({ url: 'u' }, 'citation')]],
     ['what is new', delta({ type: 'new_delta', text: 'x' }), []],
