@@ -283,6 +283,11 @@ describe('time', () => {
     ['events that end in CRLF', '', 'data: 1\r\n\r\n'],
     ['blank lines', '', '\n'],
     ['CRs before one LF', '', '\r'],
+    ['comments', '', ':\n'],
+    ['spaces', '', ' '],
+    ['ids with NUL', '', 'id: \0\n'],
+    ['a retry', 'retry: ', '9'],
+    ['marks', '', '\ufeff'],
   ]
   it.each(shapes)(
     'a stream of %s that is twice as long is twice the work (rexxars/eventsource-parser#19)',
