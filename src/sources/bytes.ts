@@ -1,6 +1,7 @@
 /** What is in a stream of bytes: an event stream, a JSON text a line, a JSON array, or plain text? */
 import { RelayError } from '../errors.js'
 import { mistake } from '../failure.js'
+import { ignore } from '../promises.js'
 import { readEvents } from './event-stream.js'
 import { providerError, type Reading } from './reading.js'
 
@@ -63,7 +64,10 @@ class ByteChunks {
 
   return(): unknown {
     this.#state = 'over'
-    return this.#events?.return?.() ?? this.#source.return?.()
+    // What reads the events waits for the bytes, and would be told of it only with the next of them.
+    const left = this.#source.return?.()
+    Promise.resolve(this.#events?.return?.()).catch(ignore)
+    return left
   }
 
   #decode(value: unknown): string {

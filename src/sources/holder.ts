@@ -1,6 +1,7 @@
 /** Which stream does an object hold that is none itself: the result of an SDK's call? */
 import { isObject } from '../errors.js'
 import { ignore, isThenable } from '../promises.js'
+import { genkit } from './genkit.js'
 import type { Reading } from './reading.js'
 
 /** The names under which results hold their stream; the first that is one counts. */
@@ -33,6 +34,11 @@ export function isStream(value: unknown): value is object {
 
 /** What the whole answer tells when its stream is over: why it ended, and what it cost. */
 export function readRest(rest: unknown, reading: Reading): void {
+  // Genkit's has a tool's interruption for a reason, counts of more than tokens, and ends the calls that grew.
+  if (isObject(rest) && genkit.is(rest)) {
+    genkit.read(rest as never, reading)
+    return
+  }
   const { finishReason, usage } = (isObject(rest) ? rest : {}) as { finishReason?: unknown; usage?: object }
   if (isObject(usage)) reading.usage(usage as Record<string, unknown>)
   if (typeof finishReason === 'string') reading.end(finishReason)

@@ -21,6 +21,7 @@ function controllerOf(signal: AbortSignal | undefined): AbortController {
  */
 const calmly: typeof fetch = async (input, init) => {
   const response = await fetch(input, init)
+  if (!response.ok) return response
   const reader = response.body?.getReader()
   const cancel = () => reader?.cancel().catch(() => {})
   return Object.defineProperty(response, 'body', {

@@ -179,7 +179,7 @@ describePackage('watsonx', [
         serviceUrl: url,
         authenticator: new NoAuthAuthenticator(),
       }).textChatStream({ modelId: 'm', projectId: 'p', messages, returnObject: true, ...(signal && { signal }) }),
-    bare: 'stops',
+    bare: 'at a token',
   },
 ])
 
@@ -209,7 +209,7 @@ describePackage('xsai', [
       // It throws away what it has not handed out yet.
       failure: { text: expect.any(String), status: expect.any(Number) },
     },
-    bare: 'stops',
+    bare: 'at a token',
   },
 ])
 
@@ -226,7 +226,7 @@ describePackage('event streams', [
     name: '@azure/core-sse, createSseStream',
     wire: openaiChat,
     open: async (url, signal) => createSseStream((await bodyOf(url, signal)) as never),
-    bare: 'stops',
+    bare: 'never',
   },
   {
     name: 'eventsource-parser, EventSourceParserStream',
