@@ -126,7 +126,7 @@ export const langchainRunEvents: ChunkShape = {
   read({ event, name, run_id: id, data }: RunEvent, reading: Reading) {
     const { chunk, output } = data ?? {}
     if (event === 'on_chat_model_stream' && isMessage(chunk)) readMessage(chunk, reading, id)
-    else if (event === 'on_chat_model_end' && isMessage(output)) readEnd(output, reading)
+    else if (event === 'on_chat_model_end' && isMessage(output)) readEnd(output, true, reading)
     else if (event === 'on_llm_stream') reading.text(chunk?.text)
     else if (event === 'on_tool_end' && isMessage(output)) readAnswer(output, reading)
     else if (event === 'on_custom_event') reading.data(name ?? 'custom', data)
@@ -190,17 +190,23 @@ export function readWhole(message: Message, isTold: boolean, reading: Reading): 
     reading.begin()
     reading.reasoning(message.additional_kwargs?.reasoning_content)
     readContent(message.content, reading, false)
-    for (const { id, name, args } of message.tool_calls) reading.calls.whole(id, args ?? {}, { id, name })
   }
-  readEnd(message, reading)
+  readEnd(message, isTold, reading)
 }
 
-/** Why a whole message ended, and its counts. */
-function readEnd(message: Message, reading: Reading): void {
+/**
+ * What a whole message calls, why it ended, and its counts. Its pieces have told the counts already, and better: LangChain adds up what
+ * Anthropic counts twice. A model that does not say why it stopped has counted at its end, but for Anthropic's, which
+ * count at their beginning, too.
+ */
+export function readEnd(message: Message, isTold: boolean, reading: Reading): void {
   const word = wordOf(message)
-  const isCounted = readCounts(message.usage_metadata, reading)
+  const isCounted = !isTold && readCounts(message.usage_metadata, reading)
+  if (!isTold)
+    for (const { id, name, args } of message.tool_calls ?? []) reading.calls.whole(id, args ?? {}, { id, name })
+  const provider = message.response_metadata?.model_provider
   if (word !== undefined) reading.end(word)
-  else if (isCounted || typeof message.response_metadata?.model_provider !== 'string') reading.end()
+  else if (isCounted ? provider !== 'anthropic' : !isTold && provider === undefined) reading.end()
 }
 
 function readAnswer({ tool_call_id: id, content, name, status }: Message, reading: Reading): void {
@@ -228,7 +234,7 @@ function readContent(content: Message['content'], reading: Reading, isRepeated: 
 }
 
 /** The provider's word for the end, wherever its package puts it. */
-function wordOf({ response_metadata: metadata = {}, additional_kwargs: extra }: Message): string | undefined {
+export function wordOf({ response_metadata: metadata = {}, additional_kwargs: extra }: Message): string | undefined {
   const { status, incomplete_details: details } = metadata
   // Over Responses the status of an answer that goes on is one, too.
   const ended = status === 'in_progress' || status === 'queued' ? undefined : status

@@ -1,6 +1,15 @@
 /** What do the streams of LangGraph say, in each of its modes, and those of its platform's client? */
 import { isObject } from '../errors.js'
-import { isMessage, type Message, type ModelEvent, readMessage, readModelEvent, readWhole } from './langchain.js'
+import {
+  isMessage,
+  type Message,
+  type ModelEvent,
+  readEnd,
+  readMessage,
+  readModelEvent,
+  readWhole,
+  wordOf,
+} from './langchain.js'
 import { isPart } from './part.js'
 import type { ChunkShape, Reading } from './reading.js'
 
@@ -204,6 +213,7 @@ function readPartial(messages: Message[], reading: Reading): void {
     reading.notes[id] = text
     if (text.startsWith(before)) reading.text(text.slice(before.length))
     toldBy(reading).add(id)
-    readWhole({ ...message, tool_calls: message.tool_calls ?? [] }, true, reading)
+    // Until it ends, its calls are those that could be understood so far.
+    if (message.usage_metadata || wordOf(message) !== undefined) readEnd(message, false, reading)
   }
 }

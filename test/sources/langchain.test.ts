@@ -200,6 +200,15 @@ describe('streamEvents of version 2', () => {
     })
   })
 
+  it('that was cut is not complete because Anthropic counted at the beginning', () => {
+    const counts = { input_tokens: 25, output_tokens: 1, total_tokens: 26 }
+    const response_metadata = { model_provider: 'anthropic' }
+    const pieces = [chunk({ response_metadata, usage_metadata: counts }), chunk({ content: 'Hello' })]
+    const output = chunk({ content: 'Hello', response_metadata, usage_metadata: counts })
+    const stream = pieces.map((chunk) => event('on_chat_model_stream', { chunk }))
+    expect(readAll([...stream, event('on_chat_model_end', { output })]).proof).toBe('missing')
+  })
+
   it('has events of one’s own, text of older models, and what tools answered as results', () => {
     const read = readAll([
       event('on_custom_event', { step: 1 }, { name: 'progress' }),

@@ -93,6 +93,24 @@ describe('a stream of LangGraph', () => {
     expect(clean(updates)).toMatchObject({ ...whole, finishReason: 'stop' })
   })
 
+  it('of updates alone that was cut is not complete, whether its model counts at its end or, as Anthropic, before', () => {
+    const cut = (provider: string, counts?: object) => ({
+      model: {
+        messages: [
+          piece({
+            id: 'c-1',
+            content: 'Hello',
+            response_metadata: { model_provider: provider },
+            usage_metadata: counts,
+          }),
+        ],
+      },
+    })
+    expect(readAll([cut('openai')])).toMatchObject({ text: 'Hello', proof: 'missing' })
+    const begun = { input_tokens: 25, output_tokens: 1, total_tokens: 26 }
+    expect(readAll([cut('anthropic', begun)])).toMatchObject({ text: 'Hello', proof: 'missing' })
+  })
+
   it('of values alone has the messages that are new, and not the history that was asked with', () => {
     expect(clean(values)).toMatchObject({ ...whole, finishReason: 'stop' })
   })

@@ -56,7 +56,7 @@ async function run() {
         if (event.type === 'content_block_stop') {
           const { json, ...content } = block
           if (content.type === 'tool_use') content.input = JSON.parse(json)
-          say({ type: 'assistant', message: message([content]), parent_tool_use_id: null })
+          say({ type: 'assistant', message: message([content], turns), parent_tool_use_id: null })
         }
         if (event.type === 'message_delta') stop = event.delta.stop_reason
       }
@@ -75,8 +75,8 @@ async function run() {
 }
 
 const usage = { input_tokens: 20, cache_creation_input_tokens: 0, cache_read_input_tokens: 5, output_tokens: 15 }
-const message = (content) => ({
-  id: 'msg_1',
+const message = (content, turn = 1) => ({
+  id: `msg_${turn}`,
   type: 'message',
   role: 'assistant',
   model: 'm',
