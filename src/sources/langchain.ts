@@ -147,7 +147,7 @@ export function readMessage(message: Message, reading: Reading, of?: string): vo
   const id = of ?? message.id ?? undefined
   const hasContent = isFull(content) || calls.length > 0 || !!extra.reasoning_content
   const word = wordOf(message)
-  const notes = notesFor(id, hasContent, reading)
+  const notes = notesFor(id, reading)
   notes.asks ||= word !== undefined || !!message.usage_metadata || 'model_provider' in response_metadata
 
   reading.reasoning(extra.reasoning_content)
@@ -169,16 +169,16 @@ export function readMessage(message: Message, reading: Reading, of?: string): vo
 }
 
 /** What is known of the message, or of a new one, which begins where the last one has ended. */
-function notesFor(id: string | undefined, hasContent: boolean, reading: Reading): Notes {
+function notesFor(id: string | undefined, reading: Reading): Notes {
   const { message, asks } = reading.notes as Notes
-  if (hasContent && message !== undefined && id !== undefined && id !== message) {
+  if (message && id && id !== message) {
     if (reading.proof === 'missing') reading.paragraph('text')
     else {
       reading.begin()
       reading.notes.asks = reading.notes.isAsked = asks
     }
   }
-  if (id !== undefined && (hasContent || message === undefined)) reading.notes.message = id
+  if (id) reading.notes.message = id
   return reading.notes as Notes
 }
 

@@ -40,6 +40,9 @@ interface Sample {
 
 const COMPILED = new Set(['ts', 'tsx', 'js'])
 
+/** A sample for a package that is not installed here: `npm run packages` compiles it and runs it. */
+const isElsewhere = (words: readonly string[]) => words[0] === 'package'
+
 /** Which file of `src` exports which names. */
 const exported = new Map(
   sources.map((from) => {
@@ -68,7 +71,7 @@ const samples: Sample[] = [
     examplesOf(read(from)).map((block) => ({ from, ...block, more: importsOf(from, block.text) })),
   ),
 ]
-  .filter(({ language }) => COMPILED.has(language))
+  .filter(({ language, words }) => COMPILED.has(language) && !isElsewhere(words))
   .map(({ from, line, language, text, more }) => ({
     from,
     line,

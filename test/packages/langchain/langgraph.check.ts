@@ -18,7 +18,12 @@ const weather = tool(async () => `${SECRET} rain`, {
 
 const models = {
   chat: (url: string) =>
-    new ChatOpenAI({ model: 'm', apiKey: SECRET, maxRetries: 0, configuration: { baseURL: `${url}/v1` } }),
+    new ChatOpenAI({
+      model: 'm',
+      apiKey: SECRET,
+      maxRetries: 0,
+      configuration: { baseURL: `${url}/v1` },
+    }),
   responses: (url: string) =>
     new ChatOpenAI({
       model: 'm',
@@ -28,7 +33,14 @@ const models = {
       configuration: { baseURL: `${url}/v1` },
     }),
   anthropic: (url: string) =>
-    new ChatAnthropic({ model: 'claude-m', apiKey: SECRET, maxRetries: 0, anthropicApiUrl: url }),
+    new ChatAnthropic({
+      model: 'claude-m',
+      apiKey: SECRET,
+      maxRetries: 0,
+      // In the modes of whole messages, too.
+      streaming: true,
+      anthropicApiUrl: url,
+    }),
 }
 
 type Agent = ReturnType<typeof agentAt>
@@ -100,26 +112,24 @@ describePackage('LangGraph', [
   },
   {
     ...common,
-    ...noReason,
     name: 'updates',
-    wire: openaiChat,
-    open: open('chat', 'updates'),
+    wire: anthropic,
+    open: open('anthropic', 'updates'),
     isWhole: true,
     differs: {
-      whole: { finishReason: undefined },
+      whole: { usage: { ...usage, outputTokens: 16, totalTokens: 41 } },
       reset: { text: '', status: 502 },
       failure: { text: '', status: 502 },
     },
   },
   {
     ...common,
-    ...noReason,
     name: 'values',
-    wire: openaiChat,
-    open: open('chat', 'values'),
+    wire: anthropic,
+    open: open('anthropic', 'values'),
     isWhole: true,
     differs: {
-      whole: { finishReason: undefined },
+      whole: { usage: { ...usage, outputTokens: 16, totalTokens: 41 } },
       reset: { text: '', status: 502 },
       failure: { text: '', status: 502 },
     },

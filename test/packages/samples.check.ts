@@ -1,0 +1,89 @@
+/** Do the samples of docs/sources.md that need a package of these folders compile, and answer? */
+import { once } from 'node:events'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Express } from 'express'
+import { collect, replayUpstream } from 'sse-relay/testing'
+import ts from 'typescript'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { blocksOf, read, root } from '../package/samples/blocks.js'
+import { moduleOf } from '../package/samples/module.js'
+import { TEXT } from './harness.js'
+import { anthropic, openaiChat, openaiResponses } from './wires.js'
+
+/** Those whose word after the language is `package`; the folder with the package is named after it. */
+const samples = blocksOf(read('docs/sources.md'))
+  .filter(({ words }) => words[0] === 'package')
+  .map(({ line, text, words }) => ({ name: `docs/sources.md:${line}`, text, family: words[1] ?? '' }))
+
+const QUESTION = {
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ messages: [{ role: 'user', content: 'What is an event stream?' }] }),
+}
+const cli = fileURLToPath(new URL('claude-agent/cli.mjs', import.meta.url))
+
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+/** The sample as a file beside its package's node_modules. */
+function write(family: string, name: string, text: string): string {
+  const path = join(root, 'test/packages', family, '.run', `${name.replace(/[^\w-]+/g, '-')}.ts`)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+  cleanups.push(() => rmSync(path))
+  return path
+}
+
+function problemsOf(path: string): string[] {
+  const config = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
+  const program = ts.createProgram([path], options)
+  return ts
+    .getPreEmitDiagnostics(program, program.getSourceFile(path))
+    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
+}
+
+describe('the samples for packages', () => {
+  it('are those of five', () => {
+    expect(samples.map(({ family }) => family)).toEqual(
+      expect.arrayContaining(['langchain', 'openai-agents', 'mastra', 'claude-agent']),
+    )
+  })
+
+  it.each(samples)('$name compiles', { timeout: 300_000 }, ({ name, text, family }) => {
+    const app = `declare const app: import('express').Express\n`
+    expect(problemsOf(write(family, `${name}-types`, app + text))).toEqual([])
+  })
+
+  it.each(samples)('$name answers', async ({ name, text, family }) => {
+    const upstream = await replayUpstream()
+    cleanups.push(() => upstream.close())
+    vi.stubEnv('OPENAI_API_KEY', 'test')
+    vi.stubEnv('OPENAI_BASE_URL', `${upstream.url}/v1`)
+    vi.stubEnv('ANTHROPIC_BASE_URL', upstream.url)
+    const wire = family === 'claude-agent' ? anthropic : /ChatOpenAI/.test(text) ? openaiChat : openaiResponses
+    const { body, end } = wire(TEXT)
+    upstream.always({ body: [...body, ...end].join('') })
+    // The program that the SDK would start is a stand-in here.
+    const stood = text.replace('options: {', `options: { pathToClaudeCodeExecutable: ${JSON.stringify(cli)},`)
+    const prelude = join(root, 'test/package/samples/prelude.ts')
+    const { made } = (await import(
+      /* @vite-ignore */ write(family, name, moduleOf(stood, `${prelude}?${name}`, ['app']))
+    )) as {
+      made: Express
+    }
+    const server: Server = made.listen(0, '127.0.0.1')
+    cleanups.push(() => server.close())
+    await once(server, 'listening')
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/chat`
+    const { text: answer, outcome } = await collect(await fetch(url, QUESTION))
+    expect({ answer, outcome }).toEqual({ answer: 'Hello world', outcome: 'done' })
+  })
+})
