@@ -242,7 +242,17 @@ export interface ResponseLike {
 }
 
 /** What a source is, or what a source factory returns: something to iterate, or an upstream's event stream. */
-export type SourceStream = string | ResponseLike | AsyncIterable<unknown> | Iterable<unknown> | ReadableStreamLike
+export type SourceStream =
+  | string
+  | ResponseLike
+  | AsyncIterable<unknown>
+  | Iterable<unknown>
+  | ReadableStreamLike
+  // Objects that hold a stream, and Observables.
+  | { readonly stream: AsyncIterable<unknown> | ReadableStreamLike }
+  | { readonly fullStream: AsyncIterable<unknown> | ReadableStreamLike }
+  | { readonly events: AsyncIterable<unknown> | ReadableStreamLike }
+  | { subscribe(...observer: never[]): unknown }
 
 /**
  * What the user hands in: a function that is given a `signal` and returns a stream (the form to prefer:

@@ -32,7 +32,7 @@ const common = { turns: [CALL, AFTER], bare: 'never', signalOnly: 'Mastra' } as 
 // The `finish` counts all steps; what was cached and thought it adds up as well.
 const usage = { inputTokens: 50, outputTokens: 30, totalTokens: 80, cachedInputTokens: 10, reasoningTokens: 8 }
 // It asks again five times after a cut, text after text.
-const again = 'Hello world'
+const again = Array(5).fill('Hello world').join('\n\n')
 
 describePackage('Mastra', [
   {
