@@ -3,8 +3,6 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { relay } from 'sse-relay/node'
-import { raw } from 'sse-relay/protocols'
-import { type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
 import { afterAll, beforeAll, expect } from 'vitest'
 import type { Heard } from './browsers/consumers.js'
 
@@ -33,7 +31,6 @@ export const seenBy = (name: string): Seen => {
   return found
 }
 
-export let upstream: ReplayUpstream
 export let url: string
 const reports = new Map<string, { promise: Promise<string>; resolve(body: string): void }>()
 export function report(place: string) {
@@ -61,7 +58,6 @@ async function* answer(end: string | null, gate: Promise<void> | undefined) {
 }
 
 beforeAll(async () => {
-  upstream = await replayUpstream()
   const quiet = { heartbeatMs: 20, retryMs: 30, onError: () => {} }
   const server = createServer(async (req, res) => {
     res.on('error', () => {})
@@ -82,15 +78,6 @@ beforeAll(async () => {
         },
         quiet,
       )
-    } else if (pathname.includes('/v1/')) {
-      // A heartbeat would commit the status: below /patient none comes before the provider has answered.
-      const [prefix, path] = pathname.split(/(?=\/v1\/)/) as [string, string] | [string]
-      const asked = upstream.url + (path ?? prefix)
-      await relay(req, res, ({ signal }) => fetch(asked, { method: 'POST', body, signal }), {
-        ...quiet,
-        ...(path && { heartbeatMs: 0 }),
-        protocol: raw(),
-      })
     } else if (pathname === '/report') {
       report(searchParams.get('by') ?? '').resolve(body)
       res.end()
@@ -104,7 +91,6 @@ beforeAll(async () => {
   cleanups.push(() => {
     server.close()
     server.closeAllConnections()
-    return upstream.close()
   })
 })
 export const cleanups: (() => unknown)[] = []

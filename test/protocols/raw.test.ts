@@ -78,10 +78,10 @@ describe.each(forms)('the official Anthropic client on raw(), of an upstream rea
     },
   )
 
-  it('reads it the same when it comes slowly', async () => {
-    const upstream = await replaying({ trace: 'anthropic-tool-use.sse', pauseMs: 5 })
+  it('reads it the same when it comes slowly, with heartbeats and a retry line between', async () => {
+    const upstream = await replaying({ trace: 'anthropic-tool-use.sse', pauseMs: 10 })
     const provider = anthropicAt(upstream.url)
-    const relayed = anthropicAt(await serve(source(provider)))
+    const relayed = anthropicAt(await serve(source(provider), { heartbeatMs: 2, retryMs: 30 }))
     const { content, stop_reason, usage } = await relayed.messages.stream(params).finalMessage()
     expect(content).toMatchObject([
       { type: 'text', text: 'Checking.' },
@@ -147,12 +147,15 @@ describe.each(forms)('the official Anthropic client on raw(), of an upstream rea
 })
 
 describe('the official openai client on raw()', () => {
-  it('reads chat completions as if they were from the provider', async () => {
-    const upstream = await replaying({ trace: 'openai-chat-tool-call.sse' })
+  it('reads chat completions as if they were from the provider, with heartbeats and a retry line between', async () => {
+    const upstream = await replaying({ trace: 'openai-chat-tool-call.sse', pauseMs: 10 })
     const provider = openaiAt(upstream.url)
     const ask = { model: 'test', messages }
     const relayed = openaiAt(
-      await serve(({ signal }) => provider.chat.completions.create({ ...ask, stream: true }, { signal })),
+      await serve(({ signal }) => provider.chat.completions.create({ ...ask, stream: true }, { signal }), {
+        heartbeatMs: 2,
+        retryMs: 30,
+      }),
     )
     const due = await all(await provider.chat.completions.create({ ...ask, stream: true }))
     expect(await all(await relayed.chat.completions.create({ ...ask, stream: true }))).toEqual(due)

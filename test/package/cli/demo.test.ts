@@ -1,5 +1,6 @@
 // Whether the demo answers as its page, and a curl beside it, are told that it does.
-import { collect, providerError, replayUpstream } from 'sse-relay/testing'
+import { parseSSE } from 'sse-relay/client'
+import { collect, providerError, readTrace, replayUpstream } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Demo, startDemo, TOKENS } from './demo.js'
 
@@ -41,7 +42,7 @@ describe('the answer of the demo', () => {
       body += piece
       pieces++
     }
-    // A machine that is busy joins some; what gathers joins all.
+    // A machine that is busy joins some; what gathers joins all. That nothing is held back is tried with a silent provider.
     expect(pieces).toBeGreaterThan(2)
     expect(body.startsWith('data: {"text":"An"}\n\ndata: {"text":" event"}\n\n')).toBe(true)
     expect(body.endsWith('data: [DONE]\n\n')).toBe(true)
@@ -129,9 +130,9 @@ describe('the answer of the demo', () => {
 })
 
 describe.each([
-  { provider: 'Anthropic', path: '', name: 'anthropic' as const },
-  { provider: 'OpenAI', path: '/v1', name: 'openai' as const },
-])('the demo with a key of $provider', ({ provider, path, name }) => {
+  { provider: 'Anthropic', path: '', name: 'anthropic' as const, trace: 'anthropic-text.sse' },
+  { provider: 'OpenAI', path: '/v1', name: 'openai' as const, trace: 'openai-chat-text.sse' },
+])('the demo with a key of $provider', ({ provider, path, name, trace }) => {
   const start = async (...replay: Parameters<typeof replayUpstream>) => {
     const upstream = await replayUpstream(...replay)
     cleanups.push(() => upstream.close())
@@ -154,6 +155,27 @@ describe.each([
     expect(JSON.stringify(upstream.requests[0]?.json)).toContain('What is an event stream?')
     expect(demo.output()).toContain(`${provider}, a-model`)
     expect(await (await fetch(`${demo.url}/api/provider`)).json()).toEqual({ name: `${provider}, a-model`, real: true })
+  })
+
+  it.each([4, 5, 6])('hands on all that came while the provider is silent after its frame %i', async (stallAfter) => {
+    const frames = readTrace(trace)
+      .toString()
+      .split(/(?<=\n\n)/)
+      .slice(0, stallAfter)
+    const due = [...frames.join('').matchAll(/"(?:text|content)":"([^"]+)"/g)].map(([, token]) =>
+      JSON.parse(`"${token}"`),
+    )
+    expect(due).not.toEqual([])
+    const { demo } = await start({ stallAfter })
+    const leaving = new AbortController()
+    const response = await demo.post(QUESTION, { signal: leaving.signal })
+    const seen: unknown[] = []
+    for await (const { data } of parseSSE(response)) {
+      seen.push(JSON.parse(data).text)
+      if (seen.length === due.length) break
+    }
+    expect(seen).toEqual(due)
+    leaving.abort()
   })
 
   it('aborts the call when the client leaves, and claims no more than that', async () => {
