@@ -81,6 +81,8 @@ class UIMessageEncoder implements Encoder {
   /** Whether the source says of its calls when they are whole. */
   #saysDone = false
   #blocks = 0
+  /** What was told before: what comes after it in a block of its own needs no blank line. */
+  readonly #told = new Set<'text' | 'reasoning'>()
   #sources = 0
   #unnamed = 0
 
@@ -158,7 +160,8 @@ class UIMessageEncoder implements Encoder {
       frames += this.#closeBlock()
       this.#open = { kind, id: String(this.#blocks++) }
       // A block is a paragraph already.
-      if (text.startsWith('\n\n') && this.#step + this.#blocks > 1) text = text.slice(2)
+      if (this.#told.has(kind) && text.startsWith('\n\n')) text = text.slice(2)
+      this.#told.add(kind)
       frames += frame({ type: `${kind}-start`, id: this.#open.id })
     }
     return frames + dataFrame(`{"type":"${kind}-delta","id":"${this.#open.id}","delta":${JSON.stringify(text)}}`)

@@ -38,8 +38,9 @@ interface StreamPart {
 }
 
 /** The part types that no other shape has, but for the pieces. Most of them say nothing to a client. */
-const TYPE =
-  /^((text|reasoning)-(start|end)|start|(start|finish)-step|reasoning-file|tool-(result|error|output-denied|approval-re(quest|sponse))|steering-message|ping|abort|raw)$/
+const TYPE = /^((text|reasoning)-(start|end)|(start|finish)-step|reasoning-file|steering-message|ping|abort|raw)$/
+
+const TOOL = /^tool-(result|error|output-denied|approval-re(quest|sponse))$/
 
 /**
  * The full stream of the AI SDK's `streamText`. The answer is complete at `finish`, but for reasons that say it was
@@ -76,8 +77,13 @@ export const aiSDK: ChunkShape = {
         return file !== undefined
       case 'custom':
         return typeof kind === 'string'
+      case 'start':
+        // One's own part says what the answer is called.
+        return !['id', 'model', 'created'].some((key) => key in chunk)
       default:
-        return typeof type === 'string' && TYPE.test(type)
+        if (typeof type !== 'string') return false
+        // One's own part of a result has another name for the call.
+        return TYPE.test(type) || (TOOL.test(type) && toolCallId !== undefined)
     }
   },
 
@@ -86,8 +92,10 @@ export const aiSDK: ChunkShape = {
     const head = { id: toolCallId, name, executed }
     switch (type) {
       case 'start':
-      case 'start-step':
         reading.begin()
+        break
+      case 'start-step':
+        reading.step()
         break
       case 'text-delta':
         reading.text(part.text)

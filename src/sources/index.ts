@@ -174,6 +174,7 @@ function toHeld(chunk: object, reading: Reading): unknown {
   // What an upstream names an error is its failure; a source of one's own cannot say one so.
   if (event === 'error' && isAmid && data !== undefined)
     return { error: typeof data === 'string' ? (parse(data) ?? data) : data }
+  if (event === 'error') return undefined
   if (isEvent && data === DONE) return isAmid ? DONE : undefined
   if (isEvent && data.startsWith('{')) {
     const read = parse(data)

@@ -66,6 +66,7 @@ export class Reading {
   #idVaries = false
   #roles = 0
   #isStarted = false
+  #steps = 0
   #textBreak = false
   #reasoningBreak = false
   #text = ''
@@ -96,6 +97,12 @@ export class Reading {
     this.#idVaries = false
     this.#roles = 0
     this.#usage = {}
+  }
+
+  /** Another turn of the same agent begins, which clients show as a step of its own. */
+  step(): void {
+    this.begin()
+    if (this.#steps++ > 0) this.parts.push({ type: 'start' })
   }
 
   /** What the provider calls the answer; told once. */

@@ -53,10 +53,12 @@ describe('a source', () => {
 
   it('that holds bytes amid its chunks is a TypeError that names what to return instead', async () => {
     const bytes = new TextEncoder().encode('data: x\n\n')
+    const first = { choices: [], prompt_filter_results: [] }
     const yielding = async function* () {
+      yield first
       yield bytes
     }
-    for (const source of [() => [bytes], yielding]) {
+    for (const source of [() => [first, bytes], yielding]) {
       const { code, said } = await refused(source)
       expect(code).toBe('invalid-source')
       expect(said).toBeInstanceOf(TypeError)

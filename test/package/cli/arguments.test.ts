@@ -53,11 +53,11 @@ it('an array may be relayed again', async () => {
   )
 })
 
-it('a Node stream of bytes is refused, and let go', async () => {
+it('a Node stream of bytes that are no event stream and no JSON is refused, and let go', async () => {
   const file = createReadStream(new URL(import.meta.url))
   const onError = vi.fn()
   expect((await web(request, file, { onError })).status).toBe(500)
-  expect(onError.mock.calls[0]?.[0]).toMatchObject({ name: 'TypeError', message: expect.stringMatching(/parseSSE/) })
+  expect(onError.mock.calls[0]?.[0]).toMatchObject({ code: 'invalid-source', message: expect.stringMatching(/TextDecoderStream/) })
   expect(file.destroyed).toBe(true)
 })
 

@@ -116,6 +116,8 @@ async function readPartsAnswer(url: string, fetch: Fetch): Promise<Reading> {
         case 'data':
           answer.data.push(part.name)
           break
+        case 'start':
+          break
         default:
           throw new Error(`Unexpected part ${data}`)
       }
