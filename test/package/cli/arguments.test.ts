@@ -57,7 +57,10 @@ it('a Node stream of bytes that are no event stream and no JSON is refused, and 
   const file = createReadStream(new URL(import.meta.url))
   const onError = vi.fn()
   expect((await web(request, file, { onError })).status).toBe(500)
-  expect(onError.mock.calls[0]?.[0]).toMatchObject({ code: 'invalid-source', message: expect.stringMatching(/TextDecoderStream/) })
+  expect(onError.mock.calls[0]?.[0]).toMatchObject({
+    code: 'invalid-source',
+    message: expect.stringMatching(/TextDecoderStream/),
+  })
   expect(file.destroyed).toBe(true)
 })
 
