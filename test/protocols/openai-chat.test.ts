@@ -1,18 +1,11 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI, { APIError, InternalServerError, RateLimitError } from 'openai'
 import type { RelayOptions, Source, ToolCallPart } from 'sse-relay'
 import { relay } from 'sse-relay/node'
 import { type EncoderEnd, type EncoderPart, type OpenAIChatOptions, openaiChat } from 'sse-relay/protocols'
-import { collect, providerError, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
-import { afterEach, describe, expect, it } from 'vitest'
-
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0)) await cleanup()
-})
+import { collect, providerError, type ReplayUpstream, type replayUpstream } from 'sse-relay/testing'
+import { describe, expect, it } from 'vitest'
+import { listening, replaying } from '../serving.js'
 
 const messages = [{ role: 'user' as const, content: 'Hello?' }]
 const tools = [
@@ -25,15 +18,8 @@ const tools = [
 /** The user's own server with an OpenAI endpoint, and the official client pointed at it. */
 async function serve(source: Source, options: RelayOptions & { chat?: OpenAIChatOptions } = {}) {
   const { chat, ...rest } = options
-  const server = createServer((req, res) => {
-    relay(req, res, source, { onError() {}, ...rest, protocol: openaiChat(chat) })
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanups.push(() => {
-    server.closeAllConnections()
-    return new Promise((resolve) => server.close(resolve))
-  })
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const given = { onError() {}, ...rest, protocol: openaiChat(chat) }
+  const url = await listening((req, res) => void relay(req, res, source, given))
   return { url, client: new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, maxRetries: 0 }) }
 }
 
@@ -41,8 +27,7 @@ async function anthropicUpstream(...replay: Parameters<typeof replayUpstream>): 
   upstream: ReplayUpstream
   source: Source
 }> {
-  const upstream = await replayUpstream(...replay)
-  cleanups.push(() => upstream.close())
+  const upstream = await replaying(...replay)
   const anthropic = new Anthropic({ apiKey: 'test', baseURL: upstream.url, maxRetries: 0 })
   return {
     upstream,
@@ -309,13 +294,10 @@ describe('tool calls through openaiChat()', () => {
   }
   /** What the official client makes of them. */
   const completed = async (parts: EncoderPart[], end?: EncoderEnd) => {
-    const server = createServer((_req, res) => {
+    const url = await listening((_req, res) => {
       res.writeHead(200, { 'content-type': 'text/event-stream' }).end(`${said(parts, end)}data: [DONE]\n\n`)
-    }).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    cleanups.push(() => server.close())
-    const baseURL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`
-    const client = new OpenAI({ apiKey: 'test', baseURL, maxRetries: 0 })
+    })
+    const client = new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, maxRetries: 0 })
     const [choice] = (await client.chat.completions.stream({ model: 'any', messages }).finalChatCompletion()).choices
     const calls = choice?.message.tool_calls?.map((call) =>
       call.type === 'function' ? [call.id, call.function.name, call.function.arguments] : [],

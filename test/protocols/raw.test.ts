@@ -1,41 +1,19 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import Anthropic, { APIError, RateLimitError } from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import type { RelayOptions, Source, SourceContext } from 'sse-relay'
 import { relay } from 'sse-relay/node'
 import { raw } from 'sse-relay/protocols'
-import { collect, providerError, type ReplayUpstream, readTrace, replayUpstream } from 'sse-relay/testing'
-import { afterEach, describe, expect, it } from 'vitest'
-
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0)) await cleanup()
-})
+import { collect, providerError, readTrace } from 'sse-relay/testing'
+import { describe, expect, it } from 'vitest'
+import { listening, replaying } from '../serving.js'
 
 const messages = [{ role: 'user' as const, content: 'Hello?' }]
 const params = { model: 'test', max_tokens: 64, messages }
 
 /** The user's own server, which speaks as the provider does. */
-async function serve(source: Source, options: RelayOptions = {}): Promise<string> {
-  const server = createServer((req, res) => {
-    relay(req, res, source, { onError() {}, ...options, protocol: raw() })
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanups.push(() => {
-    server.closeAllConnections()
-    return new Promise((resolve) => server.close(resolve))
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
-async function replaying(...replay: Parameters<typeof replayUpstream>): Promise<ReplayUpstream> {
-  const upstream = await replayUpstream(...replay)
-  cleanups.push(() => upstream.close())
-  return upstream
-}
+const serve = (source: Source, options: RelayOptions = {}) =>
+  listening((req, res) => void relay(req, res, source, { onError() {}, ...options, protocol: raw() }))
 
 const anthropicAt = (baseURL: string) => new Anthropic({ apiKey: 'test', baseURL, maxRetries: 0 })
 const openaiAt = (url: string) => new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, maxRetries: 0 })

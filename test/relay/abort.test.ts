@@ -1,20 +1,10 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { connect } from 'node:net'
 import { text as readAll } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { type RelayOptions, relayTo, type Sink, type Source, type SourceStream, type Summary } from 'sse-relay'
 import { relay } from 'sse-relay/node'
 import { raw, text } from 'sse-relay/protocols'
-import {
-  collect,
-  openClient,
-  type Replay,
-  type ReplayRequest,
-  type ReplayUpstream,
-  readTrace,
-  replayUpstream,
-} from 'sse-relay/testing'
+import { collect, openClient, type Replay, type ReplayRequest, readTrace } from 'sse-relay/testing'
 import { afterEach, describe, expect, it, type TestContext, vi } from 'vitest'
 import { Reading } from '../../src/sources/index.js'
 import { iterate } from '../../src/upstream.js'
@@ -28,6 +18,7 @@ import {
   type Way,
   ways,
 } from '../protocols/matrix/ways.js'
+import { listening, replaying } from '../serving.js'
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -45,11 +36,7 @@ const AT_ONCE = 3000
 /** No heartbeat and no stall clock: whatever closes an upstream here, the reader's leaving did. */
 const UNTIMED: RelayOptions = { protocol: raw(), heartbeatMs: 0, stallTimeoutMs: 3_600_000, onError() {} }
 
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  vi.restoreAllMocks()
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
-})
+afterEach(() => void vi.restoreAllMocks())
 
 /** Each provider's trace, and which of its frames is a token. */
 const TOKENS: Partial<Record<Family, { trace: string; index: number; text: string }>> = {
@@ -97,28 +84,17 @@ function replayOf(family: Family, moment: Moment): Replay {
   return { body: frames.join(''), headers, pauseMs: 2, stallAfter: frames.length }
 }
 
-async function replaying(replay: Replay): Promise<ReplayUpstream> {
-  const upstream = await replayUpstream(replay)
-  cleanups.push(() => upstream.close())
-  return upstream
-}
-
 /** A server with one relay, and how that ended. What `open` promises is awaited first, and handed in as it is. */
 async function serve(open: () => Source | PromiseLike<Source>): Promise<{ url: string; summary: Promise<Summary> }> {
   let settle: (summary: Promise<Summary>) => void
   const summary = new Promise<Summary>((resolve) => {
     settle = resolve
   })
-  const server = createServer(async (req, res) => {
+  const url = await listening(async (req, res) => {
     const source = await open()
     settle(relay(req, res, source, UNTIMED))
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanups.push(() => {
-    server.closeAllConnections()
-    return new Promise((resolve) => server.close(resolve))
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, summary }
+  return { url: `${url}/`, summary }
 }
 
 const count = (text: string, part: string) => text.split(part).length - 1
@@ -283,12 +259,10 @@ describe('a client that leaves while a refusal is read', () => {
 describe('a client that sends its requests without waiting for the answers', () => {
   it('has every answer in its turn, each read to its end', async () => {
     const outcomes: Promise<string>[] = []
-    const server = createServer((req, res) => {
+    const url = await listening((req, res) => {
       outcomes.push(relay(req, res, ['The answer to ', req.url ?? '']).then(({ outcome }) => outcome))
-    }).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    cleanups.push(() => new Promise((resolve) => server.close(resolve)))
-    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    })
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
     const last = 'connection: close\r\n'
     for (const path of ['/1', '/2', '/3']) {
       socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n${path === '/3' ? last : ''}\r\n`)

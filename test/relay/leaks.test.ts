@@ -20,7 +20,7 @@ interface Modules {
   root: typeof root
   node: typeof node
   web: typeof web
-  collectGarbage(): void
+  growth: typeof growth
 }
 
 /** What a program found, before and after. */
@@ -68,17 +68,35 @@ afterAll(() => {
   if (transpiled) rmSync(transpiled, { recursive: true })
 })
 
+/** By how much the heap has grown after as many relays again; their outcomes are counted anew. A program's own too. */
+async function growth(many: (count: number) => Promise<void>, outcomes: Record<string, number>): Promise<number> {
+  async function heap() {
+    for (let round = 0; round < 4; round++) {
+      await new Promise(setImmediate)
+      globalThis.gc?.()
+    }
+    return process.memoryUsage().heapUsed
+  }
+  // What the engine keeps of code that runs often is there after these.
+  await many(RELAYS)
+  const before = await heap()
+  for (const outcome in outcomes) outcomes[outcome] = 0
+  await many(RELAYS)
+  return (await heap()) - before
+}
+
 /** Runs a program, which may use nothing from around it, and waits until its process has ended by itself. */
-async function measure(program: (modules: Modules, relays: number) => Promise<Findings>) {
+async function measure(program: (modules: Modules) => Promise<Findings>) {
   const script = `
     import * as http from 'node:http'
     import * as events from 'node:events'
     import * as root from '${imports.root}'
     import * as node from '${imports.node}'
     import * as web from '${imports.web}'
-    const collectGarbage = globalThis.gc
+    const RELAYS = ${RELAYS}
+    ${growth.toString()}
     const program = ${program.toString()}
-    const findings = await program({ http, events, root, node, web, collectGarbage }, ${RELAYS})
+    const findings = await program({ http, events, root, node, web, growth })
     console.log(JSON.stringify(findings))`
   const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '--eval', script], { cwd: project })
   let out = ''
@@ -101,7 +119,7 @@ async function measure(program: (modules: Modules, relays: number) => Promise<Fi
 
 describe(`after ${RELAYS} relays`, { timeout: 300_000 }, () => {
   it('no sink has left a listener, a timer or memory behind, however they ended', async ({ annotate }) => {
-    const findings = await measure(async ({ root, events, collectGarbage }, relays) => {
+    const findings = await measure(async ({ root, events, growth }) => {
       const shutdown = new AbortController()
       const stop = new AbortController()
       const outcomes: Record<string, number> = {}
@@ -160,21 +178,9 @@ describe(`after ${RELAYS} relays`, { timeout: 300_000 }, () => {
         }
         while (pending > 0) await new Promise(setImmediate)
       }
-      async function heap() {
-        for (let round = 0; round < 4; round++) {
-          await new Promise(setImmediate)
-          collectGarbage()
-        }
-        return process.memoryUsage().heapUsed
-      }
-      // What the engine keeps of code that runs often is there after these.
-      await many(relays)
-      const before = await heap()
-      for (const outcome in outcomes) outcomes[outcome] = 0
-      await many(relays)
       return {
+        heapGrowth: await growth(many, outcomes),
         outcomes,
-        heapGrowth: (await heap()) - before,
         signalListeners:
           events.getEventListeners(shutdown.signal, 'abort').length +
           events.getEventListeners(stop.signal, 'abort').length,
@@ -191,7 +197,7 @@ describe(`after ${RELAYS} relays`, { timeout: 300_000 }, () => {
   })
 
   it('connections that are kept alive have no listener, timer or memory more than before', async ({ annotate }) => {
-    const findings = await measure(async ({ http, node, events, collectGarbage }, relays) => {
+    const findings = await measure(async ({ http, node, events, growth }) => {
       const shutdown = new AbortController()
       const outcomes: Record<string, number> = {}
       const listeners = (socket: Socket) =>
@@ -249,19 +255,7 @@ describe(`after ${RELAYS} relays`, { timeout: 300_000 }, () => {
         }
         while (ended < expected) await new Promise(setImmediate)
       }
-      async function heap() {
-        for (let round = 0; round < 4; round++) {
-          await new Promise(setImmediate)
-          collectGarbage()
-        }
-        return process.memoryUsage().heapUsed
-      }
-      // What the engine keeps of code that runs often is there after these.
-      await many(relays)
-      const before = await heap()
-      for (const outcome in outcomes) outcomes[outcome] = 0
-      await many(relays)
-      const heapGrowth = (await heap()) - before
+      const heapGrowth = await growth(many, outcomes)
       let socketListeners = Number.NEGATIVE_INFINITY
       for (const [socket, first] of sockets) {
         if (first !== undefined) socketListeners = Math.max(socketListeners, listeners(socket) - first)
@@ -287,7 +281,7 @@ describe(`after ${RELAYS} relays`, { timeout: 300_000 }, () => {
   })
 
   it('Web responses leave no listener, timer or memory behind, read, cancelled or never read', async ({ annotate }) => {
-    const findings = await measure(async ({ web, events, collectGarbage }, relays) => {
+    const findings = await measure(async ({ web, events, growth }) => {
       const shutdown = new AbortController()
       // One for each of the requests that run at a time, like connections that are kept alive.
       const clients = Array.from({ length: 40 }, () => new AbortController())
@@ -329,21 +323,9 @@ describe(`after ${RELAYS} relays`, { timeout: 300_000 }, () => {
         const running = () => process.getActiveResourcesInfo().includes('Timeout')
         while (running()) await new Promise(setImmediate)
       }
-      async function heap() {
-        for (let round = 0; round < 4; round++) {
-          await new Promise(setImmediate)
-          collectGarbage()
-        }
-        return process.memoryUsage().heapUsed
-      }
-      // What the engine keeps of code that runs often is there after these.
-      await many(relays)
-      const before = await heap()
-      for (const outcome in outcomes) outcomes[outcome] = 0
-      await many(relays)
       return {
+        heapGrowth: await growth(many, outcomes),
         outcomes,
-        heapGrowth: (await heap()) - before,
         signalListeners:
           events.getEventListeners(shutdown.signal, 'abort').length +
           clients.reduce((count, { signal }) => count + events.getEventListeners(signal, 'abort').length, 0),

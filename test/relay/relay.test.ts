@@ -671,20 +671,6 @@ describe('the id of the end', () => {
     request: { method, header: (name: string) => headers[name] },
   })
 
-  it('stands on the terminal frame of a GET that accepts event streams', async () => {
-    const { runId } = await relay(['Hello'], request('GET', { accept: 'text/event-stream' })).done
-    expect(sink.text).toBe(`${frame('Hello')}id: ${runId}:end\n${SENTINEL}`)
-  })
-
-  it.each([
-    ['POST', { accept: 'text/event-stream' }],
-    ['GET', { accept: 'application/json' }],
-    ['GET', {}],
-  ])('does not stand there for %s with %o', async (method, headers: Record<string, string>) => {
-    await relay(['Hello'], request(method, headers)).done
-    expect(sink.text).toBe(frame('Hello') + SENTINEL)
-  })
-
   it.each([
     [`${'a'.repeat(32)}:end`, 204],
     [`${'A-_9'.repeat(4)}:end`, 204],

@@ -1,16 +1,14 @@
 // What of a provider's headers, ids and errors reaches a client, whatever the SDK, the protocol and the moment?
 
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { createOpenAI } from '@ai-sdk/openai'
 import { APICallError, jsonSchema, streamText, tool } from 'ai'
 import type { Source } from 'sse-relay'
 import { relay } from 'sse-relay/node'
 import { openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
-import { type Replay, readTrace, replayUpstream } from 'sse-relay/testing'
-import { afterEach, describe, expect, it } from 'vitest'
+import { type Replay, readTrace } from 'sse-relay/testing'
+import { describe, expect, it } from 'vitest'
 import { type Family, familyOf, messages, ways } from '../protocols/matrix/ways.js'
+import { listening, replaying } from '../serving.js'
 
 // The key of every client here, and every prompt, begin with SECRET too.
 const HEADER = 'SECRET header'
@@ -25,11 +23,6 @@ const protocols = {
   uiMessage: () => uiMessage(),
 }
 const names = Object.keys(protocols) as (keyof typeof protocols)[]
-
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
-})
 
 const headers = {
   'x-request-id': HEADER,
@@ -118,25 +111,14 @@ interface Relayed {
 /** Relays the source in a protocol, and what came of it. */
 async function relayed(source: Source, protocol: keyof typeof protocols): Promise<Relayed> {
   const errors: unknown[] = []
-  const server = createServer((req, res) => {
-    relay(req, res, source, { protocol: protocols[protocol](), onError: (error) => void errors.push(error) })
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanups.push(() => {
-    server.closeAllConnections()
-    return new Promise((resolve) => server.close(resolve))
-  })
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const options = { protocol: protocols[protocol](), onError: (error: unknown) => void errors.push(error) }
+  const url = await listening((req, res) => void relay(req, res, source, options))
   const response = await fetch(url, { method: 'POST', body: '{}' })
   const head = JSON.stringify([...response.headers])
   return { received: `${head}\n${await response.text()}`, status: response.status, errors }
 }
 
-async function upstreamOf(replay: Replay): Promise<string> {
-  const upstream = await replayUpstream(replay)
-  cleanups.push(() => upstream.close())
-  return upstream.url
-}
+const upstreamOf = async (replay: Replay) => (await replaying(replay)).url
 
 /**
  * raw() is the provider's own chunks: their ids and models belong to them. parts() has both in its part `start`, and

@@ -2,8 +2,7 @@
 // secrets.test.ts.
 
 import { readFileSync } from 'node:fs'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { RequestListener } from 'node:http'
 import { encodeComment, encodeEvent, RelayError, type RelayOptions, type Source } from 'sse-relay'
 import { createParser, fetchSSE, parseSSE, readParts, readText } from 'sse-relay/client'
 import { createMemoryLog, type Log, record } from 'sse-relay/log'
@@ -12,6 +11,7 @@ import { openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
 import { adapterBehaviours, collect, throwing } from 'sse-relay/testing'
 import { relay, resume } from 'sse-relay/web'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { listening } from '../serving.js'
 
 const SECRET = 'sk-live-7f3a9c'
 const MB = 1024 * 1024
@@ -35,15 +35,7 @@ function answer(source: Source, options: RelayOptions = {}, init?: RequestInit):
   return relay(new Request('http://localhost/', init), source, { onError() {}, ...options })
 }
 
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  cleanups.push(() => {
-    server.closeAllConnections()
-    return new Promise((resolve) => server.close(resolve))
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-}
+const serve = async (listener: RequestListener) => `${await listening(listener)}/`
 
 /** A chunk of OpenAI's chat completions that says all there is to say. */
 function chat(content: string): object {

@@ -1,6 +1,5 @@
 /** The rules of `docs/wire.md`: each has a test here whose title begins with its number. */
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { createConnection } from 'node:net'
 import type { Log, RelayOptions, Source } from 'sse-relay'
 import { fetchSSE, isRelayError, parseSSE, readText } from 'sse-relay/client'
@@ -9,21 +8,14 @@ import { relay, resume } from 'sse-relay/node'
 import { openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
 import { type ClientOptions, openClient, stalling, throwing, truncated } from 'sse-relay/testing'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { listening } from '../serving.js'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-async function listen(answer: RequestListener): Promise<string> {
-  const server = createServer(answer).listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  cleanups.push(() => {
-    server.closeAllConnections()
-    return new Promise((resolve) => server.close(resolve))
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-}
+const listen = async (answer: RequestListener) => `${await listening(answer)}/`
 
 /** A server by this library. */
 const relaying = (source: Source, options: RelayOptions = {}) =>
