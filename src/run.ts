@@ -288,7 +288,9 @@ export class Run implements Feeder {
     try {
       if (own) return this.#encodeOwn(own)
       const { shape } = reading
-      const sendsChunk = encoder.chunk !== undefined && shape?.redact !== false
+      // One's own part of what a tool answered is sent as any other protocol sends it.
+      const isResult = !shape && reading.parts[0]?.type === 'tool-result'
+      const sendsChunk = encoder.chunk !== undefined && shape?.redact !== false && !isResult
       let frames = this.#encodeParts(sendsChunk)
       if (this.isOver) return ''
       // What no shape knows was left out, if it has no parts.

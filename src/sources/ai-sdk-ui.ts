@@ -1,6 +1,6 @@
 /** The AI SDK's UI message stream, as its servers and `uiMessage()` send it. */
 import { type Counts, readEnd, readSource } from './ai-sdk.js'
-import type { ChunkShape, Reading } from './reading.js'
+import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
 
 interface UIChunk {
   type: string
@@ -62,6 +62,9 @@ export const aiSDKUI: ChunkShape = {
         return typeof type === 'string' && type.startsWith('data-') && data !== undefined
     }
   },
+
+  // What tools answered, and the words of their failures.
+  redact: (chunk: UIChunk) => emptied(withoutRequest(chunk), { output: null, errorText: 'The tool failed.' }),
 
   read(chunk: UIChunk, reading: Reading) {
     const { type, toolCallId = '', toolName: name, url, providerExecuted: executed } = chunk

@@ -1,5 +1,5 @@
 /** The full stream of the AI SDK's `streamText`, versions 5 to 7. */
-import type { ChunkShape, Reading } from './reading.js'
+import { type ChunkShape, type Reading, withoutRequest } from './reading.js'
 
 /** Token counts as the AI SDK has them. */
 export interface Counts {
@@ -142,8 +142,8 @@ export const aiSDK: ChunkShape = {
 
   // Steps carry the request's body and the response's headers, the error of a tool's own call may carry both, and what a
   // tool answered is not for the page.
-  redact({ request: _, response: __, rawValue: ___, error: ____, output: _____, ...part }: Record<string, unknown>) {
-    return part
+  redact({ response: _, rawValue: __, error: ___, output: ____, warnings: _____, ...part }: Record<string, unknown>) {
+    return withoutRequest(part)
   },
 }
 

@@ -1,5 +1,5 @@
 /** Anthropic's messages: the events of `create` and of `.stream()`, and the same over the wire. */
-import { type ChunkShape, emptied, type Reading } from './reading.js'
+import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
 
 interface MessagesUsage {
   input_tokens?: number | null
@@ -56,8 +56,10 @@ export const anthropic: ChunkShape = {
   // What the provider's own tools answered stays here.
   redact(event: MessagesEvent) {
     const { message, content_block: block } = event
-    if (message) return { ...event, message: { ...message, content: [], stop_reason: null, stop_sequence: null } }
-    if (!block) return event
+    const rest = withoutRequest(event)
+    if (message)
+      return { ...rest, message: { ...withoutRequest(message), content: [], stop_reason: null, stop_sequence: null } }
+    if (!block) return rest
     const empty = {
       text: '',
       thinking: '',
@@ -66,7 +68,7 @@ export const anthropic: ChunkShape = {
       citations: [],
       ...(block.tool_use_id && { content: [] }),
     }
-    return { ...event, content_block: emptied(block, empty) }
+    return { ...rest, content_block: emptied(block, empty) }
   },
 
   read(event: MessagesEvent, reading: Reading) {

@@ -1,12 +1,12 @@
 /** AWS Bedrock's ConverseStream. */
 import { isObject } from '../errors.js'
-import type { ChunkShape, Reading } from './reading.js'
+import { type ChunkShape, emptied, type Reading } from './reading.js'
 
 interface ConverseEvent {
   messageStart?: object
   contentBlockStart?: {
     contentBlockIndex?: number
-    start?: { toolUse?: { toolUseId?: string; name?: string; type?: string } }
+    start?: { toolUse?: { toolUseId?: string; name?: string; type?: string }; toolResult?: object }
   }
   contentBlockDelta?: {
     contentBlockIndex?: number
@@ -15,6 +15,7 @@ interface ConverseEvent {
       reasoningContent?: { text?: string; signature?: string; redactedContent?: unknown }
       toolUse?: { input?: string }
       citation?: unknown
+      toolResult?: unknown
     }
   }
   contentBlockStop?: { contentBlockIndex?: number }
@@ -41,6 +42,16 @@ export const bedrock: ChunkShape = {
     if (more.length > 0 || !EVENT.test(key)) return false
     const event: unknown = (chunk as Record<string, unknown>)[key]
     return isObject(event) && (key !== 'metadata' || 'usage' in event || 'metrics' in event)
+  },
+
+  // What Bedrock's own tools answered, and the trace of a guardrail, which has what was asked.
+  redact(event: ConverseEvent) {
+    const { contentBlockStart: start, contentBlockDelta: piece, metadata } = event
+    if (metadata) return { metadata: emptied(metadata, { trace: undefined }) }
+    const answered = start?.start?.toolResult
+    if (answered)
+      return { contentBlockStart: { ...start, start: { toolResult: emptied(answered, { content: undefined }) } } }
+    return piece?.delta?.toolResult ? { contentBlockDelta: { ...piece, delta: { toolResult: [] } } } : event
   },
 
   read(event: ConverseEvent, reading: Reading) {

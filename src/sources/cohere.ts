@@ -1,7 +1,7 @@
 /** What do the events of Cohere's chat (v2) say, in the SDK's camel case or in snake case as on the wire? */
 import { isObject } from '../errors.js'
 import { isBrokenOff } from './finish.js'
-import type { ChunkShape, Reading } from './reading.js'
+import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
 
 interface ToolCall {
   id?: string
@@ -23,6 +23,10 @@ interface Counts {
   cached_tokens?: number
 }
 
+interface Citation {
+  sources?: object[]
+}
+
 interface ChatEvent {
   type: string
   id?: string
@@ -34,7 +38,7 @@ interface ChatEvent {
       tool_plan?: string
       toolCalls?: ToolCall
       tool_calls?: ToolCall
-      citations?: unknown
+      citations?: Citation
     }
     finishReason?: string
     finish_reason?: string
@@ -56,6 +60,13 @@ export const cohere: ChunkShape = {
   },
 
   event: ({ type }: ChatEvent) => type,
+
+  redact(chunk: ChatEvent) {
+    const { delta } = chunk
+    const citations = delta?.message?.citations
+    const rest = withoutRequest(chunk)
+    return citations ? { ...rest, delta: { ...delta, message: { citations: withoutAnswer(citations) } } } : rest
+  },
 
   read({ type, id, index, delta = {} }: ChatEvent, reading: Reading) {
     const { message = {} } = delta
@@ -82,12 +93,18 @@ export const cohere: ChunkShape = {
         reading.calls.done(index)
         break
       case 'citation-start':
-        reading.citation(message.citations)
+        reading.citation(message.citations && withoutAnswer(message.citations))
         break
       case 'message-end':
         readEnd(delta, reading)
     }
   },
+}
+
+/** A source may be what a tool answered. */
+function withoutAnswer({ sources, ...citation }: Citation): object {
+  const kept = sources?.map((source) => emptied(source, { toolOutput: undefined, tool_output: undefined }))
+  return { ...citation, ...(kept && { sources: kept }) }
 }
 
 function readEnd(delta: NonNullable<ChatEvent['delta']>, reading: Reading): void {

@@ -1,6 +1,6 @@
 /** Google's Gemini: `generateContentStream`, and the same over the wire. */
 import { isObject } from '../errors.js'
-import type { ChunkShape, Reading } from './reading.js'
+import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
 
 interface FunctionCall {
   id?: string
@@ -87,10 +87,24 @@ export const gemini: ChunkShape = {
     if (usageMetadata) readUsage(usageMetadata, reading)
   },
 
-  // The SDK hangs the response's headers on every chunk.
-  redact({ sdkHttpResponse: _, ...chunk }: Record<string, unknown>) {
-    return chunk
+  // The SDK hangs the response's headers on every chunk. What tools answered and the words of a refusal stay here, too.
+  redact(chunk: GeminiChunk) {
+    const { candidates, promptFeedback } = chunk
+    return {
+      ...withoutRequest(chunk),
+      ...(candidates && { candidates: candidates.map(redactCandidate) }),
+      ...(promptFeedback && { promptFeedback: emptied(promptFeedback, { blockReasonMessage: undefined }) }),
+    }
   },
+}
+
+/** What tools answered: a code's output, and what the caller's functions gave. */
+const ANSWERED = { codeExecutionResult: {}, functionResponse: {}, toolResponse: {} }
+
+function redactCandidate(candidate: NonNullable<GeminiChunk['candidates']>[number]): object {
+  const { content } = candidate
+  const parts = content?.parts?.map((part) => emptied(part, ANSWERED))
+  return emptied(candidate, { finishMessage: undefined, content: parts ? { ...content, parts } : content })
 }
 
 export function readContentPart(part: ContentPart, reading: Reading): void {

@@ -97,7 +97,7 @@ function readChunk(type: string, payload: Payload, reading: Reading): void {
       if (id) reading.result(id, payload.result ?? null, name, type !== 'tool-result' || payload.isError)
       break
     case 'source':
-      reading.citation(withoutProvider(payload))
+      reading.citation(sourceOf(payload as Record<string, unknown>))
       break
     case 'file': {
       const { data, base64 } = payload
@@ -134,7 +134,7 @@ function readEnd(type: string, payload: Payload, reading: Reading): void {
   else reading.end(word)
 }
 
-/** What the provider told of a source beside it. */
-function withoutProvider(source: object): object {
-  return { ...source, providerMetadata: undefined }
+/** A source without what its provider told beside it. */
+function sourceOf({ id, sourceType, url, title, mimeType, filename }: Record<string, unknown>): object {
+  return { id, sourceType, url, title, mimeType, filename }
 }

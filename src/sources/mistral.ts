@@ -1,7 +1,7 @@
 /** Mistral's chat, whose SDK yields `{ data }` with a chat completion in camel case. */
 import { isObject } from '../errors.js'
-import { type Completion, readCompletion } from './openai-chat.js'
-import type { ChunkShape } from './reading.js'
+import { type Completion, readCompletion, redactCompletion } from './openai-chat.js'
+import { type ChunkShape, withoutRequest } from './reading.js'
 
 /** Mistral. The answer is complete at a `finishReason`. */
 export const mistral: ChunkShape = {
@@ -13,4 +13,6 @@ export const mistral: ChunkShape = {
   },
 
   read: ({ data }: { data: Completion }, reading) => readCompletion(data, reading),
+
+  redact: (chunk: { data: Completion }) => ({ ...withoutRequest(chunk), data: redactCompletion(chunk.data) }),
 }

@@ -1,5 +1,5 @@
 /** Ollama's `chat` and `generate`. */
-import type { ChunkShape, Reading } from './reading.js'
+import { type ChunkShape, type Reading, withoutRequest } from './reading.js'
 
 interface OllamaChunk {
   model?: string
@@ -20,9 +20,9 @@ interface OllamaChunk {
 
 /** Ollama. The answer is complete at `done: true`. Tool calls come whole. */
 export const ollama: ChunkShape = {
-  // The tokens of the prompt.
-  redact({ context: _, ...chunk }: Record<string, unknown>) {
-    return chunk
+  // The tokens of the prompt, and the prompt as its template made it.
+  redact({ context: _, _debug_info: __, ...chunk }: Record<string, unknown>) {
+    return withoutRequest(chunk)
   },
 
   is(chunk) {

@@ -1,6 +1,6 @@
 /** OpenAI's chat completions, the older completions, and what imitates them, in snake case or in camel case. */
 import { isObject } from '../errors.js'
-import { type ChunkShape, type Reading, readContent } from './reading.js'
+import { type ChunkShape, emptied, type Reading, readContent, withoutRequest } from './reading.js'
 
 interface ToolCall {
   index?: number
@@ -78,6 +78,22 @@ export const openaiChat: ChunkShape = {
   },
 
   read: (chunk: Completion, reading) => readCompletion(chunk, reading),
+
+  redact: redactCompletion,
+}
+
+/** Without the request, what the server's own tools answered (Groq), and the words of a choice's failure. */
+export function redactCompletion(chunk: Completion): object {
+  const { choices = [] } = chunk
+  const rest = withoutRequest(chunk)
+  const isPlain = !choices.some((choice) => choice && ('error' in choice || 'executed_tools' in (choice.delta ?? {})))
+  return isPlain ? rest : { ...rest, choices: choices.map(redactChoice) }
+}
+
+function redactChoice(choice: Choice | null): object | null {
+  if (!choice) return choice
+  const { delta } = choice
+  return emptied(choice, { error: null, delta: delta && emptied(delta, { executed_tools: [] }) })
 }
 
 function isChoice(choice: unknown): boolean {

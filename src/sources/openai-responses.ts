@@ -1,5 +1,5 @@
 /** The OpenAI Responses API. */
-import { type ChunkShape, emptied, type Reading } from './reading.js'
+import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
 
 interface OutputItem {
   id?: string
@@ -53,17 +53,23 @@ export interface ResponsesEvent {
 
 /** Fields of the request, and what they are when they are empty. */
 const ASKED = {
+  conversation: null,
+  error: null,
+  input: [],
   instructions: null,
   metadata: {},
+  previous_response_id: null,
   prompt: null,
   prompt_cache_key: null,
   safety_identifier: null,
+  text: { format: { type: 'text' } },
+  tool_choice: 'auto',
   tools: [],
   user: null,
 }
 
 /** What the API's own tools answered. */
-const ANSWERED = { output: null, outputs: null, results: null, error: null }
+const ANSWERED = { output: null, outputs: null, results: null, error: null, tools: [] }
 
 /** Calls that a client runs, and those that the API runs itself. */
 const CLIENT_CALL = /^(function|custom_tool|apply_patch|shell|local_shell|computer)_call$/
@@ -85,12 +91,14 @@ export const openaiResponses: ChunkShape = {
 
   // The response repeats what it was asked with, and items hold what tools answered.
   redact(event: ResponsesEvent) {
-    const { response, item } = event
-    if (item) return { ...event, item: withoutAnswer(item) }
-    if (!response) return event
+    const { response, item, type } = event
+    const rest = withoutRequest(event)
+    if (item) return { ...rest, item: withoutAnswer(item) }
+    if (/_call_output/.test(type)) return emptied(rest, { delta: null, output: null })
+    if (!response) return rest
     const { output } = response
     return {
-      ...event,
+      ...rest,
       response: { ...emptied(response, ASKED), ...(Array.isArray(output) && { output: output.map(withoutAnswer) }) },
     }
   },
@@ -151,7 +159,9 @@ export const openaiResponses: ChunkShape = {
 }
 
 function withoutAnswer(item: OutputItem): object {
-  return API_CALL.test(item?.type ?? '') || /_output$/.test(item?.type ?? '') ? emptied(item, ANSWERED) : item
+  return API_CALL.test(item?.type ?? '') || /_output$|^mcp_list_tools$/.test(item?.type ?? '')
+    ? emptied(item, ANSWERED)
+    : item
 }
 
 /** The input of a custom tool is text: as JSON it is a string, of which the pieces cannot be told. */

@@ -1,6 +1,6 @@
 /** What do the tokens of Hugging Face's text generation say? */
 import { isObject } from '../errors.js'
-import type { ChunkShape, Reading } from './reading.js'
+import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
 
 interface TokenChunk {
   token: { text?: string; special?: boolean }
@@ -14,6 +14,12 @@ export const textGeneration: ChunkShape = {
 
   // The generator lets go of the body without cancelling it.
   signalOnly: () => 'Hugging Face',
+
+  // The tokens of the prompt.
+  redact(chunk: TokenChunk) {
+    const { details } = chunk
+    return { ...withoutRequest(chunk), details: details && emptied(details, { prefill: [] }) }
+  },
 
   read({ token, generated_text: whole, details }: TokenChunk, reading: Reading) {
     if (!token.special) reading.text(token.text)

@@ -23,6 +23,7 @@ export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefin
     else reading.parts.push(chunk.type === 'tool-call' ? reading.calls.own(chunk) : chunk)
   } else if (chunk instanceof Error) reading.error(chunk)
   else if (!isPlain(chunk)) throw unknownClass(chunk)
+  else if (isException(chunk)) reading.error(Object.values(chunk)[0])
   else if (saysFailure(chunk, reading)) reading.error(chunk.error || chunk.message || chunk.data || chunk)
   else if (isOwnEvent(chunk)) return chunk
   else if (reading.proof === 'not-needed') {
@@ -34,6 +35,12 @@ export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefin
       `a chunk that no provider's shape knows was left out, with the keys ${keysOf(chunk)}. What is for the client goes as { type: 'data', name, data } or as an event of your own, { event, data }`,
     )
   }
+}
+
+/** A failure as the streams of AWS have it: `{ throttlingException: { message } }`. */
+function isException(chunk: object): boolean {
+  const [[key = '', value] = [], ...more] = Object.entries(chunk)
+  return more.length === 0 && key.endsWith('Exception') && isObject(value)
 }
 
 /** A plain object with `data` and no keys but those of an event. */
@@ -61,7 +68,7 @@ function saysFailure(
   // An event of one's own passes by whatever name, unless it is amid a provider's chunks and brings a message.
   if (isOwnEvent(chunk)) return isAmid && isFailed(event) && event !== 'error' && isObject(data) && 'message' in data
   if (object === 'error') return true
-  if (error && (isAmid || Object.keys(chunk).length === 1)) return true
+  if (error && (isAmid || Object.keys(chunk).every((key) => /^error(_?type|_?code)?$/i.test(key)))) return true
   const isTold = [type, event, object].some(isFailed) && (!!error || !!message)
   return isTold || (isAmid && [type, event, object, status].some(isFailed))
 }
