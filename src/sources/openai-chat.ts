@@ -10,6 +10,17 @@ interface ToolCall {
   extra_content?: { google?: { thought_signature?: string } }
 }
 
+interface Detail {
+  type?: string
+  signature?: string
+  data?: string
+}
+
+interface Annotation {
+  url_citation?: object
+  urlCitation?: object
+}
+
 interface Delta {
   role?: string
   content?: unknown
@@ -19,14 +30,14 @@ interface Delta {
   reasoningContent?: unknown
   /** OpenRouter, Ollama. */
   reasoning?: unknown
-  reasoning_details?: { type?: string; signature?: string; data?: string }[] | null
+  reasoning_details?: Detail[] | null
   reasoningDetails?: Delta['reasoning_details']
   tool_calls?: ToolCall[] | null
   toolCalls?: ToolCall[] | null
   function_call?: ToolCall['function'] | null
   audio?: { transcript?: string } | null
   images?: { image_url?: { url?: string }; imageUrl?: { url?: string } }[] | null
-  annotations?: { url_citation?: object; urlCitation?: object }[] | null
+  annotations?: Annotation[] | null
 }
 
 interface Counts {
@@ -113,7 +124,7 @@ export function readCompletion(chunk: Completion, reading: Reading): void {
     readCounts(usage, reading)
   }
   if (groq?.usage) readCounts(groq.usage, reading)
-  for (const citation of chunk.citations ?? []) readSource(citation, reading)
+  if (chunk.citations) for (const citation of chunk.citations) readSource(citation, reading)
   // OpenRouter's way of failing in the middle.
   const error = chunk.error || groq?.error
   if (error) reading.error(error)
@@ -134,10 +145,8 @@ function readChoice(chunk: Completion, choice: Choice, reading: Reading): void {
 
 function readDelta(delta: Delta, reading: Reading): void {
   reading.reasoning(delta.reasoning_content ?? delta.reasoningContent ?? delta.reasoning)
-  for (const { type, signature, data } of delta.reasoning_details ?? delta.reasoningDetails ?? []) {
-    if (type === 'reasoning.encrypted') reading.redacted(data)
-    else reading.signature(signature)
-  }
+  const details = delta.reasoning_details ?? delta.reasoningDetails
+  if (details) for (const detail of details) readDetail(detail, reading)
   readContent(reading, delta.content)
   reading.text(delta.audio?.transcript)
   if (delta.refusal) reading.refused = true
@@ -145,10 +154,17 @@ function readDelta(delta: Delta, reading: Reading): void {
   const calls = delta.tool_calls ?? delta.toolCalls
   if (calls) for (const call of calls) readCall(call, reading)
   if (delta.function_call) reading.call('function', delta.function_call.arguments, delta.function_call)
-  for (const image of delta.images ?? []) reading.file(undefined, (image.image_url ?? image.imageUrl)?.url)
-  for (const annotation of delta.annotations ?? []) {
-    reading.citation(annotation.url_citation ?? annotation.urlCitation ?? annotation)
-  }
+  if (delta.images) for (const image of delta.images) reading.file(undefined, (image.image_url ?? image.imageUrl)?.url)
+  if (delta.annotations) for (const annotation of delta.annotations) readAnnotation(annotation, reading)
+}
+
+function readDetail({ type, signature, data }: Detail, reading: Reading): void {
+  if (type === 'reasoning.encrypted') reading.redacted(data)
+  else reading.signature(signature)
+}
+
+function readAnnotation(annotation: Annotation, reading: Reading): void {
+  reading.citation(annotation.url_citation ?? annotation.urlCitation ?? annotation)
 }
 
 function readCall({ index, id, function: called, extra_content: extra }: ToolCall, reading: Reading): void {

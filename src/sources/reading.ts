@@ -208,10 +208,15 @@ export class Reading {
 
   /** Token counts, as far as they are numbers: they are merged field by field. */
   usage(counts: { [K in keyof Usage]?: unknown }): void {
-    const given = Object.entries(counts).filter(([, count]) => Number.isFinite(count))
-    if (given.length === 0) return
-    Object.assign(this.#usage, Object.fromEntries(given))
-    this.parts.push({ type: 'usage', usage: Object.fromEntries(given) })
+    // Gemini counts with every chunk: making lists of entries here took a fifth of a token's CPU.
+    const usage: Usage = {}
+    for (const name of Object.keys(counts) as (keyof Usage)[]) {
+      const count = counts[name]
+      if (Number.isFinite(count)) usage[name] = count as number
+    }
+    if (Object.keys(usage).length === 0) return
+    Object.assign(this.#usage, usage)
+    this.parts.push({ type: 'usage', usage })
   }
 
   /** The counts of the answer so far, for providers that tell them in halves. */
