@@ -252,8 +252,9 @@ function dueFinish(protocol: string, finish: FinishReason | undefined, tools: bo
 /** OpenAI's counts are a sum and its parts. */
 function dueUsage(protocol: string, usage: Expected['usage']): Expected['usage'] {
   if (protocol !== 'openaiChat' || !usage) return usage
-  const { inputTokens = 0, outputTokens = 0, totalTokens = inputTokens + outputTokens } = usage
-  return { ...usage, inputTokens, outputTokens, totalTokens }
+  // What went into a cache has no place in it.
+  const { cacheWriteInputTokens: _, inputTokens = 0, outputTokens = 0, ...more } = usage
+  return { totalTokens: inputTokens + outputTokens, ...more, inputTokens, outputTokens }
 }
 
 /** What raw() is to pass on: what the SDK yielded or the upstream sent. */
@@ -287,7 +288,7 @@ function isLeftOut(chunk: unknown): boolean {
 /** Without headers and requests, and without the errors of tools, all of which the AI SDK and Gemini's hang on them. */
 function withoutSecrets(chunk: unknown): unknown {
   if (typeof chunk !== 'object') return chunk
-  const { sdkHttpResponse: _, request: __, response, error, ...bare } = JSON.parse(JSON.stringify(chunk))
+  const { sdkHttpResponse: _, request: __, response, error, output, ...bare } = JSON.parse(JSON.stringify(chunk))
   // The Responses API has fields of that name, too.
   return String(bare.type).startsWith('response.') ? { ...bare, response, error } : bare
 }

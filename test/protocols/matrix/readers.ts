@@ -93,6 +93,7 @@ async function readTextAnswer(url: string, fetch: Fetch): Promise<Reading> {
 async function readPartsAnswer(url: string, fetch: Fetch): Promise<Reading> {
   const answer = empty()
   const calls = new Calls()
+  const executed = new Set<number>()
   answer.failure = await failureOf(async () => {
     for await (const { data, event } of parseSSE(await fetch(url, post))) {
       const part: Part = JSON.parse(data)
@@ -103,7 +104,9 @@ async function readPartsAnswer(url: string, fetch: Fetch): Promise<Reading> {
           answer[part.type] += part.text
           break
         case 'tool-call':
-          calls.add(part.index, part.id, part.name, part.input)
+          // Of those that the provider runs itself a client only learns.
+          if (part.executed) executed.add(part.index)
+          if (!executed.has(part.index)) calls.add(part.index, part.id, part.name, part.input)
           break
         case 'usage':
           if (answer.usage) throw new Error('The usage came twice')
@@ -117,6 +120,7 @@ async function readPartsAnswer(url: string, fetch: Fetch): Promise<Reading> {
           answer.data.push(part.name)
           break
         case 'start':
+        case 'tool-result':
           break
         default:
           throw new Error(`Unexpected part ${data}`)
@@ -214,6 +218,10 @@ async function readUIAnswer(url: string, fetch: Fetch): Promise<Reading> {
     const look = new TransformStream<UIMessageChunk, UIMessageChunk>({
       transform(chunk, controller) {
         if (chunk.type === 'finish') answer.finish = chunk.finishReason
+        // A message keeps nothing that is transient.
+        if (chunk.type.startsWith('data-')) answer.data.push(chunk.type.slice(5))
+        else if (chunk.type === 'source-url') answer.data.push('citation')
+        else if (chunk.type === 'file') answer.data.push('file')
         controller.enqueue(chunk)
       },
     })
@@ -232,13 +240,11 @@ async function readUIAnswer(url: string, fetch: Fetch): Promise<Reading> {
   for (const part of message?.parts ?? []) {
     if (part.type === 'text' || part.type === 'reasoning') answer[part.type] += part.text
     else if (part.type === 'dynamic-tool') {
-      const { toolCallId: id, toolName: name, input, state } = part
-      if (state !== 'input-available' && !answer.failure) throw new Error(`The call is ${state}`)
-      answer.tools.push({ id, name, input })
-    } else if (part.type.startsWith('data-')) answer.data.push(part.type.slice(5))
-    else if (part.type === 'source-url') answer.data.push('citation')
-    else if (part.type === 'file') answer.data.push('file')
-    else if (part.type !== 'step-start') throw new Error(`Unexpected part ${JSON.stringify(part)}`)
+      const { toolCallId: id, toolName: name, input, state, providerExecuted } = part
+      if (!/^(in|out)put-available$/.test(state) && !answer.failure) throw new Error(`The call is ${state}`)
+      if (!providerExecuted) answer.tools.push({ id, name, input })
+    } else if (!/^(data-|source-url$|file$|step-start$)/.test(part.type))
+      throw new Error(`Unexpected part ${JSON.stringify(part)}`)
   }
   return answer
 }

@@ -47,7 +47,7 @@ const block = (index: number, start: object, ...deltas: object[]) => [
   { type: 'content_block_stop', index },
 ]
 const said = (text: string) => block(0, { type: 'text', text: '' }, { type: 'text_delta', text })
-const messageUsage = { inputTokens: 6, outputTokens: 7, cachedInputTokens: 2 }
+const messageUsage = { inputTokens: 6, outputTokens: 7, cachedInputTokens: 2, cacheWriteInputTokens: 1 }
 const aiMessage = { ai: { usage: { ...messageUsage, totalTokens: 13 } } }
 
 const responses = (...events: { type: string }[]) =>
@@ -131,7 +131,7 @@ export const variants: Record<string, Variant> = {
     outcome: 'done',
   },
   'openai-chat: reasoning and text at once, an unknown finish': {
-    body: sse(chat({ reasoning: 'Hm.' }), hello, chat({}, 'eos'), '[DONE]'),
+    body: sse(chat({ reasoning: 'Hm.' }), hello, chat({}, 'weather'), '[DONE]'),
     text: 'Hello',
     reasoning: 'Hm.',
     finish: 'other',
@@ -420,7 +420,6 @@ export const variants: Record<string, Variant> = {
     text: 'Hello',
     outcome: 'error',
     code: 'upstream-failure',
-    ways: { '@mistralai/mistralai': { code: 'internal' } },
   },
   'mistral: cut': { body: sse(mistral({ content: 'Hello' })), text: 'Hello', outcome: 'truncated', code: 'truncated' },
   'ollama: max tokens': {
