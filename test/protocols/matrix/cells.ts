@@ -288,7 +288,15 @@ function isLeftOut(chunk: unknown): boolean {
 /** Without headers and requests, and without the errors of tools, all of which the AI SDK and Gemini's hang on them. */
 function withoutSecrets(chunk: unknown): unknown {
   if (typeof chunk !== 'object') return chunk
-  const { sdkHttpResponse: _, request: __, response, error, output, ...bare } = JSON.parse(JSON.stringify(chunk))
+  const {
+    sdkHttpResponse: _,
+    request: __,
+    response,
+    error,
+    output,
+    warnings,
+    ...bare
+  } = JSON.parse(JSON.stringify(chunk))
   // The Responses API has fields of that name, too.
   return String(bare.type).startsWith('response.') ? { ...bare, response, error } : bare
 }
