@@ -455,7 +455,7 @@ describe.skipIf(isSkipped)(`useChat, served by uiMessage()${because}`, () => {
       expect(answer?.id).toBe('msg-1')
       expect(answer?.parts).toEqual([{ type: 'step-start' }, { type: 'text', text: ANSWER, state: 'done' }])
       expect(answer?.metadata).toEqual({
-        usage: { inputTokens: 25, outputTokens: 15, cachedInputTokens: 0 },
+        usage: { inputTokens: 25, outputTokens: 15, cachedInputTokens: 0, cacheWriteInputTokens: 0 },
         finishReason: 'stop',
       })
       const statuses = seen.map(({ status }) => status).filter((status, index, all) => status !== all[index - 1])

@@ -72,6 +72,7 @@ class UIMessageEncoder implements Encoder {
   #step = 0
   /** Whether what comes next is of another answer. */
   #isNext = false
+  #isStarted = false
   #open: { kind: 'text' | 'reasoning'; id: string } | undefined
   /** The latest call at each index, and with each id. */
   readonly #calls = new Map<number, Call>()
@@ -105,7 +106,9 @@ class UIMessageEncoder implements Encoder {
         return this.#begin() + this.#addData(part)
       default:
         // Nothing of its own, so that a refusal that comes after it is still a status.
-        this.#isNext = this.#step > 0
+        // The first answer begins in the step that is open, whatever the user said before.
+        this.#isNext = this.#isStarted && this.#step > 0
+        this.#isStarted = true
         return ''
     }
   }
