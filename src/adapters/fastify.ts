@@ -14,7 +14,7 @@ import {
 } from '../relay.js'
 import type { Source, Summary } from '../types.js'
 import { BodySink } from './body-sink.js'
-import { areNodes, type NodeRequest, type NodeResponse, serve, whenClosed } from './node-sink.js'
+import { areNodes, type NodeRequest, type NodeResponse, serveNode, whenClosed } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -102,7 +102,7 @@ async function connect(
     res.on('finish', resolve)
     whenClosed(req, res, resolve)
   })
-  const summary = await serve(req, res, sink, begin)
+  const summary = await serveNode(req, res, sink, begin)
   if (sink.sent) await over
   // Fastify sends what a handler resolves to, and complains if there was an answer before.
   reply.hijack()

@@ -3,7 +3,7 @@
 import type { RelayOptions } from '../options.js'
 import { lastEventIdOf, type ResumeOptions, relayTo, resumeTo, withRequest } from '../relay.js'
 import type { Source } from '../types.js'
-import { type Respond, serve, type WebRequest } from './web-sink.js'
+import { type Respond, serveWeb, type WebRequest } from './web-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -30,7 +30,7 @@ export interface HonoContext {
  * ```
  */
 export function relay(c: HonoContext, source: Source, options?: RelayOptions): Promise<Response> {
-  return serve(c?.req?.raw, (sink, head) => relayTo(sink, source, withRequest(options, head)), responding(c))
+  return serveWeb(c?.req?.raw, (sink, head) => relayTo(sink, source, withRequest(options, head)), responding(c))
 }
 
 /**
@@ -45,7 +45,7 @@ export function relay(c: HonoContext, source: Source, options?: RelayOptions): P
  * ```
  */
 export function resume(c: HonoContext, options: ResumeOptions): Promise<Response> {
-  return serve(
+  return serveWeb(
     c?.req?.raw,
     (sink, head) => resumeTo(sink, lastEventIdOf(head), withRequest(options, head)),
     responding(c),

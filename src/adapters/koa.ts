@@ -14,7 +14,7 @@ import {
 } from '../relay.js'
 import type { Source } from '../types.js'
 import { BodySink } from './body-sink.js'
-import { areNodes, type NodeRequest, type NodeResponse, serve } from './node-sink.js'
+import { areNodes, type NodeRequest, type NodeResponse, serveNode } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -95,7 +95,7 @@ function connect(ctx: KoaContext, begin: (sink: Sink, request: RequestHead) => R
       },
     })
     leavingIsNoError(ctx)
-    serve(req, res, sink, begin).then(({ outcome }) => {
+    serveNode(req, res, sink, begin).then(({ outcome }) => {
       // Nobody is there to be answered, or someone else answers: Koa's 404 would be neither's.
       if (!sink.sent) {
         ctx.respond = false

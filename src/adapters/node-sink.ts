@@ -45,7 +45,7 @@ export function areNodes(req: NodeRequest | undefined, res: NodeResponse | undef
 }
 
 /** Begins the answer to a request of Node, and tells it when the client leaves. */
-export function serve(
+export function serveNode(
   req: NodeRequest,
   res: NodeResponse,
   sink: NodeSink,

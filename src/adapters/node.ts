@@ -13,7 +13,7 @@ import {
   withRequest,
 } from '../relay.js'
 import type { Source, Summary } from '../types.js'
-import { areNodes, type NodeRequest, type NodeResponse, NodeSink, serve } from './node-sink.js'
+import { areNodes, type NodeRequest, type NodeResponse, NodeSink, serveNode } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -67,5 +67,5 @@ function connect(
       ),
     )
   }
-  return serve(req, res, new NodeSink(res), begin)
+  return serveNode(req, res, new NodeSink(res), begin)
 }

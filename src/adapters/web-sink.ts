@@ -23,7 +23,7 @@ export type Respond = (
 ) => Response
 
 /** What begins with a sink whose answer is an object that the host sends. */
-export function serve(
+export function serveWeb(
   request: WebRequest,
   begin: (sink: Sink, request: RequestHead) => RelayHandle,
   respond: Respond,

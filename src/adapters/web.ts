@@ -3,7 +3,7 @@
 import type { RelayOptions } from '../options.js'
 import { lastEventIdOf, type ResumeOptions, relayTo, resumeTo, withRequest } from '../relay.js'
 import type { Source } from '../types.js'
-import { type Respond, serve, type WebRequest } from './web-sink.js'
+import { type Respond, serveWeb, type WebRequest } from './web-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -27,7 +27,7 @@ export type { WebRequest } from './web-sink.js'
  * ```
  */
 export function relay(request: WebRequest, source: Source, options?: RelayOptions): Promise<Response> {
-  return serve(request, (sink, head) => relayTo(sink, source, withRequest(options, head)), respond)
+  return serveWeb(request, (sink, head) => relayTo(sink, source, withRequest(options, head)), respond)
 }
 
 /**
@@ -42,7 +42,7 @@ export function relay(request: WebRequest, source: Source, options?: RelayOption
  * ```
  */
 export function resume(request: WebRequest, options: ResumeOptions): Promise<Response> {
-  return serve(request, (sink, head) => resumeTo(sink, lastEventIdOf(head), withRequest(options, head)), respond)
+  return serveWeb(request, (sink, head) => resumeTo(sink, lastEventIdOf(head), withRequest(options, head)), respond)
 }
 
 const respond: Respond = (body, status, { 'set-cookie': cookies = [], ...headers }) => {

@@ -361,7 +361,8 @@ describe('the samples that are run', () => {
   it('are found, and none is marked as something that no check knows', () => {
     for (const [kind, least] of Object.entries({ serve: 20, answer: 3, run: 3, page: 15 }))
       expect([kind, named(kind as Runnable['kind']).length >= least]).toEqual([kind, true])
-    const words = new Set<string | undefined>([...KINDS, 'output'])
+    // Those of packages are run by test/packages/samples.check.ts.
+    const words = new Set<string | undefined>([...KINDS, 'output', 'package'])
     const unknown = pages.flatMap((page) =>
       blocksOf(read(page))
         .filter(({ words: [word] }) => word !== undefined && !words.has(word))

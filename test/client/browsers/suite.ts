@@ -309,7 +309,7 @@ const cases: Record<string, (scene: Scene) => Promise<void>> = {
       if (part.type === 'usage') ok((part.usage.outputTokens ?? 0) > 0, 'tokens were counted')
     }
     ok(text.length > 0, 'there is text')
-    equal(types.sort(), ['finish', 'text', 'usage'])
+    equal(types.sort(), ['finish', 'start', 'text', 'usage'])
   },
 
   async 'SSEParserStream gives the events of a body'({ url }) {
