@@ -724,18 +724,17 @@ function shape(value, depth = 0) {
 /** What `toParts` says it throws. */
 function isDocumentedSourceError(error) {
   if (error instanceof TypeError) return error.code === 'invalid-source'
-  return isRelayError(error) && error.code === 'upstream-failure'
+  return isRelayError(error) && (error.code === 'upstream-failure' || error.code === 'invalid-source')
 }
 
 function checkPart(part, chunk) {
   const holds = {
     text: () => typeof part.text === 'string',
-    reasoning: () => typeof part.text === 'string',
+    reasoning: () => typeof part.text === 'string' && isText(part.signature) && isText(part.redacted),
     'tool-call': () =>
-      typeof part.index === 'number' &&
-      typeof part.input === 'string' &&
-      ['undefined', 'string'].includes(typeof part.id) &&
-      ['undefined', 'string'].includes(typeof part.name),
+      typeof part.index === 'number' && typeof part.input === 'string' && isText(part.id) && isText(part.name),
+    'tool-result': () => typeof part.id === 'string' && 'output' in part,
+    start: () => isText(part.id) && isText(part.model) && ['undefined', 'number'].includes(typeof part.created),
     usage: () => isObject(part.usage),
     finish: () => typeof part.reason === 'string',
     // The name of an event of one's own is looked at when it is encoded.
@@ -743,6 +742,11 @@ function checkPart(part, chunk) {
     error: () => 'error' in part,
   }[part.type]
   if (!holds?.()) throw Object.assign(new Error('a part is not what its type says'), { part })
+}
+
+/** A text, or nothing. */
+function isText(value) {
+  return ['undefined', 'string'].includes(typeof value)
 }
 
 const PRISTINE = [Object.prototype, Array.prototype, Function.prototype, String.prototype].map((prototype) => [

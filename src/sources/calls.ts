@@ -136,6 +136,7 @@ export class Calls {
 
   /** What a tool answered: its call is over, and no client is to run it. */
   result(id: string, output: unknown, name?: string, error?: string): void {
+    if (typeof id !== 'string') throw new TypeError('The result of a tool has an id that is no text')
     const call = this.#all.get(id)
     if (call) {
       this.#settle(call)
@@ -145,7 +146,7 @@ export class Calls {
         this.#tell(call, '', { done: true })
       }
     }
-    const known = name ?? call?.name
+    const known = word(name) ?? call?.name
     const head = { id, ...(known !== undefined && { name: known }) }
     this.#parts.push({ type: 'tool-result', ...head, output, ...(error !== undefined && { error }) })
   }
@@ -242,7 +243,14 @@ export class Calls {
 
 /** Some servers say an empty text where there is nothing. */
 function clean({ id, name }: CallHead): { id: string | undefined; name: string | undefined } {
-  return { id: id || undefined, name: name || undefined }
+  return { id: word(id), name: word(name) }
+}
+
+/** @throws {TypeError} for what is neither a text nor nothing. */
+function word(value: unknown): string | undefined {
+  if (value === undefined || value === null || value === '') return
+  if (typeof value !== 'string') throw new TypeError('A tool call has an id or a name that is no text')
+  return value
 }
 
 function toText(value: unknown): string {

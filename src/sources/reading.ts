@@ -268,7 +268,9 @@ export function providerError(told: unknown): Error {
     unknown
   >
   const error = new Error(typeof message === 'string' ? message : 'The provider reported a failure')
-  const number = [status, statusCode, code].map((value) => Number(value)).find((value) => value >= 400 && value <= 599)
+  const number = [status, statusCode, code]
+    .map((value) => (typeof value === 'string' ? Number(value) : value))
+    .find((value) => typeof value === 'number' && value >= 400 && value <= 599)
   return Object.assign(error, { status: number, code, type })
 }
 
