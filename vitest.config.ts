@@ -1,6 +1,8 @@
 // Which tests there are, what they are run against, and which of them need more than Node.
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { subpaths } from './scripts/subpaths.mjs'
 
 // Tests import the public names, and by default get what is shipped. `SRC=1 npx vitest` takes the source
@@ -28,6 +30,28 @@ const needsMore = [
   'test/relay/shutdown-bun.test.ts',
 ]
 
+// The longest first, so that none of them is left alone at the end.
+const longest = [
+  'test/hosts/conformance.test.ts',
+  'test/log/log.test.ts',
+  'test/log/handover.test.ts',
+  'test/package/cli/demo.test.ts',
+  'test/package/cli/doctor.test.ts',
+  'test/package/cli/main.test.ts',
+  'test/hosts/backpressure.test.ts',
+  'test/protocols/matrix.test.ts',
+  'test/relay/leaks.test.ts',
+  'test/package/testing.test.ts',
+].map(file)
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]) {
+    const rank = ({ moduleId }: TestSpecification) =>
+      (longest.indexOf(moduleId) + longest.length + 1) % (longest.length + 1)
+    return (await super.sort(files)).sort((one, other) => rank(one) - rank(other))
+  }
+}
+
 export default defineConfig({
   resolve: {
     alias: subpaths.map(({ name, source, built }) => ({
@@ -37,8 +61,9 @@ export default defineConfig({
   },
   test: {
     pool: 'forks',
-    // One core would be left alone: of two that is half.
-    maxWorkers: '100%',
+    // Two more than there are cores: many tests wait for a clock or a socket most of their time.
+    maxWorkers: availableParallelism() + 2,
+    sequence: { sequencer: LongestFirst },
     watch: false,
     // For a machine that is busy: what has to wait waits for an event, and these only end what hangs.
     testTimeout: 60_000,
