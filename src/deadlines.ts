@@ -50,6 +50,11 @@ export class Deadlines {
     if (maxDurationMs !== undefined) this.#expiryAt = this.#since + maxDurationMs * (0.8 + Math.random() * 0.2)
   }
 
+  /** How often a silent stream gives a sign of life, in milliseconds; 0 where it gives none. */
+  get heartbeatMs(): number {
+    return this.#options.heartbeatMs ?? HEARTBEAT_MS
+  }
+
   /** Something was written. */
   wrote(): void {
     this.#since = performance.now()
@@ -101,7 +106,7 @@ export class Deadlines {
   }
 
   #heartbeatAt(): number {
-    const { heartbeatMs = HEARTBEAT_MS } = this.#options
+    const { heartbeatMs } = this
     return heartbeatMs !== 0 && this.#state === 'writing' ? this.#since + heartbeatMs : NEVER
   }
 

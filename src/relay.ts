@@ -399,10 +399,17 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   /** Status and headers: from here on a failure is an event. */
   #commit(): void {
     const { retryMs } = this.#options
-    this.#open(200, STREAM_HEADERS)
+    this.#open(200, this.#streamHeaders())
     this.#state = 'open'
     // No event of its own: the line becomes part of the first one, so that no client sees an empty event.
     if (retryMs !== undefined) this.#buffer = encodeRetry(retryMs)
+  }
+
+  /** Those of an event stream, with how often it gives a sign of life: then a client can tell silence from a lost connection. */
+  #streamHeaders(): SinkHeaders {
+    const { heartbeatMs } = this.#deadlines
+    const isTold = heartbeatMs > 0 && Number.isFinite(heartbeatMs)
+    return isTold ? { ...STREAM_HEADERS, 'x-heartbeat-ms': String(heartbeatMs) } : STREAM_HEADERS
   }
 
   #open(status: number, headers: SinkHeaders): void {
@@ -432,7 +439,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   /** An answer without a run and without a body. */
   #answerEmpty(status: 200 | 204): void {
     try {
-      this.#open(status, status === 200 ? STREAM_HEADERS : EMPTY_HEADERS)
+      this.#open(status, status === 200 ? this.#streamHeaders() : EMPTY_HEADERS)
       this.#finish()
       this.#resolve({ outcome: 'done', events: 0, text: '', durationMs: 0, runId: this.#runId })
     } catch (error) {

@@ -65,6 +65,8 @@ const DONE_FRAME = `data: ${DONE}\n\n`
 const MAX_TEXT = 1_048_576
 /** After this many characters the run yields to the event loop. */
 const MAX_TURN = 65_536
+/** The most characters that wait for the provider's answer: past them they go out, and a refusal is no status any more. */
+const MAX_EARLY = 65_536
 /** What a chunk counts besides its frames, which may be none. */
 const CHUNK = 16
 
@@ -299,10 +301,10 @@ export class Run implements Feeder {
         frames = encoder.chunk?.(sent, shape?.event?.(reading.chunk as never)) ?? ''
         if (shape?.isEarly?.(reading.chunk as never)) {
           this.#early += frames
-          return ''
+          frames = ''
         }
       }
-      if (frames === '' || this.#early === '') return frames
+      if (this.#early === '' || (frames === '' && this.#early.length <= MAX_EARLY)) return frames
       frames = this.#early + frames
       this.#early = ''
       return frames

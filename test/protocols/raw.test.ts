@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
 import Anthropic, { APIError, RateLimitError } from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
-import type { RelayOptions, Source, SourceContext } from 'sse-relay'
+import { type Protocol, type RelayOptions, relayTo, type Sink, type Source, type SourceContext } from 'sse-relay'
 import { relay } from 'sse-relay/node'
-import { raw } from 'sse-relay/protocols'
+import { parts, raw } from 'sse-relay/protocols'
 import { collect, providerError, readTrace } from 'sse-relay/testing'
 import { describe, expect, it } from 'vitest'
 import { listening, replaying } from '../serving.js'
@@ -200,5 +200,31 @@ describe('raw()', () => {
     const due = [...sent.matchAll(/^data: (\{.*)$/gm)].map(([, data]) => data)
     const { events } = await collect(await fetch(url, { method: 'POST' }))
     expect(events.map(({ data }) => data)).toEqual(due)
+  })
+})
+
+describe('what waits for the provider to answer', () => {
+  it.each<[string, Protocol, object]>([
+    ['steps of the AI SDK in raw()', raw(), { type: 'start-step', request: {}, warnings: [] }],
+    ['beginnings in parts()', parts(), { type: 'start', id: 'c', model: 'm' }],
+  ])('is not kept without end: %s', async (_, protocol, chunk) => {
+    let hasWritten = false
+    let asked = 0
+    const sink: Sink = {
+      open() {},
+      write() {
+        hasWritten = true
+        return true
+      },
+      end() {},
+      destroy() {},
+      schedule: (task) => queueMicrotask(task),
+    }
+    function* endless() {
+      for (; asked < 20_000 && !hasWritten; asked++) yield chunk
+    }
+    await relayTo(sink, endless(), { protocol, requireFinish: false, onError() {} }).done
+    expect(asked).toBeGreaterThan(500)
+    expect(asked).toBeLessThan(10_000)
   })
 })

@@ -131,6 +131,7 @@ describe('relayTo', () => {
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-store, no-transform',
         'x-accel-buffering': 'no',
+        'x-heartbeat-ms': '8000',
         'x-a': '1',
       },
     ])

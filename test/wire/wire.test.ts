@@ -291,6 +291,14 @@ describe('heartbeats', () => {
     expect(events).toEqual([{ data: '{"text":"a"}' }])
     expect(comments).toHaveLength(4)
   })
+
+  it('4.3 are announced in the head, and silence instead of them is a lost connection', async () => {
+    expect((await ask(await relaying(['a']))).headers).toMatchObject({ 'x-heartbeat-ms': '8000' })
+    expect((await ask(await relaying(['a'], { heartbeatMs: 20 }))).headers).toMatchObject({ 'x-heartbeat-ms': '20' })
+    for (const heartbeatMs of [0, Infinity]) {
+      expect((await ask(await relaying(['a'], { heartbeatMs }))).headers).not.toHaveProperty('x-heartbeat-ms')
+    }
+  })
 })
 
 const dialects = [text(), parts(), raw(), openaiChat(), uiMessage()].map(
