@@ -15,7 +15,8 @@ export interface ParserOptions {
   /** The last event id to begin with. @default '' */
   lastEventId?: string | undefined
   /**
-   * The most characters (UTF-16 units) the lines of one event may have, in whatever chunks they come.
+   * The most characters (UTF-16 units) the lines of one event may have, in whatever chunks they come. A comment counts
+   * until its line is over.
    * @default Infinity
    */
   maxEventSize?: number | undefined
@@ -34,7 +35,10 @@ export interface Parser {
    * @throws {RelayError} `event-too-large` when an event passes `maxEventSize`, and whatever a callback throws.
    */
   feed(text: string): void
-  /** Ends the stream: drops the unfinished block and returns its text, with LF for its line ends. `lastEventId` stays. */
+  /**
+   * Ends the stream: drops the unfinished block and returns its text, with LF for its line ends and the first of its
+   * comments. `lastEventId` stays.
+   */
   end(): string
   /** Ends the stream and forgets `lastEventId` too. */
   reset(): void
@@ -52,6 +56,8 @@ const LF = 10
 const SPACE = 32
 const COLON = 58
 const BOM = 0xfeff
+/** The most characters of a block that are kept with comments in it: more of them say nothing more of what was cut off. */
+const MAX_COMMENTS = 65_536
 
 /**
  * A parser of event streams as the HTML standard says: text in, events out, synchronous, in linear time however the text
@@ -80,6 +86,8 @@ export function createParser(options: ParserOptions): Parser {
   let id: string | undefined
   /** The characters of the fields of this block, so that `maxEventSize` stops an event of many lines in time. */
   let size = 0
+  /** The characters of its comments: what is kept of them is limited, too. */
+  let comments = 0
   /**
    * The unfinished block, which `end()` returns, so that a reader knows what was cut off. It is only appended to: V8
    * joins the pieces when the text is read, so a block of many chunks is copied once, not at each chunk.
@@ -93,10 +101,13 @@ export function createParser(options: ParserOptions): Parser {
    */
   let skipped = BOM
 
+  /** Whether the unfinished line is a comment. Looking at `tail` would have V8 join its pieces, at every chunk. */
+  let isComment = false
+
   const clear = () => {
     data = type = id = undefined
     block = ''
-    size = 0
+    size = comments = 0
   }
 
   const checkSize = (length: number) => {
@@ -113,10 +124,12 @@ export function createParser(options: ParserOptions): Parser {
     const colon = line.indexOf(':')
     const field = colon < 0 ? line : line.slice(0, colon)
     const value = colon < 0 ? '' : readValue(line, colon)
-    // A comment does not count for the size of the event: heartbeats may go on for ever inside a block.
+    // A comment counts while its line goes on, and not after: heartbeats may go on for ever inside a block.
     if (field) size += line.length
     else {
-      checkSize(line.length)
+      checkSize(size + line.length)
+      comments += line.length
+      if (size + comments <= Math.min(maxEventSize, MAX_COMMENTS)) block += `${line}\n`
       onComment?.(value)
     }
     if (field === 'data') data = data === undefined ? value : `${data}\n${value}`
@@ -153,6 +166,8 @@ export function createParser(options: ParserOptions): Parser {
           // `readLine` calls methods of the whole line, so that V8 joins its pieces once.
           const line = tail + text.slice(start, lf)
           tail = ''
+          if (isComment) blockStart = lf + 1
+          isComment = false
           readLine(line)
           start = lf + 1
           lf = text.indexOf('\n', start)
@@ -178,6 +193,7 @@ export function createParser(options: ParserOptions): Parser {
             } else {
               checkSize(own)
               block = ''
+              comments = 0
               onEvent({ data: value })
             }
           } else {
@@ -201,6 +217,10 @@ export function createParser(options: ParserOptions): Parser {
               setId(readValue(text, start + 2, lf))
               start = lf + 1
             } else if (lf > start) {
+              if (text.charCodeAt(start) === COLON) {
+                block += text.slice(blockStart, start)
+                blockStart = lf + 1
+              }
               readLine(text.slice(start, lf))
               start = lf + 1
             }
@@ -213,20 +233,24 @@ export function createParser(options: ParserOptions): Parser {
           }
           lf = start < length ? text.indexOf('\n', start) : -1
         }
-        if (start < length) tail += text.slice(start)
-        const whole = size + tail.length
-        if (whole > maxEventSize) {
-          checkSize(size)
-          checkSize(tail.charCodeAt(0) === COLON ? tail.length : whole)
+        if (start < length) {
+          if (!tail && text.charCodeAt(start) === COLON) {
+            isComment = true
+            block += text.slice(blockStart, start)
+          }
+          if (isComment) blockStart = length
+          tail += text.slice(start)
         }
+        checkSize(size + tail.length)
       } finally {
         if (blockStart < length) block += text.slice(blockStart)
       }
     },
     end() {
-      const pending = block
+      const pending = isComment ? block + tail : block
       clear()
       tail = ''
+      isComment = false
       skipped = BOM
       return pending
     },

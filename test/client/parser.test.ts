@@ -227,6 +227,42 @@ describe('maxEventSize', () => {
     expect(thrownBy(() => parse([':', ...'x'.repeat(100)], { maxEventSize: 16 }))).toMatchObject(tooLarge)
   })
 
+  it.each([
+    ['in one piece', [`data: 1234\n: 78901\n`]],
+    ['in two', ['data: 1234\n: 7', '8901\n']],
+    ['in many', [...`data: 1234\n: 78901\n`]],
+  ])('a comment counts beside the event while its line goes on: %s', (_, chunks) => {
+    expect(thrownBy(() => parse(chunks, { maxEventSize: 16 }))).toMatchObject(tooLarge)
+    expect(parse([...chunks, 'data: 2\n\n'], { maxEventSize: 17 })).toEqual([{ data: '1234\n2' }])
+  })
+
+  it.each([
+    ['whole ones', ': heartbeat\n', 12],
+    ['pieces of them', ': heartbeat\n', 5],
+    ['with CRLF, cut in the middle', ': heartbeat\r\n', 12],
+    ['empty ones', ':\n', 1],
+  ])('no more than that is kept of comments: %s', (_, comment, cut) => {
+    for (const head of ['', 'data: 1\n', 'data: 1\nid: 2\n']) {
+      for (const [most, maxEventSize] of [
+        [70_000, undefined],
+        [100, 50],
+      ] as const) {
+        const parser = createParser({ onEvent() {}, maxEventSize })
+        parser.feed(head)
+        for (let i = 0; i < 100_000; i++) {
+          parser.feed(comment.slice(0, cut))
+          parser.feed(comment.slice(cut))
+        }
+        parser.feed(': one that goes on')
+        const pending = parser.end()
+        expect(pending.startsWith(`${head}:`)).toBe(true)
+        expect(pending.endsWith('\n: one that goes on')).toBe(true)
+        expect(pending.length).toBeLessThan(2 * most)
+        expect(parser.end()).toBe('')
+      }
+    }
+  })
+
   it('an event that comes in one chunk is as large as one that comes in many (openai/openai-node#2433)', () => {
     const data = 'x'.repeat(1_000_000)
     expect(thrownBy(() => parse(`data: ${data}\n\n`, { maxEventSize: 1000 }))).toMatchObject({
@@ -236,10 +272,10 @@ describe('maxEventSize', () => {
   })
 })
 
-describe('time', () => {
+describe('work', () => {
   type Method = (this: string, ...args: never[]) => unknown
 
-  /** How many characters a call looks at or copies. */
+  /** How many characters a call looks at or copies, of a string that is in one piece. */
   const costs: Record<string, (text: string, args: unknown[], result: unknown) => number> = {
     indexOf: ({ length }, [, from = 0], found) => (found === -1 ? length : Number(found) + 1) - Number(from),
     includes: ({ length }) => length,
@@ -253,15 +289,18 @@ describe('time', () => {
     search: ({ length }) => length,
   }
 
-  /** The work of a task: every character that a method of strings had to look at, counted each time. */
-  function workOf(task: () => void): number {
+  /**
+   * The work of a task: every character that a method of strings had to look at, counted each time. What is longer than
+   * any chunk was put together here: whoever looks into it has all of its pieces joined.
+   */
+  function workOf(longest: number, task: () => void): number {
     const strings = String.prototype as unknown as Record<string, Method>
     const originals = { ...Object.fromEntries(Object.keys(costs).map((name) => [name, strings[name] as Method])) }
     let work = 0
     for (const [name, original] of Object.entries(originals)) {
       strings[name] = function (...args) {
         const result = original.apply(this, args)
-        work += Math.max(0, costs[name]?.(this, args, result) ?? 0)
+        work += Math.max(this.length > longest ? this.length : 0, costs[name]?.(this, args, result) ?? 0)
         return result
       }
     }
@@ -273,17 +312,41 @@ describe('time', () => {
     return work
   }
 
-  const shapes: [string, string, string][] = [
+  /** The work for a text in pieces of this length. */
+  function workFor(text: string, step: number, options: Partial<ParserOptions> = {}): number {
+    const chunks = Array.from({ length: Math.ceil(text.length / step) }, (_, index) =>
+      text.slice(index * step, (index + 1) * step),
+    )
+    const parser = createParser({ onEvent() {}, onComment() {}, ...options })
+    return workOf(step, () => {
+      for (const chunk of chunks) parser.feed(chunk)
+      parser.end()
+    })
+  }
+
+  const full = { maxEventSize: 1_000_000 }
+  const shapes: [string, string, string, Partial<ParserOptions>?][] = [
     ['one data line', 'data: ', 'x'],
     ['data lines', '', 'data: 1\n'],
     ['data lines that end in CR', '', 'data: 1\r'],
     ['a comment', ':', 'x'],
+    ['a comment after a nearly full event', `data: ${'x'.repeat(999_000)}\n:`, 'x', full],
+    ['a comment after half an event', `data: ${'x'.repeat(500_000)}\n:`, 'x', full],
+    ['a comment without a limit', `data: ${'x'.repeat(999_000)}\n:`, 'x'],
     ['an unknown field', '', 'x'],
     ['events', '', 'data: 1\n\n'],
+    ['events with ids', '', 'id: 1\ndata: 1\n\n'],
+    ['ids', '', 'id: 1\n'],
+    ['one id', 'id: ', 'x'],
+    ['events after a long id', `id: ${'x'.repeat(100_000)}\n\n`, 'data: 1\n\n'],
+    ['one event name', 'event: ', 'x'],
+    ['event names', '', 'event: a\n'],
     ['events that end in CRLF', '', 'data: 1\r\n\r\n'],
     ['blank lines', '', '\n'],
     ['CRs before one LF', '', '\r'],
     ['comments', '', ':\n'],
+    ['comments within an event', 'data: 1\n', ':\n'],
+    ['comments and fields by turns', '', ':\nid: 1\n'],
     ['spaces', '', ' '],
     ['ids with NUL', '', 'id: \0\n'],
     ['a retry', 'retry: ', '9'],
@@ -291,24 +354,37 @@ describe('time', () => {
   ]
   it.each(shapes)(
     'a stream of %s that is twice as long is twice the work (rexxars/eventsource-parser#19)',
-    (_, head, unit) => {
+    (_, head, unit, options) => {
       for (const step of [64, 1_000_000]) {
+        const base = workFor(head, step, options)
         const works = [16_384, 32_768, 65_536].map((size) => {
           const text = `${head + unit.repeat(size / unit.length)}\n\n`
-          const chunks = Array.from({ length: Math.ceil(text.length / step) }, (_, index) =>
-            text.slice(index * step, (index + 1) * step),
-          )
-          const parser = createParser({ onEvent() {}, onComment() {} })
-          return workOf(() => {
-            for (const chunk of chunks) parser.feed(chunk)
-          })
+          try {
+            return workFor(text, step, options) - base
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'event-too-large' })
+            return 1
+          }
         })
         const [small = 0, double = 0, fourfold = 0] = works
-        expect(double / small, `chunks of ${step}`).toBeLessThan(2.1)
-        expect(fourfold / double, `chunks of ${step}`).toBeLessThan(2.1)
+        expect(double / small, `chunks of ${step}`).toBeLessThan(2.2)
+        expect(fourfold / double, `chunks of ${step}`).toBeLessThan(2.2)
       }
     },
   )
+
+  it('of anything that repeats itself is twice as much for twice as much', () => {
+    fc.assert(
+      fc.property(stream, stream, fc.constantFrom(1, 7, 64, 1_000_000), (head, unit, step) => {
+        fc.pre(unit !== '')
+        const [small = 0, double = 0] = [8_192, 16_384].map((size) =>
+          workFor(head + unit.repeat(Math.ceil(size / unit.length)), step),
+        )
+        expect(double / small).toBeLessThan(2.5)
+      }),
+      runs(100),
+    )
+  })
 })
 
 const { constantFrom, oneof, string, array, tuple, nat } = fc
