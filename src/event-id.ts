@@ -46,6 +46,13 @@ export function idLine(runId: string, seq: EventId['seq']): string {
   return `${idPrefix(runId)}${seq}\n`
 }
 
+/** The frames with the id that says that there is nothing more, on the last of them. */
+export function markEnd(frames: string, runId: string): string {
+  const before = frames.lastIndexOf('\n\n', frames.length - 3)
+  const from = before === -1 ? 0 : before + 2
+  return frames.slice(0, from) + idLine(runId, 'end') + frames.slice(from)
+}
+
 /** How many events a text of whole frames holds: each ends with a blank line, and nothing in it looks like one. */
 export function countFrames(frames: string): number {
   let count = 0

@@ -20,13 +20,13 @@ export interface RequestHead {
 }
 
 const NO_CACHE: SinkHeaders = { 'cache-control': 'no-store, no-transform' }
-/** Of an event stream, of a failure's JSON, and of an answer without a body. */
+/** Of an event stream, of a JSON body, and of an answer without a body. */
 export const STREAM_HEADERS: SinkHeaders = {
   'content-type': 'text/event-stream; charset=utf-8',
   ...NO_CACHE,
   'x-accel-buffering': 'no',
 }
-export const FAILURE_HEADERS: SinkHeaders = { 'content-type': 'application/json; charset=utf-8', ...NO_CACHE }
+export const JSON_HEADERS: SinkHeaders = { 'content-type': 'application/json; charset=utf-8', ...NO_CACHE }
 export const EMPTY_HEADERS: SinkHeaders = NO_CACHE
 
 /** A header of the request; of several with the name, the first. */

@@ -71,7 +71,13 @@ export interface RelayOptions {
    * @default false, but true for streams of the AI SDK through `uiMessage()`, as theirs is
    */
   toolResults?: boolean | undefined
-  /** A comment after this long without a byte; 0 for none. @default 8000 */
+  /**
+   * `false` answers with one JSON body in the protocol's form when the run is over, for clients that ask so: no
+   * heartbeats, up to 16 MiB. With a `log` the run is kept as a stream, and can be followed.
+   * @default true
+   */
+  stream?: boolean | undefined
+  /** A comment, or the protocol's own heartbeat, after this long without a byte; 0 for none. @default 8000 */
   heartbeatMs?: number | undefined
   /** A client that takes nothing for this long is dropped, and the upstream aborted. @default 30000 */
   stallTimeoutMs?: number | undefined
@@ -147,6 +153,7 @@ const RELAY: Rules<keyof RelayOptions | 'request'> = {
   ],
   requireFinish: flag,
   toolResults: flag,
+  stream: flag,
   heartbeatMs: duration,
   stallTimeoutMs: limit,
   maxDurationMs: limit,

@@ -2,14 +2,14 @@
 import { type DeadlineOwner, Deadlines } from './deadlines.js'
 import { encodeRetry } from './encode.js'
 import { RelayError } from './errors.js'
-import { idLine, isRunId, newRunId, parseEventId } from './event-id.js'
+import { idLine, isRunId, markEnd, newRunId, parseEventId } from './event-id.js'
 import { type FailureAnswer, failureOf, outcomeOf, toFailure } from './failure.js'
 import {
   EMPTY_HEADERS,
   extraHeaders,
-  FAILURE_HEADERS,
   headerOf,
   isEventSource,
+  JSON_HEADERS,
   lastEventIdOf,
   type RequestHead,
   type SinkHeaders,
@@ -21,8 +21,9 @@ import { checkRelayOptions, type RelayOptions } from './options.js'
 import { printError, reportEnd, reportFailure } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
-import type { Source, Summary } from './types.js'
+import type { Failure, Source, Summary } from './types.js'
 import { discard } from './upstream.js'
+import { WholeAnswer } from './whole-answer.js'
 
 export { lastEventIdOf, type RequestHead, type SinkHeaders } from './headers.js'
 
@@ -64,7 +65,15 @@ export interface RelayToOptions extends RelayOptions {
 export interface ResumeOptions
   extends Pick<
       RelayOptions,
-      'heartbeatMs' | 'stallTimeoutMs' | 'maxDurationMs' | 'retryMs' | 'headers' | 'shutdown' | 'waitUntil' | 'onError'
+      | 'protocol'
+      | 'heartbeatMs'
+      | 'stallTimeoutMs'
+      | 'maxDurationMs'
+      | 'retryMs'
+      | 'headers'
+      | 'shutdown'
+      | 'waitUntil'
+      | 'onError'
     >,
     Required<Pick<RelayOptions, 'log' | 'owner'>> {
   /** The run to read, from its first event if the request has no `Last-Event-ID` of it, and only while it goes on. */
@@ -95,8 +104,10 @@ export function withRequest(options: object | undefined, request: RequestHead): 
 /** Frames of one tick make one write; past this many characters they do not wait for its end. */
 const FLUSH_AT = 16_384
 
-/** A comment that says nothing, as `encodeComment()` has it. */
-const HEARTBEAT = ': \n'
+/** A comment and a blank line: who splits the stream by blank lines would lose the next event without that. */
+const HEARTBEAT = ': \n\n'
+/** Every line of frames but those of data, event names and comments. */
+const ID_OR_RETRY = /^(id|retry): .*\n/gm
 
 /**
  * Relays a source to one reader through a sink: what every adapter does, and what an adapter for another host
@@ -133,6 +144,10 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   readonly #runId: string
   readonly #deadlines = new Deadlines(this)
   #lastEventId: string | undefined
+  /** For `stream: false`: what is answered instead of the frames. */
+  #whole: WholeAnswer | undefined
+  /** Whether an event was sent, which a heartbeat is not. */
+  #hasEvents = false
   /** A run of its own, or a reader of the log; absent where the answer needs neither. */
   #feeder: Feeder | undefined
   #unlisten: (() => void) | undefined
@@ -163,7 +178,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       if (this.#state === 'waiting') this.#answerEmpty(204)
     } else if (!this.#options.log) {
       this.#deadlines.watch()
-      const run = new Run(this.#runId, this.#options, this, this.#lastEventId)
+      const run = new Run(this.#runId, this.#optionsOfRun(), this, this.#lastEventId)
       this.#feeder = run
       run.start(source, this.#options.shutdown)
     } else if (this.#lastEventId !== undefined) {
@@ -190,10 +205,14 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     try {
       const { gone } = this.#sink
       checkRelayOptions(what, this.#options)
-      const { headers, protocol, log } = this.#options
-      const own = log ? undefined : protocol?.headers
+      const { headers, protocol, log, stream } = this.#options
+      // Who comes back with an id reads the run's stream.
+      const isWhole = what === 'relay' && stream === false && !(log && this.#lastEventId !== undefined)
+      if (isWhole) this.#whole = new WholeAnswer(protocol, log !== undefined)
+      const own = log || isWhole ? undefined : protocol?.headers
       if (own || headers !== undefined) this.#extra = { ...extraHeaders(own), ...extraHeaders(headers) }
-      this.#deadlines.set(this.#options)
+      const { stallTimeoutMs, maxDurationMs } = this.#options
+      this.#deadlines.set(isWhole ? { heartbeatMs: 0, stallTimeoutMs, maxDurationMs } : this.#options)
       if (gone) {
         this.#stop('disconnected')
         return false
@@ -223,9 +242,10 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       request?.drain?.()
       return
     }
-    ;(log as RunLog).relay(this, source, this.#options, {
+    ;(log as RunLog).relay(this, source, this.#optionsOfRun(), {
       runId: this.#runId,
-      isNamed: named === this.#runId,
+      // Of a run that was begun elsewhere there are frames, and no answer in one body.
+      isNamed: named === this.#runId && !this.#whole,
       asked: () => request?.drain?.(),
     })
   }
@@ -234,6 +254,12 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     if (!this.#isFollowing()) return
     const { log, owner } = this.#options
     ;(log as RunLog).resume(this, owner as string | null, what, this.#options)
+  }
+
+  /** A run whose answer is wanted in one body gives its parts as well. */
+  #optionsOfRun(): RelayOptions {
+    if (!this.#whole) return this.#options
+    return Object.assign(Object.create(this.#options), { protocol: this.#whole.protocol })
   }
 
   /** Readiness for what a log brings. `false` if the server is going away. */
@@ -253,19 +279,20 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   setHeaders(runId: string, headers: Readonly<Record<string, string>> | undefined): void {
-    this.#extra = { ...extraHeaders(headers), 'x-run-id': runId, ...this.#extra }
+    this.#extra = { ...(!this.#whole && extraHeaders(headers)), 'x-run-id': runId, ...this.#extra }
   }
 
   begin(): void {
-    if (this.#state !== 'waiting') return
-    this.#commit()
+    if (this.#state !== 'waiting' || !this.#commit()) return
     const { log, request } = this.#options
     // The place before the first event, for an EventSource that loses the connection before it.
-    if (log && this.#lastEventId === undefined && isEventSource(request)) this.#buffer += `${idLine(this.#runId, 0)}\n`
+    if (log && this.#lastEventId === undefined && isEventSource(request) && !this.#isDataOnly())
+      this.#buffer += `${idLine(this.#runId, 0)}\n`
   }
 
   write(frames: string): boolean {
-    if (this.#state === 'waiting') this.#commit()
+    if (this.#state === 'waiting' && !this.#commit()) return true
+    this.#hasEvents = true
     this.#buffer += frames
     if (this.#buffer.length >= FLUSH_AT) this.#flush()
     else if (!this.#scheduled) {
@@ -277,7 +304,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   writeNow(frames: string): boolean {
-    if (this.#state === 'waiting') this.#commit()
+    if (this.#state === 'waiting' && !this.#commit()) return true
+    this.#hasEvents = true
     this.#buffer += frames
     this.#flush()
     return this.#state !== 'blocked'
@@ -293,10 +321,13 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     try {
       if (outcome === 'disconnected' || outcome === 'stalled') this.#drop()
       else if (this.#state === 'open' || this.#state === 'blocked') {
-        this.#finish(this.#buffer + frames + this.#withEndId(last))
+        this.#finish(this.#plain(this.#buffer + this.#withEndId(frames + last)))
       } else if (this.#state === 'waiting') {
         if (failure) this.#answerFailure(failure)
-        else this.#answerEmpty(204)
+        else if (!this.#whole) this.#answerEmpty(204)
+        else if (outcome === 'done') this.#answerWhole(this.#whole)
+        // Sent away from a run that goes on: who asked for one body does not come back for the rest.
+        else this.#answerFailure(failureOf(outcome))
       }
     } finally {
       this.#resolve(summary)
@@ -322,7 +353,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   onHeartbeat(): void {
-    this.#send(HEARTBEAT)
+    const own = this.#hasEvents ? this.#options.protocol?.heartbeat : undefined
+    this.#send(own ?? HEARTBEAT)
   }
 
   onStall(): void {
@@ -389,20 +421,22 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     const text = this.#buffer
     this.#buffer = ''
     this.#deadlines.wrote()
-    if (this.#sink.write(text)) return
+    if (this.#sink.write(this.#plain(text))) return
     // What the write set off may have ended the stream.
     if (!this.#isOpen()) return
     this.#state = 'blocked'
     this.#deadlines.block()
   }
 
-  /** Status and headers: from here on a failure is an event. */
-  #commit(): void {
+  /** Status and headers: from here on a failure is an event. `false` where the answer is one body, and comes last. */
+  #commit(): boolean {
+    if (this.#whole) return false
     const { retryMs } = this.#options
     this.#open(200, this.#streamHeaders())
     this.#state = 'open'
     // No event of its own: the line becomes part of the first one, so that no client sees an empty event.
     if (retryMs !== undefined) this.#buffer = encodeRetry(retryMs)
+    return true
   }
 
   /** Those of an event stream, with how often it gives a sign of life: then a client can tell silence from a lost connection. */
@@ -426,20 +460,41 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   /** A failure before anything was sent is an ordinary HTTP answer. */
   #answerFailure({ status, code, message, retryable, retryAfter }: FailureAnswer): void {
-    const headers = { ...FAILURE_HEADERS, ...(retryAfter !== undefined && { 'retry-after': retryAfter }) }
+    const headers = { ...JSON_HEADERS, ...(retryAfter !== undefined && { 'retry-after': retryAfter }) }
     try {
       this.#open(status, headers)
     } catch {
       if (this.#state !== 'closed') this.#drop()
       return
     }
-    this.#finish(JSON.stringify({ error: { code, message, retryable } }))
+    this.#finish(this.#refusalOf({ code, message, retryable }))
+  }
+
+  #refusalOf(error: Failure): string {
+    try {
+      const refusal = this.#options.protocol?.refusal?.(error)
+      if (refusal !== undefined) return JSON.stringify(refusal)
+    } catch {
+      // A protocol that cannot say it. It is said all the same.
+    }
+    return JSON.stringify({ error })
+  }
+
+  #answerWhole({ body }: WholeAnswer): void {
+    try {
+      this.#open(200, JSON_HEADERS)
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    this.#finish(body)
   }
 
   /** An answer without a run and without a body. */
   #answerEmpty(status: 200 | 204): void {
     try {
-      this.#open(status, status === 200 ? this.#streamHeaders() : EMPTY_HEADERS)
+      const ofHead = this.#whole ? JSON_HEADERS : this.#streamHeaders()
+      this.#open(status, status === 200 ? ofHead : EMPTY_HEADERS)
       this.#finish()
       this.#resolve({ outcome: 'done', events: 0, text: '', durationMs: 0, runId: this.#runId })
     } catch (error) {
@@ -456,9 +511,18 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   /** The id of the last frame says that there is nothing more: without it an EventSource would run the prompt again. */
-  #withEndId(last: string): string {
+  #withEndId(frames: string): string {
     const { log, request } = this.#options
-    return last !== '' && !log && isEventSource(request) ? `${idLine(this.#runId, 'end')}${last}` : last
+    return frames !== '' && !log && isEventSource(request) ? markEnd(frames, this.#runId) : frames
+  }
+
+  #isDataOnly(): boolean {
+    return this.#options.protocol?.dataOnly === true
+  }
+
+  /** What the client bears of the frames. */
+  #plain(frames: string): string {
+    return this.#isDataOnly() ? frames.replace(ID_OR_RETRY, '') : frames
   }
 
   #close(): void {

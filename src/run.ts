@@ -5,7 +5,7 @@ import { countFrames } from './event-id.js'
 import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, toFailure, withShown } from './failure.js'
 import type { RelayOptions } from './options.js'
 import { isThenable } from './promises.js'
-import { failureFrame, refuseError, toJson } from './protocols/frames.js'
+import { failureFrames, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
 import { printError, reportEnd, reportFailure, warnOnce } from './report.js'
 import { listen } from './signal.js'
@@ -14,6 +14,7 @@ import { nextTurn } from './tick.js'
 import {
   DONE,
   type Encoder,
+  type Failure,
   type FinishReason,
   type Outcome,
   type OwnEvent,
@@ -42,7 +43,7 @@ export interface RunEnd {
   outcome: Outcome
   /** Frames that come before the last one. */
   frames: string
-  /** The sentinel or the failure frame; empty when nobody is there to read it. */
+  /** The sentinel or the failure frames; empty when nobody is there to read it, or the dialect has no sentinel. */
   last: string
   /** For an outcome that fails: what the client is shown. */
   failure?: FailureAnswer
@@ -170,6 +171,11 @@ export class Run implements Feeder {
     const outcome = outcomeOf(toFailure(error).code)
     const { failure, thrown } = reportFailure(this.#options, error, this.runId, this.#outlet.sent)
     this.#end(outcome, failure, { error, thrown })
+  }
+
+  /** A failure in the run's dialect. */
+  say(failure: Failure): string {
+    return failureFrames(() => this.#encoder, failure)
   }
 
   #signalled(signal: AbortSignal): void {
@@ -458,26 +464,15 @@ export class Run implements Feeder {
       runId: this.runId,
       ...(error !== undefined && { error }),
     }
-    const last = outcome === 'done' ? DONE_FRAME : failure ? this.#failureFrame(failure) : ''
+    let last = ''
+    if (outcome === 'done') last = this.#options.protocol?.sentinel ?? DONE_FRAME
+    else if (failure) last = this.say(failure)
     try {
       this.#outlet.end({ outcome, frames, last, failure, thrown, summary })
     } catch (error) {
       printError(error)
     }
     reportEnd(this.#options, summary).then(this.#tellHost)
-  }
-
-  #failureFrame({ code, message, retryable }: FailureAnswer): string {
-    const error = { code, message, retryable }
-    try {
-      const frame: unknown = (this.#encoder as Encoder).fail(error)
-      // Of a line that is not ended by a blank one no client would hear.
-      if (typeof frame === 'string' && frame.endsWith('\n\n')) return frame
-    } catch {
-      // No encoder, or one that fails at failing.
-    }
-    // The ending is said all the same.
-    return failureFrame({ error })
   }
 }
 

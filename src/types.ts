@@ -275,6 +275,16 @@ export interface EncoderEnd {
 }
 
 /**
+ * What a whole answer is made of, in order: texts and pieces of reasoning that follow each other are joined, and each
+ * tool call is whole, at the place of its first piece. Events of one's own are kept, and so are the provider's chunks for
+ * an encoder that has `chunk`.
+ */
+export type AnswerPart =
+  | EncoderPart
+  | { type: 'event'; event: ServerSentEvent }
+  | { type: 'chunk'; chunk: unknown; event: string | undefined }
+
+/**
  * Turns one run into frames: text in which each event ends with a blank line. An empty string is no
  * frame. Frames carry no `id`: ids are the relay's business.
  */
@@ -290,14 +300,34 @@ export interface Encoder {
   event(event: ServerSentEvent): string
   /** What comes before the sentinel. */
   end(end: EncoderEnd): string
-  /** The failure frame: `event: error`, JSON that holds `error: failure`. */
+  /**
+   * The failure, in one frame or several; the last is `event: error` with JSON that holds `error: failure`, unless the
+   * client would break on that. Also called alone, of an encoder that was given nothing else: for a failure that is told
+   * without the run.
+   */
   fail(failure: Failure): string
+  /**
+   * The whole answer as the value of one JSON body, for `stream: false`. It depends on nothing but what it is given: the
+   * other methods may have been called, or not. A protocol without it cannot answer so.
+   */
+  answer?(parts: readonly AnswerPart[], end: EncoderEnd): unknown
 }
 
 /** The dialect spoken to the client: shared and stateless; what lives one run is the encoder. */
 export interface Protocol {
   readonly name: string
-  /** Extra response headers. */
+  /** Extra response headers of a stream. */
   readonly headers?: Readonly<Record<string, string>>
   encoder(run: EncoderRun): Encoder
+  /** The frame after a complete answer; empty for none. @default the event whose data is `[DONE]` */
+  readonly sentinel?: string
+  /**
+   * The frame that is sent after silence, once an event was sent, where a comment does not keep a client waiting.
+   * @default a comment
+   */
+  readonly heartbeat?: string
+  /** The JSON body of an HTTP answer that refuses. @default `{ error: { code, message, retryable } }` */
+  refusal?(failure: Failure): unknown
+  /** The client bears nothing but `data` on the wire: no ids, no `retry`. Such a run is not resumed by id. */
+  readonly dataOnly?: boolean
 }

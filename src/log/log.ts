@@ -5,10 +5,11 @@ import { idLine, isRunId, parseEventId } from '../event-id.js'
 import { failureOf, mistake } from '../failure.js'
 import { checkOptions, checkOwner, checkRunId, duration, type Log, type RelayOptions } from '../options.js'
 import { isThenable, settle } from '../promises.js'
+import { failureFrames } from '../protocols/frames.js'
 import type { Source, Summary } from '../types.js'
 import { discard } from '../upstream.js'
 import type { LiveRun } from './live-run.js'
-import { lastFrame, Reader, type ReaderOptions, type ReaderOutlet } from './reader.js'
+import { Reader, type ReaderOptions, type ReaderOutlet } from './reader.js'
 import { Recorder } from './recorder.js'
 import { RemoteRun } from './remote-run.js'
 import type { LogEnd, LogStore, StoredRun } from './store.js'
@@ -123,7 +124,7 @@ export class RunLog implements Log {
     // Nobody produces it yet: then this does, and ends it, and the worker that comes for it finds it taken.
     if (!run.begun && (await this.#store.begin(runId, { owner, headers: run.headers, leaseMs }))) {
       const failure = failureOf('stopped')
-      const text = idLine(runId, 1) + lastFrame(failure)
+      const text = idLine(runId, 1) + failureFrames(() => undefined, failure)
       const end: LogEnd = { outcome: 'stopped', failure }
       await this.#store.append(runId, { first: 1, last: 1, text, end })
       for (const subscriber of this.#runs.get(runId)?.run?.subscribers ?? []) subscriber.checkStore()

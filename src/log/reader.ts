@@ -1,10 +1,10 @@
 /** How does one connection get a run's events, stored and new, with no hole and no duplicate? */
 import { isRelayError } from '../errors.js'
-import { framesAfter, idLine, idPrefix } from '../event-id.js'
+import { countFrames, framesAfter, idPrefix, markEnd, numberFrames } from '../event-id.js'
 import { failureOf } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import { isThenable } from '../promises.js'
-import { failureFrame } from '../protocols/frames.js'
+import { failureFrames } from '../protocols/frames.js'
 import { printError, type Reported, reportFailure, reportUnseen } from '../report.js'
 import type { Feeder, Outlet, RunEnd } from '../run.js'
 import { nextTurn } from '../tick.js'
@@ -30,7 +30,7 @@ const MAX_RETRIES = 30
 const RETRY_MS = 1000
 
 /** What a reader needs of the options of `relay` and `resume`. */
-export type ReaderOptions = Pick<RelayOptions, 'onError'>
+export type ReaderOptions = Pick<RelayOptions, 'onError' | 'protocol'>
 
 /**
  * live      it has all there was: new events go out as they come
@@ -137,7 +137,12 @@ export class Reader implements Feeder, Subscriber {
   }
 
   #endWith({ failure, thrown }: Reported): void {
-    this.#end({ outcome: 'error', failure, thrown, frames: this.#outlet.sent ? lastFrame(failure) : '' })
+    this.#end({ outcome: 'error', failure, thrown, frames: this.#outlet.sent ? this.#say(failure) : '' })
+  }
+
+  /** A failure that is told without the run, in the dialect if that is known. */
+  #say(failure: Failure): string {
+    return failureFrames(() => this.#options.protocol?.encoder({ runId: this.#runId }), failure)
   }
 
   /** Ends with an answer that has no body: there is nothing to read. */
@@ -154,7 +159,7 @@ export class Reader implements Feeder, Subscriber {
       // The failure is told all the same.
     }
     // No event of the run, and yet the last: who comes again with this id is told that there is nothing more.
-    this.#end({ outcome: 'error', failure, frames: idLine(this.#runId, 'end') + lastFrame(failure) })
+    this.#end({ outcome: 'error', failure, frames: markEnd(this.#say(failure), this.#runId) })
   }
 
   async #catchUp(ended = false): Promise<void> {
@@ -239,6 +244,12 @@ export class Reader implements Feeder, Subscriber {
 
   #finish({ outcome, failure }: LogEnd, text: string, count: number, thrown: Thrown | undefined): void {
     const isRefusal = this.#isFirst && failure && count === 1 && !this.#outlet.sent
+    let frames = text
+    // The run's one event: where it was stopped before it began, who stopped it did not know the dialect.
+    if (failure && this.#cursor === 1 && this.#options.protocol) {
+      frames = this.#say(failure)
+      frames = numberFrames(frames, countFrames(frames), idPrefix(this.#runId), 1)
+    }
     try {
       if (!isRefusal) this.#outlet.begin()
     } catch (error) {
@@ -246,7 +257,7 @@ export class Reader implements Feeder, Subscriber {
       return
     }
     this.#events += count - 1
-    this.#end({ outcome, failure, thrown, frames: isRefusal ? '' : text })
+    this.#end({ outcome, failure, thrown, frames: isRefusal ? '' : frames })
   }
 
   #end({ outcome, frames = '', failure, thrown }: Partial<RunEnd> & Pick<RunEnd, 'outcome'>): void {
@@ -268,9 +279,4 @@ export class Reader implements Feeder, Subscriber {
       printError(error)
     }
   }
-}
-
-/** The failure frame of no protocol and of all: each client finds in it what it looks for. */
-export function lastFrame({ code, message, retryable }: Failure): string {
-  return failureFrame({ type: 'error', error: { type: code, code, message, retryable }, errorText: message })
 }

@@ -1,4 +1,5 @@
 /** How does a run that is produced here reach its readers at once, and the store beside? */
+import { encodeComment } from '../encode.js'
 import { isRelayError, RelayError } from '../errors.js'
 import { countFrames, idPrefix, numberFrames } from '../event-id.js'
 import { failureOf } from '../failure.js'
@@ -9,7 +10,6 @@ import { type Outlet, Run, type RunEnd } from '../run.js'
 import { atTickEnd } from '../tick.js'
 import type { Source, Summary } from '../types.js'
 import { LiveRun, type Subscriber, type Thrown } from './live-run.js'
-import { lastFrame } from './reader.js'
 import type { LogEnd, LogEntry, LogStore } from './store.js'
 
 /**
@@ -165,7 +165,8 @@ export class Recorder extends LiveRun implements Outlet {
     this.#summary = summary
     const isAbandoned = outcome === 'disconnected' || outcome === 'stalled'
     const shown = isAbandoned ? failureOf('stopped') : failure
-    const rest = frames + (isAbandoned ? lastFrame(failureOf('stopped')) : last)
+    // A comment, where the dialect ends with nothing: the ending needs a number.
+    const rest = frames + (isAbandoned ? this.#run.say(failureOf('stopped')) : last) || `${encodeComment()}\n`
     this.#number(rest, countFrames(rest))
     const end: LogEnd = { outcome: isAbandoned ? 'stopped' : outcome, ...(shown && { failure: shown }) }
     // Nobody is there to hand it to.

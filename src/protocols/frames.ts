@@ -2,6 +2,7 @@
 
 import { encodeEvent } from '../encode.js'
 import { mistake } from '../failure.js'
+import type { Encoder, Failure } from '../types.js'
 
 /** A frame of JSON text. `JSON.stringify` escapes line breaks, so the text is not searched for them. */
 export function dataFrame(json: string): string {
@@ -24,9 +25,24 @@ export function refuseError(event: string | undefined): void {
   }
 }
 
-/** The failure frame of every protocol; `payload` holds `error: { code, message, retryable }`. */
+/** The failure frame of most protocols; `payload` holds `error: { code, message, retryable }`. */
 export function failureFrame(payload: object): string {
   return `event: error\ndata: ${JSON.stringify(payload)}\n\n`
+}
+
+/** A failure in the words of the encoder, if there is one that can say it; else in the words of no dialect and of all. */
+export function failureFrames(
+  encoder: () => Encoder | undefined,
+  { code, message, retryable }: Pick<Failure, 'code' | 'message' | 'retryable'>,
+): string {
+  try {
+    const frames: unknown = encoder()?.fail({ code, message, retryable })
+    // Of a line that is not ended by a blank one no client would hear.
+    if (typeof frames === 'string' && frames.endsWith('\n\n')) return frames
+  } catch {
+    // An encoder that fails at failing. The ending is said all the same.
+  }
+  return failureFrame({ type: 'error', error: { type: code, code, message, retryable }, errorText: message })
 }
 
 /**

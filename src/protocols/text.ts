@@ -14,6 +14,7 @@ const encoder: Encoder = {
   event: encodeEvent,
   end: () => '',
   fail: (error) => failureFrame({ error }),
+  answer: (parts) => ({ text: parts.map((part) => (part.type === 'text' ? part.text : '')).join('') }),
 }
 
 const protocol: Protocol = { name: 'text', encoder: () => encoder }

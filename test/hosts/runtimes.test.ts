@@ -293,10 +293,10 @@ describe.each(runtimes.map((runtime) => [titleOf(runtime.name), runtime] as cons
       it('a heartbeat commits, and then a refusal is an event', async () => {
         const { open } = answered('web', { ...providerError('openai', 429), delayMs: 1000 }, { heartbeatMs: 50 })
         const client = open()
-        await client.until(': \n')
+        await client.until(': \n\n')
         expect(await client.status).toBe(200)
         expect(await client.closed).toMatchObject({ complete: true })
-        expect(client.received).toMatch(/^(: \n)+event: error\ndata: \{"error":\{"code":"rate-limit".*\n\n$/)
+        expect(client.received).toMatch(/^(: \n\n)+event: error\ndata: \{"error":\{"code":"rate-limit".*\n\n$/)
       })
 
       it('an answer that the provider did not finish is truncated', async () => {

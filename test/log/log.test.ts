@@ -102,7 +102,7 @@ describe('a run whose producer died while its last events were read', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const client = openClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
     // It has found nothing, and waits.
-    await client.until(': \n')
+    await client.until(': \n\n')
     isDead = true
     tell('frames')
     await readsSlowly

@@ -121,7 +121,7 @@ describe('a store that confirms a later entry before an earlier one', () => {
     confirm.happen()
     expect(numbers(first)).toEqual([1, 2, 3])
     // A busy machine may be silent for longer than a heartbeat.
-    expect((await body).replaceAll(': \n', '')).toBe(await live.text())
+    expect((await body).replaceAll(': \n\n', '')).toBe(await live.text())
     expect(numbers(await body)).toEqual([1, 2, 3, 4])
   })
 })
@@ -228,7 +228,7 @@ describe('two runs with one id, while the store is out of reach', () => {
     go.happen()
     expect(await other.text()).toBe(frame(1, 'other 1') + done(2))
     // Nobody can begin it any more: both wait, with heartbeats.
-    for (const reader of [waiting, late]) expect(await until(reader, ': \n')).toMatch(/^(: \n)+$/)
+    for (const reader of [waiting, late]) expect(await until(reader, ': \n\n')).toMatch(/^(: \n\n)+$/)
     expect(runs.get(runId)?.begun).toBe(false)
   })
 })

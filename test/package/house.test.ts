@@ -16,7 +16,7 @@ const floors = [
   ['client/', 'options.ts'],
   ['report.ts'],
   ['sources/', 'protocols/'],
-  ['upstream.ts'],
+  ['upstream.ts', 'whole-answer.ts'],
   ['run.ts'],
   ['log/'],
   ['relay.ts'],

@@ -384,8 +384,8 @@ describe('the frames of uiMessage()', () => {
       { protocol: uiMessage(), heartbeatMs: 20, onError() {} },
     )
     const wire = await response.text()
-    expect(wire).toMatch(/^(: \n)+event: error\n/)
-    expect(wire.replace(/^(: \n)+/, '')).toMatchInlineSnapshot(`
+    expect(wire).toMatch(/^(: \n\n)+event: error\n/)
+    expect(wire.replace(/^(: \n\n)+/, '')).toMatchInlineSnapshot(`
       "event: error
       data: {"type":"error","errorText":"Something went wrong on the server.","error":{"code":"internal","message":"Something went wrong on the server.","retryable":false}}
 

@@ -374,9 +374,9 @@ describe('the clock', () => {
     await vi.advanceTimersByTimeAsync(999)
     expect(sink.calls).toEqual([])
     await vi.advanceTimersByTimeAsync(1)
-    expect(sink.calls.slice(1)).toEqual([['write', ': \n']])
+    expect(sink.calls.slice(1)).toEqual([['write', ': \n\n']])
     await vi.advanceTimersByTimeAsync(3000)
-    expect(sink.text).toBe(': \n'.repeat(4))
+    expect(sink.text).toBe(': \n\n'.repeat(4))
     handle.left()
   })
 
@@ -385,7 +385,7 @@ describe('the clock', () => {
     await vi.advanceTimersByTimeAsync(7999)
     expect(sink.calls).toEqual([])
     await vi.advanceTimersByTimeAsync(1)
-    expect(sink.text).toBe(': \n')
+    expect(sink.text).toBe(': \n\n')
     handle.left()
   })
 
@@ -398,7 +398,7 @@ describe('the clock', () => {
     }
     expect(sink.text).toBe(frame('a').repeat(5))
     await vi.advanceTimersByTimeAsync(1000)
-    expect(sink.text).toBe(`${frame('a').repeat(5)}: \n`)
+    expect(sink.text).toBe(`${frame('a').repeat(5)}: \n\n`)
     handle.left()
   })
 
@@ -418,7 +418,7 @@ describe('the clock', () => {
     sink.takes = true
     handle.drained()
     await vi.advanceTimersByTimeAsync(100)
-    expect(sink.text).toMatch(/^data: {"text":"Hello"}\n\n(: \n){1,2}$/)
+    expect(sink.text).toMatch(/^data: {"text":"Hello"}\n\n(: \n\n){1,2}$/)
     handle.left()
   })
 

@@ -178,12 +178,12 @@ behaviour('commit', 'the answer begins with the first heartbeat, and then a fail
   const feed = new Feed()
   const served = await trial.serve(feed.source, { heartbeatMs: 20, onError() {} })
   const client = trial.open(served)
-  await trial.until(client, ': \n')
+  await trial.until(client, ': \n\n')
   trial.equal('the status', await client.status, 200)
   feed.fail(rateLimit())
   const answer = await trial.answerTo(client)
   isFailure(trial, 'the failure', answer, { code: 'rate-limit', retryable: true })
-  trial.ok('the body', /^(: \n)+event: error\n/.test(answer.body), 'heartbeats, and then the failure', answer.body)
+  trial.ok('the body', /^(: \n\n)+event: error\n/.test(answer.body), 'heartbeats, and then the failure', answer.body)
   trial.equal('the answer is complete', answer.complete, true)
 })
 
@@ -801,15 +801,15 @@ behaviour('heartbeats', 'heartbeats are comments while the source is silent', as
   const feed = new Feed<string>()
   const served = await trial.serve(feed.source, { heartbeatMs: 15 })
   const client = trial.open(served, post())
-  await trial.until(client, ': \n: \n: \n')
-  trial.ok('what comes while the source is silent', /^(: \n)+$/.test(client.received), 'comments', client.received)
+  await trial.until(client, ': \n\n: \n\n: \n\n')
+  trial.ok('what comes while the source is silent', /^(: \n\n)+$/.test(client.received), 'comments', client.received)
   feed.push('Hello')
-  await trial.until(client, `${HELLO}: \n`)
+  await trial.until(client, `${HELLO}: \n\n`)
   feed.end()
   const { body } = await trial.answerTo(client)
   trial.ok(
     'the body',
-    /^(: \n)+data: \{"text":"Hello"\}\n\n(: \n)+data: \[DONE\]\n\n$/.test(body),
+    /^(: \n\n)+data: \{"text":"Hello"\}\n\n(: \n\n)+data: \[DONE\]\n\n$/.test(body),
     'comments between the events',
     body,
   )
@@ -819,7 +819,7 @@ behaviour('heartbeats', 'heartbeats are comments while the source is silent', as
 behaviour('heartbeats', 'heartbeats begin before the source function has answered', async (trial) => {
   const served = await trial.serve(() => new Promise<never>(() => {}), { heartbeatMs: 15 })
   const client = trial.open(served, post())
-  await trial.until(client, ': \n: \n')
+  await trial.until(client, ': \n\n: \n\n')
   client.leave()
   trial.match('the summary', await trial.ended(served), { outcome: 'disconnected', events: 0 })
 })
@@ -830,12 +830,12 @@ behaviour('heartbeats', 'heartbeats are never inside an event', async (trial) =>
   const client = trial.open(served)
   for (let count = 1; count <= 3; count++) {
     feed.push('x'.repeat(150_000))
-    const came = (received: string) => received.split('x"}').length > count && received.endsWith(': \n')
+    const came = (received: string) => received.split('x"}').length > count && received.endsWith(': \n\n')
     await trial.until(client, came, `event ${count} and a heartbeat`)
   }
   feed.end()
   const { body } = await trial.answerTo(client)
-  const whole = /^(?:: \n|data: [^\n]*\n\n)+$/.test(body)
+  const whole = /^(?:: \n\n|data: [^\n]*\n\n)+$/.test(body)
   trial.ok('the body is events and comments', whole, 'each whole', body.replace(/x{100,}/g, 'x…x'))
   trial.equal('the length of the text', (await collect(body)).text.length, 3 * 150_000)
 })

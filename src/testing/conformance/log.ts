@@ -368,7 +368,7 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
       assert.equal((await summary).outcome, 'error')
       const late = read(log, { lastEventId: `${runId}:0` })
       await Promise.all([live.over(), late.over()])
-      assert.equal(late.text.replaceAll(': \n', ''), live.text.replaceAll(': \n', ''))
+      assert.equal(late.text.replaceAll(': \n\n', ''), live.text.replaceAll(': \n\n', ''))
       assert.match(late.text, new RegExp(`id: ${runId}:2\\nevent: error\\ndata: .*"overload".*\\n\\n$`))
       assert.doesNotMatch(late.text, /DONE|secret words/)
       await refused(log, 204, undefined, { lastEventId: `${runId}:2` })

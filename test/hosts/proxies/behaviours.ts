@@ -123,7 +123,7 @@ const HOST_HEADERS: [string, string][] = [
   ['set-cookie', 'b=2'],
 ]
 const TOKENS = ['One ', 'by ', 'one', '.']
-const HEARTBEAT = ': \n'
+const HEARTBEAT = ': \n\n'
 const SENTINEL = 'data: [DONE]\n\n'
 const frame = (token: string) => `data: ${JSON.stringify({ text: token })}\n\n`
 const frames = (tokens: readonly string[]) => tokens.map(frame).join('')

@@ -1,0 +1,142 @@
+/** How does a run become one answer in one body, for `stream: false`? */
+
+import { mistake } from './failure.js'
+import { toJson } from './protocols/frames.js'
+import { text } from './protocols/text.js'
+import { beginsCall } from './tool-calls.js'
+import type { AnswerPart, Encoder, EncoderEnd, EncoderPart, Protocol, ServerSentEvent, ToolCallPart } from './types.js'
+
+/** In characters. */
+const MAX_SIZE = 16_777_216
+/** What a part counts besides its text. */
+const PART = 64
+
+/** The answer of one run, gathered by a protocol that stands before the given one. */
+export class WholeAnswer {
+  readonly protocol: Protocol
+  /** The JSON text, once the run is complete. */
+  body: string | undefined
+
+  /** @param isKept whether the run's frames are wanted as well, by a log. */
+  constructor(protocol: Protocol = text(), isKept: boolean) {
+    const { name, headers, sentinel } = protocol
+    this.protocol = {
+      name,
+      ...(headers && { headers }),
+      ...(sentinel !== undefined && { sentinel }),
+      encoder: (run) => new Gatherer(name, protocol.encoder(run), isKept, (body) => this.#take(body)),
+    }
+  }
+
+  #take(body: string): void {
+    this.body = body
+  }
+}
+
+/** Keeps what it is given for `answer`, and hands it on only where the frames are wanted. */
+class Gatherer implements Encoder {
+  readonly chunk?: Encoder['chunk']
+  readonly #encoder: Encoder
+  readonly #isKept: boolean
+  readonly #onBody: (body: string) => void
+  readonly #parts: AnswerPart[] = []
+  /** The latest call at each index. */
+  readonly #calls = new Map<number, ToolCallPart>()
+  #size = 0
+
+  constructor(name: string, encoder: Encoder, isKept: boolean, onBody: (body: string) => void) {
+    if (!encoder.answer) {
+      throw mistake(
+        'invalid-option',
+        `stream cannot be false with the protocol ${name}: its encoder has no answer(parts, end)`,
+      )
+    }
+    this.#encoder = encoder
+    this.#isKept = isKept
+    this.#onBody = onBody
+    if (encoder.chunk) {
+      this.chunk = (chunk, event) => {
+        this.#keep({ type: 'chunk', chunk, event }, toJson(chunk).length)
+        return isKept ? (encoder.chunk?.(chunk, event) ?? '') : ''
+      }
+    }
+  }
+
+  part(part: EncoderPart): string {
+    this.#add(part)
+    return this.#isKept ? this.#encoder.part(part) : ''
+  }
+
+  event(event: ServerSentEvent): string {
+    this.#keep({ type: 'event', event }, event.data.length)
+    return this.#isKept ? this.#encoder.event(event) : ''
+  }
+
+  end(end: EncoderEnd): string {
+    this.#onBody(toJson(this.#encoder.answer?.(this.#parts, end)))
+    return this.#isKept ? this.#encoder.end(end) : ''
+  }
+
+  fail(failure: Parameters<Encoder['fail']>[0]): string {
+    return this.#encoder.fail(failure)
+  }
+
+  #add(part: EncoderPart): void {
+    const last = this.#parts.at(-1)
+    switch (part.type) {
+      case 'text':
+        this.#count(part.text.length)
+        if (last?.type === 'text') last.text += part.text
+        else if (part.text !== '') this.#keep({ ...part })
+        break
+      case 'reasoning': {
+        const { text, signature = '', redacted } = part
+        this.#count(text.length + signature.length)
+        // What a signature is for ends with it.
+        if (last?.type === 'reasoning' && (last.signature ?? last.redacted ?? redacted) === undefined) {
+          last.text += text
+          if (signature !== '') last.signature = signature
+        } else if (text !== '' || signature !== '' || redacted !== undefined) {
+          this.#keep({ ...part }, redacted?.length)
+        }
+        break
+      }
+      case 'tool-call':
+        this.#addCall(part)
+        break
+      default:
+        this.#keep(part, toJson(part).length)
+    }
+  }
+
+  #addCall(part: ToolCallPart): void {
+    const known = this.#calls.get(part.index)
+    this.#count(part.input.length)
+    if (!known || beginsCall(known, part)) {
+      const call = { ...part }
+      this.#calls.set(part.index, call)
+      this.#keep(call)
+      return
+    }
+    const { input, replaces, done, executed, error } = part
+    known.input = replaces ? input : known.input + input
+    if (done) known.done = true
+    if (executed) known.executed = true
+    if (error !== undefined) known.error = error
+  }
+
+  #keep(part: AnswerPart, size = 0): void {
+    this.#parts.push(part)
+    this.#count(PART + size)
+  }
+
+  #count(size: number): void {
+    this.#size += size
+    if (this.#size > MAX_SIZE) {
+      throw mistake(
+        'internal',
+        `The answer has over ${MAX_SIZE} characters, too many for one body: relay it as a stream`,
+      )
+    }
+  }
+}
