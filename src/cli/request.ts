@@ -46,13 +46,22 @@ export async function toRequest(
   }
   const url = toURL(address)
   if (url.username || url.password) {
-    const pair = [url.username, url.password].map(decodeURIComponent).join(':')
+    const pair = [url.username, url.password].map(unescaped).join(':')
     headers.authorization ??= `Basic ${Buffer.from(pair).toString('base64')}`
     // Not to be shown with the address.
     url.username = url.password = ''
   }
   const body = data === undefined ? undefined : await readBody(data)
   return { url, method, headers, ...(body !== undefined && { body }) }
+}
+
+/** A name or a password as it stands in an address; a `%` that begins no escape is meant as it is. */
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 /** `localhost:3000/api` is meant as http, `your.app/api` as https. */

@@ -5,6 +5,11 @@ import { describeOptions, type Options, parseArguments, UsageError } from '../ar
 import { createDemo } from './server.js'
 
 const OPTIONS = {
+  host: {
+    type: 'string',
+    value: 'ADDRESS',
+    help: 'where to listen; 127.0.0.1 unless given. Who reaches it spends your key',
+  },
   port: { type: 'string', short: 'p', value: 'PORT', help: 'where to listen; PORT of the environment, or 3000' },
 } as const satisfies Options
 
@@ -32,15 +37,16 @@ export async function run(args: string[]): Promise<number> {
   if (words.length > 0) throw new UsageError(`demo takes no "${words[0]}": sse-relay demo --port 8080`)
   const port = toPort(values.port ?? (process.env.PORT || '3000'))
 
-  const demo = await createDemo()
+  const { host = '127.0.0.1' } = values
+  const demo = await createDemo({ isOpen: values.host !== undefined })
   try {
-    await once(demo.server.listen(port, '0.0.0.0'), 'listening')
+    await once(demo.server.listen(port, host), 'listening')
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     console.error(code === 'EADDRINUSE' ? `Port ${port} is taken: give another one with --port` : message)
     return 1
   }
-  const url = `http://localhost:${(demo.server.address() as AddressInfo).port}`
+  const url = `http://${toName(host)}:${(demo.server.address() as AddressInfo).port}`
   const body = JSON.stringify({ messages: [{ role: 'user', content: 'What is an event stream?' }] })
   console.log(`
   sse-relay demo   ${url}
@@ -52,6 +58,12 @@ export async function run(args: string[]): Promise<number> {
   // Asked a second time, it goes at once.
   await demo.close()
   return 0
+}
+
+/** The name to type: every address of this machine is reached as localhost. */
+function toName(host: string): string {
+  if (host === '127.0.0.1' || host === '0.0.0.0' || host === '::') return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
 }
 
 function toPort(value: string): number {

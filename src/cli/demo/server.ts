@@ -11,6 +11,8 @@ import { FAILURES, type Failure } from './replay.js'
 export interface DemoOptions {
   /** Where keys and models are looked up. @default process.env */
   env?: NodeJS.ProcessEnv
+  /** Answers under every name, not only under those of this machine. @default false */
+  isOpen?: boolean
   /** Takes a line about each answer. @default console.log */
   log?: (line: string) => void
 }
@@ -57,13 +59,19 @@ const FILE_HEADERS = {
 }
 
 /** The demo as an HTTP server. */
-export async function createDemo({ env = process.env, log = console.log }: DemoOptions = {}): Promise<Demo> {
+export async function createDemo({
+  env = process.env,
+  isOpen = false,
+  log = console.log,
+}: DemoOptions = {}): Promise<Demo> {
   const provider = await findProvider(env)
   const shutdown = new AbortController()
   const upstreams = new Map<string, Promise<object>>()
 
   async function route(req: IncomingMessage, res: ServerResponse): Promise<unknown> {
+    checkHost(req, isOpen)
     const { pathname, searchParams } = new URL(`http://demo${req.url}`)
+    if (pathname.startsWith('/api/')) checkOrigin(req)
     if (pathname === '/api/chat') {
       allow(req, res, 'POST')
       return answer(req, res, toQuestion(await readBody(req)))
@@ -162,11 +170,25 @@ function allow(req: IncomingMessage, res: ServerResponse, ...methods: string[]):
   throw refusal(405, 'method-not-allowed', `${req.method} is not answered here, but ${methods.join(' and ')}`)
 }
 
-async function readBody(req: IncomingMessage): Promise<unknown> {
-  // The page of another site may send a request from here to there, and with it spend somebody's tokens.
-  if (req.headers['sec-fetch-site'] === 'cross-site') {
+/** `localhost`, a name below it, an address of the loopback, with or without a port. */
+const LOOPBACK = /^((.+\.)?localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
+
+/** A site whose name was made to lead to this machine (DNS rebinding) would pass for the demo's own page. */
+function checkHost({ headers: { host = '' } }: IncomingMessage, isOpen: boolean): void {
+  if (isOpen || LOOPBACK.test(host)) return
+  throw refusal(403, 'foreign-host', `"${host}" is no name of this machine: start the demo with --host to allow it`)
+}
+
+/** The page of another site, or of another port, may send a request from here, and spend somebody's tokens. */
+function checkOrigin({ headers }: IncomingMessage): void {
+  const { host, origin, 'sec-fetch-site': site } = headers
+  const isOwn = origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)
+  if (!isOwn || site === 'cross-site' || site === 'same-site') {
     throw refusal(403, 'cross-site', 'This is answered to this server’s own page, and to what is no browser')
   }
+}
+
+async function readBody(req: IncomingMessage): Promise<unknown> {
   let chunks: Buffer[] = []
   let size = 0
   for await (const chunk of req) {

@@ -36,7 +36,8 @@ From a page of another origin, and in CI:
   sse-relay doctor https://api.your.app/chat -d @question.json --origin https://your.app
   sse-relay doctor "$URL" -d @question.json --strict --json > doctor.json
 
-Exit status: 0 good (warnings allowed), 1 faults found, 2 could not look.
+Exit status: 0 good (warnings allowed), 1 faults found, 2 could not look, or
+could not tell whether something buffers: ask for a longer answer then.
 `
 
 export async function run(args: string[]): Promise<number> {
@@ -76,7 +77,8 @@ export async function run(args: string[]): Promise<number> {
     const counts = values.strict
       ? judgement.findings
       : judgement.findings.filter(({ severity }) => severity === 'fault')
-    return counts.length > 0 ? 1 : 0
+    if (counts.length > 0) return 1
+    return judgement.unsure === 'buffering' ? 2 : 0
   } catch (error) {
     done()
     if (leaving.signal.aborted) return 130

@@ -42,6 +42,9 @@ export interface Connection {
 /** A browser offers both to an `https:` server, so this does. */
 const ALPN = ['h2', 'http/1.1']
 
+/** As much of a head as Node reads. */
+const MAX_HEAD = 16_384
+
 /** @throws the socket's error, or that of the certificate. */
 export async function openConnection(url: URL, insecure: boolean, signal: AbortSignal): Promise<Connection> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -100,6 +103,7 @@ function http1(url: URL, socket: Socket): Connection {
       const closed = new Promise<'closed'>((resolve) => socket.once('close', () => resolve('closed')))
       socket.write(request)
       while (!received.includes('\r\n\r\n')) {
+        if (received.length > MAX_HEAD) throw new Error(`The head of the answer is longer than ${MAX_HEAD} bytes`)
         if ((await Promise.race([more(), closed])) === 'closed') {
           throw new Error('The connection was closed before an answer came')
         }

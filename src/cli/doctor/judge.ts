@@ -19,6 +19,11 @@ export interface Judgement {
   findings: Finding[]
   /** What is worth knowing and wrong with nothing. */
   notes: string[]
+  /**
+   * `buffering`: it could not be told whether something holds the tokens back, which is the first thing one asks;
+   * `rest`: something else could not be looked at, and a note says what.
+   */
+  unsure?: 'buffering' | 'rest'
 }
 
 export function judge(observation: Observation): Judgement {
@@ -30,30 +35,69 @@ export function judge(observation: Observation): Judgement {
     return what ? [{ code, severity, what, why, mend, ...(places && { places }) }] : []
   })
   const isFault = ({ severity }: Finding) => severity === 'fault'
+  const doubts = isEventStream(observation) ? doubtsOn(observation) : []
+  const [first] = doubts
   return {
     findings: [...findings.filter(isFault), ...findings.filter((finding) => !isFault(finding))],
-    notes: [...(isEventStream(observation) ? notesOn(observation) : []), ...notesOnCors(observation, findings)],
+    notes: [
+      ...doubts.map(({ note }) => note),
+      ...(isEventStream(observation) ? notesOn(observation) : []),
+      ...notesOnCors(observation, findings),
+    ],
+    ...(first && { unsure: first.about }),
   }
 }
 
-function notesOn(observation: Observation): string[] {
-  const { arrivals, events, comments, ending, endMs, head, request } = observation
-  const notes: string[] = []
-  const { ms } = longestSilence(observation)
-  if (!isBuffered(observation) && arrivals.length > 0 && !streamsVisibly(observation)) {
-    notes.push(`Too short to tell whether something buffers (${events.length} events): ask for a longer answer.`)
-  }
-  const gaps = comments.slice(1).map((atMs, index) => atMs - (comments[index] as number))
-  if (gaps.length > 0) notes.push(`Heartbeats came ${duration(Math.max(...gaps))} apart, or less.`)
-  else if (comments.length === 0 && ms < 8000) {
-    notes.push(`No heartbeat was due: the longest silence was ${duration(ms)}.`)
+/** What could not be looked at, so that nobody takes it for good. What matters most comes first. */
+function doubtsOn(observation: Observation): { about: NonNullable<Judgement['unsure']>; note: string }[] {
+  const { ending, endMs, limit, head, request } = observation
+  const doubts: ReturnType<typeof doubtsOn> = []
+  if (!isBuffered(observation) && !streamsVisibly(observation)) {
+    doubts.push({ about: 'buffering', note: whyNotTold(observation) })
   }
   if (ending === 'open' && endingOf(observation) === undefined) {
-    notes.push(`Left after ${duration(endMs)}, with the stream still open: its ending was not judged.`)
+    const after = limit ?? duration(endMs)
+    doubts.push({
+      about: 'rest',
+      note: `Left after ${after}, with the stream still open: its ending was not judged.`,
+    })
+  }
+  if (request.method === 'GET' && head?.answer && head.busy === undefined) {
+    doubts.push({
+      about: 'rest',
+      note: 'Whether HEAD starts a run could not be told: HTTP/2, a closed connection, or an answer that short.',
+    })
+  }
+  return doubts
+}
+
+/** A quick answer and one that was held back look the same from here. */
+function whyNotTold({ arrivals, events }: Observation): string {
+  const [lump] = findLumps({ arrivals, events }).lumps
+  const ask = 'ask for a longer answer'
+  if (lump) {
+    return `${lump.events} of ${events.length} events came at once, after ${duration(lump.silenceMs)} of nothing: the answer was that quick, or something held it back; ${ask}.`
+  }
+  return `Too short to tell whether something buffers (${events.length} events): ${ask}.`
+}
+
+function notesOn(observation: Observation): string[] {
+  const { comments, ending, headers } = observation
+  const notes: string[] = []
+  const { ms } = longestSilence(observation)
+  let gap = 0
+  for (let index = 1; index < comments.length; index++) {
+    gap = Math.max(gap, (comments[index] as number) - (comments[index - 1] as number))
+  }
+  if (comments.length > 1) notes.push(`Heartbeats came ${duration(gap)} apart, or less.`)
+  else if (comments.length === 0 && ms < 8000 && !isBuffered(observation)) {
+    notes.push(`No heartbeat was due: the longest silence was ${duration(ms)}.`)
   }
   if (ending === 'cut' && endingOf(observation)) notes.push('The connection was closed without an end of HTTP’s own.')
-  if (request.method === 'GET' && head?.answer && head.busy === undefined) {
-    notes.push('Whether HEAD starts a run could not be told: HTTP/2, a closed connection, or an answer that short.')
+  if (headers['x-accel-buffering'] === undefined) {
+    notes.push(
+      'No x-accel-buffering: no. An nginx in front needs it to pass tokens on as they come; one that obeyed it takes it away, so ask the server itself to see whether it sends it.',
+    )
   }
   return notes
 }

@@ -19,6 +19,8 @@ export interface Unfinished {
 const LF = 10
 const CR = 13
 const FIELDS = ['data', 'event', 'id', 'retry']
+/** After so many there is nothing new to learn. */
+const MAX_FLAWS = 1000
 
 export function checkLines(body: Uint8Array): { flaws: Flaw[]; unfinished?: Unfinished } {
   const flaws: Flaw[] = []
@@ -46,6 +48,7 @@ export function checkLines(body: Uint8Array): { flaws: Flaw[]; unfinished?: Unfi
   }
 
   const readLine = (line: number, byte: number, bytes: Uint8Array) => {
+    if (bytes.length === 0) return endBlock()
     const flaw = (what: string) => flaws.push({ line, byte, what })
     let text: string
     try {
@@ -74,13 +77,13 @@ export function checkLines(body: Uint8Array): { flaws: Flaw[]; unfinished?: Unfi
 
   let line = 1
   let start = 0
-  for (let index = 0; index < body.length; index++) {
+  for (let index = 0; index < body.length && flaws.length < MAX_FLAWS; index++) {
     if (body[index] !== LF && body[index] !== CR) continue
     readLine(line++, start, body.subarray(start, index))
     if (body[index] === CR && body[index + 1] === LF) index++
     start = index + 1
   }
-  if (start < body.length) {
+  if (start < body.length && flaws.length < MAX_FLAWS) {
     // Where the connection was cut a character may be, too.
     const text = lenient.decode(body.subarray(start))
     if (!text.startsWith(':')) {

@@ -1,4 +1,5 @@
 /** One request, and when what came of it. */
+import type { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, constants as zlib } from 'node:zlib'
 import { createParser } from '../../client/parser.js'
 import { DONE, type ParsedEvent } from '../../types.js'
@@ -68,6 +69,8 @@ export interface Observation {
   unfinished?: Unfinished
   /** `open`: it was left while there might have been more. */
   ending: 'complete' | 'cut' | 'open'
+  /** Which limit made it leave, if one did: there was more than this command looks at. */
+  limit?: string
   /** What the connection or the decompression failed with. */
   error?: string
   endMs: number
@@ -80,8 +83,9 @@ export interface Observation {
 
 /** After the last event of an answer there is nothing to wait for. */
 const GRACE_MS = 3000
-/** What a run is read up to. */
-const MAX_BYTES = 64 * 1024 * 1024
+/** What is looked at, whatever a server sends: more would be a bomb, or a stream that is no answer. */
+const MAX_BYTES = 8 * 1024 * 1024
+const MAX_LINES = 100_000
 const MAX_REFUSAL = 2000
 const HEAD_WAIT_MS = 10_000
 /** How long a free connection may take to answer a second request. */
@@ -143,7 +147,7 @@ async function observeStream(url: URL, asked: Asked, options: ObserveOptions): P
 
 type Read = Pick<
   Observation,
-  'arrivals' | 'events' | 'comments' | 'flaws' | 'unfinished' | 'ending' | 'error' | 'endMs' | 'refusal'
+  'arrivals' | 'events' | 'comments' | 'flaws' | 'unfinished' | 'ending' | 'limit' | 'error' | 'endMs' | 'refusal'
 >
 
 async function readBody(
@@ -162,9 +166,13 @@ async function readBody(
   let size = 0
   let grace: ReturnType<typeof setTimeout> | undefined
   let isLeft = false
+  let limit: string | undefined
+  const body = decompressed(answer)
   const leave = () => {
     isLeft = true
+    // The decompression too: a few bytes that have arrived may make gigabytes.
     answer.body.destroy()
+    body.destroy()
   }
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   const parser = createParser({
@@ -178,11 +186,11 @@ async function readBody(
     onComment: () => comments.push(now()),
   })
 
-  const { body, error: unreadable } = decompressed(answer)
   signal.addEventListener('abort', leave, { once: true })
-  let error = unreadable
+  let error: string | undefined
   try {
     for await (const piece of body as AsyncIterable<Buffer>) {
+      if (isLeft) break
       const atMs = now()
       const before = [events.length, comments.length] as const
       parser.feed(decoder.decode(piece, { stream: true }))
@@ -191,10 +199,13 @@ async function readBody(
       pieces.push(piece)
       size += piece.length
       onProgress?.(`${events.length} events, ${size} bytes`)
-      if (size > MAX_BYTES) leave()
+      if (size > MAX_BYTES) limit = `${MAX_BYTES / 1024 / 1024} MiB`
+      else if (events.length + comments.length + arrivals.length > MAX_LINES)
+        limit = `${MAX_LINES} events and heartbeats`
+      if (limit !== undefined) leave()
     }
   } catch (cause) {
-    error ??= (cause as Error).message
+    if (!isLeft) error ??= (cause as Error).message
   }
   const endMs = now()
   clearTimeout(grace)
@@ -209,6 +220,7 @@ async function readBody(
     flaws,
     ...(unfinished && { unfinished }),
     ending,
+    ...(limit !== undefined && { limit }),
     ...(ending === 'cut' && { error: error ?? 'the connection was closed in the middle of the body' }),
     endMs,
     ...(!isEventStream(answer) && { refusal: decoder.decode(bytes.subarray(0, MAX_REFUSAL)) }),
@@ -220,9 +232,9 @@ export function isEventStream({ status, headers }: SideAnswer): boolean {
   return status >= 200 && status < 300 && /^\s*text\/event-stream\s*(;|$)/i.test(headers['content-type'] ?? '')
 }
 
-function decompressed({ headers, body }: Answer): { body: AsyncIterable<unknown>; error?: string } {
+function decompressed({ headers, body }: Answer): Readable {
   const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase()
-  if (encoding === 'identity' || encoding === '') return { body }
+  if (encoding === 'identity' || encoding === '') return body
   // A flush of the server's is handed on at once, and what was cut is read as far as it goes.
   const decoder =
     encoding === 'gzip' || encoding === 'x-gzip'
@@ -232,10 +244,10 @@ function decompressed({ headers, body }: Answer): { body: AsyncIterable<unknown>
         : encoding === 'br'
           ? createBrotliDecompress({ finishFlush: zlib.BROTLI_OPERATION_FLUSH })
           : undefined
-  if (!decoder) return { body }
+  if (!decoder) return body
   body.on('error', (error) => decoder.destroy(error))
   body.on('close', () => body.readableEnded || decoder.destroy())
-  return { body: body.pipe(decoder) }
+  return body.pipe(decoder)
 }
 
 /** What a page may send without asking first, by the Fetch standard. */

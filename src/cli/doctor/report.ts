@@ -7,7 +7,7 @@ const ROWS = 12
 const COLUMNS = 40
 const MAX_PLACES = 10
 
-export function toText(observation: Observation, { findings, notes }: Judgement, paint: Paint): string {
+export function toText(observation: Observation, { findings, notes, unsure }: Judgement, paint: Paint): string {
   const { request, status, headers, httpVersion, connectMs, headMs, events, comments, endMs, ending } = observation
   const faults = findings.filter(({ severity }) => severity === 'fault').length
   const lines = [
@@ -29,11 +29,12 @@ export function toText(observation: Observation, { findings, notes }: Judgement,
   }
   for (const note of notes) lines.push(`${paint.dim('note')} ${note}`)
   if (notes.length > 0) lines.push('')
-  lines.push(
-    findings.length === 0
-      ? paint.green('Nothing is wrong with this stream.')
-      : `${count(faults, 'fault')}, ${count(findings.length - faults, 'warning')}.`,
-  )
+  const verdict = findings.length > 0 ? `${count(faults, 'fault')}, ${count(findings.length - faults, 'warning')}.` : ''
+  if (unsure === 'buffering') {
+    lines.push(`${verdict} Whether something buffers could not be told.`.trim())
+  } else if (verdict) lines.push(verdict)
+  else if (unsure) lines.push('Nothing was found in what could be looked at.')
+  else lines.push(paint.green('Nothing is wrong with this stream.'))
   return `${lines.join('\n')}\n`
 }
 
@@ -49,6 +50,7 @@ export function toJSON(observation: Observation, judgement: Judgement): string {
       good: judgement.findings.every(({ severity }) => severity !== 'fault'),
       findings: judgement.findings,
       notes: judgement.notes,
+      ...(judgement.unsure && { unsure: judgement.unsure }),
       httpVersion,
       status,
       headers,

@@ -39,7 +39,7 @@ export const RULES: readonly Rule[] = [
     find({ status, headers, refusal }) {
       if (status >= 300 && status < 400 && headers.location) return `${status}, to ${headers.location}`
       if (status >= 200 && status < 300 && status !== 204 && status !== 205) return
-      const said = refusal?.trim().replace(/\s+/g, ' ').slice(0, 200)
+      const said = asLine(refusal)
       return `status ${status}${said ? `: ${said}` : ''}`
     },
     why: 'There is no stream to look at: the server refused, moved, or has nothing to say.',
@@ -375,6 +375,16 @@ function flawsOf(observation: Observation): Flaw[] {
   if (!unfinished || !endsUnfinished(observation)) return flaws
   const { line, byte } = unfinished
   return [...flaws, { line, byte, what: 'the last block has no blank line after it, so clients discard it' }]
+}
+
+/** What a body says in one line: of a page of HTML its title, or its words without the tags. */
+function asLine(body = ''): string {
+  const [, title] = /<title[^>]*>([^<]+)</i.exec(body) ?? []
+  const isPage = /^\s*(<!doctype|<html|<head|<body|<h1|<center)/i.test(body)
+  const words = isPage
+    ? (title ?? body.replace(/<(script|style)[^>]*>.*?(<\/\1>|$)/gis, ' ').replace(/<[^>]*>?/g, ' '))
+    : body
+  return words.replace(/\s+/g, ' ').trim().slice(0, 200)
 }
 
 /** Why the browser would keep the answer from a page of this origin. */

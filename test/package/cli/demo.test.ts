@@ -1,4 +1,8 @@
 // Whether the demo answers as its page, and a curl beside it, are told that it does.
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { networkInterfaces } from 'node:os'
+import { json } from 'node:stream/consumers'
 import { parseSSE } from 'sse-relay/client'
 import { collect, providerError, readTrace, replayUpstream } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -18,6 +22,13 @@ async function startDemoForTest(env?: Record<string, string>): Promise<Demo> {
   const demo = await startDemo(env)
   cleanups.push(() => demo.stop())
   return demo
+}
+
+/** A question without messages: refused as such by whoever is willing to answer. */
+async function ask(url: string, headers: Record<string, string>): Promise<{ status?: number; body: unknown }> {
+  const sent = request(`${url}/api/chat`, { method: 'POST', headers }).end('{}')
+  const [response] = await once(sent, 'response')
+  return { status: response.statusCode, body: await json(response) }
 }
 
 describe('the answer of the demo', () => {
@@ -108,9 +119,43 @@ describe('the answer of the demo', () => {
     expect((await fetch(demo.url + path, { method })).status).toBe(status)
   })
 
-  it('does not answer the page of another site', async () => {
-    const headers = { 'content-type': 'text/plain', 'sec-fetch-site': 'cross-site' }
-    expect((await demo.post(QUESTION, { headers })).status).toBe(403)
+  it.each([
+    ['another site, as a browser says it', { 'sec-fetch-site': 'cross-site' }, 'cross-site'],
+    ['another port, as a browser says it', { 'sec-fetch-site': 'same-site' }, 'cross-site'],
+    ['another site, by its origin alone', { origin: 'https://evil.example' }, 'cross-site'],
+    ['another port, by its origin alone', { origin: 'http://localhost:1' }, 'cross-site'],
+    ['a file or a sandbox', { origin: 'null' }, 'cross-site'],
+    ['a name that was made to lead here', { host: 'evil.example' }, 'foreign-host'],
+    ['a name that only looks like this machine’s', { host: 'localhost.evil.example' }, 'foreign-host'],
+    ['this machine’s address in a network', { host: '192.168.0.2:3000' }, 'foreign-host'],
+  ])('does not answer the page of %s', async (_, headers, code) => {
+    expect(await ask(demo.url, headers)).toMatchObject({ status: 403, body: { error: { code } } })
+  })
+
+  it('answers its own page, and under every name of this machine', async () => {
+    const { host, port } = new URL(demo.url)
+    const callers: Record<string, string>[] = [
+      { origin: `http://${host}`, 'sec-fetch-site': 'same-origin' },
+      { host: `127.0.0.1:${port}`, origin: `http://127.0.0.1:${port}` },
+      { host: `[::1]:${port}` },
+      { host: `demo.localhost:${port}` },
+    ]
+    for (const headers of callers) {
+      expect(await ask(demo.url, headers)).toMatchObject({ status: 400, body: { error: { code: 'invalid-messages' } } })
+    }
+  })
+
+  it('is reached from this machine alone, unless --host says otherwise', async () => {
+    const lan = Object.values(networkInterfaces())
+      .flatMap((addresses) => addresses ?? [])
+      .find(({ internal, family }) => !internal && family === 'IPv4')
+    const open = await startDemo({}, ['--host', '0.0.0.0'])
+    cleanups.push(() => open.stop())
+    expect(await ask(open.url, { host: 'my.machine' })).toMatchObject({ status: 400 })
+    if (!lan) return
+    const at = (url: string) => `http://${lan.address}:${new URL(url).port}`
+    expect(await ask(at(open.url), {})).toMatchObject({ status: 400 })
+    await expect(ask(at(demo.url), {})).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
   it.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s, and with it the answers under way', async (signal) => {

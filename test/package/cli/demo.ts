@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url'
 export const TOKENS = 138
 
 /** Starts it on a free port. */
-export async function startDemo(env: Record<string, string> = {}) {
+export async function startDemo(env: Record<string, string> = {}, args: string[] = []) {
   const cli = fileURLToPath(new URL('../../../dist/cli.js', import.meta.url))
   const keys = { ANTHROPIC_API_KEY: '', OPENAI_API_KEY: '' }
-  const child = spawn(process.execPath, [cli, 'demo'], { env: { ...process.env, ...keys, PORT: '0', ...env } })
+  const child = spawn(process.execPath, [cli, 'demo', ...args], { env: { ...process.env, ...keys, PORT: '0', ...env } })
   let output = ''
   const closed = once(child, 'close')
   const listening = new Promise<string>((resolve, reject) => {

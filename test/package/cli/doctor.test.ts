@@ -4,12 +4,12 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { createSecureServer } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { createGzip, constants as zlib } from 'node:zlib'
+import { createGzip, gzipSync, constants as zlib } from 'node:zlib'
 import compression from 'compression'
 import express from 'express'
 import { relay as relayExpress } from 'sse-relay/express'
@@ -376,6 +376,13 @@ describe.concurrent('nothing is wrong with', () => {
     expect(notes).toContainEqual(expect.stringMatching(/^Too short to tell .* \(3 events\)/))
   })
 
+  it('a server without x-accel-buffering, but that an nginx in front would need it is said', async () => {
+    await using served = await serve(scripted({}))
+    const { findings, notes, unsure } = await look(served.url, POST)
+    expect({ findings, unsure }).toEqual({ findings: [], unsure: undefined })
+    expect(notes).toContainEqual(expect.stringMatching(/^No x-accel-buffering: no\./))
+  })
+
   it('a stream without a sentinel, or with another one, where that is said', async () => {
     await using endless = await serve(scripted({ frames: FRAMES }))
     await using other = await serve(scripted({ frames: [...FRAMES, 'data: over\n\n'] }))
@@ -410,6 +417,105 @@ describe.concurrent('nothing is wrong with', () => {
     } finally {
       server.close()
     }
+  })
+})
+
+describe.concurrent('what could not be told', () => {
+  it.each([
+    [
+      'a burst after less than a second of nothing',
+      600,
+      FRAMES.join('') + DONE,
+      /^13 of 13 events came at once, after /,
+    ],
+    ['a burst at once', 0, FRAMES.join('') + DONE, /^Too short to tell/],
+    ['two events', 50, FRAMES.slice(0, 1).join('') + DONE, /^Too short to tell/],
+  ])('is whether something buffers, of %s', async (_, pauseMs, frame, said) => {
+    await using served = await serve(scripted({ frames: [frame], pauseMs }))
+    const { findings, notes, unsure } = await look(served.url, POST)
+    expect({ findings, unsure }).toEqual({ findings: [], unsure: 'buffering' })
+    expect(notes[0]).toMatch(said)
+  })
+
+  it('never stands beside a silence that is another one than that of the finding', async () => {
+    await using served = await serve(gathered)
+    const { codes, notes } = await look(served.url, POST)
+    expect(codes).toEqual(['buffered'])
+    expect(notes.join()).not.toContain('longest silence')
+  })
+})
+
+describe.concurrent('a refusal', () => {
+  it.each([
+    [
+      'a page with a title',
+      '<!doctype html><html><head><title>502 Bad\n Gateway</title></head><body><h1>x</h1>',
+      '502 Bad Gateway',
+    ],
+    [
+      'a page without',
+      '<html><style>p{}</style><body><h1>Not here</h1><p>Go&nbsp;away</p></body>',
+      'Not here Go&nbsp;away',
+    ],
+    ['JSON that holds a tag', '{"error":"<title>no</title>"}', '{"error":"<title>no</title>"}'],
+    ['an empty body', '', undefined],
+  ])('is told in one line: %s', async (_, body, said) => {
+    await using served = await serve((_req, res) => void res.writeHead(502).end(body))
+    const { findings } = await look(served.url, POST)
+    expect(findings[0]?.what).toBe(`status 502${said === undefined ? '' : `: ${said}`}`)
+  })
+})
+
+describe('a stream without an end to it', () => {
+  const endless =
+    (piece: Buffer, headers: Record<string, string> = {}): RequestListener =>
+    (_req, res) => {
+      res.writeHead(200, { ...HEADERS, ...headers })
+      const write = () => {
+        while (!res.destroyed && res.write(piece));
+        res.once('drain', write)
+      }
+      write()
+    }
+  const block = (text: string) => Buffer.from(text.repeat(Math.ceil(65_536 / text.length)))
+  const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024, 'data: {"text":"x"}\n\n'))
+
+  it.each([
+    ['events', endless(block('data: x\n\n'))],
+    ['heartbeats', endless(block(': \n\n'))],
+    ['blank lines', endless(block('\n'))],
+    ['lines that are no fields', endless(block('x\n'))],
+    ['one line', endless(block('x'))],
+    ['one comment', endless(block(':x'))],
+    ['an event of many lines', endless(block('data\n'))],
+    ['a bomb of gzip', endless(bomb, { 'content-encoding': 'gzip' })],
+    [
+      'a whole bomb of gzip',
+      ((_req, res) => void res.writeHead(200, { ...HEADERS, 'content-encoding': 'gzip' }).end(bomb)) as RequestListener,
+    ],
+  ])('is left, whatever it sends: %s', async (_, server) => {
+    await using served = await serve(server)
+    const { observation } = await look(served.url, POST)
+    expect(observation.ending).not.toBe('complete')
+    const { arrivals, events, comments, flaws } = observation
+    expect(arrivals.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(9 * 1024 * 1024)
+    expect(events.length + comments.length).toBeLessThan(140_000)
+    expect(flaws.length).toBeLessThanOrEqual(1000)
+  })
+
+  it('is one whose head never ends, too', async () => {
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => {})
+      socket.write('HTTP/1.1 200 OK\r\n')
+      const write = () => {
+        while (!socket.destroyed && socket.write(`x-more: ${'x'.repeat(1000)}\r\n`));
+        socket.once('drain', write)
+      }
+      write()
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    await expect(look(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)).rejects.toThrow()
+    server.close()
   })
 })
 

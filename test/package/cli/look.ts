@@ -15,8 +15,8 @@ export async function look(url: string, ask: Ask = {}, options: Partial<ObserveO
   const { method = 'GET', headers = {}, ...body } = ask
   const request = { url: new URL(url), method, headers: { accept: 'text/event-stream', ...headers }, ...body }
   const observation = await observe(request, { maxMs: 45_000, ...options })
-  const { findings, notes } = judge(observation)
-  return { observation, findings, notes, codes: findings.map(({ code }) => code).sort() }
+  const { findings, notes, unsure } = judge(observation)
+  return { observation, findings, notes, unsure, codes: findings.map(({ code }) => code).sort() }
 }
 
 export async function* tokens({ signal }: { signal: AbortSignal }, count = 30, pauseMs = 120) {

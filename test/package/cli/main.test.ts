@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it, vi } from 'vitest'
 import { painter, printable } from '../../../src/cli/terminal.js'
 import { DONE, FRAMES, HEADERS, scripted, serve } from './broken.js'
@@ -20,7 +21,8 @@ describe('sse-relay', () => {
     'explains %s, with its options, an example and what its end means',
     async (name) => {
       const { status, stdout, stderr } = await run([name, '--help'])
-      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      expect(stderr).not.toContain('Error')
+      expect(status).toBe(0)
       expect(stdout).toMatch(new RegExp(`^sse-relay ${name} `))
       expect(stdout).toContain('-h, --help')
       expect(stdout.match(new RegExp(`^  sse-relay ${name} `, 'gm'))?.length).toBeGreaterThan(0)
@@ -101,7 +103,7 @@ describe('doctor', () => {
   })
 
   it('lets warnings pass, unless it is strict', async () => {
-    await using served = await serve(scripted({ headers: { 'content-type': 'text/event-stream' }, pauseMs: 10 }))
+    await using served = await serve(scripted({ headers: { 'content-type': 'text/event-stream' }, pauseMs: 40 }))
     const [lenient, strict] = await Promise.all(
       [[], ['--strict']].map((more) => run(['doctor', served.url, '-d', '{}', ...more])),
     )
@@ -159,6 +161,47 @@ describe('doctor', () => {
       error: expect.stringContaining('no answer within 1 s'),
     })
     expect(plain).toMatchObject({ status: 2, stderr: expect.stringContaining('does not speak TLS') })
+  })
+
+  it('ends with 2 where it could not tell whether something buffers, and does not say that nothing is wrong', async () => {
+    await using served = await serve(scripted({ frames: [FRAMES.join('') + DONE], pauseMs: 300 }))
+    const { status, stdout } = await run(['doctor', served.url, '-d', '{}'])
+    expect(stdout).toMatch(
+      /^note 13 of 13 events came at once, after \d+ ms of nothing: .* ask for a longer answer\.$|^note Too short to tell/m,
+    )
+    expect(stdout).toMatch(/^Whether something buffers could not be told\.$/m)
+    expect(stdout).not.toContain('Nothing is wrong')
+    expect(status).toBe(2)
+  })
+
+  it.each(['http://a%zz:b@127.0.0.1:PORT/', 'http://%:%@127.0.0.1:PORT/%zz?%zz#%zz', 'http://ä:ü@127.0.0.1:PORT/'])(
+    'takes an address as it is: %s',
+    async (address) => {
+      await using served = await serve(scripted({ pauseMs: 30 }))
+      const { status, stderr } = await run(['doctor', address.replace('PORT', String(served.port)), '-d', '{}'])
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    },
+  )
+
+  it.each(['http://', 'http://[::1', 'http://host:99999/', '://x', 'ftp://host/', 'http://a b/', '%', ''])(
+    'says of %j that it is no address',
+    async (address) => {
+      const { status, stderr } = await run(['doctor', address])
+      expect(status).toBe(2)
+      expect(stderr).toMatch(/is no address|is not asked over HTTP/)
+    },
+  )
+
+  it('needs little memory for a bomb, and says that there was more', async () => {
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024, 'data: {"text":"x"}\n\n'))
+    await using served = await serve((_req, res) => {
+      res.writeHead(200, { ...HEADERS, 'content-encoding': 'gzip' }).write(bomb)
+    })
+    const env = { NODE_OPTIONS: '--max-old-space-size=160' }
+    const { status, stdout, stderr } = await run(['doctor', served.url, '-d', '{}'], { env })
+    expect(stdout).toMatch(/^note Left after 100000 events and heartbeats, with the stream still open/m)
+    expect([0, 2]).toContain(status)
+    expect(stderr).not.toContain('heap')
   })
 
   it('reads the body from a file and from the standard input', async () => {
