@@ -4,7 +4,7 @@ import { isObject, show } from './errors.js'
 import { isRunId } from './event-id.js'
 import { mistake, typeMistake } from './failure.js'
 import type { HeadersLike } from './headers.js'
-import type { Failure, Protocol, Summary } from './types.js'
+import type { Failure, Outcome, Protocol, Summary } from './types.js'
 
 /** What an `onError` is told besides the error. */
 export interface ErrorContext {
@@ -21,6 +21,19 @@ export interface ShownFailure {
   code?: string | undefined
   message?: string | undefined
   retryable?: boolean | undefined
+}
+
+/** How one connection went, which with a log is not how its run went. */
+export interface Connection {
+  /** How it ended: the run's outcome where it was read to its end, `done` for HEAD and 204. */
+  outcome: Outcome
+  /** The HTTP status of the answer; absent where none was sent from here. */
+  status?: number
+  /** How many events were sent. */
+  events: number
+  firstEventMs?: number
+  durationMs: number
+  runId: string
 }
 
 /** Runs that outlive a connection: made by `createMemoryLog`, `createRedisLog`, or `createLog` for a store of your own. */
@@ -130,6 +143,11 @@ export interface RelayOptions {
   onError?(error: unknown, context: ErrorContext): ShownFailure | undefined | void
   /** Called once, for every ending. The wire does not wait for it; what it throws goes to `onError`. */
   onEnd?(summary: Summary): unknown
+  /**
+   * Called once for every call of `relay` and `resume`, when its connection is over: also for HEAD, 204, refusals and
+   * those who only read a run. What is counted per request is given back here. What it throws goes to `onError`.
+   */
+  onClose?(connection: Connection): unknown
 }
 
 export const duration: Rule = [
@@ -172,6 +190,7 @@ const RELAY: Rules<keyof RelayOptions | 'request'> = {
   waitUntil: callback,
   onError: callback,
   onEnd: callback,
+  onClose: callback,
   request: internal,
 }
 

@@ -1,4 +1,5 @@
 /** How does what a run or a log brings become one HTTP response, and how does that end? */
+import { captureScope, runIn } from './context.js'
 import { type DeadlineOwner, Deadlines } from './deadlines.js'
 import { encodeRetry } from './encode.js'
 import { RelayError } from './errors.js'
@@ -17,10 +18,12 @@ import {
 } from './headers.js'
 import type { LogResume, RunLog } from './log/log.js'
 import type { ReaderOutlet } from './log/reader.js'
-import { checkRelayOptions, type RelayOptions } from './options.js'
-import { printError, reportEnd, reportFailure } from './report.js'
+import { type Connection, checkRelayOptions, type RelayOptions } from './options.js'
+import { OwnedPromise } from './owned.js'
+import { printError, reportClose, reportEnd, reportFailure } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
+import { nextTurn } from './tick.js'
 import type { Failure, Source, Summary } from './types.js'
 import { discard } from './upstream.js'
 import { WholeAnswer } from './whole-answer.js'
@@ -28,15 +31,20 @@ import { WholeAnswer } from './whole-answer.js'
 export { lastEventIdOf, type RequestHead, type SinkHeaders } from './headers.js'
 
 /**
- * How a host writes: the whole of what an adapter translates. Methods are called in this order: `open` once,
- * `write` any number of times, `end` once; or `destroy` at any time; or nothing at all.
+ * How a host writes: the whole of what an adapter translates. Methods are called in this order: `open` once, `offer`
+ * once if there is a stream to come, `write` any number of times, `end` once; or `destroy` at any time; or nothing at all.
  */
 export interface Sink {
   /** Whether the client had left before the relay began. May throw, if the host cannot answer at all. */
   readonly gone?: boolean
   /** Sends the status and the headers, or keeps them for the first write. May throw if the host will not have it. */
   open(status: number, headers: SinkHeaders): void
-  /** Writes text. `false`: the client takes no more for now; the adapter calls `drained()` when it does. */
+  /**
+   * Hands the host a body before there is anything in it, where the body is an object that the host reads. `false`:
+   * nobody reads it yet; the adapter calls `drained()` when somebody does.
+   */
+  offer?(): boolean
+  /** Writes text. `false`, and only that: the client takes no more for now; the adapter calls `drained()` when it does. */
   write(text: string): boolean
   /** Writes the last text, if any, and ends the response; the adapter calls `drained()` once that is sent. */
   end(text?: string): void
@@ -52,7 +60,10 @@ export interface RelayHandle {
   drained(): void
   /** The client left. May be called more than once, and after the end. */
   left(): void
-  /** How it ended; rejects only with what `onError` threw, and then the response is untouched. */
+  /**
+   * How it ended. Rejects only with what `onError` threw, and then the response is untouched; where nobody waits for
+   * this promise the client is told of the failure instead.
+   */
   readonly done: Promise<Summary>
 }
 
@@ -74,6 +85,7 @@ export interface ResumeOptions
       | 'shutdown'
       | 'waitUntil'
       | 'onError'
+      | 'onClose'
     >,
     Required<Pick<RelayOptions, 'log' | 'owner'>> {
   /** The run to read, from its first event if the request has no `Last-Event-ID` of it, and only while it goes on. */
@@ -103,6 +115,8 @@ export function withRequest(options: object | undefined, request: RequestHead): 
 
 /** Frames of one tick make one write; past this many characters they do not wait for its end. */
 const FLUSH_AT = 16_384
+/** What is longer is written in slices, as there is room: of a large event hosts would make a copy for each reader. */
+const SLICE = 32_768
 
 /** A comment and a blank line: who splits the stream by blank lines would lose the next event without that. */
 const HEARTBEAT = ': \n\n'
@@ -133,12 +147,14 @@ export function resumeTo(sink: Sink, lastEventId: string | undefined, options: R
  * waiting  nothing was sent: a failure is an HTTP answer with a status of its own
  * open     the head is sent: frames and heartbeats go out, a failure is an event
  * blocked  the reader takes no more: frames gather here, and who makes them is told to wait (open ⇄ blocked)
+ * ending   what made the frames is over, and what is left of them is written as there is room
  * ended    the last bytes are written, and may still be on their way
  * closed   nothing is left to do
  */
 class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
-  #state: 'waiting' | 'open' | 'blocked' | 'ended' | 'closed' = 'waiting'
-  readonly done: Promise<Summary>
+  #state: 'waiting' | 'open' | 'blocked' | 'ending' | 'ended' | 'closed' = 'waiting'
+  readonly done: OwnedPromise<Summary>
+  readonly scope = captureScope()
   readonly #sink: Sink
   readonly #options: RelayToOptions
   readonly #runId: string
@@ -154,14 +170,21 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   #resolve!: (summary: Summary | Promise<never>) => void
   #extra: SinkHeaders | undefined
   #buffer = ''
+  /** What comes before the buffer, if some of it is large: never joined, since that would be a copy of it. */
+  #queue: string[] | undefined
   #scheduled = false
+  readonly #started = performance.now()
+  #status: number | undefined
+  /** How the connection went, for `onClose`: known when it ends, told when it is closed. */
+  #connection: Connection | undefined
+  #isTold = false
 
   constructor(sink: Sink, options: RelayToOptions) {
     this.#sink = sink
     this.#options = options ?? {}
     this.#lastEventId = lastEventIdOf(this.#options.request)
     this.#runId = idOf(this.#options)
-    this.done = new Promise((resolve) => {
+    this.done = new OwnedPromise((resolve) => {
       this.#resolve = resolve
     })
   }
@@ -282,19 +305,20 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     this.#extra = { ...(!this.#whole && extraHeaders(headers)), 'x-run-id': runId, ...this.#extra }
   }
 
-  begin(): void {
-    if (this.#state !== 'waiting' || !this.#commit()) return
+  begin(): boolean {
+    if (this.#state !== 'waiting' || !this.#commit()) return true
     const { log, request } = this.#options
     // The place before the first event, for an EventSource that loses the connection before it.
     if (log && this.#lastEventId === undefined && isEventSource(request) && !this.#isDataOnly())
       this.#buffer += `${idLine(this.#runId, 0)}\n`
+    return !this.#isBlocked()
   }
 
   write(frames: string): boolean {
     if (this.#state === 'waiting' && !this.#commit()) return true
     this.#hasEvents = true
-    this.#buffer += frames
-    if (this.#buffer.length >= FLUSH_AT) this.#flush()
+    this.#add(frames)
+    if (this.#buffer.length >= FLUSH_AT || this.#queue) this.#flush()
     else if (!this.#scheduled) {
       this.#scheduled = true
       // Bound per write: a stored bound function would live as long as the stream.
@@ -306,23 +330,27 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   writeNow(frames: string): boolean {
     if (this.#state === 'waiting' && !this.#commit()) return true
     this.#hasEvents = true
-    this.#buffer += frames
+    this.#add(frames)
     this.#flush()
     return this.#state !== 'blocked'
   }
 
-  end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
+  end(end: RunEnd): void {
+    // What feeds this one may have been triggered by another's request.
+    this.scope.runInAsyncScope(() => this.#end(end))
+  }
+
+  #end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
     this.#unlisten?.()
+    this.#connect(summary)
     if (thrown && this.#state === 'waiting') {
-      this.#close()
-      this.#resolve(Promise.reject(thrown.error))
+      this.#refuse(thrown.error, failure as FailureAnswer, summary)
       return
     }
     try {
       if (outcome === 'disconnected' || outcome === 'stalled') this.#drop()
-      else if (this.#state === 'open' || this.#state === 'blocked') {
-        this.#finish(this.#plain(this.#buffer + this.#withEndId(frames + last)))
-      } else if (this.#state === 'waiting') {
+      else if (this.#state === 'open' || this.#state === 'blocked') this.#finish(this.#withEndId(frames + last))
+      else if (this.#state === 'waiting') {
         if (failure) this.#answerFailure(failure)
         else if (!this.#whole) this.#answerEmpty(204)
         else if (outcome === 'done') this.#answerWhole(this.#whole)
@@ -334,9 +362,31 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     }
   }
 
+  /** What `onError` throws before anything was sent is for who waits for this relay, or else it is a failure like others. */
+  async #refuse(error: unknown, failure: FailureAnswer, summary: Summary): Promise<void> {
+    this.#deadlines.close()
+    this.#state = 'ended'
+    if (!this.done.isOwned) await nextTurn()
+    if (this.done.isOwned) {
+      this.#close()
+      this.#resolve(Promise.reject(error))
+      return
+    }
+    printError(error)
+    if (!this.#isClosed()) this.#answerFailure(failure)
+    this.#resolve(summary)
+  }
+
+  #isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
   drained(): void {
     if (this.#state === 'ended') this.#close()
-    else if (this.#state === 'blocked') {
+    else if (this.#state === 'ending') {
+      this.#deadlines.wrote()
+      this.#writeRest()
+    } else if (this.#state === 'blocked') {
       this.#state = 'open'
       this.#deadlines.unblock()
       this.#send()
@@ -348,7 +398,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   left(): void {
-    if (this.#state === 'ended') this.#close()
+    if (this.#state === 'ended' || this.#state === 'ending') this.#lose('disconnected')
     else if (this.#state !== 'closed') this.#stop('disconnected')
   }
 
@@ -358,7 +408,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   onStall(): void {
-    if (this.#state === 'ended') this.#drop()
+    if (this.#state === 'ended' || this.#state === 'ending') this.#lose('stalled')
     else this.#stop('stalled')
   }
 
@@ -390,7 +440,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   #fail(error: unknown): void {
     if (this.#feeder) this.#feeder.fail(error)
     else {
-      const { failure, thrown } = reportFailure(this.#options, error, this.#runId, this.sent)
+      const { failure, thrown } = reportFailure(this.#options, error, this.#runId, this.sent, this.scope)
       this.#endEarly({ outcome: outcomeOf(toFailure(error).code), failure, thrown }, error)
     }
   }
@@ -404,7 +454,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     } catch (error) {
       printError(error)
     }
-    reportEnd(this.#options, summary)
+    runIn(this.scope, () => reportEnd(this.#options, summary, this.scope))
   }
 
   #drop(): void {
@@ -416,14 +466,57 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     return this.#state === 'open'
   }
 
-  #flush(): void {
-    if (this.#buffer === '' || this.#state !== 'open') return
-    const text = this.#buffer
+  /** The last bytes did not arrive. */
+  #lose(outcome: 'disconnected' | 'stalled'): void {
+    if (this.#connection) this.#connection.outcome = outcome
+    if (outcome === 'stalled' || this.#state === 'ending') this.#drop()
+    else this.#close()
+  }
+
+  #isBlocked(): boolean {
+    return this.#state === 'blocked'
+  }
+
+  #add(whole: string): void {
+    const frames = this.#plain(whole)
+    if (frames.length <= SLICE) {
+      this.#buffer += frames
+      return
+    }
+    this.#queue ??= []
+    if (this.#buffer !== '') this.#queue.push(this.#buffer)
+    this.#queue.push(frames)
     this.#buffer = ''
-    this.#deadlines.wrote()
-    if (this.#sink.write(this.#plain(text))) return
-    // What the write set off may have ended the stream.
-    if (!this.#isOpen()) return
+  }
+
+  /** What is to be written next: all that gathered, or a slice. */
+  #next(): string {
+    const queue = this.#queue
+    if (!queue) {
+      const text = this.#buffer
+      this.#buffer = ''
+      return text
+    }
+    const first = queue[0] as string
+    const slice = sliceOf(first)
+    if (slice.length < first.length) queue[0] = first.slice(slice.length)
+    else if (queue.length > 1) queue.shift()
+    else this.#queue = undefined
+    return slice
+  }
+
+  #flush(): void {
+    while (this.#state === 'open') {
+      const text = this.#next()
+      if (text === '') return
+      this.#deadlines.wrote()
+      if (this.#sink.write(text)) continue
+      // What the write set off may have ended the stream.
+      if (this.#isOpen()) this.#block()
+    }
+  }
+
+  #block(): void {
     this.#state = 'blocked'
     this.#deadlines.block()
   }
@@ -434,8 +527,11 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     const { retryMs } = this.#options
     this.#open(200, this.#streamHeaders())
     this.#state = 'open'
+    const { scope } = this
+    // A host that will not have it says that the reader left.
+    if (scope.runInAsyncScope(() => this.#sink.offer?.()) === false && this.#isOpen()) this.#block()
     // No event of its own: the line becomes part of the first one, so that no client sees an empty event.
-    if (retryMs !== undefined) this.#buffer = encodeRetry(retryMs)
+    if (retryMs !== undefined && !this.#isDataOnly()) this.#buffer = encodeRetry(retryMs)
     return true
   }
 
@@ -448,7 +544,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   #open(status: number, headers: SinkHeaders): void {
     try {
-      this.#sink.open(status, { ...headers, ...this.#extra })
+      this.scope.runInAsyncScope(() => this.#sink.open(status, { ...headers, ...this.#extra }))
+      this.#status = status
     } catch (error) {
       // The response is in other hands by now: it is left to them. Or else the host will not have the extra headers,
       // and can do without them for what it answers instead.
@@ -495,19 +592,47 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     try {
       const ofHead = this.#whole ? JSON_HEADERS : this.#streamHeaders()
       this.#open(status, status === 200 ? ofHead : EMPTY_HEADERS)
+      const summary: Summary = { outcome: 'done', events: 0, text: '', durationMs: 0, runId: this.#runId }
+      this.#connect(summary)
       this.#finish()
-      this.#resolve({ outcome: 'done', events: 0, text: '', durationMs: 0, runId: this.#runId })
+      this.#resolve(summary)
     } catch (error) {
       this.#fail(error)
     }
   }
 
-  /** Writes what is last. */
-  #finish(text?: string): void {
-    this.#state = 'ended'
-    this.#buffer = ''
+  /** Writes what is left, and then what is last. */
+  #finish(last?: string): void {
+    const wasBlocked = this.#state === 'blocked'
+    this.#state = 'ending'
     this.#deadlines.end()
-    this.#sink.end(text)
+    if (last === undefined) {
+      this.#buffer = ''
+      this.#writeLast()
+      return
+    }
+    this.#add(last)
+    // Little is not worth a wait: it ends with the end.
+    if (!this.#queue || !wasBlocked) this.#writeRest()
+  }
+
+  #writeRest(): void {
+    while (this.#state === 'ending') {
+      const text = this.#next()
+      if (!this.#queue) this.#writeLast(text + this.#next())
+      else if (!this.#sink.write(text)) return
+    }
+  }
+
+  #writeLast(text?: string): void {
+    this.#state = 'ended'
+    try {
+      this.#sink.end(text)
+    } catch (error) {
+      // Nothing would come of waiting: a client takes a dropped connection for what it is.
+      this.#drop()
+      throw error
+    }
   }
 
   /** The id of the last frame says that there is nothing more: without it an EventSource would run the prompt again. */
@@ -525,11 +650,37 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     return this.#isDataOnly() ? frames.replace(ID_OR_RETRY, '') : frames
   }
 
+  /** Takes down how the connection went, for `onClose`. It may be closed already. */
+  #connect({ outcome, events, firstEventMs, runId }: Summary): void {
+    const durationMs = performance.now() - this.#started
+    this.#connection = { outcome, events, ...(firstEventMs !== undefined && { firstEventMs }), durationMs, runId }
+    if (this.#state === 'closed') this.#tellClosed()
+  }
+
   #close(): void {
+    if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#deadlines.close()
     this.#buffer = ''
+    this.#queue = undefined
+    this.#tellClosed()
   }
+
+  #tellClosed(): void {
+    const connection = this.#connection
+    if (!connection || this.#isTold) return
+    this.#isTold = true
+    if (this.#status !== undefined) connection.status = this.#status
+    connection.durationMs = performance.now() - this.#started
+    runIn(this.scope, () => reportClose(this.#options, connection, this.scope))
+  }
+}
+
+/** The first slice of a text. No character is cut in two. */
+function sliceOf(text: string): string {
+  if (text.length <= SLICE) return text
+  const isHalf = (text.charCodeAt(SLICE - 1) & 0xfc00) === 0xd800
+  return text.slice(0, isHalf ? SLICE - 1 : SLICE)
 }
 
 /** The application's, the client's choice where there is a log, or a new one. What is no id is refused later. */

@@ -1,10 +1,11 @@
 /** Who is told of an error: `onError`, or the console? And what does the client see of it? */
+import type { Scope } from './context.js'
 import { type FailureAnswer, toFailure, withShown } from './failure.js'
-import type { ErrorContext, RelayOptions, ShownFailure } from './options.js'
+import type { Connection, ErrorContext, RelayOptions, ShownFailure } from './options.js'
 import { ignore, isThenable } from './promises.js'
 import type { Summary } from './types.js'
 
-type Hooks = Pick<RelayOptions, 'onError' | 'onEnd'>
+type Hooks = Pick<RelayOptions, 'onError' | 'onEnd' | 'onClose'>
 
 /** What the client is shown of an error, or what `onError` threw instead. */
 export interface Reported {
@@ -12,13 +13,13 @@ export interface Reported {
   thrown?: { error: unknown } | undefined
 }
 
-/** Reports an error that ends something for a client. */
-export function reportFailure(options: Hooks, error: unknown, runId: string, sent: boolean): Reported {
+/** Reports an error that ends something for a client. Hooks run in the context of their request. */
+export function reportFailure(options: Hooks, error: unknown, runId: string, sent: boolean, scope: Scope): Reported {
   const failure = toFailure(error)
   const { code, message, retryable, status } = failure
   try {
     const context = { runId, failure: { code, message, retryable, status }, sent }
-    return { failure: withShown(failure, callOnError(options, error, context) ?? {}) }
+    return { failure: withShown(failure, callOnError(options, error, context, scope) ?? {}) }
   } catch (unhandled) {
     if (!sent) return { failure, thrown: { error: unhandled } }
     printError(unhandled)
@@ -27,21 +28,35 @@ export function reportFailure(options: Hooks, error: unknown, runId: string, sen
 }
 
 /** Reports an error that no client will see. */
-export function reportUnseen(options: Hooks, error: unknown, runId: string): void {
+export function reportUnseen(options: Hooks, error: unknown, runId: string, scope: Scope): void {
   try {
-    callOnError(options, error, { runId, sent: true })
+    callOnError(options, error, { runId, sent: true }, scope)
   } catch (unhandled) {
     printError(unhandled)
   }
 }
 
 /** Tells `onEnd` how a run ended. The wire does not wait for it, and what it throws is reported. */
-export async function reportEnd(options: Hooks, summary: Summary): Promise<void> {
+export function reportEnd(options: Hooks, summary: Summary, scope: Scope): Promise<void> {
+  return tell(options, 'onEnd', summary, scope)
+}
+
+/** Tells `onClose` that a connection is over. */
+export function reportClose(options: Hooks, connection: Connection, scope: Scope): Promise<void> {
+  return tell(options, 'onClose', connection, scope)
+}
+
+async function tell<T extends { runId: string }>(
+  options: Hooks,
+  name: 'onEnd' | 'onClose',
+  what: T,
+  scope: Scope,
+): Promise<void> {
   try {
-    const { onEnd } = options
-    if (typeof onEnd === 'function') await onEnd.call(options, summary)
+    const hook = options[name] as ((what: T) => unknown) | undefined
+    if (typeof hook === 'function') await scope.runInAsyncScope(() => hook.call(options, what))
   } catch (error) {
-    reportUnseen(options, error, summary.runId)
+    reportUnseen(options, error, what.runId, scope)
   }
 }
 
@@ -63,13 +78,13 @@ export function warnOnce(key: string, message: string): void {
   console.warn(`sse-relay: ${message}`)
 }
 
-function callOnError(options: Hooks, error: unknown, context: ErrorContext): ShownFailure | undefined {
+function callOnError(options: Hooks, error: unknown, context: ErrorContext, scope: Scope): ShownFailure | undefined {
   const { onError } = options
   if (typeof onError !== 'function') {
     printError(error)
     return
   }
-  const shown = onError.call(options, error, context) as ShownFailure | undefined
+  const shown = scope.runInAsyncScope(() => onError.call(options, error, context)) as ShownFailure | undefined
   // An async onError has nothing to show in time; what goes wrong in it must not end the process.
   if (isThenable(shown)) shown.then(ignore, printError)
   return shown

@@ -1,4 +1,5 @@
 /** How does a source become frames, and with which one outcome does it end? */
+import { runIn, type Scope } from './context.js'
 import { flatten } from './encode.js'
 import { isObject, isRelayError, RelayError, show } from './errors.js'
 import { countFrames } from './event-id.js'
@@ -28,14 +29,16 @@ import { abort, discard, type Iteration, iterate, iterateInner, release, wasCons
 
 /** Where the frames of a run go. */
 export interface Outlet {
-  /** Commits to an answer that goes on. Throws if the host will not have it. */
-  begin(): void
+  /** Commits to an answer that goes on. `false` asks the run to wait. Throws if the host will not have it. */
+  begin(): boolean
   /** Takes the frames of `count` events. `false` asks the run to wait for {@link Run.resume}. */
   write(frames: string, count: number): boolean
   /** The run is over; called once. */
   end(end: RunEnd): void
   /** Whether something was sent to a client already. */
   readonly sent: boolean
+  /** The context of the request that began it: the source and all hooks run there. */
+  readonly scope: Scope
 }
 
 /** How a run ended, for its outlet. */
@@ -127,7 +130,7 @@ export class Run implements Feeder {
       this.#gathers = onEnd !== undefined
       this.#encoder = protocol.encoder({ runId: this.runId })
       if (signal) this.#listen(signal, () => this.#signalled(signal))
-      if (shutdown && !this.isOver) this.#listen(shutdown, () => this.stop('shutdown'))
+      if (shutdown && !this.isOver) this.#listen(shutdown, () => this.#end('shutdown', failureOf('shutdown')))
       if (!this.isOver) {
         waitUntil?.(
           new Promise<void>((resolve) => {
@@ -150,7 +153,7 @@ export class Run implements Feeder {
       } else this.#attach(stream)
     } catch (error) {
       if (this.#state === 'new') discard(source)
-      this.fail(error)
+      this.#fail(error)
     }
   }
 
@@ -162,14 +165,19 @@ export class Run implements Feeder {
   /** Ends the run early. Whatever the source says to that is no news. */
   stop(outcome: Exclude<Outcome, 'done' | 'error' | 'truncated'>): void {
     const isUnread = outcome === 'disconnected' || outcome === 'stalled'
-    this.#end(outcome, isUnread ? undefined : failureOf(outcome))
+    runIn(this.#outlet.scope, () => this.#end(outcome, isUnread ? undefined : failureOf(outcome)))
   }
 
   /** Ends the run with an error: the source's, or a mistake in how the relay was called. */
   fail(error: unknown): void {
+    if (!this.isOver) runIn(this.#outlet.scope, () => this.#fail(error))
+  }
+
+  #fail(error: unknown): void {
     if (this.isOver) return
     const outcome = outcomeOf(toFailure(error).code)
-    const { failure, thrown } = reportFailure(this.#options, error, this.runId, this.#outlet.sent)
+    const { sent, scope } = this.#outlet
+    const { failure, thrown } = reportFailure(this.#options, error, this.runId, sent, scope)
     this.#end(outcome, failure, { error, thrown })
   }
 
@@ -181,7 +189,8 @@ export class Run implements Feeder {
   #signalled(signal: AbortSignal): void {
     const reason: unknown = signal.reason
     if (!isRelayError(reason)) {
-      this.stop((reason as Error)?.name === 'TimeoutError' ? 'expired' : 'stopped')
+      const outcome = (reason as Error)?.name === 'TimeoutError' ? 'expired' : 'stopped'
+      this.#end(outcome, failureOf(outcome))
       return
     }
     const { code, message, retryable, status, expose } = reason
@@ -193,7 +202,7 @@ export class Run implements Feeder {
     if (signal.aborted) callback()
     else {
       this.#unlisten ??= []
-      this.#unlisten.push(listen(signal, callback))
+      this.#unlisten.push(listen(signal, () => runIn(this.#outlet.scope, callback)))
     }
   }
 
@@ -267,10 +276,14 @@ export class Run implements Feeder {
 
   #waitForRoom(): void {
     this.#state = 'blocked'
-    // The reaction of a promise made here runs in the context of this request, whoever resumes it.
-    new Promise<void>((resolve) => {
+    this.#room().then(this.#pull.bind(this))
+  }
+
+  /** The reaction of a promise made here runs in the context of this request, whoever resumes it. */
+  #room(): Promise<void> {
+    return new Promise<void>((resolve) => {
       this.#wake = resolve
-    }).then(this.#pull.bind(this))
+    })
   }
 
   #onError(error: unknown): void {
@@ -435,7 +448,8 @@ export class Run implements Feeder {
     }
     const frames =
       this.#early + last + (this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage })
-    this.#outlet.begin()
+    // An answer that nobody takes is not done, however short.
+    if (!this.#outlet.begin()) await this.#room()
     this.#end('done', undefined, { frames })
   }
 
@@ -472,7 +486,7 @@ export class Run implements Feeder {
     } catch (error) {
       printError(error)
     }
-    reportEnd(this.#options, summary).then(this.#tellHost)
+    reportEnd(this.#options, summary, this.#outlet.scope).then(this.#tellHost)
   }
 }
 

@@ -21,7 +21,7 @@ export class BodySink extends NodeSink {
   readonly #host: BodyHost
   #body: Readable | undefined
   #sent = false
-  #blocked = false
+  #isFull = false
 
   constructor(host: BodyHost) {
     super(host.res)
@@ -47,12 +47,12 @@ export class BodySink extends NodeSink {
 
   override write(text: string): boolean {
     if (this.socket) gather(this.socket)
-    this.#blocked = !this.#push(text) || this.#paused
-    return !this.#blocked
+    this.#isFull = !this.#push(text)
+    return !this.#isFull
   }
 
   override end(text?: string): void {
-    this.#blocked = false
+    this.#isFull = false
     this.whenSent()
     if (text !== undefined) this.#push(text)
     this.#push(null)
@@ -66,12 +66,13 @@ export class BodySink extends NodeSink {
   }
 
   #open(): Readable {
-    const look = () => {
-      // After what else waits; and the host asks for more before it has written what there was.
-      if (this.#blocked) setImmediate(() => this.#drained())
-    }
-    const body = new Readable({ read: look })
-    body.on('resume', look)
+    const body = new Readable({
+      // More is asked for when there is room, whoever reads: a pipe, `for await`, 'readable', another stream. It is asked
+      // for before what there was is taken, so after what else waits.
+      read: () => {
+        if (this.#isFull) setImmediate(() => this.#drained())
+      },
+    })
     body.on('error', () => {})
     body.on('close', () => {
       if (!body.readableEnded) this.handle?.left()
@@ -85,13 +86,8 @@ export class BodySink extends NodeSink {
   }
 
   #drained(): void {
-    if (!this.#blocked || this.#paused) return
-    this.#blocked = false
+    if (!this.#isFull) return
+    this.#isFull = false
     this.handle?.drained()
-  }
-
-  /** Whether what the host writes to is full. */
-  get #paused(): boolean {
-    return this.#body?.readableFlowing === false
   }
 }

@@ -50,12 +50,8 @@ export function resume(req: ExpressRequest, res: NodeResponse, options: ResumeOp
   return handled(req, resumeNode(req, res, options))
 }
 
-async function handled(req: ExpressRequest, answer: Promise<Summary>): Promise<Summary | undefined> {
-  try {
-    return await answer
-  } catch (error) {
-    // Express 4 takes no notice of a handler's promise.
-    if (!req.next) throw error
-    req.next(error)
-  }
+function handled(req: ExpressRequest, answer: Promise<Summary>): Promise<Summary | undefined> {
+  const { next } = req
+  // Express 4 takes no notice of a handler's promise.
+  return next ? answer.catch((error) => next(error) as undefined) : answer
 }

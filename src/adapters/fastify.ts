@@ -2,6 +2,7 @@
 
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
+import { owned } from '../owned.js'
 import {
   lastEventIdOf,
   type RelayHandle,
@@ -12,6 +13,7 @@ import {
   type Sink,
   withRequest,
 } from '../relay.js'
+import { printError } from '../report.js'
 import type { Source, Summary } from '../types.js'
 import { BodySink } from './body-sink.js'
 import { areNodes, type NodeRequest, type NodeResponse, serveNode, whenClosed } from './node-sink.js'
@@ -41,8 +43,8 @@ export interface FastifyReply {
  * Relays a source as the answer to a Fastify request. It goes out through `reply.send`: headers set earlier are kept,
  * and the `onSend` and `onResponse` hooks run. Do not call `reply.hijack()` before.
  *
- * @returns how it ended, once the answer is sent. Return it from the handler: it rejects with what `onError`
- * throws before anything was sent, for Fastify's error handler, and with nothing else.
+ * @returns how it ended, once the answer is sent. Return it from the handler, or the reply: what `onError` throws before
+ * anything was sent goes to Fastify's error handler either way.
  * @example
  * ```ts
  * fastify.post('/api/chat', (request, reply) =>
@@ -73,7 +75,19 @@ export function resume(request: FastifyRequest, reply: FastifyReply, options: Re
   return connect(request, reply, (sink, head) => resumeTo(sink, lastEventIdOf(head), withRequest(options, head)))
 }
 
-async function connect(
+function connect(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  begin: (sink: Sink, request: RequestHead) => RelayHandle,
+): Promise<Summary> {
+  const tell = (error: unknown) => {
+    if (typeof reply?.send !== 'function' || reply.sent) printError(error)
+    else reply.send(error instanceof Error ? error : new Error(String(error), { cause: error }))
+  }
+  return owned((resolve, reject) => answer(request, reply, begin).then(resolve, reject), tell)
+}
+
+async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
   begin: (sink: Sink, request: RequestHead) => RelayHandle,

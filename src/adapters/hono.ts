@@ -1,5 +1,6 @@
 /** How does a request of Hono become a relay? No feature of its own, only a translation. */
 
+import { mistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import { lastEventIdOf, type ResumeOptions, relayTo, resumeTo, withRequest } from '../relay.js'
 import type { Source } from '../types.js'
@@ -12,6 +13,8 @@ export type { Source, SourceContext, Summary } from '../types.js'
 /** As much of Hono's context as is needed. */
 export interface HonoContext {
   readonly req: { readonly raw: WebRequest }
+  /** Whether it has a response: Hono takes no second one. */
+  readonly finalized?: boolean
   header(name: string, value?: string, options?: { append?: boolean }): void
   newResponse(body: ReadableStream | string | null, status: never, headers: Record<string, string | string[]>): Response
 }
@@ -54,6 +57,7 @@ export function resume(c: HonoContext, options: ResumeOptions): Promise<Response
 
 function responding(c: HonoContext): Respond {
   return (body, status, { 'set-cookie': cookies = [], ...headers }) => {
+    if (c.finalized) throw mistake('response-used', 'Something else has answered this request: a timeout, say')
     // A length set earlier would cut the stream off there.
     c.header('content-length', undefined)
     // Beside those that middleware set; `newResponse` would put them in their place.

@@ -2,6 +2,7 @@
 
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
+import { owned } from '../owned.js'
 import {
   lastEventIdOf,
   type RelayHandle,
@@ -77,34 +78,38 @@ function connect(ctx: KoaContext, begin: (sink: Sink, request: RequestHead) => R
       typeMistake('invalid-option', `relay takes a context of Koa here, and so does resume; ${remedy}`),
     )
   }
-  return new Promise((resolve, reject) => {
-    const sink = new BodySink({
-      res,
-      isUsed: () => ctx.respond === false,
-      send(status, { 'set-cookie': cookies, ...headers }, body) {
-        ctx.status = status
-        ctx.body = body
-        // A length set earlier would cut the stream off there.
-        ctx.remove('content-length')
-        ctx.set(headers)
-        // Beside those that middleware set.
-        if (cookies) ctx.append('set-cookie', cookies)
-        // It would keep the tokens back until they are worth a block, where the headers of the options let it.
-        ctx.compress ??= false
+  return owned(
+    (resolve, reject) => {
+      const sink = new BodySink({
+        res,
+        isUsed: () => ctx.respond === false,
+        send(status, { 'set-cookie': cookies, ...headers }, body) {
+          ctx.status = status
+          ctx.body = body
+          // A length set earlier would cut the stream off there.
+          ctx.remove('content-length')
+          ctx.set(headers)
+          // Beside those that middleware set.
+          if (cookies) ctx.append('set-cookie', cookies)
+          // It would keep the tokens back until they are worth a block, where the headers of the options let it.
+          ctx.compress ??= false
+          resolve()
+        },
+      })
+      leavingIsNoError(ctx)
+      serveNode(req, res, sink, begin).then(({ outcome }) => {
+        // Nobody is there to be answered, or someone else answers: Koa's 404 would be neither's.
+        if (!sink.sent) {
+          ctx.respond = false
+          // 499: client closed request. For whoever writes the log.
+          if (outcome === 'disconnected') ctx.status = 499
+        }
         resolve()
-      },
-    })
-    leavingIsNoError(ctx)
-    serveNode(req, res, sink, begin).then(({ outcome }) => {
-      // Nobody is there to be answered, or someone else answers: Koa's 404 would be neither's.
-      if (!sink.sent) {
-        ctx.respond = false
-        // 499: client closed request. For whoever writes the log.
-        if (outcome === 'disconnected') ctx.status = 499
-      }
-      resolve()
-    }, reject)
-  })
+      }, reject)
+      // Nobody waited, so Koa has answered; its app is told.
+    },
+    ctx.onerror.bind(ctx) as (error: unknown) => void,
+  )
 }
 
 /** Koa takes a client that leaves for an error of the app, and prints a stack. `onEnd` is told of it instead. */

@@ -28,7 +28,7 @@ export interface NodeResponse {
   writeHead(status: number, headers: Record<string, string | string[]>): unknown
   getHeader(name: string): unknown
   removeHeader(name: string): void
-  write(text: string): boolean
+  write(text: string): unknown
   end(): unknown
   end(text: string): unknown
   destroy(error?: Error): unknown
@@ -162,10 +162,11 @@ export class NodeSink implements Sink {
   write(text: string): boolean {
     const { res } = this
     if (this.socket) gather(this.socket)
-    const more = res.write(text)
+    // Whoever wraps `write`, to log or to count, may return nothing. Only `false` is followed by 'drain'.
+    const isFull = res.write(text) === false
     if (this.#flushes) res.flush?.()
-    if (!more) this.#listen()
-    return more
+    if (isFull) this.#listen()
+    return !isFull
   }
 
   /** Added at the first full write, then kept: compression wraps `once`, which could not be removed. */

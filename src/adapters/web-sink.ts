@@ -2,7 +2,9 @@
 
 import { RelayError } from '../errors.js'
 import { typeMistake } from '../failure.js'
+import { owned } from '../owned.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
+import { printError } from '../report.js'
 import { callAtTickEnd } from '../tick.js'
 import type { ReadableStreamLike } from '../types.js'
 
@@ -37,7 +39,7 @@ export function serveWeb(
       ),
     )
   }
-  return new Promise((resolve, reject) => {
+  return owned((resolve, reject) => {
     const { signal } = request
     const head: RequestHead = {
       method: request.method,
@@ -48,11 +50,14 @@ export function serveWeb(
       try {
         resolve(respond(...parts))
       } catch (error) {
+        // The host will not have it: then nobody reads it.
         reject(error)
+        sink.left()
       }
     })
     const handle = begin(sink, head)
     sink.handle = handle
+    if (sink.isLeft) handle.left()
     // Some runtimes cancel the body when the client leaves, some abort the request, some do both.
     const left = () => sink.left()
     signal?.addEventListener('abort', left)
@@ -61,7 +66,7 @@ export function serveWeb(
       forget()
       reject(error)
     })
-  })
+  }, printError)
 }
 
 const encoder = new TextEncoder()
@@ -81,7 +86,7 @@ class WebSink implements Sink {
   #pending = ''
   #wanted = false
   #ended = false
-  #left = false
+  isLeft = false
 
   constructor(gone: boolean, send: (...parts: Parameters<Respond>) => void) {
     this.gone = gone
@@ -89,7 +94,7 @@ class WebSink implements Sink {
   }
 
   left(): void {
-    this.#left = true
+    this.isLeft = true
     this.handle?.left()
   }
 
@@ -97,9 +102,15 @@ class WebSink implements Sink {
     this.#head = [status, headers]
   }
 
+  /** A response may be thrown away, and another sent in its place. So nothing is asked of the source before it is read. */
+  offer(): boolean {
+    this.#send(this.#body(), ...this.#head)
+    return this.#wanted
+  }
+
   write(text: string): boolean {
     this.#pending += text
-    if (!this.#controller) this.#send(this.#body(), ...this.#head)
+    if (!this.#controller) this.offer()
     this.#handOut()
     return this.#pending.length < HIGH_WATER_MARK
   }
@@ -125,7 +136,7 @@ class WebSink implements Sink {
     }
     try {
       // An error would be printed by some hosts, and a client that left is none.
-      if (this.#left) controller.close()
+      if (this.isLeft) controller.close()
       else controller.error(new RelayError('stalled', 'The client took nothing for stallTimeoutMs and was dropped'))
     } catch {
       // Cancelled: there is nothing to close.
@@ -144,7 +155,8 @@ class WebSink implements Sink {
         },
         pull: () => {
           this.#wanted = true
-          this.#handOut()
+          if (this.#pending === '') this.handle?.drained()
+          else this.#handOut()
         },
         cancel: () => this.left(),
       },

@@ -1,5 +1,6 @@
 /** What can be asked of a log: to begin a run, to read one, to stop one? */
 import { anything, callback, findSame, positive, type Rules } from '../check.js'
+import { captureScope, type Scope } from '../context.js'
 import { isObject, RelayError, show } from '../errors.js'
 import { idLine, isRunId, parseEventId } from '../event-id.js'
 import { failureOf, mistake } from '../failure.js'
@@ -161,7 +162,8 @@ export class RunLog implements Log {
     const owner = options.owner as string | null
     const begin = () => this.#begin(runId, options)
     const start = (): Recorder => {
-      const recorder = this.#produce(runId, options, options.abandonMs ?? ABANDON_MS, () => outlet.sent)
+      const { scope } = outlet
+      const recorder = this.#produce(runId, options, options.abandonMs ?? ABANDON_MS, () => outlet.sent, scope)
       reader.setHeaders(recorder.headers)
       reader.follow(recorder)
       // A process that goes away hands its readers over; its runs are not cut for that.
@@ -217,6 +219,7 @@ export class RunLog implements Log {
 
   /** Produces a run that nobody reads here. For `record`. */
   async record(source: Source, runId: string, options: RelayOptions): Promise<Summary> {
+    const scope = captureScope()
     let isNew: boolean
     try {
       isNew = await this.#begin(runId, options)
@@ -230,7 +233,7 @@ export class RunLog implements Log {
     }
     if (isNew) {
       // Nobody waits for what onError throws: it goes to the console.
-      const recorder = this.#produce(runId, options, options.abandonMs ?? FOR_EVER, () => true)
+      const recorder = this.#produce(runId, options, options.abandonMs ?? FOR_EVER, () => true, scope)
       recorder.start(source, options.shutdown)
       recorder.opened()
       return recorder.done
@@ -250,13 +253,13 @@ export class RunLog implements Log {
     return this.#store.begin(runId, { owner: owner as string | null, headers: protocol?.headers ?? {}, leaseMs })
   }
 
-  #produce(runId: string, options: RelayOptions, abandonMs: number, isSent: () => boolean): Recorder {
+  #produce(runId: string, options: RelayOptions, abandonMs: number, isSent: () => boolean, scope: Scope): Recorder {
     const ref: Ref<Recorder> = { run: undefined }
     const onOver = () => {
       this.#recorders.delete(ref)
       this.#forget(runId, ref)
     }
-    const recorder = new Recorder(runId, this.#store, options, { isSent, onOver }, abandonMs)
+    const recorder = new Recorder(runId, this.#store, options, { isSent, onOver, scope }, abandonMs)
     ref.run = recorder
     const before = this.#runs.get(runId)
     const remote = before?.run

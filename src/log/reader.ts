@@ -128,7 +128,7 @@ export class Reader implements Feeder, Subscriber {
 
   fail(error: unknown): void {
     if (this.isOver) return
-    this.#endWith(reportFailure(this.#options, error, this.#runId, this.#outlet.sent))
+    this.#endWith(reportFailure(this.#options, error, this.#runId, this.#outlet.sent, this.#outlet.scope))
   }
 
   /** Ends with a failure of ours that is not the run's. */
@@ -203,7 +203,7 @@ export class Reader implements Feeder, Subscriber {
 
   #onReadError(error: unknown, ended: boolean): void {
     const isGone = isRelayError(error) && error.code === 'cursor-gone'
-    if (!isGone && this.#failures++ === 0) reportUnseen(this.#options, error, this.#runId)
+    if (!isGone && this.#failures++ === 0) reportUnseen(this.#options, error, this.#runId, this.#outlet.scope)
     if (isGone || !this.#outlet.sent || this.#failures > MAX_RETRIES) {
       this.#cut(isRelayError(error) ? error.code : 'log-failure')
     } else if (!this.isOver) {

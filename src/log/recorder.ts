@@ -1,4 +1,5 @@
 /** How does a run that is produced here reach its readers at once, and the store beside? */
+import type { Scope } from '../context.js'
 import { encodeComment } from '../encode.js'
 import { isRelayError, RelayError } from '../errors.js'
 import { countFrames, idPrefix, numberFrames } from '../event-id.js'
@@ -37,6 +38,8 @@ export interface RecorderHost {
   isSent(): boolean
   /** The run has ended and is stored, or is given up; called once. */
   onOver(): void
+  /** The context of the request, or the job, that began the run. */
+  readonly scope: Scope
 }
 
 /**
@@ -102,6 +105,10 @@ export class Recorder extends LiveRun implements Outlet {
     return this.#last > 0 || this.#host.isSent()
   }
 
+  get scope(): Scope {
+    return this.#host.scope
+  }
+
   /** Calls the source. The store may still be asked for the run. */
   start(source: Source, shutdown?: AbortSignal): void {
     try {
@@ -124,7 +131,7 @@ export class Recorder extends LiveRun implements Outlet {
   /** The store does not take what comes. Who reads here reads on. */
   #onStoreError(error: unknown): void {
     // Once a run: what is wrong with a store is wrong with each of its entries.
-    if (!this.#isReported) reportUnseen(this.#options, error, this.runId)
+    if (!this.#isReported) reportUnseen(this.#options, error, this.runId, this.scope)
     this.#isReported = true
     if (this.#state === 'open') this.#state = 'draining'
     if (this.#state !== 'draining') return
@@ -148,7 +155,9 @@ export class Recorder extends LiveRun implements Outlet {
     this.#run.stop(outcome)
   }
 
-  begin(): void {}
+  begin(): boolean {
+    return true
+  }
 
   write(frames: string, count: number): boolean {
     this.#number(frames, count)
@@ -325,7 +334,7 @@ export class Recorder extends LiveRun implements Outlet {
     for (const { text } of this.#pending) largest = Math.max(largest, text.length)
     if (this.#pendingSize - largest <= MAX_PENDING) return
     const message = `The run ${this.runId} is stored no further: over ${MAX_PENDING} characters wait for the store`
-    if (!this.#isReported) reportUnseen(this.#options, new RelayError('log-failure', message), this.runId)
+    if (!this.#isReported) reportUnseen(this.#options, new RelayError('log-failure', message), this.runId, this.scope)
     this.#isReported = true
     this.#giveUp()
   }

@@ -10,8 +10,18 @@ import { describe, expect, it } from 'vitest'
  */
 const floors = [
   ['types.ts', 'errors.ts', 'tool-calls.ts'],
-  ['encode.ts', 'failure.ts', 'signal.ts', 'event-id.ts', 'promises.ts', 'tick.ts', 'deadlines.ts', 'check.ts'],
-  ['headers.ts'],
+  [
+    'encode.ts',
+    'failure.ts',
+    'signal.ts',
+    'event-id.ts',
+    'promises.ts',
+    'tick.ts',
+    'deadlines.ts',
+    'check.ts',
+    'context.ts',
+  ],
+  ['headers.ts', 'owned.ts'],
   // Below the sources: an upstream's event stream is read with it.
   ['client/', 'options.ts'],
   ['report.ts'],

@@ -1,0 +1,39 @@
+/** Does anybody wait for a promise? A rejection that nobody waits for would end the process. */
+import { nextTurn } from './tick.js'
+
+/** A promise that knows whether `then` was called, which `await`, `return` and `catch` do too. */
+export class OwnedPromise<T> extends Promise<T> {
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise
+  }
+
+  isOwned = false
+
+  // biome-ignore lint/suspicious/noThenProperty: it is a promise
+  override then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.isOwned = true
+    return super.then(onFulfilled, onRejected)
+  }
+}
+
+/**
+ * A promise of what an adapter returns. It rejects where somebody waits for it; otherwise `tell` gets the error, and
+ * the promise resolves to nothing. That is decided a turn later: who is going to wait does so by then.
+ */
+export function owned<T>(
+  begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+  tell: (error: unknown) => void,
+): Promise<T> {
+  const promise = new OwnedPromise<T>((resolve, reject) => {
+    begin(resolve, async (error) => {
+      await nextTurn()
+      if (promise.isOwned) return reject(error)
+      tell(error)
+      resolve(undefined as T)
+    })
+  })
+  return promise
+}
