@@ -394,7 +394,7 @@ describe.concurrent('nothing is wrong with', () => {
     await using served = await serve(scripted({ frames: FRAMES, end: 'never' }))
     const { findings, notes } = await look(served.url, POST, { maxMs: 3000 })
     expect(findings).toEqual([])
-    expect(notes).toContainEqual(expect.stringMatching(/^Left after [3-9]\.\d s, with the stream still open/))
+    expect(notes).toContainEqual(expect.stringMatching(/^Left after \d+\.\d s, with the stream still open/))
   })
 
   const openssl = ['/usr/bin/openssl', '/opt/homebrew/bin/openssl', '/usr/local/bin/openssl'].find(existsSync)
