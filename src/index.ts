@@ -2,6 +2,8 @@
  * The core: the codec, the parts, and the contract for adapters. Hosts are under their own names,
  * `sse-relay/express` for example.
  */
+import { mistake } from './failure.js'
+
 export { DONE, encodeComment, encodeEvent } from './encode.js'
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
 export type { HeadersLike } from './headers.js'
@@ -20,3 +22,25 @@ export {
 } from './relay.js'
 export { toParts } from './sources/index.js'
 export type * from './types.js'
+
+const HOSTS = 'sse-relay/express, /fastify, /hono, /koa, /node or /web'
+
+/**
+ * Is not here: each server has its own, `sse-relay/express` for example.
+ *
+ * @deprecated Import it from the name of your server.
+ * @throws {RelayError} `invalid-option`, always, with the names there are.
+ */
+export function relay(..._: unknown[]): never {
+  throw mistake('invalid-option', `relay of sse-relay is for no server: import it from ${HOSTS}`)
+}
+
+/**
+ * Is not here: each server has its own, `sse-relay/express` for example.
+ *
+ * @deprecated Import it from the name of your server.
+ * @throws {RelayError} `invalid-option`, always, with the names there are.
+ */
+export function resume(..._: unknown[]): never {
+  throw mistake('invalid-option', `resume of sse-relay is for no server: import it from ${HOSTS}`)
+}

@@ -226,11 +226,10 @@ export function checkRelayOptions(what: 'relay' | 'resume' | 'record', options: 
   if (log === undefined && what === 'relay') return
   const methods = (log ?? {}) as unknown as Partial<Record<string, unknown>>
   if (typeof methods.resume !== 'function') {
-    const isLogger = typeof methods.info === 'function' || typeof log === 'function'
-    const remedy =
-      typeof methods.append === 'function'
-        ? 'hand a store to createLog'
-        : 'give one of createMemoryLog, createRedisLog or createLog'
+    const isLogger = typeof methods.info === 'function'
+    let remedy = 'give one of createMemoryLog, createRedisLog or createLog'
+    if (typeof methods.append === 'function') remedy = 'hand a store to createLog'
+    else if (typeof log === 'function') remedy = 'call it once, beside the route: const log = createMemoryLog()'
     throw invalid('log', log, isLogger ? 'that is a logger; use onError and onEnd to write log lines' : remedy)
   }
   checkOwner(owner)

@@ -13,7 +13,18 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** What must be there; each subpath may hold more. */
 const names: Record<string, string[]> = {
-  'sse-relay': ['encodeEvent', 'encodeComment', 'DONE', 'toParts', 'RelayError', 'isRelayError', 'relayTo', 'resumeTo'],
+  'sse-relay': [
+    'encodeEvent',
+    'encodeComment',
+    'DONE',
+    'toParts',
+    'RelayError',
+    'isRelayError',
+    'relayTo',
+    'resumeTo',
+    'relay',
+    'resume',
+  ],
   'sse-relay/client': [
     'createParser',
     'parseSSE',

@@ -1,6 +1,8 @@
 // What becomes of sources, chunks, options and protocols that are none? An answer that is a failure, told once.
 
 import type { RelayOptions, Source } from 'sse-relay'
+import { relay as relayOfRoot, resume as resumeOfRoot } from 'sse-relay'
+import { createMemoryLog } from 'sse-relay/log'
 import { text } from 'sse-relay/protocols'
 import { collect, stalling, tokens } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
@@ -121,6 +123,15 @@ describe('a chunk', () => {
   })
 })
 
+it.each([
+  ['relay', relayOfRoot],
+  ['resume', resumeOfRoot],
+])('%s is not in the root of the package, which says where it is', (_, ofRoot) => {
+  expect(() => ofRoot(new Request('http://localhost/'), ['Hello'])).toThrow(
+    expect.objectContaining({ code: 'invalid-option', message: expect.stringMatching(/sse-relay\/express.*\/web/) }),
+  )
+})
+
 describe('the options', () => {
   it.each<[string, unknown, string]>([
     ['heartbeatMs', -1, '-1'],
@@ -151,6 +162,7 @@ describe('the options', () => {
     ['headers', 'x-a: b', 'x-a'],
     ['log', console, 'logger'],
     ['log', {}, 'log'],
+    ['log', createMemoryLog, 'createMemoryLog()'],
   ])('%s cannot be %o', async (name, value, shown) => {
     const source = vi.fn(() => tokens('Hello'))
     const { code, retryable, said } = await refused(source, { [name]: value })
