@@ -1,8 +1,10 @@
 /** How does a program get the text or the parts of an answer, instead of its events? */
 
-import { RelayError } from '../errors.js'
+import { isObject, RelayError } from '../errors.js'
 import type { ErrorPart, EventStream, Part } from '../types.js'
+import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './dialects.js'
 import { type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
+import { take } from './reading-loop.js'
 
 /** What {@link readText} and {@link readParts} return. It can be read once. */
 export interface ValueStream<T> extends AsyncIterator<T, undefined, undefined> {
@@ -16,29 +18,33 @@ export interface ValueStream<T> extends AsyncIterator<T, undefined, undefined> {
 }
 
 /**
- * The answer's text, piece by piece, from the `text()` protocol: the `text` of each unnamed event. Named events and JSON
- * without a `text` are skipped. The input is what {@link parseSSE} reads, or a stream that it or `fetchSSE` returned.
- * `options` are those of `parseSSE`; for such a stream they are not used, it has its own.
+ * The answer's text, piece by piece. The first event that tells decides in which dialect: `text()`, whose named events
+ * and JSON without a `text` are skipped; `parts()`; OpenAI's chat chunks; Anthropic's events, which end with their
+ * `message_stop`. Another dialect is an error that names who reads it. The input is what {@link parseSSE} reads, or a
+ * stream that it or `fetchSSE` returned. `options` are those of `parseSSE`; for such a stream they are not used, it has
+ * its own.
  *
- * @throws {RelayError} what {@link parseSSE} throws, and `invalid-json` for an unnamed event that is not JSON.
+ * @throws {RelayError} what {@link parseSSE} throws; `invalid-json` for an unnamed event that is not JSON;
+ * `invalid-source` for a dialect that is not read here; the provider's own code for a failure in its dialect.
  * @example
  * ```ts
  * for await (const text of readText(await fetch('/api/chat'))) output.textContent += text
  * ```
  */
 export function readText(input: SSEInput | EventStream, options?: ParseSSEOptions): ValueStream<string> {
-  return readJSON(input, options, (json) => {
-    const text = (json as { text?: unknown } | null)?.text
+  return readJSON('readText', input, options, (json, dialect) => {
+    if (!dialect.text) throw notRead('readText', dialect)
+    const text = dialect.text(json as never)
     return typeof text === 'string' ? text : undefined
   })
 }
 
 /**
  * The answer's parts from the `parts()` protocol: text, reasoning, tool calls and data as they come, usage and
- * finish at the end. From the `text()` protocol, the text. Named events are skipped. The input and the options are those
- * of {@link readText}.
+ * finish at the end. From the `text()` protocol, the text. Named events are skipped. Another dialect is an error that
+ * names who reads it. The input and the options are those of {@link readText}.
  *
- * @throws {RelayError} what {@link parseSSE} throws, and `invalid-json` for an unnamed event that is not JSON.
+ * @throws {RelayError} what {@link readText} throws.
  * @example
  * ```ts
  * for await (const part of readParts(await fetch('/api/chat'))) {
@@ -47,7 +53,8 @@ export function readText(input: SSEInput | EventStream, options?: ParseSSEOption
  * ```
  */
 export function readParts(input: SSEInput | EventStream, options?: ParseSSEOptions): ValueStream<WirePart> {
-  return readJSON(input, options, (json) => {
+  return readJSON('readParts', input, options, (json, dialect) => {
+    if (dialect !== TEXT && dialect !== PARTS) throw notRead('readParts', dialect)
     const { type, text } = (json ?? {}) as { type?: unknown; text?: unknown }
     if (typeof type === 'string') return json as WirePart
     // An event of the text() protocol has no type.
@@ -58,35 +65,70 @@ export function readParts(input: SSEInput | EventStream, options?: ParseSSEOptio
 /** What {@link readParts} yields: every part but the error, which is thrown. */
 export type WirePart = Exclude<Part, ErrorPart>
 
-/** The values that `pick` finds in the JSON of the unnamed events. */
+/** The values that `pick` finds in the JSON of the events, once it is known in which dialect they are. */
 function readJSON<T>(
+  what: string,
   input: SSEInput | EventStream,
   options: ParseSSEOptions | undefined,
-  pick: (json: unknown) => T | undefined,
+  pick: (json: unknown, dialect: Dialect) => T | undefined,
 ): ValueStream<T> {
-  const events =
-    (input as EventStream | undefined)?.lastEventId === undefined
-      ? parseSSE(input as SSEInput, options)
-      : (input as EventStream)
+  const isStream = (input as EventStream | undefined)?.lastEventId !== undefined
+  const events = isStream ? (input as EventStream) : parseSSE(input as SSEInput, options)
+  take(events)
+  let dialect: Dialect | undefined
+  /** An object that no dialect knows. Where nothing else comes, it was an answer in a dialect that nobody here knows. */
+  let unknown: object | undefined
+
+  /** The value in an event; nothing in most that are not text. */
+  function read(event: string | undefined, data: string): T | undefined {
+    const isOwn = event !== undefined && (dialect ? !dialect.isNamed : !data.startsWith('{'))
+    if (isOwn || !data) return
+    let json: unknown
+    try {
+      json = JSON.parse(data)
+    } catch (cause) {
+      if (event !== undefined) return
+      throw new RelayError('invalid-json', `An event is not JSON: ${data.slice(0, 80)}`, { cause, body: data })
+    }
+    dialect ??= dialectOf(json, event)
+    const failure = dialect !== TEXT && dialect !== PARTS && event === undefined && failureIn(json, data)
+    if (failure) throw failure
+    if (!dialect) {
+      if (event === undefined && isObject(json)) unknown ??= json
+      return
+    }
+    const value = pick(json, dialect)
+    if (dialect.isEnd?.(json as never)) events.return()
+    return value
+  }
+
   // All but `next()` is inherited: `return()`, `lastEventId`, and `fetchSSE`'s `runId` and `stop()`.
   return Object.assign(Object.create(events), {
     async next() {
       for (;;) {
         const result = await events.next()
-        if (result.done) return result
-        const { event, data } = result.value
-        const value = event === undefined && data && pick(parse(data, events))
-        if (value) return { done: false, value }
+        if (result.done) {
+          const strange = !dialect && unknown
+          unknown = undefined
+          if (strange)
+            throw new RelayError(
+              'invalid-source',
+              `${what} found no text, and events that it does not know, with the keys ${Object.keys(strange).join(', ')}: read them with parseSSE`,
+            )
+          return result
+        }
+        try {
+          const value = read(result.value.event, result.value.data)
+          if (value) return { done: false, value }
+        } catch (error) {
+          events.return()
+          throw error
+        }
       }
     },
+    [Symbol.asyncIterator]() {
+      take(this)
+      return this
+    },
   })
-}
-
-function parse(data: string, events: EventStream): unknown {
-  try {
-    return JSON.parse(data)
-  } catch (cause) {
-    events.return()
-    throw new RelayError('invalid-json', `An event is not JSON: ${data.slice(0, 80)}`, { cause, body: data })
-  }
 }

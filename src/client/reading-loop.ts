@@ -84,6 +84,24 @@ export interface Connector {
   close(): void
 }
 
+/** The streams that a loop reads, or has read. */
+const taken = new WeakSet<object>()
+
+/**
+ * Takes the stream for the one loop that reads it.
+ *
+ * @throws {RelayError} `response-used` the second time: a loop over what is left would look like a complete answer.
+ */
+export function take(stream: object): void {
+  refuseTaken(stream)
+  taken.add(stream)
+}
+
+function refuseTaken(stream: object): void {
+  if (taken.has(stream))
+    throw new RelayError('response-used', 'The stream was read before: read it in one loop, and keep what comes')
+}
+
 type Result = IteratorResult<ParsedEvent, undefined>
 
 /** The most a timer can hold, 24 days. */
@@ -106,6 +124,8 @@ const END: IteratorReturnResult<undefined> = { done: true, value: undefined }
 export function readEvents(options: ReadingOptions, body?: Body, connector?: Connector): EventStream {
   const { sentinel = DONE, signal, idleTimeoutMs, eventTimeoutMs, eof, lastEventId = '' } = options
 
+  /** Whether a loop has begun, and asked for nothing yet. */
+  let isIterated = false
   let state: 'idle' | 'connecting' | 'reading' | 'refusing' | 'recovering' | 'ended' = 'idle'
   /** The step under way. What an earlier one still brings comes too late: its connection was given up. */
   let step: object | undefined
@@ -138,13 +158,19 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
 
   const stream = {
     lastEventId,
-    next: () =>
-      queue.length && !waiting.length
+    next() {
+      // From its first event on the loop has the stream for itself.
+      if (isIterated) {
+        isIterated = false
+        taken.add(stream)
+      }
+      return queue.length && !waiting.length
         ? Promise.resolve(shift())
         : new Promise<Result>((resolve) => {
             waiting.push(resolve)
             proceed()
-          }),
+          })
+    },
     async return() {
       close()
       return END
@@ -154,6 +180,8 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
       throw error
     },
     [Symbol.asyncIterator]() {
+      refuseTaken(stream)
+      isIterated = true
       return this
     },
   } as EventStream & { lastEventId: string }

@@ -309,7 +309,7 @@ describe('the sentinel', () => {
     expect(events[Symbol.asyncIterator]()).toBe(events)
     expect(dataOf(await read(events))).toEqual(['1'])
     expect(await events.next()).toEqual({ done: true, value: undefined })
-    expect(await read(events)).toEqual({ events: [], ids: [] })
+    expect(await read(events)).toMatchObject({ events: [], ids: [], error: { code: 'response-used' } })
   })
 })
 

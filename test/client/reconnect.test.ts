@@ -139,7 +139,7 @@ describe('after a lost connection', () => {
       })
       return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
     })
-    const reading = read(fetchSSE(server.url, { ...POST, fetch, idleTimeoutMs: 50 }))
+    const reading = read(fetchSSE(server.url, { ...POST, fetch, idleTimeoutMs: 1000 }))
     const resumed = (await server.request()).open(frame(2))
     // It was given up by the clock; now it fails as well.
     fail?.(new Error('late'))

@@ -1,0 +1,127 @@
+/** In which dialect does a stream speak, where is the text in it, and who reads those that are not read here? */
+
+import { isObject, RelayError } from '../errors.js'
+import { serverError } from './failures.js'
+
+/** The data of an event, as far as it is looked at. */
+interface Json {
+  type?: unknown
+  text?: unknown
+  error?: unknown
+  choices?: unknown
+  delta?: { type?: unknown; text?: unknown }
+  [key: string]: unknown
+}
+
+/** One row of the table. */
+export interface Dialect {
+  /** What it is called. */
+  readonly name: string
+  /** Who reads it: what an error names. */
+  readonly reader: string
+  /** Whether its events have names on the wire, those of their types. Elsewhere a named event is one of the application's own. */
+  readonly isNamed?: boolean
+  /** Whether an event is of it. */
+  is(json: Json): unknown
+  /** The text in an event. Without it the dialect is not read here. */
+  text?(json: Json): unknown
+  /** Whether an event ends the answer, where something else than `[DONE]` does. */
+  isEnd?(json: Json): boolean
+}
+
+const typed =
+  (types: RegExp) =>
+  ({ type }: Json) =>
+    typeof type === 'string' && types.test(type)
+
+export const TEXT: Dialect = {
+  name: 'text()',
+  reader: 'readText',
+  is: ({ type, text }) => type === undefined && typeof text === 'string',
+  text: ({ text }) => text,
+}
+
+export const PARTS: Dialect = {
+  name: 'parts()',
+  reader: 'readParts',
+  is: (json) =>
+    typed(/^(text|reasoning|tool-(call|result)|data|usage|finish)$/)(json) ||
+    // Without more than its type it may be the AI SDK's as well.
+    (json.type === 'start' && (json.id ?? json.model ?? json.created) !== undefined),
+  text: ({ type, text }) => (type === 'text' ? text : undefined),
+}
+
+/** The first row that an event is of is the stream's: a row that is close to another's stands before it. */
+const DIALECTS: readonly Dialect[] = [
+  TEXT,
+  PARTS,
+  {
+    name: 'OpenAI’s chat chunks',
+    reader: 'the package openai',
+    is: ({ choices }) => Array.isArray(choices),
+    text: ({ choices }) => {
+      // The answer is the first choice; a filter's verdict has none.
+      const { delta, text, index } =
+        (choices as { delta?: Record<string, unknown>; text?: unknown; index?: unknown }[])[0] ?? {}
+      return index ? undefined : delta?.content || delta?.refusal || text
+    },
+  },
+  {
+    name: 'Anthropic’s events',
+    reader: 'the package @anthropic-ai/sdk',
+    isNamed: true,
+    is: typed(/^(message_(start|delta|stop)|content_block_(start|delta|stop))$/),
+    text: ({ delta }) => (delta?.type === 'text_delta' ? delta.text : undefined),
+    isEnd: ({ type }) => type === 'message_stop',
+  },
+  {
+    name: 'OpenAI’s Responses',
+    reader: 'the package openai',
+    isNamed: true,
+    is: typed(/^response\./),
+  },
+  {
+    name: 'AG-UI',
+    reader: 'the package @ag-ui/client',
+    is: typed(/^[A-Z]+(_[A-Z]+)+$/),
+  },
+  {
+    name: 'Cohere’s events',
+    reader: 'the package cohere-ai',
+    isNamed: true,
+    is: typed(/^(message-start|content-(start|delta))$/),
+  },
+  {
+    name: 'the AI SDK’s UI messages',
+    reader: 'useChat of the AI SDK',
+    is: (json) =>
+      typed(/^((start|finish)-step|(text|reasoning|tool-input)-(start|delta|end|available)|message-metadata|data-.+)$/)(
+        json,
+      ) ||
+      (json.type === 'start' && typeof json.messageId === 'string'),
+  },
+  {
+    name: 'Gemini’s chunks',
+    reader: 'the package @google/genai',
+    is: ({ candidates }) => Array.isArray(candidates),
+  },
+]
+
+/** What of a stream's events decides in which dialect it is. */
+export function dialectOf(json: unknown, event: string | undefined): Dialect | undefined {
+  if (!isObject(json)) return
+  const isOfType = event === (json as Json).type
+  return DIALECTS.find(({ isNamed, is }) => (event === undefined || (isNamed && isOfType)) && is(json as Json))
+}
+
+/** A failure that a provider's own wire says in a chunk without a name. */
+export function failureIn(json: unknown, data: string): RelayError | undefined {
+  const error = isObject(json) && (json as Json).error
+  if (isObject(error) && typeof (error as Json).message === 'string')
+    return serverError(data, 'upstream-failure', 'The server reported a failure')
+}
+
+/** The error of a reader that does not read the dialect. */
+export function notRead(what: string, { name, reader }: Dialect): RelayError {
+  return new RelayError('invalid-source', `${what} does not read ${name}: read them with ${reader}, or with parseSSE`)
+}
