@@ -360,7 +360,7 @@ export class Run implements Feeder {
           if (!sendsChunk) frames += encoder.part(part)
           break
         default:
-          if (!sendsChunk) frames += encoder.part(part)
+          if (!sendsChunk) frames += encoder.part(part, this.#reading.shape?.hasResults)
       }
     }
     return frames
@@ -431,6 +431,7 @@ export class Run implements Feeder {
       last = this.#encodeParts((this.#encoder as Encoder).chunk !== undefined)
     }
     if (this.isOver) return
+    if (this.#reading.failure) return this.fail(this.#reading.failure)
     if (/missing|broken/.test(this.#reading.proof) && this.#options.requireFinish !== false) {
       return this.fail(
         new RelayError(

@@ -294,8 +294,11 @@ export interface Encoder {
    * empty and holds no failure, and with the name the provider gives such an event on the wire, if any.
    */
   chunk?(chunk: unknown, event: string | undefined): string
-  /** A part of the answer. Usage and finish come with `end`. */
-  part(part: EncoderPart): string
+  /**
+   * A part of the answer. Usage and finish come with `end`. `hasResults` where what tools answered may follow their
+   * calls, so that only the end tells which of them a client is to run.
+   */
+  part(part: EncoderPart, hasResults?: boolean): string
   /** An event the source wrote itself. */
   event(event: ServerSentEvent): string
   /** What comes before the sentinel. */

@@ -51,6 +51,8 @@ interface Call {
   error?: string
   /** It was run elsewhere, or will be: its result came, or the source says so. */
   isAnswered?: boolean
+  /** Its name and input so far, where only the end tells whether a client is to run it. */
+  held?: { name: string | undefined; input: string; isTaken: boolean }
 }
 
 function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
@@ -62,6 +64,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   /** The latest call at each index, and with each id: a search through all calls is slow where there are many. */
   const calls = new Map<number, Call>()
   const ids = new Map<string, Call>()
+  const held: Call[] = []
   let sent = 0
   /** Of those that were sent: whose result has not come, and which of these are not whole. */
   let unanswered = 0
@@ -81,16 +84,25 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     )
   const callChunk = (call: object) => chunk(JSON.stringify({ tool_calls: [call] }))
 
-  const beginCall = ({ index, id, name, input: given, done, executed, error }: ToolCallPart) => {
+  const beginCall = ({ index, id, name, input: given, done, executed, error }: ToolCallPart, isHeld: boolean) => {
     const input = given || (done ? '{}' : '')
     const call: Call = { id, hasInput: input !== '', ...(error !== undefined && { error }) }
     const isTaken = id !== undefined && ids.has(id)
     calls.set(index, call)
     if (id !== undefined) ids.set(id, call)
     if (executed || error !== undefined) return ''
+    if (isHeld) {
+      call.held = { name, input, isTaken }
+      held.push(call)
+      return ''
+    }
+    return send(call, name, input, isTaken)
+  }
+  const send = (call: Call, name: string | undefined, input: string, isTaken: boolean) => {
     call.number = sent++
     unanswered++
-    unfinished++
+    if (!call.done) unfinished++
+    const { id } = call
     // Two calls with one id could not be told apart by their results.
     const callId = id === undefined || isTaken ? `call_${runId}_${call.number}` : id
     return callChunk({ index: call.number, id: callId, type: 'function', function: { name, arguments: input } })
@@ -103,6 +115,10 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     if (!call.done) unfinished--
   }
   const addToCall = (call: Call, { input: given, done, executed, error, replaces }: ToolCallPart) => {
+    if (call.held) {
+      call.held.input = replaces ? given : call.held.input + given
+      if (executed || error !== undefined) call.isAnswered = true
+    }
     if (call.number === undefined) return ''
     // Without arguments is an empty object to the clients, which parse it.
     const input = given || (done && !call.hasInput ? '{}' : '')
@@ -116,7 +132,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   }
 
   return {
-    part(part) {
+    part(part, hasResults = false) {
       switch (part.type) {
         case 'text':
           return part.text === '' ? '' : chunk(`{"content":${JSON.stringify(part.text)}}`)
@@ -125,7 +141,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
           return part.text === '' ? '' : chunk(`{"reasoning_content":${JSON.stringify(part.text)}}`)
         case 'tool-call': {
           const known = calls.get(part.index)
-          const frames = !known || beginsCall(known, part) ? beginCall(part) : addToCall(known, part)
+          const frames = !known || beginsCall(known, part) ? beginCall(part, hasResults) : addToCall(known, part)
           if (part.done) saysDone = true
           const call = calls.get(part.index)
           if (part.done && call && !call.done) {
@@ -138,6 +154,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
           const call = ids.get(part.id)
           if (call) {
             settle(call)
+            call.isAnswered = true
             // Its result ends it: what comes at its index is another call.
             call.done = true
           }
@@ -149,13 +166,19 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     },
     event: () => '',
     end({ finishReason = 'stop', usage }) {
+      let last = ''
+      for (const call of held) {
+        if (call.isAnswered || !call.held) continue
+        const { name, input, isTaken } = call.held
+        call.hasInput = input !== ''
+        last += send(call, name, input || (call.done ? '{}' : ''), isTaken)
+      }
       let reason = finishReason
       if (reason === 'stop' || reason === 'tool-calls') {
         // A client takes the calls of an answer that ends with `length` for what they are: not whole.
         if (unanswered === 0) reason = 'stop'
         else reason = saysDone && unfinished > 0 ? 'length' : 'tool-calls'
       }
-      let last = ''
       if (reason === 'tool-calls' && !saysDone) {
         for (const { number, hasInput } of calls.values())
           if (number !== undefined && !hasInput) last += callChunk({ index: number, function: { arguments: '{}' } })

@@ -1,5 +1,5 @@
 /** What do the events of Google's Agent Development Kit say? */
-import { toReason } from './finish.js'
+import { meaningOf } from './finish.js'
 import { type ContentPart, readContentPart, readUsage, type UsageMetadata } from './gemini.js'
 import type { ChunkShape, Reading } from './reading.js'
 
@@ -27,6 +27,8 @@ interface Event {
  * answered. An event that is not partial repeats the partial ones before it. It never throws.
  */
 export const adk: ChunkShape = {
+  hasResults: true,
+
   redact: false,
 
   signalOnly: () => 'the Google ADK',
@@ -71,8 +73,8 @@ function readEnd(word: string, reading: Reading): void {
 
 /** A word for why the model stopped without a word, a status, or a failure whose message may hold the status. */
 function readFailure(code: string, message: string | undefined, reading: Reading): void {
-  const reason = toReason(code)
-  if (reason !== 'other' && reason !== 'error') {
+  const reason = meaningOf(code)
+  if (!/^(other|error|broken|nothing)$/.test(reason)) {
     reading.refused = reason === 'content-filter'
     reading.end(code)
     return

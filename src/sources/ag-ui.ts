@@ -29,6 +29,8 @@ const TYPE =
  * Snapshots hold the history and the application's state: they stay on the server, like what subagents say.
  */
 export const agui: ChunkShape = {
+  hasResults: true,
+
   is(chunk) {
     const { type, name, event } = chunk as Record<string, unknown>
     if (type === 'CUSTOM') return typeof name === 'string' && 'value' in chunk

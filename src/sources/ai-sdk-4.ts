@@ -22,6 +22,8 @@ interface StreamPart {
 
 /** The full stream of `streamText`. The answer is complete at `finish`, but for a reason that nobody gave. */
 export const aiSDK4: ChunkShape = {
+  hasResults: true,
+
   is(chunk) {
     const { type, text, textDelta, argsTextDelta, finishReason, source } = chunk as Record<string, unknown>
     switch (type) {

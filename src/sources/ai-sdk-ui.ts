@@ -26,6 +26,8 @@ interface UIChunk {
 
 /** It says that it is complete with `finish`. */
 export const aiSDKUI: ChunkShape = {
+  hasResults: true,
+
   showsResults: true,
 
   is(chunk) {

@@ -47,6 +47,8 @@ const TOOL = /^tool-(result|error|output-denied|approval-re(quest|sponse))$/
  * broken off. What its tools returned stays on the server.
  */
 export const aiSDK: ChunkShape = {
+  hasResults: true,
+
   // The UI message stream, the body of a response, shares other types with it, and is stopped like one.
   signalOnly: ({ text, totalUsage }: StreamPart) => (text !== undefined || totalUsage ? 'the AI SDK' : undefined),
 
@@ -162,13 +164,6 @@ function isCut({ finishReason, rawFinishReason, totalUsage }: StreamPart): boole
 
 /** The counts, and the end, if it is one. */
 export function readEnd(reading: Reading, counts: Counts | undefined, reason: string | undefined): void {
-  reading.usage({
-    inputTokens: counts?.inputTokens,
-    outputTokens: counts?.outputTokens,
-    totalTokens: counts?.totalTokens,
-    cachedInputTokens: counts?.inputTokenDetails?.cacheReadTokens ?? counts?.cachedInputTokens,
-    cacheWriteInputTokens: counts?.inputTokenDetails?.cacheWriteTokens ?? counts?.cacheWriteInputTokens,
-    reasoningTokens: counts?.outputTokenDetails?.reasoningTokens ?? counts?.reasoningTokens,
-  })
+  reading.counts(counts)
   reading.end(reason)
 }

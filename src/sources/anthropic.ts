@@ -13,6 +13,8 @@ interface ContentBlock {
   id?: string
   name?: string
   text?: string
+  thinking?: string
+  signature?: string
   input?: unknown
   data?: string
   tool_use_id?: string
@@ -75,14 +77,13 @@ export const anthropic: ChunkShape = {
     const { type, index = 0, delta, content_block: block } = event
     switch (type) {
       case 'content_block_delta':
-        reading.notes.block = undefined
         if (delta) readDelta(index, delta, reading)
         break
       case 'content_block_start':
         if (block) readBlock(index, block, reading)
         break
       case 'content_block_stop':
-        readWhole(index, reading)
+        readBegun(reading)
         reading.calls.done(index)
         break
       case 'message_start':
@@ -91,33 +92,40 @@ export const anthropic: ChunkShape = {
         readCounts(event.message?.usage, reading)
         break
       case 'message_delta':
+        readBegun(reading)
         readCounts(event.usage, reading)
         if (delta?.stop_reason) reading.finish(delta.stop_reason)
         break
       case 'message_stop':
+        readCounts(event.usage, reading)
         reading.end()
     }
   },
 }
 
 function readBlock(index: number, block: ContentBlock, reading: Reading): void {
-  const { type, id, name } = block
-  reading.notes.block = undefined
-  if (type?.endsWith('tool_use')) reading.call(index, '', { id, name, executed: type !== 'tool_use' })
+  const { type, id, name, input: given } = block
+  readBegun(reading)
+  if (type?.endsWith('tool_use')) reading.call(index, '', { id, name, given, executed: type !== 'tool_use' })
   else if (type?.endsWith('tool_result')) reading.result(block.tool_use_id ?? '', block.content ?? null)
   else if (type === 'redacted_thinking') reading.redacted(block.data)
-  // Some gateways say all of a block at once. The helper stream fills the block that it has handed out, too: so it counts
-  // only if no piece of it comes.
-  if (/^(text|tool_use|server_tool_use)$/.test(type ?? '')) reading.notes.block = block
+  else reading.notes.block = block
 }
 
-function readWhole(index: number, reading: Reading): void {
-  const { type, text, input } = (reading.notes.block ?? {}) as ContentBlock
-  if (type === 'text') reading.text(text)
-  else if (input && Object.keys(input).length > 0) reading.calls.whole(index, input)
+/**
+ * Some gateways say all of a block at its beginning. The helper stream fills the block that it has handed out, too: so
+ * it counts only if no piece of it came.
+ */
+function readBegun(reading: Reading): void {
+  const { text, thinking, signature } = (reading.notes.block ?? {}) as ContentBlock
+  reading.notes.block = undefined
+  reading.text(text)
+  reading.reasoning(thinking)
+  reading.signature(signature)
 }
 
 function readDelta(index: number, delta: NonNullable<MessagesEvent['delta']>, reading: Reading): void {
+  reading.notes.block = undefined
   switch (delta.type) {
     case 'text_delta':
       reading.text(delta.text)
@@ -142,8 +150,12 @@ function readDelta(index: number, delta: NonNullable<MessagesEvent['delta']>, re
  */
 function readCounts(counts: MessagesUsage | null | undefined, reading: Reading): void {
   if (!counts) return
-  const given = Object.entries(counts).filter(([, count]) => typeof count === 'number')
-  const all: MessagesUsage = { ...(reading.notes.counts as object), ...Object.fromEntries(given) }
+  const before = reading.notes.counts as MessagesUsage | undefined
+  const given = Object.entries({ ...before, ...counts }).map(([name, count]) => [
+    name,
+    count || (before?.[name as 'input_tokens'] ?? count),
+  ])
+  const all = Object.fromEntries(given.filter(([, count]) => typeof count === 'number')) as MessagesUsage
   reading.notes.counts = all
   const { input_tokens: input, cache_read_input_tokens: read, cache_creation_input_tokens: written } = all
   reading.usage({

@@ -42,7 +42,7 @@ export const bedrockInvoke: ChunkShape = {
       if (word) reading.end(word)
     }
     const metrics = event['amazon-bedrock-invocationMetrics']
-    reading.usage({ inputTokens: metrics?.inputTokenCount, outputTokens: metrics?.outputTokenCount })
+    reading.counts(metrics)
   },
 }
 

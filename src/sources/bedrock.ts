@@ -74,9 +74,6 @@ export const bedrock: ChunkShape = {
     }
     if (contentBlockStop) reading.calls.done(contentBlockStop.contentBlockIndex ?? 0)
     if (messageStop) reading.end(messageStop.stopReason)
-    const usage = event.metadata?.usage
-    if (!usage) return
-    const { inputTokens, cacheReadInputTokens: read, cacheWriteInputTokens: written } = usage
-    reading.usage({ ...usage, inputTokens, cachedInputTokens: read, cacheWriteInputTokens: written })
+    reading.counts(event.metadata?.usage)
   },
 }

@@ -10,6 +10,8 @@ export interface CallHead {
   name?: string | null | undefined
   /** The provider or the agent runs it. */
   executed?: boolean | undefined
+  /** The input as its beginning has it: it counts if no piece of it comes. */
+  given?: unknown
 }
 
 interface Call {
@@ -20,6 +22,8 @@ interface Call {
   name: string | undefined
   /** The pieces so far. */
   input: string
+  /** The input that the beginning had, if it had one. */
+  given: unknown
   /** Whether a piece was told; before it the name is waited for. */
   isTold: boolean
   isDone: boolean
@@ -88,13 +92,15 @@ export class Calls {
       call = undefined
     }
     if (!call) {
-      const last = key === undefined ? this.#keys.get(key) : undefined
-      // Where calls have no keys they come one after the other.
-      if (last && !last.isDone) this.#tell(last, '', { done: true })
+      const last = key === undefined && id === undefined ? this.#keys.get(key) : undefined
+      // Where calls have neither keys nor ids they come one after the other.
+      if (last) this.#close(last)
       call = this.#create(key, id, name)
     }
     this.#know(key, call, id, name, head.executed)
-    this.#tell(call, input)
+    if (!isEmpty(head.given)) call.given = head.given
+    // A server that has said all of it at the beginning says `{}` for the pieces.
+    this.#tell(call, call.given !== undefined && call.input === '' && input === '{}' ? '' : input)
   }
 
   /** The whole value of a call, which may have come in pieces before. A text is the JSON of it. */
@@ -116,12 +122,12 @@ export class Calls {
   /** The provider says that the call is whole. */
   done(key: CallKey): void {
     const call = this.#keys.get(key)
-    if (call && !call.isDone) this.#tell(call, '', { done: true })
+    if (call) this.#close(call)
   }
 
   /** The provider says that the answer is over, so that all its calls are whole. */
   allDone(): void {
-    for (const call of this.#calls) if (!call.isDone) this.#tell(call, '', { done: true })
+    for (const call of this.#calls) this.#close(call)
   }
 
   /** The provider rejected the call. `input` is what it would have been called with, if that did not come before. */
@@ -143,7 +149,7 @@ export class Calls {
       // The last piece says it before the result does: a client would run the call in between.
       if (!call.isDone) {
         call.isExecuted = true
-        this.#tell(call, '', { done: true })
+        this.#close(call)
       }
     }
     const known = word(name) ?? call?.name
@@ -190,6 +196,13 @@ export class Calls {
     this.#settle(call)
   }
 
+  /** Nothing more comes of it. */
+  #close(call: Call): void {
+    if (call.isDone) return
+    const { input, given } = call
+    this.#tell(call, input === '' && given !== undefined ? toText(given) : '', { done: true })
+  }
+
   #settle(call: Call): void {
     if (call.isSettled) return
     call.isSettled = true
@@ -205,6 +218,7 @@ export class Calls {
       id,
       name,
       input: '',
+      given: undefined,
       isTold: false,
       isDone: false,
       isExecuted: false,
@@ -246,11 +260,16 @@ function clean({ id, name }: CallHead): { id: string | undefined; name: string |
   return { id: word(id), name: word(name) }
 }
 
-/** @throws {TypeError} for what is neither a text nor nothing. */
+/** @throws {TypeError} for what is neither a text, nor a number, nor nothing. */
 function word(value: unknown): string | undefined {
   if (value === undefined || value === null || value === '') return
+  if (typeof value === 'number') return String(value)
   if (typeof value !== 'string') throw new TypeError('A tool call has an id or a name that is no text')
   return value
+}
+
+function isEmpty(value: unknown): boolean {
+  return !value || (typeof value === 'object' && Object.keys(value).length === 0)
 }
 
 function toText(value: unknown): string {

@@ -37,13 +37,7 @@ export const codex: ChunkShape = {
         if (item?.type === 'agent_message' || item?.type === 'reasoning') readItem(item, reading)
         break
       case 'turn.completed':
-        reading.usage({
-          inputTokens: usage?.input_tokens,
-          outputTokens: usage?.output_tokens,
-          cachedInputTokens: usage?.cached_input_tokens,
-          cacheWriteInputTokens: usage?.cache_write_input_tokens,
-          reasoningTokens: usage?.reasoning_output_tokens,
-        })
+        reading.counts(usage)
         reading.end('stop')
         break
       case 'turn.failed':

@@ -1,6 +1,6 @@
 /** What do the events of Cohere's chat (v2) say, in the SDK's camel case or in snake case as on the wire? */
 import { isObject } from '../errors.js'
-import { isBrokenOff } from './finish.js'
+import { meaningOf } from './finish.js'
 import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
 
 interface ToolCall {
@@ -110,13 +110,9 @@ function withoutAnswer({ sources, ...citation }: Citation): object {
 function readEnd(delta: NonNullable<ChatEvent['delta']>, reading: Reading): void {
   const { usage } = delta
   const tokens = usage?.tokens ?? usage?.billedUnits ?? usage?.billed_units
-  reading.usage({
-    inputTokens: tokens?.inputTokens ?? tokens?.input_tokens,
-    outputTokens: tokens?.outputTokens ?? tokens?.output_tokens,
-    cachedInputTokens: usage?.cachedTokens ?? usage?.cached_tokens,
-  })
+  reading.counts({ ...usage, ...tokens })
   const word = delta.finishReason ?? delta.finish_reason
-  if (delta.error || word === 'ERROR' || (word && isBrokenOff(word)))
+  if (delta.error || word === 'ERROR' || (word && meaningOf(word) === 'broken'))
     reading.error({ message: delta.error, type: word })
   else reading.end(word)
 }

@@ -1,31 +1,32 @@
 /** What the providers' words for an ending mean: why the model stopped, or that the answer was broken off. */
 import type { FinishReason } from '../types.js'
 
-/** Words in small letters, without what joins them. None of them is another provider's word for something else. */
-const WORDS: readonly (readonly [FinishReason, RegExp])[] = [
-  ['stop', /^(stop|endturn|stopsequence|eos(token)?|completed?|success)$/],
-  [
-    'length',
-    /^(length|(max|limit)\w*tokens?|tokenlimit|modellength|modelcontextwindowexceeded|budgetexceeded|incomplete|maxturns)$/,
-  ],
-  ['tool-calls', /^(toolcalls?|tooluse|functioncall|requiresaction|suspended)$/],
+/**
+ * Words in small letters, without what joins them; the first that fits counts. Providers put new ones together of the
+ * same pieces, so the pieces are what is known.
+ */
+const WORDS: readonly (readonly [FinishReason | 'broken' | 'nothing', RegExp])[] = [
+  // Servers that say a word with every chunk, or have a value for "not yet".
+  ['nothing', /^(null|none|nil|(finishreason)?unspecified|inprogress|queued|pending|running)$/],
   [
     'content-filter',
-    /^(contentfilter(ed)?|refusal|blocked|sensitive|guardrailintervened|tripwire|errortoxic|(image)?(safety|recitation|prohibitedcontent)|blocklist|spii|language)$/,
+    /filter|refus|block|sensitive|guardrail|tripwire|toxic|safety|recitation|prohibited|^spii$|^language$|moderat|policy|flagged|armor|riskcontrol|copyright/,
   ],
-  ['error', /^(error|malformed\w+|unexpectedtoolcall|toomanytoolcalls|missingthoughtsignature)$/],
+  [
+    'broken',
+    /abort|cancel|interrupt|network|connection|disconnect|^time(d?out)|unavailable|insufficient|overload|(server|system|internal|engine|stream|provider)error|preempt|evict|shutdown|fail(ed|ure)|deadline|expired|^unknown|kill|terminated|ratelimit|exhausted/,
+  ],
+  ['tool-calls', /^(client)?(tools?|tool(calls?|use)|functioncalls?|requiresaction|suspended)$/],
+  [
+    'stop',
+    /^(imend|stop(sequences?|token|str(ing)?|words?)?|end(of)?(turn|text)?|eo[st](token)?|completed?|success(ful)?|finish(ed)?|done|normal)$/,
+  ],
+  ['error', /^error$|malformed|unexpected|toomany|missingthought/],
+  ['length', /length|token|limit|^max|contextwindow|budget|^incomplete$/],
 ]
 
-/** Words of an answer that was broken off: after one of them it is not complete, whatever else is said. */
-const BROKEN =
-  /^(abort(ed)?|network_?error|insufficient_system_resource|interrupted|unknown|cancell?ed|failed|time_?out|disconnected|unavailable)$/i
-
-export function isBrokenOff(word: string): boolean {
-  return BROKEN.test(word)
-}
-
-/** Why the model stopped, in our words. */
-export function toReason(word: string): FinishReason {
+/** Why the model stopped, in our words; `broken` after which the answer is not complete, whatever else is said. */
+export function meaningOf(word: string): FinishReason | 'broken' | 'nothing' {
   const plain = word.toLowerCase().replace(/[^a-z]/g, '')
   return WORDS.find(([, words]) => words.test(plain))?.[0] ?? 'other'
 }

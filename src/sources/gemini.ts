@@ -75,7 +75,7 @@ export const gemini: ChunkShape = {
         reading.notes.id = id
         reading.start(id, chunk.modelVersion)
       }
-      for (const part of parts) readContentPart(part, reading)
+      for (const part of parts) if (part) readContentPart(part, reading)
       reading.citation(groundingMetadata)
       reading.citation(citationMetadata)
       if (finishReason) reading.end(finishReason)

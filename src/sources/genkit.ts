@@ -25,6 +25,8 @@ interface GenkitPart {
  * throws where its model failed or was cut, so that its end is an end.
  */
 export const genkit: ChunkShape = {
+  hasResults: true,
+
   is(chunk) {
     const { content, role, index, finishReason, message } = chunk as Record<string, unknown>
     if (typeof role === 'string' && typeof index === 'number') return Array.isArray(content)

@@ -40,6 +40,6 @@ export function readRest(rest: unknown, reading: Reading): void {
     return
   }
   const { finishReason, usage } = (isObject(rest) ? rest : {}) as { finishReason?: unknown; usage?: object }
-  if (isObject(usage)) reading.usage(usage as Record<string, unknown>)
+  reading.counts(usage)
   if (typeof finishReason === 'string') reading.end(finishReason)
 }

@@ -2,105 +2,17 @@
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
-import { adk } from './adk.js'
-import { agui } from './ag-ui.js'
-import { aiSDK } from './ai-sdk.js'
-import { aiSDK4 } from './ai-sdk-4.js'
-import { aiSDKUI } from './ai-sdk-ui.js'
-import { anthropic } from './anthropic.js'
-import { assistants } from './assistants.js'
-import { bedrock } from './bedrock.js'
-import { bedrockInvoke } from './bedrock-invoke.js'
-import { claudeAgent } from './claude-agent.js'
-import { codex } from './codex.js'
-import { cohere } from './cohere.js'
-import { gemini } from './gemini.js'
-import { geminiInteractions } from './gemini-interactions.js'
-import { genkit } from './genkit.js'
 import { isStream } from './holder.js'
-import { langchain, langchainModelEvents, langchainRunEvents } from './langchain.js'
-import { langgraph, langgraphEvents, langgraphPlatform, langgraphState } from './langgraph.js'
-import { llamaIndex } from './llama-index.js'
-import { mastra } from './mastra.js'
-import { mistral } from './mistral.js'
-import { mistralConversations } from './mistral-conversations.js'
-import { ollama } from './ollama.js'
-import { openaiAgents } from './openai-agents.js'
-import { openaiChat } from './openai-chat.js'
-import { openaiResponses } from './openai-responses.js'
-import { type ChunkShape, Reading } from './reading.js'
-import { replicate } from './replicate.js'
+import { Reading } from './reading.js'
 import { parse } from './server-sent-event.js'
-import { strands } from './strands.js'
-import { textGeneration } from './text-generation.js'
+import { shapeOf } from './shapes.js'
 import { isOwnEvent, readUnknown } from './unknown.js'
-import { workersAI } from './workers-ai.js'
 
 export { formatOf, readBytes } from './bytes.js'
 export { isResponse, readEventStream } from './event-stream.js'
 export { type Held, heldBy, isStream, readRest } from './holder.js'
 export { isObservable, observe } from './observable.js'
 export { Reading } from './reading.js'
-
-/**
- * The shapes in the order in which they are asked, by what all their chunks have: a chunk meets few questions until its
- * shape is known, and after that its own shape's first. A shape that is close to another's stands before it.
- */
-const LISTS: readonly ChunkShape[] = [langgraph]
-const CHOICES: readonly ChunkShape[] = [openaiChat]
-const TYPES: readonly ChunkShape[] = [
-  anthropic,
-  openaiResponses,
-  openaiAgents,
-  claudeAgent,
-  mastra,
-  langchain,
-  langgraphEvents,
-  aiSDKUI,
-  aiSDK4,
-  aiSDK,
-  agui,
-  strands,
-  codex,
-  cohere,
-  mistralConversations,
-]
-const EVENTS: readonly ChunkShape[] = [
-  langchainRunEvents,
-  langchainModelEvents,
-  langgraphPlatform,
-  mistralConversations,
-  replicate,
-  assistants,
-]
-const OTHERS: readonly ChunkShape[] = [
-  adk,
-  gemini,
-  mistral,
-  ollama,
-  bedrock,
-  bedrockInvoke,
-  geminiInteractions,
-  genkit,
-  llamaIndex,
-  textGeneration,
-  workersAI,
-  langchain,
-  langgraphState,
-]
-
-function candidates(chunk: object): readonly ChunkShape[] {
-  if (Array.isArray(chunk)) return LISTS
-  const { choices, type, event } = chunk as { choices?: unknown; type?: unknown; event?: unknown }
-  if (Array.isArray(choices)) return CHOICES
-  if (typeof type === 'string') return TYPES
-  return typeof event === 'string' ? EVENTS : OTHERS
-}
-
-function shapeOf(chunk: object, { known }: Reading): ChunkShape | undefined {
-  if (known && (known.is(chunk) || known.follows?.(chunk as never))) return known
-  return candidates(chunk).find((shape) => shape !== known && shape.is(chunk))
-}
 
 /**
  * A chunk as parts: a string as text, a provider's chunk as what it says, a part as itself, an event of one's

@@ -61,11 +61,18 @@ interface RunEvent {
   event: string
   name?: string
   run_id: string
-  data?: { chunk?: Message & { text?: string }; output?: Message }
+  data?: { chunk?: { text?: string }; output?: unknown; error?: unknown }
 }
 
-/** A message as LangChain's classes and its JSON have it. */
-export function isMessage(value: unknown): value is Message {
+/** A message as LangChain's classes have it, or its JSON, which may have its fields a level deeper. */
+export function messageOf(value: unknown): Message | undefined {
+  if (!isObject(value)) return
+  const { lc, kwargs } = value as { lc?: unknown; kwargs?: unknown }
+  const message = lc === 1 ? kwargs : value
+  return isMessage(message) ? message : undefined
+}
+
+function isMessage(value: unknown): value is Message {
   if (!isObject(value)) return false
   const { tool_call_chunks: chunks, response_metadata: metadata, additional_kwargs: extra } = value as Message
   return isObject(metadata) && (Array.isArray(chunks) || ('content' in value && isObject(extra)))
@@ -80,9 +87,10 @@ export const langchain: ChunkShape = {
 
   signalOnly: () => 'LangChain',
 
-  is: isMessage,
+  is: (chunk) => messageOf(chunk) !== undefined,
 
-  read(message: Message, reading) {
+  read(chunk: object, reading) {
+    const message = messageOf(chunk) as Message
     if (Array.isArray(message.tool_call_chunks)) readMessage(message, reading)
     else readWhole(message, false, reading)
   },
@@ -112,6 +120,8 @@ export const langchainModelEvents: ChunkShape = {
 
 /** `streamEvents` of version 2. What went into the model, and the whole message at its end, are passed over. */
 export const langchainRunEvents: ChunkShape = {
+  hasResults: true,
+
   redact: false,
 
   signalOnly: () => 'LangChain',
@@ -125,10 +135,12 @@ export const langchainRunEvents: ChunkShape = {
 
   read({ event, name, run_id: id, data }: RunEvent, reading: Reading) {
     const { chunk, output } = data ?? {}
-    if (event === 'on_chat_model_stream' && isMessage(chunk)) readMessage(chunk, reading, id)
-    else if (event === 'on_chat_model_end' && isMessage(output)) readEnd(output, true, reading)
+    const message = messageOf(chunk ?? output)
+    if (event === 'on_chat_model_stream' && message) readMessage(message, reading, id)
+    else if (event === 'on_chat_model_end' && message) readEnd(message, true, reading)
     else if (event === 'on_llm_stream') reading.text(chunk?.text)
-    else if (event === 'on_tool_end' && isMessage(output)) readAnswer(output, reading)
+    else if (event === 'on_tool_end' && message) readAnswer(message, reading)
+    else if (/^on_(chain|llm|chat_model)_error$/.test(event)) reading.failed(data?.error ?? data)
     else if (event === 'on_custom_event') reading.data(name ?? 'custom', data)
   },
 }

@@ -1,9 +1,9 @@
 /** What do the streams of LangGraph say, in each of its modes, and those of its platform's client? */
 import { isObject } from '../errors.js'
 import {
-  isMessage,
   type Message,
   type ModelEvent,
+  messageOf,
   readEnd,
   readMessage,
   readModelEvent,
@@ -36,6 +36,8 @@ function toldBy(reading: Reading): Set<string> {
  * message has it.
  */
 export const langgraph: ChunkShape = {
+  hasResults: true,
+
   redact: false,
 
   is(chunk) {
@@ -46,13 +48,13 @@ export const langgraph: ChunkShape = {
     return length === 3 && isNamespace(first) && isMode(second) && third !== undefined
   },
 
-  isEarly: (chunk: unknown[]) => !chunk.some((value) => value === 'messages' || isMessage(value)),
+  isEarly: (chunk: unknown[]) => !chunk.some((value) => value === 'messages' || messageOf(value)),
 
   read(chunk: unknown[], reading: Reading) {
     const last = chunk.at(-1)
     const mode = chunk.at(-2)
     if (isMode(mode)) readMode(mode, last, reading)
-    else if (isMessage(mode)) readTuple(chunk, reading)
+    else if (messageOf(mode)) readTuple(chunk, reading)
     else if (Array.isArray(last)) readTuple(last, reading)
     else readState(last, reading)
   },
@@ -60,6 +62,8 @@ export const langgraph: ChunkShape = {
 
 /** What `graph.stream()` yields with `updates` or `values` alone: an object in which messages are. */
 export const langgraphState: ChunkShape = {
+  hasResults: true,
+
   redact: false,
 
   is: isState,
@@ -71,6 +75,8 @@ export const langgraphState: ChunkShape = {
 
 /** What the events of `streamEvents` of version 3 say. */
 export const langgraphEvents: ChunkShape = {
+  hasResults: true,
+
   redact: false,
 
   signalOnly: () => 'LangGraph',
@@ -87,6 +93,8 @@ export const langgraphEvents: ChunkShape = {
     if (method === 'messages') readModelEvent(data as ModelEvent, reading, namespace.join('|'))
     else if (method === 'custom') readCustom(data, reading)
     else if (method === 'tools') readTool(data as ToolEvent, reading)
+    else if (method === 'lifecycle' && (data as ToolEvent)?.event === 'failed')
+      reading.failed((data as { error?: unknown }).error)
   },
 }
 
@@ -97,6 +105,8 @@ interface PlatformEvent {
 
 /** What `client.runs.stream()` of @langchain/langgraph-sdk yields, and LangGraph's own event streams hold. */
 export const langgraphPlatform: ChunkShape = {
+  hasResults: true,
+
   redact: false,
 
   signalOnly: () => 'LangGraph',
@@ -107,6 +117,8 @@ export const langgraphPlatform: ChunkShape = {
     const [name = ''] = event.split('|')
     if (name === 'metadata') return isObject(data) && 'run_id' in data
     if (name === 'messages') return Array.isArray(data) && isTuple(data[0], data[1])
+    if (name === 'values' || name === 'updates') return isState(data)
+    if (/^(debug|tasks|checkpoints)$/.test(name)) return isInternal(data)
     return /^messages\/(partial|complete|metadata)$/.test(name) && isObject(data)
   },
 
@@ -139,8 +151,13 @@ function isNamespace(value: unknown): boolean {
   return Array.isArray(value) && value.every((name) => typeof name === 'string')
 }
 
+/** What a graph tells of its own steps. */
+function isInternal(data: unknown): boolean {
+  return isObject(data) && ['payload', 'interrupts', 'triggers', 'metadata'].some((key) => key in data)
+}
+
 function isTuple(message: unknown, metadata: unknown): boolean {
-  return isMessage(message) && isObject(metadata)
+  return messageOf(message) !== undefined && isObject(metadata)
 }
 
 /** `{ messages }`, or what a node gave: `{ node: { messages } }`, or an interrupt. */
@@ -155,7 +172,8 @@ function isState(value: unknown): value is object {
 function messagesIn(value: unknown): Message[] | undefined {
   const { messages } = (value ?? {}) as { messages?: unknown }
   const list = Array.isArray(messages) ? messages : [messages]
-  return list.length > 0 && list.every(isMessage) ? list : undefined
+  const known = list.map(messageOf).filter((message) => message !== undefined)
+  return list.length > 0 && known.length === list.length ? known : undefined
 }
 
 function readMode(mode: string, chunk: unknown, reading: Reading): void {
@@ -164,8 +182,9 @@ function readMode(mode: string, chunk: unknown, reading: Reading): void {
   else if (mode === 'updates' || mode === 'values') readState(chunk, reading)
 }
 
-function readTuple([message]: unknown[], reading: Reading): void {
-  if (!isMessage(message)) return
+function readTuple([first]: unknown[], reading: Reading): void {
+  const message = messageOf(first)
+  if (!message) return
   const { id } = message
   const isPiece = Array.isArray(message.tool_call_chunks)
   if (isPiece) toldBy(reading).add(PIECES)

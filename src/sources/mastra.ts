@@ -43,6 +43,8 @@ interface Chunk {
  * throws. Everything about a step (the request's body, the response's headers) stays here.
  */
 export const mastra: ChunkShape = {
+  hasResults: true,
+
   redact: false,
 
   signalOnly: () => 'Mastra',
@@ -119,16 +121,7 @@ function readChunk(type: string, payload: Payload, reading: Reading): void {
 }
 
 function readEnd(type: string, payload: Payload, reading: Reading): void {
-  const { inputTokens, outputTokens, totalTokens, reasoningTokens, cachedInputTokens, cacheCreationInputTokens } =
-    payload.output?.usage ?? payload.usage ?? {}
-  reading.usage({
-    inputTokens,
-    outputTokens,
-    totalTokens,
-    reasoningTokens,
-    cachedInputTokens,
-    cacheWriteInputTokens: cacheCreationInputTokens,
-  })
+  reading.counts(payload.output?.usage ?? payload.usage)
   const word = type === 'finish' ? payload.stepResult?.reason : (payload.workflowStatus ?? 'stop')
   if (word === 'error' || word === 'failed') reading.error({ message: `The run of Mastra ended as ${word}` })
   else reading.end(word)

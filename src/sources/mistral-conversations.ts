@@ -60,11 +60,7 @@ export const mistralConversations: ChunkShape = {
         break
       case 'conversation.response.done': {
         const { usage = {} } = event
-        reading.usage({
-          inputTokens: usage.promptTokens ?? usage.prompt_tokens,
-          outputTokens: usage.completionTokens ?? usage.completion_tokens,
-          totalTokens: usage.totalTokens ?? usage.total_tokens,
-        })
+        reading.counts(usage)
         reading.end('stop')
       }
     }

@@ -37,6 +37,8 @@ const INNER: readonly ChunkShape[] = [openaiResponses, openaiChat]
  * models whose own events are not known.
  */
 export const openaiAgents: ChunkShape = {
+  hasResults: true,
+
   redact: false,
 
   is: (chunk) =>
@@ -62,8 +64,7 @@ function readData({ type, delta, event, response }: NonNullable<AgentsEvent['dat
   } else if (notes.isKnown) return
   else if (type === 'output_text_delta') reading.text(delta)
   else if (type === 'response_done') {
-    const { inputTokens, outputTokens, totalTokens } = response?.usage ?? {}
-    reading.usage({ inputTokens, outputTokens, totalTokens })
+    reading.counts(response?.usage)
     reading.end('stop')
   }
 }

@@ -1,28 +1,37 @@
 /** OpenAI's chat completions, the older completions, and what imitates them, in snake case or in camel case. */
 import { isObject } from '../errors.js'
-import { type ChunkShape, emptied, type Reading, readContent, withoutRequest } from './reading.js'
+import { countsOf } from './counts.js'
+import { addressOf, type ChunkShape, emptied, listOf, type Reading, readContent, withoutRequest } from './reading.js'
 
-interface ToolCall {
+interface Called {
+  name?: string
+  arguments?: unknown
+}
+
+interface ToolCall extends Called {
   index?: number
   id?: string
-  function?: { name?: string; arguments?: unknown }
+  function?: Called
   /** Gemini behind OpenAI's API. */
   extra_content?: { google?: { thought_signature?: string } }
 }
 
 interface Detail {
   type?: string
+  text?: string
+  summary?: string
   signature?: string
   data?: string
 }
 
-interface Annotation {
-  url_citation?: object
-  urlCitation?: object
+interface Source {
+  title?: string
+  url?: string
+  filepath?: string
 }
 
 interface Delta {
-  role?: string
+  role?: string | null
   content?: unknown
   refusal?: string | null
   /** DeepSeek, vLLM. */
@@ -30,49 +39,46 @@ interface Delta {
   reasoningContent?: unknown
   /** OpenRouter, Ollama. */
   reasoning?: unknown
+  /** GitHub Copilot. */
+  reasoning_text?: unknown
+  thinking?: unknown
   reasoning_details?: Detail[] | null
   reasoningDetails?: Delta['reasoning_details']
+  /** LiteLLM: beside the text of it. */
+  thinking_blocks?: Detail[] | null
   tool_calls?: ToolCall[] | null
   toolCalls?: ToolCall[] | null
-  function_call?: ToolCall['function'] | null
+  function_call?: Called | null
   audio?: { transcript?: string } | null
-  images?: { image_url?: { url?: string }; imageUrl?: { url?: string } }[] | null
-  annotations?: Annotation[] | null
-}
-
-interface Counts {
-  prompt_tokens?: number
-  completion_tokens?: number
-  total_tokens?: number
-  prompt_tokens_details?: { cached_tokens?: number; cache_write_tokens?: number } | null
-  completion_tokens_details?: { reasoning_tokens?: number } | null
-  promptTokens?: number
-  completionTokens?: number
-  totalTokens?: number
-  promptTokensDetails?: { cachedTokens?: number } | null
-  completionTokensDetails?: { reasoningTokens?: number } | null
+  images?: { image_url?: unknown; imageUrl?: unknown }[] | null
+  annotations?: { url_citation?: object; urlCitation?: object }[] | null
+  /** Azure, of its own search; what the documents say is not for the client. */
+  context?: { citations?: Source[] } | null
 }
 
 interface Choice {
   index?: number
   delta?: Delta | null
-  /** Of the older completions. */
+  /** All of it at once: instead of the deltas, or repeated after them. */
+  message?: Delta | null
+  /** Of the older completions; others repeat the delta in it. */
   text?: string
   finish_reason?: string | null
   finishReason?: string | null
   /** Kimi. */
-  usage?: Counts
+  usage?: object
 }
 
 export interface Completion {
   id?: string
   model?: string
   created?: number
-  choices?: (Choice | null)[]
-  usage?: Counts | null
-  x_groq?: { usage?: Counts; error?: unknown } | null
-  /** Perplexity: all sources so far, in each chunk. */
+  choices?: (Choice | null)[] | null
+  usage?: object | null
+  x_groq?: { usage?: object; error?: unknown } | null
+  /** Perplexity, xAI: all sources so far, in each chunk. */
   citations?: unknown[] | null
+  search_results?: Source[] | null
   error?: unknown
 }
 
@@ -83,7 +89,7 @@ export interface Completion {
 export const openaiChat: ChunkShape = {
   is(chunk) {
     const { choices, usage } = chunk as Completion
-    if (!Array.isArray(choices)) return choices === undefined && isObject(usage) && 'prompt_tokens' in usage
+    if (!Array.isArray(choices)) return !choices && 'inputTokens' in countsOf(usage)
     if (choices.length === 0) return ['model', 'object', 'usage', 'prompt_filter_results'].some((key) => key in chunk)
     return choices.every(isChoice)
   },
@@ -93,18 +99,31 @@ export const openaiChat: ChunkShape = {
   redact: redactCompletion,
 }
 
-/** Without the request, what the server's own tools answered (Groq), and the words of a choice's failure. */
+/** What the server's own tools answered: Groq's, and Azure's search. */
+const ANSWERED = { executed_tools: [], context: undefined }
+
+/** Without the request, what the server's own tools answered, and the words of a choice's failure. */
 export function redactCompletion(chunk: Completion): object {
-  const { choices = [] } = chunk
   const rest = withoutRequest(chunk)
-  const isPlain = !choices.some((choice) => choice && ('error' in choice || 'executed_tools' in (choice.delta ?? {})))
-  return isPlain ? rest : { ...rest, choices: choices.map(redactChoice) }
+  return chunk.choices?.some(hasAside) ? { ...rest, choices: chunk.choices.map(redactChoice) } : rest
+}
+
+function hasAside(choice: Choice | null): boolean {
+  if (!choice) return false
+  const { delta, message } = choice
+  const isAnswered = (said: object | null | undefined) =>
+    isObject(said) && ('executed_tools' in said || 'context' in said)
+  return 'error' in choice || isAnswered(delta) || isAnswered(message)
 }
 
 function redactChoice(choice: Choice | null): object | null {
   if (!choice) return choice
-  const { delta } = choice
-  return emptied(choice, { error: null, delta: delta && emptied(delta, { executed_tools: [] }) })
+  const { delta, message } = choice
+  return emptied(choice, {
+    error: null,
+    delta: delta && emptied(delta, ANSWERED),
+    message: message && emptied(message, ANSWERED),
+  })
 }
 
 function isChoice(choice: unknown): boolean {
@@ -116,82 +135,97 @@ function isChoice(choice: unknown): boolean {
 
 /** What a chunk of chat completions says, in either spelling. */
 export function readCompletion(chunk: Completion, reading: Reading): void {
-  const { choices = [], usage, x_groq: groq } = chunk
-  for (const choice of choices) if (choice && (choice.index ?? 0) === 0) readChoice(chunk, choice, reading)
+  const { choices, usage, x_groq: groq, citations, search_results: found } = chunk
+  if (choices) for (const choice of choices) if (choice && (choice.index ?? 0) === 0) readChoice(chunk, choice, reading)
   if (usage) {
     // Some servers count with every chunk: only the chunk without choices is the last one.
-    if (choices.length === 0) reading.end()
-    readCounts(usage, reading)
+    if (!choices?.length) reading.end()
+    reading.counts(usage)
   }
-  if (groq?.usage) readCounts(groq.usage, reading)
-  if (chunk.citations) for (const citation of chunk.citations) readSource(citation, reading)
+  if (groq?.usage) reading.counts(groq.usage)
+  const sources = found?.length ? found : citations
+  if (sources) for (const source of listOf(sources)) readSource(source as Source, reading)
   // OpenRouter's way of failing in the middle.
   const error = chunk.error || groq?.error
   if (error) reading.error(error)
 }
 
 function readChoice(chunk: Completion, choice: Choice, reading: Reading): void {
-  const { delta, text } = choice
-  if (delta || text) {
-    reading.identify(chunk.id, delta?.role !== undefined)
-    reading.start(chunk.id, chunk.model, chunk.created)
-  }
-  reading.text(text)
+  const { delta, message, text } = choice
+  if (delta || text) begin(chunk, delta, reading)
   if (delta) readDelta(delta, reading)
-  if (choice.usage) readCounts(choice.usage, reading)
+  else if (message) readMessage(chunk, message, reading)
+  if (text && !delta?.content) reading.text(text)
+  if (choice.usage) reading.counts(choice.usage)
   const finish = choice.finish_reason ?? choice.finishReason
-  if (finish && !chunk.error) reading.end(finish)
+  if (finish && typeof finish === 'string' && !chunk.error) reading.end(finish)
+}
+
+function begin({ id, model, created }: Completion, said: Delta | null | undefined, reading: Reading): void {
+  reading.identify(id, said?.role !== undefined)
+  reading.start(id, model, created)
+}
+
+/** A server that does not stream says all of it so; others repeat it at the end, with calls that had no pieces. */
+function readMessage(chunk: Completion, message: Delta, reading: Reading): void {
+  if (!reading.isStarted || reading.proof !== 'missing') {
+    begin(chunk, message, reading)
+    readDelta(message, reading)
+  } else
+    for (const call of listOf(message.tool_calls)) {
+      const { id, index = id, function: called } = call
+      if (called) reading.calls.whole(index, called.arguments ?? {}, { id, name: called.name })
+    }
 }
 
 function readDelta(delta: Delta, reading: Reading): void {
-  reading.reasoning(delta.reasoning_content ?? delta.reasoningContent ?? delta.reasoning)
-  const details = delta.reasoning_details ?? delta.reasoningDetails
-  if (details) for (const detail of details) readDetail(detail, reading)
+  const reasoning =
+    delta.reasoning_content ?? delta.reasoningContent ?? delta.reasoning ?? delta.reasoning_text ?? delta.thinking
+  if (reasoning) reading.reasoning(reasoning)
+  const details = delta.reasoning_details ?? delta.reasoningDetails ?? delta.thinking_blocks
+  if (details) for (const detail of listOf(details)) readDetail(detail, !!reasoning, reading)
   readContent(reading, delta.content)
-  reading.text(delta.audio?.transcript)
+  if (delta.audio) reading.text(delta.audio.transcript)
   if (delta.refusal) reading.refused = true
   reading.text(delta.refusal)
   const calls = delta.tool_calls ?? delta.toolCalls
-  if (calls) for (const call of calls) readCall(call, reading)
+  if (calls) for (const call of listOf(calls)) readCall(call, reading)
   if (delta.function_call) reading.call('function', delta.function_call.arguments, delta.function_call)
-  if (delta.images) for (const image of delta.images) reading.file(undefined, (image.image_url ?? image.imageUrl)?.url)
-  if (delta.annotations) for (const annotation of delta.annotations) readAnnotation(annotation, reading)
+  if (delta.images)
+    for (const { image_url, imageUrl } of listOf(delta.images))
+      reading.file(undefined, addressOf(image_url ?? imageUrl))
+  if (delta.annotations)
+    for (const annotation of listOf(delta.annotations)) {
+      const { url_citation, urlCitation = url_citation } = annotation
+      if (Object.keys(annotation).length > 0) reading.citation(urlCitation ?? annotation)
+    }
+  if (delta.context) for (const source of listOf(delta.context.citations)) readSource(source, reading)
 }
 
-function readDetail({ type, signature, data }: Detail, reading: Reading): void {
-  if (type === 'reasoning.encrypted') reading.redacted(data)
+/** Its text stands beside it, too, as a rule. */
+function readDetail({ type, text, summary, signature, data }: Detail, isTold: boolean, reading: Reading): void {
+  if (!isTold) reading.reasoning(text ?? summary)
+  if (type === 'reasoning.encrypted' || type === 'redacted_thinking') reading.redacted(data)
   else reading.signature(signature)
 }
 
-function readAnnotation(annotation: Annotation, reading: Reading): void {
-  reading.citation(annotation.url_citation ?? annotation.urlCitation ?? annotation)
-}
-
-function readCall({ index, id, function: called, extra_content: extra }: ToolCall, reading: Reading): void {
+function readCall(call: ToolCall, reading: Reading): void {
+  if (!isObject(call)) throw new TypeError('A tool call is no object')
+  const { index, id, function: called = call, extra_content: extra } = call
+  if (Object.keys(call).length === 0) return
   // The SDK of Mistral has the word "null" for a call without an id.
-  reading.call(index, called?.arguments, { id: id === 'null' ? undefined : id, name: called?.name })
+  reading.call(index ?? undefined, called.arguments, { id: id === 'null' ? undefined : id, name: called.name })
   reading.signature(extra?.google?.thought_signature)
 }
 
-function readCounts(counts: Counts, reading: Reading): void {
-  const cache = counts.prompt_tokens_details
-  reading.usage({
-    inputTokens: counts.prompt_tokens ?? counts.promptTokens,
-    outputTokens: counts.completion_tokens ?? counts.completionTokens,
-    totalTokens: counts.total_tokens ?? counts.totalTokens,
-    cachedInputTokens: cache?.cached_tokens ?? counts.promptTokensDetails?.cachedTokens,
-    cacheWriteInputTokens: cache?.cache_write_tokens,
-    reasoningTokens:
-      counts.completion_tokens_details?.reasoning_tokens ?? counts.completionTokensDetails?.reasoningTokens,
-  })
-}
-
 /** A source that is told again in each chunk, once. */
-function readSource(citation: unknown, reading: Reading): void {
+function readSource(source: Source | string, reading: Reading): void {
+  const citation = typeof source === 'string' ? { url: source } : source
+  const { url, title, filepath } = citation
   reading.notes.sources ??= new Set()
   const told = reading.notes.sources as Set<string>
-  const key = JSON.stringify(citation)
+  const key = url ?? JSON.stringify(citation)
   if (told.has(key)) return
   told.add(key)
-  reading.citation(typeof citation === 'string' ? { url: citation } : citation)
+  reading.citation(url || title ? { url, title, ...(filepath && { filepath }) } : citation)
 }

@@ -1,5 +1,5 @@
 /** The OpenAI Responses API. */
-import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
+import { type ChunkShape, emptied, listOf, type Reading, withoutRequest } from './reading.js'
 
 interface OutputItem {
   id?: string
@@ -22,13 +22,26 @@ interface OutputItem {
   output_format?: string
   /** Of reasoning. */
   encrypted_content?: string | null
+  summary?: Content[]
+  /** Of a message, and of reasoning. */
+  content?: Content[]
+}
+
+interface Content {
+  type?: string
+  text?: string
+  refusal?: string
 }
 
 export interface ResponsesEvent {
   type: string
   delta?: string
+  text?: string
+  refusal?: string
   output_index?: number
+  item_id?: string
   summary_index?: number
+  name?: string
   arguments?: string
   input?: string
   item?: OutputItem
@@ -41,13 +54,7 @@ export interface ResponsesEvent {
     error?: unknown
     status?: string
     incomplete_details?: { reason?: string } | null
-    usage?: {
-      input_tokens?: number
-      output_tokens?: number
-      total_tokens?: number
-      input_tokens_details?: { cached_tokens?: number }
-      output_tokens_details?: { reasoning_tokens?: number }
-    } | null
+    usage?: object | null
   }
 }
 
@@ -104,7 +111,9 @@ export const openaiResponses: ChunkShape = {
   },
 
   read(event: ResponsesEvent, reading: Reading) {
-    const { type, delta, output_index: index = 0, response } = event
+    const { type, delta, item, response } = event
+    const index = event.output_index ?? event.item_id ?? item?.id ?? 0
+    const { notes } = reading
     switch (type) {
       case 'response.created':
         reading.begin()
@@ -112,26 +121,38 @@ export const openaiResponses: ChunkShape = {
         break
       case 'response.refusal.delta':
         reading.refused = true
-        reading.text(delta)
+        readText(delta, reading)
         break
       case 'response.output_text.delta':
       case 'response.audio.transcript.delta':
-        reading.text(delta)
+        readText(delta, reading)
         break
       case 'response.reasoning_summary_text.delta':
-        if (event.summary_index !== reading.notes.summary && reading.notes.summary !== undefined)
-          reading.paragraph('reasoning')
-        reading.notes.summary = event.summary_index
-        reading.reasoning(delta)
+        if (event.summary_index !== notes.summary && notes.summary !== undefined) reading.paragraph('reasoning')
+        notes.summary = event.summary_index
+        readThought(delta, reading)
         break
       case 'response.reasoning_text.delta':
-        reading.reasoning(delta)
+        readThought(delta, reading)
+        break
+      case 'response.reasoning_summary_part.added':
+        reading.paragraph('reasoning')
+        notes.thought = false
+        break
+      // The whole of what was told in pieces: it counts where there were none.
+      case 'response.output_text.done':
+      case 'response.refusal.done':
+        readContent(event, reading)
+        break
+      case 'response.reasoning_summary_text.done':
+      case 'response.reasoning_text.done':
+        if (!isTold(notes.thought, reading)) readThought(event.text, reading)
         break
       case 'response.output_item.added':
-        if (event.item) readItem(index, event.item, false, reading)
+        if (item) readItem(index, item, false, reading)
         break
       case 'response.output_item.done':
-        if (event.item) readItem(index, event.item, true, reading)
+        if (item) readItem(index, item, true, reading)
         break
       case 'response.function_call_arguments.delta':
       case 'response.custom_tool_call_input.delta':
@@ -143,6 +164,9 @@ export const openaiResponses: ChunkShape = {
         // The name may only come with the item.
         if (event.arguments !== undefined && reading.calls.has(index)) reading.calls.whole(index, event.arguments)
         break
+      case 'response.custom_tool_call_input.done':
+        if (reading.calls.has(index)) reading.calls.whole(index, JSON.stringify(event.input ?? ''))
+        break
       case 'response.output_text.annotation.added':
         reading.citation(event.annotation)
         break
@@ -150,6 +174,7 @@ export const openaiResponses: ChunkShape = {
       case 'response.incomplete':
       case 'response.failed':
       case 'response.cancelled':
+      case 'response.done':
         readEnd(type, response ?? {}, reading)
         break
       case 'error':
@@ -164,26 +189,44 @@ function withoutAnswer(item: OutputItem): object {
     : item
 }
 
+function readText(text: string | undefined, reading: Reading): void {
+  reading.notes.said = true
+  reading.text(text)
+}
+
+function readThought(text: string | undefined, reading: Reading): void {
+  reading.notes.thought = true
+  reading.reasoning(text)
+}
+
+/** Whether the pieces of it came. Of chunks that are read one by one nobody knows. */
+function isTold(came: unknown, { isSingle }: Reading): boolean {
+  return isSingle || came === true
+}
+
+/** All of a message's text, unless pieces of it came. */
+function readContent({ text, refusal }: Content, reading: Reading): void {
+  if (isTold(reading.notes.said, reading) || (text ?? refusal) === undefined) return
+  if (refusal) reading.refused = true
+  readText(text ?? refusal, reading)
+}
+
 /** The input of a custom tool is text: as JSON it is a string, of which the pieces cannot be told. */
-function readPiece(index: number, type: string, delta: string, reading: Reading): void {
+function readPiece(index: number | string, type: string, delta: string, reading: Reading): void {
   if (type !== 'response.custom_tool_call_input.delta') reading.call(index, delta)
 }
 
-function readItem(index: number, item: OutputItem, isDone: boolean, reading: Reading): void {
+function readItem(index: number | string, item: OutputItem, isDone: boolean, reading: Reading): void {
   const { type = '', id, call_id: callId, name } = item
   const key = callId ?? id
   if (CLIENT_CALL.test(type)) {
     // Chunk by chunk nobody knows of the pieces before.
     if (isDone && reading.isSingle) return
     const head = { id: key, name: name ?? type.replace(/_call$/, '') }
-    if (!isDone) reading.call(index, '', head)
-    else {
-      const value =
-        type === 'custom_tool_call'
-          ? JSON.stringify(item.input ?? '')
-          : (item.arguments ?? item.operation ?? item.action)
-      reading.calls.whole(index, value ?? {}, head)
-    }
+    const value =
+      item.input === undefined ? (item.arguments ?? item.operation ?? item.action) : JSON.stringify(item.input)
+    if (isDone) reading.calls.whole(index, value ?? {}, head)
+    else reading.call(index, '', { ...head, given: item.input === undefined && value })
   } else if (API_CALL.test(type)) {
     const head = { id: id ?? callId, name: name ?? type.replace(/_call$/, ''), executed: true }
     if (!isDone) reading.call(index, '', head)
@@ -197,28 +240,46 @@ function readItem(index: number, item: OutputItem, isDone: boolean, reading: Rea
     reading.data('mcp-approval-request', { id, name: tool, arguments: input })
   } else if (type === 'image_generation_call' && isDone) {
     reading.file(`image/${item.output_format ?? 'png'}`, undefined, item.result)
-  } else if (type === 'reasoning' && isDone) reading.redacted(item.encrypted_content)
-  else if (type === 'message' && !isDone) reading.paragraph('text')
+  } else if (type === 'reasoning') {
+    if (isDone) readReasoning(item, reading)
+    else {
+      reading.paragraph('reasoning')
+      reading.notes.thought = false
+    }
+  } else if (type === 'message') {
+    if (isDone) for (const content of listOf(item.content)) readContent(content, reading)
+    else {
+      reading.paragraph('text')
+      reading.notes.said = false
+    }
+  }
+}
+
+/** All of it, unless pieces of it came. */
+function readReasoning({ summary, content, encrypted_content: encrypted }: OutputItem, reading: Reading): void {
+  const isThought = isTold(reading.notes.thought, reading)
+  for (const { text } of isThought ? [] : [...listOf(summary), ...listOf(content)]) {
+    reading.paragraph('reasoning')
+    readThought(text, reading)
+  }
+  reading.redacted(encrypted)
 }
 
 function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>, reading: Reading): void {
-  const { usage } = response
-  if (usage) {
-    reading.usage({
-      inputTokens: usage.input_tokens,
-      outputTokens: usage.output_tokens,
-      totalTokens: usage.total_tokens,
-      cachedInputTokens: usage.input_tokens_details?.cached_tokens,
-      reasoningTokens: usage.output_tokens_details?.reasoning_tokens,
-    })
-  }
-  if (type === 'response.failed') reading.error(response.error)
-  else if (type === 'response.incomplete') reading.end(response.incomplete_details?.reason ?? 'other')
-  else if (type === 'response.cancelled' || response.status === 'cancelled') reading.finish('cancelled')
+  const { error, incomplete_details: details, output } = response
+  // Some servers say `completed` of all, and the status tells.
+  const status = response.status ?? type.slice('response.'.length)
+  reading.counts(response.usage)
+  if (status === 'failed' || error) reading.error(error)
+  else if (status === 'incomplete' || type === 'response.incomplete') reading.end(details?.reason ?? 'other')
+  else if (status === 'cancelled' || type === 'response.cancelled') reading.finish('cancelled')
   else {
-    // Calls that came with nothing but the end.
-    const calls = [...(response.output ?? []).entries()].filter(([, item]) => CLIENT_CALL.test(item?.type ?? ''))
-    for (const [index, item] of calls) readItem(index, item, true, reading)
+    // What came with nothing but the end.
+    const items = listOf(output)
+    const calls = items.filter(({ type }) => CLIENT_CALL.test(type ?? ''))
+    for (const item of calls) readItem(items.indexOf(item), item, true, reading)
+    const message = items.findLast(({ type }) => type === 'message')
+    if (message) readItem(0, message, true, reading)
     reading.end(calls.length > 0 ? 'tool_calls' : 'stop')
   }
 }

@@ -2,7 +2,8 @@
 import { isObject, RelayError } from '../errors.js'
 import type { Part, Usage } from '../types.js'
 import { type CallHead, type CallKey, Calls } from './calls.js'
-import { isBrokenOff, toReason } from './finish.js'
+import { countsOf } from './counts.js'
+import { meaningOf } from './finish.js'
 
 /** A provider's or framework's shape of chunk: how it is known, and what it says. */
 export interface ChunkShape {
@@ -23,6 +24,8 @@ export interface ChunkShape {
   isEarly?(chunk: never): boolean
   /** The name of a provider whose streams nothing stops but the signal the call was given, if the chunk is of one. */
   signalOnly?(chunk: never): string | undefined
+  /** Its tools may be run before the stream reaches us: their results are in it. */
+  hasResults?: boolean
   /** What the tools of the agent answered is for the page already: the stream was made for it. */
   showsResults?: boolean
 }
@@ -54,6 +57,8 @@ export class Reading {
   /** Whether an object came that no shape knows, and whether any text did. */
   sawObject = false
   sawText = false
+  /** What failed, if nothing has come after it. */
+  failure: Error | undefined
   /** The model refused: its finish is `content-filter`, whatever the provider calls it. */
   refused = false
   /** A shape's own notes on the answer at hand: emptied when another begins. */
@@ -89,6 +94,7 @@ export class Reading {
    */
   begin(): void {
     this.proof = 'missing'
+    this.failure = undefined
     this.refused = false
     this.notes = {}
     this.calls.begin()
@@ -103,6 +109,11 @@ export class Reading {
   step(): void {
     this.begin()
     if (this.#steps++ > 0) this.parts.push({ type: 'start' })
+  }
+
+  /** Whether something of the answer at hand came. */
+  get isStarted(): boolean {
+    return this.#isStarted
   }
 
   /** What the provider calls the answer; told once. */
@@ -132,9 +143,13 @@ export class Reading {
   }
 
   /** The next piece of the answer's text, unless it is empty. */
-  text(text: string | null | undefined): void {
-    if (!text) return
-    if (typeof text !== 'string') throw new TypeError('There is no text in it')
+  text(text: string | number | null | undefined): void {
+    if (typeof text !== 'string') {
+      if (text === null || text === undefined) return
+      if (typeof text !== 'number') throw new TypeError('There is no text in it')
+      text = String(text)
+    }
+    if (text === '') return
     if (this.#textBreak) {
       this.#textBreak = false
       if (this.#text !== '' && !this.#text.endsWith('\n') && !text.startsWith('\n')) text = `\n\n${text}`
@@ -144,9 +159,10 @@ export class Reading {
     this.parts.push({ type: 'text', text })
   }
 
-  /** The next piece of reasoning, unless it is empty. Some servers have it in an object; what has no text there is left out. */
+  /** The next piece of reasoning, unless it is empty. Some servers have it in objects; what has no text there is left out. */
   reasoning(text: unknown): void {
-    if (isObject(text)) {
+    if (Array.isArray(text)) for (const piece of text) this.reasoning(piece)
+    else if (isObject(text)) {
       const { text: inner, content, thinking } = text as Record<string, unknown>
       text = [inner, content, thinking].find((value) => typeof value === 'string')
     }
@@ -175,9 +191,13 @@ export class Reading {
     else this.#reasoningBreak = true
   }
 
-  /** The next piece of a call's JSON text; some servers give its value instead, which is whole. */
+  /**
+   * The next piece of a call's JSON text; some servers give its value instead, which is whole, unless it is empty and
+   * there is a key by which pieces may follow.
+   */
   call(key: CallKey, input: unknown, head?: CallHead): void {
-    if (isObject(input)) this.calls.whole(key, input, head)
+    const isWhole = isObject(input) && (key === undefined || Object.keys(input).length > 0)
+    if (isWhole) this.calls.whole(key, input, head)
     else this.calls.piece(key, typeof input === 'string' ? input : '', head)
   }
 
@@ -212,11 +232,17 @@ export class Reading {
     const usage: Usage = {}
     for (const name of Object.keys(counts) as (keyof Usage)[]) {
       const count = counts[name]
-      if (Number.isFinite(count)) usage[name] = count as number
+      // Of counts that come in halves one may be a zero where nothing was counted.
+      if (Number.isFinite(count) && (count || !this.#usage[name])) usage[name] = count as number
     }
     if (Object.keys(usage).length === 0) return
     Object.assign(this.#usage, usage)
     this.parts.push({ type: 'usage', usage })
+  }
+
+  /** The counts in an object of the provider's, whatever it calls them. */
+  counts(told: unknown): void {
+    this.usage(countsOf(told))
   }
 
   /** The counts of the answer so far, for providers that tell them in halves. */
@@ -229,11 +255,9 @@ export class Reading {
    * word for a plain stop means that they are to be run.
    */
   finish(word: string): void {
-    if (isBrokenOff(word)) {
-      this.proof = 'broken'
-      return
-    }
-    const said = toReason(word)
+    const said = meaningOf(word)
+    if (said === 'broken') this.proof = 'broken'
+    if (said === 'broken' || said === 'nothing') return
     const reason = this.refused ? 'content-filter' : said === 'stop' && this.calls.isWaiting ? 'tool-calls' : said
     // A model that ran out of room has not written its last call to the end.
     if (reason === 'stop' || reason === 'tool-calls') this.calls.allDone()
@@ -242,13 +266,25 @@ export class Reading {
 
   /** The provider says that the answer has ended, and why, if it says so. A word for "broken off" is no such end. */
   end(word?: string | null): void {
-    if (word) this.finish(word)
+    if (word) {
+      if (meaningOf(word) === 'nothing') return
+      this.finish(word)
+    }
     if (this.proof !== 'broken') this.proof = 'given'
   }
 
   /** The provider reports a failure: its words are for the developer. */
   error(told: unknown): void {
     this.parts.push({ type: 'error', error: providerError(told) })
+  }
+
+  /**
+   * A failure that may be tried again, or that is thrown as well and tells more then: it counts if the stream ends
+   * without either.
+   */
+  failed(told: unknown): void {
+    this.failure = providerError(told)
+    this.proof = 'broken'
   }
 
   /** The upstream says itself that the answer was cut. */
@@ -274,24 +310,36 @@ export function providerError(told: unknown): Error {
   return Object.assign(error, { status: number, code, type })
 }
 
-/** Content that is a string, or, as Mistral and others have it, a list of texts and thoughts. */
+/** Content that is a string, or, as Mistral and others have it, a list of texts, thoughts and images. */
 export function readContent(reading: Reading, content: unknown): void {
-  if (!Array.isArray(content)) {
+  if (!isObject(content)) {
     reading.text(content as string | null | undefined)
     return
   }
-  for (const block of content as ContentBlock[]) {
-    const { type, text, thinking } = block ?? {}
-    if (type === 'text') reading.text(text)
-    else if (type === 'thinking' && Array.isArray(thinking)) for (const thought of thinking) reading.reasoning(thought)
-    else if (type === 'thinking') reading.reasoning(thinking)
+  for (const block of listOf(content as (ContentBlock | string)[])) {
+    if (typeof block === 'string') reading.text(block)
+    else if (block.type === 'thinking') reading.reasoning(block.thinking)
+    else if (block.image_url) reading.file(undefined, addressOf(block.image_url))
+    else if (typeof block.text === 'string') reading.text(block.text)
   }
+}
+
+/** The items of a list. Some servers give a lone item without the list, or holes in it. */
+export function listOf<T>(value: T | T[] | null | undefined): T[] {
+  return (Array.isArray(value) ? value : [value]).filter((item) => !!item) as T[]
+}
+
+/** An address as it is, or in an object. */
+export function addressOf(image: unknown): string | undefined {
+  const address = isObject(image) ? (image as { url?: unknown }).url : image
+  return typeof address === 'string' ? address : undefined
 }
 
 interface ContentBlock {
   type?: string
   text?: string
   thinking?: unknown
+  image_url?: unknown
 }
 
 /** What packages and gateways hang on a chunk that is the request's, or lies around the answer. */

@@ -2,13 +2,15 @@
 import { isObject, RelayError } from '../errors.js'
 import type { OwnEvent, ParsedEvent, Part } from '../types.js'
 import { providerError, type Reading } from './reading.js'
+import { shapeOf } from './shapes.js'
 
 /**
  * The chunk that an event is. Where the upstream is a provider (a shape is known) nothing passes that is no chunk of it.
  *
  * @throws what the event says, if it is named `error`; and for half a chunk.
  */
-export function toChunk(read: ParsedEvent, { known }: Reading): unknown {
+export function toChunk(read: ParsedEvent, reading: Reading): unknown {
+  const { known } = reading
   const { event, data } = read
   const json = parse(data)
   if (event === 'error') throw toError(json, data)
@@ -18,9 +20,16 @@ export function toChunk(read: ParsedEvent, { known }: Reading): unknown {
   // None of the shapes: an event of the other relay's own, or of a server that sends plain text.
   if (!isObject(json)) return known ? undefined : (read satisfies OwnEvent)
   if (isText(json)) return json.text
-  // Providers that name their events say the name again in `type`.
+  // Providers that name their events say the name again in `type`; others have a shape that tells, or a name that does.
   const { type, event_type } = json as { type?: unknown; event_type?: unknown }
-  return known || event === undefined || type === event || event_type === event || 'error' in json
+  const named = { event, data: json }
+  if (event !== undefined && shapeOf(named, reading)) return named
+  return known ||
+    event === undefined ||
+    type === event ||
+    event_type === event ||
+    'error' in json ||
+    shapeOf(json, reading)
     ? json
     : ({ type: 'data', name: event, data: json } satisfies Part)
 }

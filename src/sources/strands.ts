@@ -23,6 +23,8 @@ const MODEL = /^model(Message|ContentBlock|Metadata|Redaction)\w*Event$/
  * prompts, errors and what its tools answered.
  */
 export const strands: ChunkShape = {
+  hasResults: true,
+
   is(chunk) {
     const { type, event } = chunk as Record<string, unknown>
     if (typeof type !== 'string' || !type.endsWith('Event')) return false
@@ -72,12 +74,6 @@ function readModel(event: ModelEvent, isAgent: boolean, reading: Reading): void 
       reading.end(event.stopReason ?? 'stop')
       break
     case 'modelMetadataEvent':
-      reading.usage({
-        inputTokens: usage?.inputTokens,
-        outputTokens: usage?.outputTokens,
-        totalTokens: usage?.totalTokens,
-        cachedInputTokens: usage?.cacheReadInputTokens,
-        cacheWriteInputTokens: usage?.cacheWriteInputTokens,
-      })
+      reading.counts(usage)
   }
 }

@@ -19,10 +19,6 @@ export const workersAI: ChunkShape = {
     for (const { name, arguments: input } of calls ?? []) reading.call(undefined, input ?? {}, { name })
     // It says why it ended with none of its words.
     if (calls?.length) reading.finish('tool_calls')
-    reading.usage({
-      inputTokens: usage?.prompt_tokens,
-      outputTokens: usage?.completion_tokens,
-      totalTokens: usage?.total_tokens,
-    })
+    reading.counts(usage)
   },
 }

@@ -208,7 +208,7 @@ data: {"type":"tool-call","index":1,"input":"ty\\":\\"Paris\\"}"}
 
 data: {"type":"tool-call","index":1,"input":"","done":true}
 
-data: {"type":"usage","usage":{"inputTokens":11,"outputTokens":90,"totalTokens":101,"cachedInputTokens":0,"reasoningTokens":64}}
+data: {"type":"usage","usage":{"inputTokens":11,"cachedInputTokens":0,"outputTokens":90,"reasoningTokens":64,"totalTokens":101}}
 
 data: {"type":"finish","reason":"tool-calls"}
 

@@ -647,8 +647,8 @@ describe('a failure that servers which imitate OpenAI tell in the stream', () =>
 
 describe("a chunk that is not in its provider's format", () => {
   it.each<[string, object]>([
-    ['content that is no list', { choices: [{ index: 0, delta: { content: 5 } }] }],
-    ['calls that are none', { choices: [{ index: 0, delta: { tool_calls: [null] } }] }],
+    ['content that is no list', { choices: [{ index: 0, delta: { content: true } }] }],
+    ['calls that are none', { choices: [{ index: 0, delta: { tool_calls: ['f'] } }] }],
     ['parts that are no list', { candidates: [{ content: { parts: {} } }] }],
     ['a message in place of its text', { done: false, message: { content: { text: 'x' } } }],
   ])('is the failure of the upstream: %s', async (_, chunk) => {

@@ -1,0 +1,39 @@
+/** Under which names do providers count tokens, and which of our counts is each? */
+import { isObject } from '../errors.js'
+import type { Usage } from '../types.js'
+
+/** In snake case; the same in camel case is known as well. */
+const WORDS: Record<keyof Usage, string> = {
+  inputTokens: 'input_tokens prompt_tokens input_token_count',
+  outputTokens: 'output_tokens completion_tokens output_token_count',
+  totalTokens: 'total_tokens',
+  cachedInputTokens:
+    'cached_input_tokens cached_tokens cache_read cache_read_tokens cache_read_input_tokens prompt_cache_hit_tokens',
+  cacheWriteInputTokens:
+    'cache_write_input_tokens cache_write_tokens cache_creation cache_creation_tokens cache_creation_input_tokens',
+  reasoningTokens: 'reasoning_tokens reasoning reasoning_output_tokens',
+}
+
+const NAMES = new Map<string, keyof Usage>()
+for (const name of Object.keys(WORDS) as (keyof Usage)[])
+  for (const word of WORDS[name].split(' '))
+    NAMES.set(word, name).set(
+      word.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
+      name,
+    )
+
+/** The counts in a provider's object, and in its details. */
+export function countsOf(told: unknown, counts: Usage = {}): Usage {
+  if (Array.isArray(told)) for (const inner of told) countsOf(inner, counts)
+  else if (isObject(told)) {
+    for (const key of Object.keys(told)) {
+      const value = (told as Record<string, unknown>)[key]
+      const name = NAMES.get(key)
+      // One of them is not zero where a server tells a count under two names.
+      if (name) {
+        if (Number.isFinite(value) && (value || counts[name] === undefined)) counts[name] = value as number
+      } else if (key.endsWith('etails')) countsOf(value, counts)
+    }
+  }
+  return counts
+}
