@@ -297,7 +297,10 @@ describe('tool calls through openaiChat()', () => {
     const url = await listening((_req, res) => {
       res.writeHead(200, { 'content-type': 'text/event-stream' }).end(`${said(parts, end)}data: [DONE]\n\n`)
     })
-    const client = new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, maxRetries: 0 })
+    return answerAt(new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, maxRetries: 0 }))
+  }
+  const answerOf = async (chunks: object[]) => answerAt((await serve(chunks)).client)
+  const answerAt = async (client: OpenAI) => {
     const [choice] = (await client.chat.completions.stream({ model: 'any', messages }).finalChatCompletion()).choices
     const calls = choice?.message.tool_calls?.map((call) =>
       call.type === 'function' ? [call.id, call.function.name, call.function.arguments] : [],
@@ -331,6 +334,32 @@ describe('tool calls through openaiChat()', () => {
     expect((await completed(calls, { finishReason: 'tool-calls' })).finish).toBe('stop')
     const late = [call(0, '{"n":', { id: 'a', name: 'f' }), call(0, '1}', { executed: true, done: true }), result('a')]
     expect(await completed(late)).toEqual({ content: '', calls: [['a', 'f', '{"n":1}']], finish: 'stop' })
+  })
+
+  it('that an agent answers later are not named to the client, whose helpers run what is named', async () => {
+    const chunks = [
+      { type: 'start-step', request: {}, warnings: [] },
+      { type: 'tool-input-start', id: 'a', toolName: 'search' },
+      { type: 'tool-input-delta', id: 'a', delta: '{"q":1}' },
+      { type: 'tool-call', toolCallId: 'a', toolName: 'search', input: { q: 1 } },
+      { type: 'tool-result', toolCallId: 'a', toolName: 'search', input: { q: 1 }, output: 'SECRET' },
+      { type: 'start-step', request: {}, warnings: [] },
+      { type: 'text-delta', id: '1', text: 'Hello' },
+      { type: 'tool-input-start', id: 'b', toolName: 'confirm' },
+      { type: 'tool-input-delta', id: 'b', delta: '{"y"' },
+      { type: 'tool-call', toolCallId: 'b', toolName: 'confirm', input: { x: 1 } },
+    ]
+    const last = { type: 'finish', finishReason: 'tool-calls', totalUsage: { outputTokens: 3 } }
+    expect(await answerOf([...chunks, last])).toEqual({
+      content: 'Hello',
+      calls: [['b', 'confirm', '{"x":1}']],
+      finish: 'tool_calls',
+    })
+    expect(await answerOf([...chunks.slice(0, 7), { ...last, finishReason: 'stop' }])).toEqual({
+      content: 'Hello',
+      calls: [],
+      finish: 'stop',
+    })
   })
 
   it('that nobody answered ask for it, also where the provider says stop', async () => {

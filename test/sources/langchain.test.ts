@@ -187,6 +187,30 @@ describe('streamEvents of version 2', () => {
     expect(JSON.stringify(read)).not.toContain('SECRET')
   })
 
+  it.each(['on_chain_error', 'on_chat_model_error', 'on_llm_error'])('that says %s and ends has failed', (name) => {
+    const failed = event(name, { error: { message: 'SECRET', status: 429 } })
+    const stream = said.slice(0, 4).map((chunk) => event('on_chat_model_stream', { chunk }))
+    expect(readAll([...stream, failed])).toMatchObject({ proof: 'broken', failure: { status: 429 } })
+    expect(readAll([...stream, failed]).parts).toEqual(readAll(stream).parts)
+    // It was tried again, or another model was asked.
+    const again = [...said.slice(0, 4), finished].map((chunk) =>
+      event('on_chat_model_stream', { chunk }, { run_id: 's' }),
+    )
+    expect(readAll([...stream, failed, ...again])).toMatchObject({ proof: 'given', failure: undefined })
+  })
+
+  it('is read as JSON, too, as LangChain writes it', () => {
+    const json = (fields: object) => ({
+      lc: 1,
+      type: 'constructor',
+      id: ['langchain_core', 'messages', 'AIMessageChunk'],
+      kwargs: { ...fields },
+    })
+    const written = [...said, finished, counted].map(json)
+    expect(readAll(written)).toMatchObject({ ...whole, usage })
+    expect(readAll(written.map((chunk) => event('on_chat_model_stream', { chunk })))).toMatchObject({ ...whole, usage })
+  })
+
   it('takes the finish of the whole message where no piece has it', () => {
     const output = openai({
       content: 'Hello world',

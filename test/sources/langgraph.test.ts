@@ -231,7 +231,9 @@ describe('streamEvents of LangGraph, version 3', () => {
   })
 
   it('keeps the words of a failure to itself', () => {
-    clean([event('lifecycle', { event: 'failed', error: 'SECRET' })])
+    const { failure, parts, proof } = readAll([event('lifecycle', { event: 'failed', error: 'SECRET' })])
+    expect({ parts, proof }).toEqual({ parts: [], proof: 'broken' })
+    expect(failure).toBeInstanceOf(Error)
   })
 })
 

@@ -5,6 +5,8 @@ import { Reading, readChunk } from '../../src/sources/index.js'
 export interface Read {
   parts: Part[]
   proof: Reading['proof']
+  /** What failed, if the stream ends with it. */
+  failure?: Error | undefined
   text: string
   reasoning: string
   /** As a client puts them together. */
@@ -42,6 +44,7 @@ export function readAll(chunks: unknown[]): Read {
     }
   }
   read.proof = reading.proof
+  read.failure = reading.failure
   return read
 }
 

@@ -93,6 +93,68 @@ describe('bytes and responses are read by what they are', () => {
     expect((await relayed(source())).outcome).toBe('truncated')
   })
 
+  const message = (fields: object) => ({
+    content: '',
+    additional_kwargs: {},
+    response_metadata: { model_provider: 'openai' },
+    tool_calls: [],
+    tool_call_chunks: [],
+    ...fields,
+  })
+  const finish = { response_metadata: { finish_reason: 'stop' } }
+  const asked = { content: 'SECRET', additional_kwargs: {}, response_metadata: {}, type: 'human', id: 'h' }
+  const answer = { ...message({ id: 'a', content: 'Hello', ...finish }), tool_call_chunks: undefined }
+  const metadata = { langgraph_node: 'model', tenant: 'SECRET' }
+  const encoded = (...events: [string, unknown][]) =>
+    bytes(...events.map(([event, data]) => encodeEvent({ event, data: JSON.stringify(data) })))
+  const run = (event: string, data: object): [string, unknown] => ['data', { event, run_id: 'r', metadata, data }]
+
+  it.each<[string, () => Source]>([
+    [
+      'messages',
+      () =>
+        encoded(
+          ['messages', [message({ id: 'a', content: 'Hello' }), metadata]],
+          ['messages', [message({ id: 'a', ...finish }), metadata]],
+        ),
+    ],
+    ['values', () => encoded(['values', { messages: [asked] }], ['values', { messages: [asked, answer] }])],
+    ['updates', () => encoded(['updates', { model: { messages: [answer] } }])],
+    [
+      'debug and updates',
+      () =>
+        encoded(
+          ['debug', { step: 1, type: 'task', payload: { input: 'SECRET' } }],
+          ['tasks', { id: 't', name: 'model', triggers: [], input: 'SECRET' }],
+          ['updates', { model: { messages: [answer] } }],
+        ),
+    ],
+    [
+      'streamEvents',
+      () =>
+        encoded(
+          run('on_chain_start', { input: 'SECRET' }),
+          run('on_chat_model_stream', {
+            chunk: { lc: 1, type: 'constructor', id: [], kwargs: message({ content: 'Hello' }) },
+          }),
+          run('on_chat_model_stream', { chunk: { lc: 1, type: 'constructor', id: [], kwargs: message(finish) } }),
+          run('on_chain_end', { output: 'SECRET' }),
+        ),
+    ],
+  ])('an event stream of LangGraph’s own, of %s, says the answer and nothing else', async (_, source) => {
+    const { text, outcome, body, errors } = await relayed(source())
+    expect({ text, outcome, errors }).toEqual({ text: 'Hello', outcome: 'done', errors: [] })
+    expect(body).not.toContain('SECRET')
+  })
+
+  it('Assistants are refused by name over an event stream, too', async () => {
+    const { body, errors } = await relayed(
+      encoded(['thread.run.created', { id: 'run_1', object: 'thread.run', instructions: 'SECRET' }]),
+    )
+    expect(String(errors[0])).toContain('Assistants')
+    expect(body).not.toContain('SECRET')
+  })
+
   it('bytes that are none of these, and a JSON text that is no stream, are refused with the remedy', async () => {
     const html = await relayed(bytes('<html>'))
     expect(html.outcome).toBe('error')

@@ -12,6 +12,8 @@ export interface Expected {
   text: string
   reasoning?: string
   tools?: ToolCall[]
+  /** They are answered in the stream, so that a client of OpenAI's, which runs what is named, is not told of them. */
+  isAnswered?: true
   finish?: FinishReason
   /** Also of an answer that fails: the summary has what was counted until then. */
   usage?: Usage
@@ -207,6 +209,7 @@ export const expected: Record<string, Expected> = {
     text: '21 °C',
     reasoning: 'Let me think',
     tools: [{ id: 'call_1', name: 'get_weather', input: { city: 'Paris' } }],
+    isAnswered: true,
     data: ['progress', 'toast', 'citation'],
     finish: 'stop',
     outcome: 'done',

@@ -1,5 +1,5 @@
 /** The matrix as a page of the documentation. */
-import type { Row } from './cells.js'
+import { namesCalls, type Row } from './cells.js'
 import { type ProtocolUnderTest, protocols } from './readers.js'
 
 const SECTIONS: [title: string, prefix: string][] = [
@@ -58,14 +58,15 @@ export function render(
   return `${[INTRODUCTION, ...sections.map((section) => `${section}\n`)].join('\n')}`
 }
 
-function cellOf({ expected }: Row, { name, carries }: ProtocolUnderTest, wrong: readonly string[]): string {
+function cellOf({ expected }: Row, protocol: ProtocolUnderTest, wrong: readonly string[]): string {
+  const { name, carries } = protocol
   if (wrong.length > 0) return '**wrong**'
   const { text, reasoning, tools, data, finish, usage, outcome, code } = expected
   const done = outcome === 'done'
   const letters = [
     text && 'T',
     reasoning && carries.reasoning && 'R',
-    tools && carries.tools && 'C',
+    tools && namesCalls(expected, protocol) && 'C',
     data && carries.data && 'D',
     done && finish && carries.finish && (name !== 'openaiChat' || (finish !== 'other' && finish !== 'error')) && 'F',
     done && usage && carries.usage && 'U',

@@ -1,0 +1,643 @@
+// Kinds of faults that people reported of providers and gateways, each with many examples: what is read of each?
+import { toParts } from 'sse-relay'
+import { describe, expect, it } from 'vitest'
+import { read } from './read.js'
+
+const ARGS = '{"city":"Oslo"}'
+const INPUT = { city: 'Oslo' }
+
+/** A chunk of chat completions. */
+const chat = (delta: unknown, choice: object = {}, chunk: object = {}) => ({
+  id: 'c',
+  object: 'chat.completion.chunk',
+  model: 'm',
+  choices: [{ index: 0, delta, finish_reason: null, ...choice }],
+  ...chunk,
+})
+const end = (word: unknown = 'stop', delta: object = {}, chunk: object = {}) =>
+  chat(delta, { finish_reason: word }, chunk)
+const hi = chat({ role: 'assistant', content: 'Hi' })
+const tools = (...calls: unknown[]) => chat({ tool_calls: calls })
+const tool = (index: unknown, id?: unknown, name?: string, args?: unknown) => ({
+  ...(index !== undefined && { index }),
+  ...(id !== undefined && { id }),
+  type: 'function',
+  function: { ...(name !== undefined && { name }), ...(args !== undefined && { arguments: args }) },
+})
+const called = (id: string | undefined, name = 'w', input = ARGS) => ({ ...(id && { id }), name, input, done: true })
+
+/** Of Anthropic. */
+const begun = { type: 'message_start', message: { id: 'm1', usage: { input_tokens: 10, output_tokens: 1 } } }
+const block = (index: number, type: string, fields: object) => ({
+  type: 'content_block_start',
+  index,
+  content_block: { type, ...fields },
+})
+const piece = (index: number, partial_json: string) => ({
+  type: 'content_block_delta',
+  index,
+  delta: { type: 'input_json_delta', partial_json },
+})
+const say = (text: string) => ({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text } })
+const closed = (index: number) => ({ type: 'content_block_stop', index })
+const ended = [
+  { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 5 } },
+  { type: 'message_stop' },
+]
+const w = (fields: object = {}) => ({ id: 'a', name: 'w', input: {}, ...fields })
+
+/** Of Responses. */
+const event = (type: string, fields: object = {}) => ({ type: `response.${type}`, sequence_number: 1, ...fields })
+const created = event('created', { response: { id: 'r', model: 'm' } })
+const completed = (output: unknown = [], fields: object = {}) =>
+  event('completed', { response: { id: 'r', status: 'completed', output, ...fields } })
+const item = (fields: object = {}) => ({ type: 'function_call', id: 'f', call_id: 'a', name: 'w', ...fields })
+const added = (index: number | undefined, fields: object) =>
+  event('output_item.added', { output_index: index, item: fields })
+const done = (index: number | undefined, fields: object) =>
+  event('output_item.done', { output_index: index, item: fields })
+const message = { type: 'message', id: 'x', content: [{ type: 'output_text', text: 'Hello' }] }
+
+type Row = [name: string, chunks: unknown[], right: object]
+const table = (title: string, rows: Row[]) =>
+  it.each(rows)(title, (_, chunks, right) => {
+    expect(read(chunks)).toMatchObject(right)
+  })
+
+describe('what a server says in a field of its own', () => {
+  table('is not lost: %s', [
+    ['text in two fields at once (Together)', [chat({ content: 'Hi' }, { text: 'Hi' }), end('eos')], { text: 'Hi' }],
+    [
+      'a message instead of deltas',
+      [{ choices: [{ message: { content: 'Hi' }, finish_reason: 'stop' }] }],
+      { text: 'Hi' },
+    ],
+    [
+      'a message after the deltas (MiniMax)',
+      [hi, { id: 'c', choices: [{ message: { content: 'Hi' }, finish_reason: 'stop' }] }],
+      { text: 'Hi' },
+    ],
+    [
+      'calls in a message',
+      [{ choices: [{ message: { tool_calls: [tool(undefined, 'a', 'w', ARGS)] }, finish_reason: 'tool_calls' }] }],
+      { calls: [called('a')], finish: 'tool-calls' },
+    ],
+    [
+      'reasoning in details alone',
+      [chat({ reasoning_details: [{ type: 'reasoning.text', text: 'Hm' }] }), end()],
+      { reasoning: 'Hm' },
+    ],
+    [
+      'a summary in details',
+      [chat({ reasoning_details: [{ type: 'reasoning.summary', summary: 'Hm' }] }), end()],
+      { reasoning: 'Hm' },
+    ],
+    [
+      'reasoning told twice',
+      [chat({ reasoning: 'Hm', reasoning_details: [{ type: 'reasoning.text', text: 'Hm' }] }), end()],
+      { reasoning: 'Hm' },
+    ],
+    ['reasoning_text (GitHub Copilot)', [chat({ reasoning_text: 'Hm' }), end()], { reasoning: 'Hm' }],
+    ['thinking', [chat({ thinking: 'Hm' }), end()], { reasoning: 'Hm' }],
+    [
+      'the signature in blocks (LiteLLM)',
+      [
+        chat({ reasoning_content: 'Hm', thinking_blocks: [{ thinking: 'Hm' }] }),
+        chat({ thinking_blocks: [{ signature: 's' }] }),
+        end(),
+      ],
+      { reasoning: 'Hm', rest: [{}, { signature: 's' }] },
+    ],
+    [
+      'search results',
+      [
+        chat({ content: 'Hi' }, {}, { citations: ['u'], search_results: [{ title: 't', url: 'u', snippet: 's' }] }),
+        end(),
+      ],
+      { rest: [{}, { name: 'citation', data: { url: 'u', title: 't' } }] },
+    ],
+    [
+      'sources of Azure’s own search',
+      [chat({ context: { citations: [{ title: 't', url: 'u', content: 'SECRET' }] } }), end()],
+      { rest: [{}, { name: 'citation', data: { url: 'u', title: 't' } }] },
+    ],
+    [
+      'a function_call',
+      [
+        chat({ function_call: { name: 'w', arguments: '' } }),
+        chat({ function_call: { arguments: ARGS } }),
+        end('function_call'),
+      ],
+      { calls: [called(undefined)] },
+    ],
+    ['texts under other types', [chat({ content: [{ type: 'output_text', text: 'H' }, 'i'] }), end()], { text: 'Hi' }],
+    ['a block without a list', [chat({ content: { type: 'text', text: 'Hi' } }), end()], { text: 'Hi' }],
+    [
+      'an image amid the content',
+      [chat({ content: [{ type: 'image_url', image_url: { url: 'data:x' } }] }), end()],
+      { rest: [{}, { name: 'file', data: { url: 'data:x' } }] },
+    ],
+  ])
+})
+
+describe('a word for the end', () => {
+  const words = (list: string) => list.split(' ').map((word): [string] => [word])
+
+  it.each(
+    words(
+      'abort aborted network_error insufficient_system_resource interrupted cancelled canceled failed timeout timed_out TIMEOUT server_error internal_error internal_server_error connection_error connection_closed client_disconnect disconnected request_cancelled user_cancelled shutdown preempted engine_error overloaded service_unavailable deadline_exceeded expired stream_error upstream_failure killed terminated rate_limit unknown',
+    ),
+  )('that says it was broken off is no proof: %s', (word) => {
+    expect(read([hi, end(word)]).isComplete).toBe(false)
+  })
+
+  it.each(words('null none NONE FINISH_REASON_UNSPECIFIED in_progress'))('that says nothing is none: %s', (word) => {
+    expect(read([end(word, { content: 'Hi' })])).toMatchObject({ isComplete: false, finish: undefined })
+    expect(read([end(word, { content: 'Hi' }), end()])).toMatchObject({ isComplete: true, finish: 'stop' })
+  })
+
+  it.each(
+    Object.entries({
+      stop: 'stop STOP end_turn eos eos_token stop_token end finish finished normal COMPLETE completed done end_of_text end_of_turn stop_sequence stop_str success',
+      length:
+        'length max_tokens MAX_TOKENS max_output_tokens max_completion_tokens max_new_tokens max_length token_limit length_limit context_length_exceeded model_context_window_exceeded model_length max_tokens_reached incomplete',
+      'tool-calls': 'tool_calls tool_call tool_use TOOL_CALL tools function_call function_calls requires_action',
+      'content-filter':
+        'content_filter content_filtered SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT sensitive refusal refused guardrail_intervened moderation risk_control ERROR_TOXIC policy_violation flagged MODEL_ARMOR',
+      error:
+        'error MALFORMED_FUNCTION_CALL UNEXPECTED_TOOL_CALL MALFORMED_RESPONSE TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE malformed_tool_use',
+      other: 'OTHER pause_turn repetition IMAGE_OTHER NO_IMAGE compaction',
+    }).flatMap(([reason, list]) => list.split(' ').map((word): [string, string] => [word, reason])),
+  )('has its meaning: %s is %s', (word, finish) => {
+    expect(read([hi, end(word)])).toMatchObject({ isComplete: true, finish })
+  })
+})
+
+describe('the proof', () => {
+  const complete = { isComplete: true }
+  const cut = { isComplete: false }
+  table('is of the answer: %s', [
+    [
+      'a late verdict without an id',
+      [hi, end(), { id: null, choices: [{ index: 0, delta: {}, finish_reason: null }] }],
+      complete,
+    ],
+    [
+      'an id of its own in each chunk',
+      [
+        { ...hi, id: '1' },
+        { ...end(), id: '2' },
+        { ...chat({ content: '!' }), id: '3' },
+      ],
+      { isComplete: true, text: 'Hi!' },
+    ],
+    [
+      'no ids, and a late token',
+      [
+        { ...hi, id: undefined },
+        { ...end(), id: undefined },
+        { ...chat({ content: '!' }), id: undefined },
+      ],
+      complete,
+    ],
+    [
+      'a role in each chunk',
+      [hi, end('stop', { role: 'assistant' }), chat({ role: 'assistant', content: '' })],
+      complete,
+    ],
+    ['a second answer that is cut', [hi, end(), { ...chat({ role: 'assistant', content: 'x' }), id: 'd' }], cut],
+    [
+      'a second answer without ids that is cut',
+      [
+        { ...hi, id: '' },
+        { ...end(), id: '' },
+        { ...chat({ role: 'assistant', content: 'x' }), id: '' },
+      ],
+      cut,
+    ],
+    ['counts with each chunk are none', [chat({ content: 'Hi' }, {}, { usage: { prompt_tokens: 1 } })], cut],
+    ['completed, but cancelled', [created, completed([], { status: 'cancelled' })], cut],
+    [
+      'completed, but incomplete',
+      [created, completed([], { status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } })],
+      { isComplete: true, finish: 'length' },
+    ],
+    ['response.done', [created, event('done', { response: { status: 'completed' } })], complete],
+  ])
+
+  it('is none where the status says that it failed', () => {
+    const told = read([
+      created,
+      completed([], { status: 'failed', error: { code: 'server_error', message: 'SECRET' } }),
+    ])
+    expect(told.error).toBeInstanceOf(Error)
+  })
+})
+
+describe('calls, by whatever they are keyed,', () => {
+  const two = { calls: [called('a'), called('b', 'v')] }
+  const nameless = { calls: [called(undefined), called(undefined, 'v')] }
+  table('come out apart and whole: %s', [
+    [
+      'ids, and index 0 for all',
+      [tools(tool(0, 'a', 'w', ARGS)), tools(tool(0, 'b', 'v', ARGS)), end('tool_calls')],
+      two,
+    ],
+    [
+      'ids, index 0, by turns',
+      [
+        tools(tool(0, 'a', 'w', '')),
+        tools(tool(0, 'b', 'v', '')),
+        tools(tool(0, 'a', undefined, ARGS)),
+        tools(tool(0, 'b', undefined, ARGS)),
+        end('tool_calls'),
+      ],
+      two,
+    ],
+    [
+      'ids alone, by turns',
+      [
+        tools(tool(undefined, 'a', 'w', '')),
+        tools(tool(undefined, 'b', 'v', '')),
+        tools(tool(undefined, 'a', undefined, ARGS)),
+        tools(tool(undefined, 'b', undefined, ARGS)),
+        end('tool_calls'),
+      ],
+      two,
+    ],
+    ['ids that are numbers', [tools(tool(0, 7, 'w', ARGS)), end('tool_calls')], { calls: [called('7')] }],
+    [
+      'an index that is a text',
+      [
+        tools(tool('0', 'a', 'w', ''), tool('1', 'b', 'v', '')),
+        tools(tool('1', undefined, undefined, ARGS)),
+        tools(tool('0', undefined, undefined, ARGS)),
+        end('tool_calls'),
+      ],
+      two,
+    ],
+    [
+      'an index that is null',
+      [tools(tool(null, 'a', 'w', '')), tools(tool(null, undefined, undefined, ARGS)), end('tool_calls')],
+      { calls: [called('a')] },
+    ],
+    [
+      'neither, whole',
+      [tools(tool(undefined, undefined, 'w', ARGS)), tools(tool(undefined, undefined, 'v', ARGS)), end('tool_calls')],
+      nameless,
+    ],
+    [
+      'neither, in pieces',
+      [
+        tools(tool(undefined, undefined, 'w', '{"city":')),
+        tools(tool(undefined, undefined, undefined, '"Oslo"}')),
+        tools(tool(undefined, undefined, 'v', ARGS)),
+        end('tool_calls'),
+      ],
+      nameless,
+    ],
+    [
+      'the name in each piece',
+      [tools(tool(0, undefined, 'w', '{"city":')), tools(tool(0, undefined, 'w', '"Oslo"}')), end('tool_calls')],
+      { calls: [called(undefined)] },
+    ],
+    [
+      'an empty name before the name',
+      [tools(tool(0, 'a', '', '')), tools(tool(0, '', 'w', ARGS)), end('tool_calls')],
+      { calls: [called('a')] },
+    ],
+    [
+      'the same id in the next answer',
+      [
+        tools(tool(0, 'a', 'w', ARGS)),
+        end('tool_calls'),
+        { ...chat({ role: 'assistant', tool_calls: [tool(0, 'a', 'w', ARGS)] }), id: 'd' },
+        { ...end('tool_calls'), id: 'd' },
+      ],
+      { calls: [called('a'), called('a')] },
+    ],
+    [
+      'blocks by turns',
+      [
+        begun,
+        block(0, 'tool_use', w()),
+        block(1, 'tool_use', w({ id: 'b', name: 'v' })),
+        piece(0, '{"city":'),
+        piece(1, ARGS),
+        piece(0, '"Oslo"}'),
+        ...ended,
+      ],
+      two,
+    ],
+    [
+      'blocks that are all 0',
+      [
+        begun,
+        block(0, 'tool_use', w()),
+        piece(0, ARGS),
+        block(0, 'tool_use', w({ id: 'b', name: 'v' })),
+        piece(0, ARGS),
+        ...ended,
+      ],
+      two,
+    ],
+    [
+      'items without an index',
+      [
+        created,
+        added(undefined, item()),
+        added(undefined, item({ id: 'g', call_id: 'b', name: 'v' })),
+        event('function_call_arguments.delta', { item_id: 'f', delta: ARGS }),
+        event('function_call_arguments.delta', { item_id: 'g', delta: ARGS }),
+        completed(),
+      ],
+      two,
+    ],
+    [
+      'items that are all 0',
+      [
+        created,
+        added(0, item()),
+        done(0, item({ arguments: ARGS })),
+        added(0, item({ id: 'g', call_id: 'b', name: 'v' })),
+        done(0, item({ id: 'g', call_id: 'b', name: 'v', arguments: ARGS })),
+        completed(),
+      ],
+      two,
+    ],
+  ])
+})
+
+describe('a whole value', () => {
+  const whole = { calls: [called('a')] }
+  table('counts where no piece came, and is not told twice: %s', [
+    [
+      'in the item at its end',
+      [created, added(0, item({ arguments: '' })), done(0, item({ arguments: ARGS })), completed()],
+      whole,
+    ],
+    [
+      'in the arguments at their end',
+      [
+        created,
+        added(0, item()),
+        event('function_call_arguments.done', { output_index: 0, arguments: ARGS }),
+        completed(),
+      ],
+      whole,
+    ],
+    ['in the item at its beginning', [created, added(0, item({ arguments: ARGS })), completed()], whole],
+    [
+      'in both, and in pieces',
+      [
+        created,
+        added(0, item({ arguments: ARGS })),
+        event('function_call_arguments.delta', { output_index: 0, delta: ARGS }),
+        done(0, item({ arguments: ARGS })),
+        completed(),
+      ],
+      whole,
+    ],
+    ['as a value', [created, done(0, item({ arguments: INPUT })), completed()], whole],
+    ['in the response alone', [created, completed([item({ arguments: ARGS })])], whole],
+    [
+      'of a custom tool',
+      [
+        created,
+        added(0, item({ type: 'custom_tool_call', input: '' })),
+        event('custom_tool_call_input.done', { output_index: 0, input: 'hi' }),
+        completed(),
+      ],
+      { calls: [called('a', 'w', '"hi"')] },
+    ],
+    ['in the block’s beginning', [begun, block(0, 'tool_use', w({ input: INPUT })), closed(0), ...ended], whole],
+    ['in a block that never ends', [begun, block(0, 'tool_use', w({ input: INPUT })), ...ended], whole],
+    [
+      'in the block’s beginning, before an empty piece',
+      [begun, block(0, 'tool_use', w({ input: INPUT })), piece(0, '{}'), closed(0), ...ended],
+      whole,
+    ],
+    ['in the block’s beginning as text', [begun, block(0, 'tool_use', w({ input: ARGS })), closed(0), ...ended], whole],
+    [
+      'of a tool that the provider runs',
+      [begun, block(0, 'mcp_tool_use', w({ input: INPUT })), closed(0), ...ended],
+      { calls: [{ ...called('a'), executed: true }] },
+    ],
+    [
+      'of thinking',
+      [begun, block(0, 'thinking', { thinking: 'Hm', signature: 's' }), closed(0), ...ended],
+      { reasoning: 'Hm', rest: [{}, { signature: 's' }] },
+    ],
+    [
+      'an object that is empty before the pieces',
+      [tools(tool(0, 'a', 'w', {})), tools(tool(0, undefined, undefined, ARGS)), end('tool_calls')],
+      whole,
+    ],
+    [
+      'in a message after pieces without arguments',
+      [
+        tools(tool(0, 'a', 'w', '')),
+        { id: 'c', choices: [{ finish_reason: 'tool_calls', message: { tool_calls: [tool(0, 'a', 'w', ARGS)] } }] },
+      ],
+      whole,
+    ],
+    [
+      'text in its end',
+      [created, event('output_text.done', { output_index: 0, text: 'Hello' }), completed()],
+      { text: 'Hello' },
+    ],
+    ['text in the item', [created, added(0, { type: 'message' }), done(0, message), completed()], { text: 'Hello' }],
+    ['text in the response', [created, completed([message])], { text: 'Hello' }],
+    [
+      'text in all of them',
+      [
+        created,
+        added(0, { type: 'message' }),
+        event('output_text.delta', { delta: 'Hello' }),
+        event('output_text.done', { text: 'Hello' }),
+        done(0, message),
+        completed([message]),
+      ],
+      { text: 'Hello' },
+    ],
+    [
+      'a refusal in its end',
+      [created, event('refusal.done', { refusal: 'No' }), completed()],
+      { text: 'No', finish: 'content-filter' },
+    ],
+    [
+      'reasoning in the item',
+      [created, done(0, { type: 'reasoning', summary: [{ text: 'A' }, { text: 'B' }] }), completed()],
+      { reasoning: 'A\n\nB' },
+    ],
+    [
+      'reasoning in its end',
+      [created, event('reasoning_summary_text.done', { text: 'A' }), completed()],
+      { reasoning: 'A' },
+    ],
+  ])
+
+  it('is left out where chunks are read one by one', () => {
+    expect(toParts(event('output_text.done', { text: 'Hello' }))).toEqual([])
+    expect(toParts(done(0, message))).toEqual([])
+  })
+})
+
+describe('counts', () => {
+  const counts = (usage: object, right: object): Row => [
+    JSON.stringify(usage),
+    [hi, end(), { id: 'c', choices: [], usage }],
+    { isComplete: true, usage: right },
+  ]
+  const told = (last: object, right: object): Row => [
+    JSON.stringify(last),
+    [hi, end(), { id: 'c', ...last }],
+    { isComplete: true, usage: right },
+  ]
+  const usage = { prompt_tokens: 1, completion_tokens: 2 }
+  const read12 = { inputTokens: 1, outputTokens: 2 }
+  table('are read under every name, wherever they stand: %s', [
+    told({ usage }, read12),
+    told({ choices: null, usage }, read12),
+    told({ usage: { promptTokens: 1, completionTokens: 2 } }, read12),
+    told({ usage: { input_tokens: 1, output_tokens: 2 } }, read12),
+    told({ choices: [{ index: 0, delta: {}, usage }] }, read12),
+    told({ choices: [], object: 'chat.completion.chunk', x_groq: { usage } }, read12),
+    counts({ ...usage, prompt_cache_hit_tokens: 1 }, { cachedInputTokens: 1 }),
+    counts({ ...usage, cached_tokens: 1 }, { cachedInputTokens: 1 }),
+    counts({ ...usage, reasoning_tokens: 1 }, { reasoningTokens: 1 }),
+    counts(
+      { ...usage, prompt_tokens_details: { cached_tokens: 1, cache_creation_tokens: 4 } },
+      { cachedInputTokens: 1, cacheWriteInputTokens: 4 },
+    ),
+    counts(
+      { ...usage, cache_creation_input_tokens: 4, cache_read_input_tokens: 1 },
+      { cachedInputTokens: 1, cacheWriteInputTokens: 4 },
+    ),
+    counts({ ...usage, prompt_tokens_details: 'x', completion_tokens_details: null }, read12),
+    [
+      'halves',
+      [
+        begun,
+        say('Hi'),
+        {
+          type: 'message_delta',
+          delta: { stop_reason: 'end_turn' },
+          usage: { output_tokens: 5, cache_read_input_tokens: 90 },
+        },
+        { type: 'message_stop' },
+      ],
+      { usage: { inputTokens: 100, outputTokens: 5 } },
+    ],
+    [
+      'a zero after the count',
+      [
+        begun,
+        say('Hi'),
+        { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { input_tokens: 0, output_tokens: 5 } },
+        { type: 'message_stop' },
+      ],
+      { usage: { inputTokens: 10, outputTokens: 5 } },
+    ],
+    [
+      'in the last event',
+      [begun, say('Hi'), { type: 'message_stop', usage: { output_tokens: 5 } }],
+      { usage: { inputTokens: 10, outputTokens: 5 } },
+    ],
+  ])
+})
+
+describe('a field of another form', () => {
+  const hello = { text: 'Hi', isComplete: true }
+  table('does not end the run: %s', [
+    ['arguments as a value', [tools(tool(0, 'a', 'w', INPUT)), end('tool_calls')], { calls: [called('a')] }],
+    ['no arguments', [tools(tool(0, 'a', 'w', null)), end('tool_calls')], { calls: [{ id: 'a', done: true }] }],
+    [
+      'a name beside no function',
+      [tools({ index: 0, id: 'a', name: 'w', arguments: ARGS }), end('tool_calls')],
+      { calls: [called('a')] },
+    ],
+    [
+      'a call without a list',
+      [chat({ tool_calls: tool(0, 'a', 'w', ARGS) }), end('tool_calls')],
+      { calls: [called('a')] },
+    ],
+    ['no calls in a list', [tools(null), hi, end()], hello],
+    ['no calls as an object', [chat({ content: 'Hi', tool_calls: {} }), end()], { ...hello, calls: [] }],
+    ['reasoning as an object', [chat({ reasoning: { content: 'Hm' } }), hi, end()], { ...hello, reasoning: 'Hm' }],
+    [
+      'reasoning as a list',
+      [chat({ reasoning_content: [{ type: 'text', text: 'Hm' }] }), hi, end()],
+      { ...hello, reasoning: 'Hm' },
+    ],
+    ['a number for text', [chat({ content: 7 }), end()], { text: '7', isComplete: true }],
+    [
+      'holes in lists',
+      [chat({ content: [null, { type: 'text', text: 'Hi' }], images: [null], reasoning_details: [null] }), end()],
+      hello,
+    ],
+    ['objects for lists', [chat({ content: 'Hi', annotations: {}, images: {} }), end()], hello],
+    ['a text for a list', [chat({ content: 'Hi' }, {}, { citations: 'u' }), end()], hello],
+    [
+      'nothing for objects',
+      [hi, chat(null), { id: 'c', choices: [null] }, end('stop', {}, { usage: '', error: null })],
+      hello,
+    ],
+    [
+      'nothing for events’ objects',
+      [
+        { type: 'message_start', message: null },
+        { ...say(''), delta: null },
+        say('Hi'),
+        { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: null },
+        { type: 'message_stop' },
+      ],
+      hello,
+    ],
+    [
+      'nothing for responses',
+      [
+        event('created', { response: null }),
+        added(0, null as never),
+        event('output_text.delta', { delta: 'Hi' }),
+        completed([null]),
+      ],
+      hello,
+    ],
+    [
+      'nothing for parts',
+      [
+        { candidates: [{ content: { parts: null } }] },
+        { candidates: [{ content: { parts: [null, { text: 'Hi' }] }, finishReason: 'STOP' }] },
+      ],
+      hello,
+    ],
+  ])
+
+  table('reasoning in several items is in paragraphs: %s', [
+    [
+      'by items',
+      [
+        created,
+        added(0, { type: 'reasoning' }),
+        event('reasoning_summary_text.delta', { summary_index: 0, delta: '**A**' }),
+        added(1, { type: 'reasoning' }),
+        event('reasoning_summary_text.delta', { summary_index: 0, delta: '**B**' }),
+        completed(),
+      ],
+      { reasoning: '**A**\n\n**B**' },
+    ],
+    [
+      'by parts',
+      [
+        created,
+        event('reasoning_summary_part.added'),
+        event('reasoning_summary_text.delta', { delta: '**A**' }),
+        event('reasoning_summary_part.added'),
+        event('reasoning_summary_text.delta', { delta: '**B**' }),
+        completed(),
+      ],
+      { reasoning: '**A**\n\n**B**' },
+    ],
+  ])
+})
