@@ -564,12 +564,12 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       if (this.#state !== 'closed') this.#drop()
       return
     }
-    this.#finish(this.#refusalOf({ code, message, retryable }))
+    this.#finish(this.#refusalOf({ code, message, retryable }, status))
   }
 
-  #refusalOf(error: Failure): string {
+  #refusalOf(error: Failure, status: number): string {
     try {
-      const refusal = this.#options.protocol?.refusal?.(error)
+      const refusal = this.#options.protocol?.refusal?.({ ...error, status })
       if (refusal !== undefined) return JSON.stringify(refusal)
     } catch {
       // A protocol that cannot say it. It is said all the same.

@@ -330,7 +330,7 @@ export interface Protocol {
    */
   readonly heartbeat?: string
   /** The JSON body of an HTTP answer that refuses. @default `{ error: { code, message, retryable } }` */
-  refusal?(failure: Failure): unknown
+  refusal?(failure: Failure & { status: number }): unknown
   /** The client bears nothing but `data` on the wire: no ids, no `retry`. Such a run is not resumed by id. */
   readonly dataOnly?: boolean
 }

@@ -45,6 +45,35 @@ export function failureFrames(
   return failureFrame({ type: 'error', error: { type: code, code, message, retryable }, errorText: message })
 }
 
+/** Our failure codes, then statuses → the error types that Anthropic's clients know. */
+const ANTHROPIC_TYPES: Record<string, string | null | undefined> = {
+  __proto__: null,
+  'rate-limit': 'rate_limit_error',
+  overload: 'overloaded_error',
+  'upstream-timeout': 'timeout_error',
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  409: 'conflict_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+}
+
+/** A failure with the type that Anthropic's clients know it by. */
+export function anthropicError({ code, message, retryable, status }: Failure & { status?: number }): object {
+  const type = ANTHROPIC_TYPES[code] ?? ANTHROPIC_TYPES[status ?? 500] ?? 'api_error'
+  return { type, code, message, retryable }
+}
+
+/** The run ends: the client would run what the provider has taken back. */
+export function cannotTakeBack(what: string, protocol: string): Error {
+  return mistake(
+    'internal',
+    `${what} changed after ${protocol} had sent it, and this dialect can only append: relay with uiMessage() or parts(), which can say so, or say it in the first piece of the call`,
+  )
+}
+
 /**
  * A value from a source as JSON text.
  *

@@ -1,11 +1,10 @@
 /** How does a run look to a client of the OpenAI Chat Completions API? */
 
 import { flag, type Rules, words } from '../check.js'
-import { mistake } from '../failure.js'
 import { checkOptions } from '../options.js'
 import { beginsCall } from '../tool-calls.js'
 import type { Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
-import { dataFrame, failureFrame } from './frames.js'
+import { cannotTakeBack, dataFrame, failureFrame } from './frames.js'
 
 /** Options of {@link openaiChat}. */
 export interface OpenAIChatOptions {
@@ -122,10 +121,10 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     if (call.number === undefined) return ''
     // Without arguments is an empty object to the clients, which parse it.
     const input = given || (done && !call.hasInput ? '{}' : '')
-    if (error !== undefined) throw cannotTakeBack('A tool call')
+    if (error !== undefined) throw cannotTakeBack('A tool call', 'openaiChat()')
     // The client has it, and is not asked to run it.
     if (executed) settle(call)
-    if (replaces && call.hasInput) throw cannotTakeBack('The input of a tool call')
+    if (replaces && call.hasInput) throw cannotTakeBack('The input of a tool call', 'openaiChat()')
     if (input === '') return ''
     call.hasInput = true
     return callChunk({ index: call.number, function: { arguments: input } })
@@ -193,14 +192,6 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
         error: { code, message, retryable, type: code === 'internal' ? 'server_error' : code, param: null },
       }),
   }
-}
-
-/** The run ends: the client would run what the provider has taken back. */
-function cannotTakeBack(what: string): Error {
-  return mistake(
-    'internal',
-    `${what} changed after openaiChat() had sent it, and this dialect can only append: relay with uiMessage() or parts(), which can say so, or say it in the first piece of the call`,
-  )
 }
 
 function toUsage({

@@ -2,22 +2,14 @@
 
 import { encodeEvent } from '../encode.js'
 import type { Encoder, Protocol } from '../types.js'
-import { dataFrame, failureFrame, namedFrame, toJson } from './frames.js'
-
-/** Our failure codes → the error types that the Anthropic client knows. */
-const ERROR_TYPES: Record<string, string | null | undefined> = {
-  __proto__: null,
-  'rate-limit': 'rate_limit_error',
-  overload: 'overloaded_error',
-  'upstream-timeout': 'timeout_error',
-}
+import { anthropicError, dataFrame, failureFrame, namedFrame, toJson } from './frames.js'
 
 const encoder: Encoder = {
   chunk: (chunk, event) => (event === undefined ? dataFrame(toJson(chunk)) : namedFrame(event, toJson(chunk))),
   part: (part) => dataFrame(toJson(part)),
   event: encodeEvent,
   end: () => '',
-  fail: (error) => failureFrame({ type: 'error', error: { type: ERROR_TYPES[error.code] ?? 'api_error', ...error } }),
+  fail: (error) => failureFrame({ type: 'error', error: anthropicError(error) }),
 }
 
 const protocol: Protocol = { name: 'raw', encoder: () => encoder }

@@ -1,6 +1,6 @@
 // Does anything reach a client that is not the answer: of any shape, of unknown objects, in any protocol?
 import type { RelayOptions } from 'sse-relay'
-import { openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import { anthropicMessages, openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
 import { relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
 
@@ -11,6 +11,7 @@ const protocols = {
   text: () => text(),
   parts: () => parts(),
   raw: () => raw(),
+  anthropicMessages: () => anthropicMessages(),
   openaiChat: () => openaiChat({ usage: true }),
   uiMessage: () => uiMessage(),
 }

@@ -1,0 +1,374 @@
+/** How does a run look to a client of Anthropic's Messages API? */
+
+import { type Rules, words } from '../check.js'
+import { mistake } from '../failure.js'
+import { checkOptions } from '../options.js'
+import { beginsCall } from '../tool-calls.js'
+import type {
+  AnswerPart,
+  Encoder,
+  EncoderEnd,
+  EncoderPart,
+  Failure,
+  FinishReason,
+  Protocol,
+  ReasoningPart,
+  TextPart,
+  ToolCallPart,
+  ToolResultPart,
+  Usage,
+} from '../types.js'
+import { anthropicError, cannotTakeBack, failureFrame } from './frames.js'
+
+/** Options of {@link anthropicMessages}. */
+export interface AnthropicMessagesOptions {
+  /** The `model` that the message names. @default 'sse-relay' */
+  model?: string
+}
+
+const OPTIONS: Rules<keyof AnthropicMessagesOptions> = { model: words }
+
+const STOP: Record<FinishReason, string> = {
+  stop: 'end_turn',
+  length: 'max_tokens',
+  'tool-calls': 'tool_use',
+  'content-filter': 'refusal',
+  error: 'end_turn',
+  other: 'end_turn',
+}
+
+/**
+ * Anthropic's Messages, whatever the upstream is: its SDK, Claude Code and the AI SDK read them from your server. Blocks
+ * come one after the other, so pieces of a second tool call wait until the first is whole. Reasoning keeps its signature,
+ * and what is redacted; what is not signed has an empty signature, and nobody makes one up. Tool calls that no client is
+ * to run are left out, and so are results, data parts and own events, which have no place in this dialect. It can only
+ * append: a call whose input is replaced after it was sent, or that is rejected then, ends the run as `error`.
+ */
+export function anthropicMessages(options: AnthropicMessagesOptions = {}): Protocol {
+  checkOptions('anthropicMessages', options, OPTIONS)
+  const { model = 'sse-relay' } = options
+  return {
+    name: 'anthropic-messages',
+    heartbeat: frame('ping', ''),
+    refusal: (failure) => ({ type: 'error', error: anthropicError(failure) }),
+    encoder: ({ runId }) => new AnthropicEncoder(runId, model),
+  }
+}
+
+/** A tool call as far as it has come. */
+interface Call {
+  readonly type: 'call'
+  readonly id: string | undefined
+  readonly name: string
+  /** What came of it, sent or not. */
+  input: string
+  /** `waiting` for its block, `open`, `closed`, or `dropped`: no client is to run it. */
+  state: 'waiting' | 'open' | 'closed' | 'dropped'
+  /** The source said that it is whole. */
+  done?: boolean
+  /** It was run elsewhere, or will be. */
+  isAnswered?: boolean
+  /** How much of the input was looked at, in search of its end. */
+  looked?: number
+}
+
+/** What gets a place in the message. */
+type Item = TextPart | ReasoningPart | Call
+
+class AnthropicEncoder implements Encoder {
+  readonly #runId: string
+  readonly #model: string
+  /** The number of the latest block. */
+  #index = -1
+  #open: 'text' | 'thinking' | Call | undefined
+  /** What text and thinking begin with, in the block that is open. */
+  #before = ''
+  #hasBegun = false
+  #hasEnded = false
+  /** What waits until the call that is open is whole; before `#next` it was sent. */
+  #waiting: Item[] = []
+  #next = 0
+  readonly #calls: Call[] = []
+  /** The latest call at each index, and with each id. */
+  readonly #indexes = new Map<number, Call>()
+  readonly #ids = new Map<string, Call>()
+  /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
+  #saysDone = false
+
+  constructor(runId: string, model: string) {
+    this.#runId = runId
+    this.#model = model
+  }
+
+  part(part: EncoderPart): string {
+    switch (part.type) {
+      case 'text':
+        // By far the commonest: the next piece of the text that is open.
+        if (this.#open === 'text') return part.text === '' ? '' : this.#delta(part.text)
+        return part.text === '' ? '' : this.#place(part)
+      case 'reasoning':
+        return part.text === '' && part.signature === undefined && part.redacted === undefined ? '' : this.#place(part)
+      case 'tool-call':
+        return this.#addCall(part)
+      case 'tool-result':
+        return this.#settle(part)
+      default:
+        return ''
+    }
+  }
+
+  event(): string {
+    return ''
+  }
+
+  end({ finishReason, usage }: EncoderEnd): string {
+    this.#hasEnded = true
+    const asked = this.#calls.filter(({ state, isAnswered }) => state !== 'dropped' && !isAnswered)
+    const isCut = this.#saysDone && asked.some(({ done }) => !done)
+    const stop_reason = stopReason(finishReason, asked.length > 0, isCut)
+    return (
+      this.#flush() +
+      this.#close() +
+      this.#begin() +
+      frame(
+        'message_delta',
+        `,"delta":${JSON.stringify({ stop_reason, stop_sequence: null })},"usage":${toUsage(usage)}`,
+      ) +
+      frame('message_stop', '')
+    )
+  }
+
+  fail(failure: Failure): string {
+    return failureFrame({ type: 'error', error: anthropicError(failure) })
+  }
+
+  answer(parts: readonly AnswerPart[], { finishReason, usage }: EncoderEnd): object {
+    const answered = new Set(parts.map((part) => (part.type === 'tool-result' ? part.id : undefined)))
+    const saysDone = parts.some((part) => part.type === 'tool-call' && part.done)
+    const content: object[] = []
+    let calls = 0
+    let isCut = false
+    for (const part of parts) {
+      if (part.type === 'text') content.push({ type: 'text', text: part.text })
+      else if (part.type === 'reasoning') content.push(...toThinking(part))
+      else if (part.type === 'tool-call') {
+        const { id, name = 'tool', input, done, executed, error } = part
+        if (executed || error !== undefined || (id !== undefined && answered.has(id))) continue
+        calls++
+        // What is no call yet is not shown as one.
+        if (saysDone && !done) isCut = true
+        else content.push({ type: 'tool_use', id: id ?? this.#idOf(calls), name, input: parse(input) })
+      }
+    }
+    const stop_reason = stopReason(finishReason, calls > 0, isCut)
+    return {
+      ...JSON.parse(this.#message('null')),
+      content,
+      stop_reason,
+      usage: JSON.parse(toUsage({ inputTokens: 0, ...usage })),
+    }
+  }
+
+  /** The piece goes into its block, or waits for that. */
+  #place(item: Item): string {
+    this.#waiting.push(item)
+    return this.#flush()
+  }
+
+  /** Sends what waits, as long as no call stands in the way that is not whole. */
+  #flush(): string {
+    let frames = ''
+    while (this.#next < this.#waiting.length) {
+      if (typeof this.#open === 'object' && !this.#isWhole(this.#open)) return frames
+      frames += this.#show(this.#waiting[this.#next++] as Item)
+    }
+    this.#waiting = []
+    this.#next = 0
+    return frames
+  }
+
+  /** Whether nothing more can come of the call. Its source says so late, or not at all where the parts are one's own. */
+  #isWhole(call: Call): boolean {
+    if (call.done || this.#hasEnded) return true
+    if (call.looked === call.input.length || !call.input.endsWith('}')) return false
+    call.looked = call.input.length
+    return isJSON(call.input)
+  }
+
+  #show(item: Item): string {
+    if (item.type === 'call') return item.state === 'dropped' ? '' : this.#showCall(item)
+    if (item.type === 'text') {
+      const start = this.#open === 'text' ? '' : this.#start('text', '{"type":"text","text":""}')
+      return start + this.#delta(item.text)
+    }
+    const { text, signature, redacted } = item
+    let frames = ''
+    if (redacted !== undefined) {
+      frames += this.#start(undefined, JSON.stringify({ type: 'redacted_thinking', data: redacted })) + this.#stop()
+    }
+    if (text === '' && signature === undefined) return frames
+    if (this.#open !== 'thinking') frames += this.#start('thinking', '{"type":"thinking","thinking":"","signature":""}')
+    if (text !== '') frames += this.#delta(text)
+    if (signature === undefined) return frames
+    // Once, whole, and last: what comes after it is signed anew.
+    const delta = JSON.stringify({ type: 'signature_delta', signature })
+    return frames + frame('content_block_delta', `,"index":${this.#index},"delta":${delta}`) + this.#close()
+  }
+
+  #showCall(call: Call): string {
+    const { id, name, input } = call
+    // Two calls with one id could not be told apart by their results.
+    const isTaken = id === undefined || this.#ids.get(id) !== call
+    const start = { type: 'tool_use', id: isTaken ? this.#idOf(this.#index + 1) : id, name, input: {} }
+    call.state = 'open'
+    const frames = this.#start(call, JSON.stringify(start)) + (input === '' ? '' : this.#inputDelta(input))
+    return call.done ? frames + this.#close() : frames
+  }
+
+  #addCall(part: ToolCallPart): string {
+    const { index, id, name = 'tool', input, done, executed, error, replaces } = part
+    if (done) this.#saysDone = true
+    const known = this.#indexes.get(index)
+    if (!known || beginsCall(known, part)) {
+      const isDropped = executed || error !== undefined
+      const call: Call = {
+        type: 'call',
+        id,
+        name,
+        input,
+        state: isDropped ? 'dropped' : 'waiting',
+        ...(done && { done }),
+      }
+      this.#indexes.set(index, call)
+      if (id !== undefined && !this.#ids.has(id)) this.#ids.set(id, call)
+      this.#calls.push(call)
+      // At its index another call begins: the one before is over.
+      if (known) known.done = true
+      return isDropped ? '' : this.#place(call)
+    }
+    if (known.state === 'dropped') return ''
+    const isSent = known.state !== 'waiting'
+    if (isSent && error !== undefined) throw cannotTakeBack('A tool call', 'anthropicMessages()')
+    if (isSent && ((replaces && known.input !== '') || (known.state === 'closed' && input.trim() !== ''))) {
+      throw cannotTakeBack('The input of a tool call', 'anthropicMessages()')
+    }
+    if (executed || error !== undefined) {
+      if (!isSent) known.state = 'dropped'
+      known.isAnswered = true
+    }
+    known.input = replaces ? input : known.input + input
+    if (done) known.done = true
+    if (known.state !== 'open') return this.#flush()
+    return (input === '' ? '' : this.#inputDelta(input)) + (done ? this.#close() : '') + this.#flush()
+  }
+
+  /** A result ends its call: what comes at its index is another. */
+  #settle({ id }: ToolResultPart): string {
+    const call = this.#ids.get(id)
+    if (!call) return ''
+    call.isAnswered = true
+    call.done = true
+    if (call.state === 'waiting') call.state = 'dropped'
+    return (this.#open === call ? this.#close() : '') + this.#flush()
+  }
+
+  #begin(): string {
+    if (this.#hasBegun) return ''
+    this.#hasBegun = true
+    return frame('message_start', `,"message":${this.#message(toUsage({ inputTokens: 0 }))}`)
+  }
+
+  #message(usage: string): string {
+    const { id, model } = { id: `msg_${this.#runId}`, model: this.#model }
+    const head = { id, type: 'message', role: 'assistant', model, content: [], stop_reason: null, stop_sequence: null }
+    return `${JSON.stringify(head).slice(0, -1)},"usage":${usage}}`
+  }
+
+  #start(open: 'text' | 'thinking' | Call | undefined, block: string): string {
+    const frames = this.#close() + this.#begin()
+    this.#open = open
+    const index = ++this.#index
+    const key = open === 'text' ? 'text' : 'thinking'
+    this.#before = `event: content_block_delta\ndata: {"type":"content_block_delta","index":${index},"delta":{"type":"${key}_delta","${key}":`
+    return frames + frame('content_block_start', `,"index":${index},"content_block":${block}`)
+  }
+
+  #delta(text: string): string {
+    return `${this.#before}${JSON.stringify(text)}}}\n\n`
+  }
+
+  #inputDelta(input: string): string {
+    const delta = JSON.stringify({ type: 'input_json_delta', partial_json: input })
+    return frame('content_block_delta', `,"index":${this.#index},"delta":${delta}`)
+  }
+
+  #close(): string {
+    if (this.#open === undefined) return ''
+    if (typeof this.#open === 'object') this.#open.state = 'closed'
+    this.#open = undefined
+    return this.#stop()
+  }
+
+  #stop(): string {
+    return frame('content_block_stop', `,"index":${this.#index}`)
+  }
+
+  #idOf(number: number): string {
+    return `toolu_${this.#runId}_${number}`
+  }
+}
+
+/** A frame is named as its data is typed: without the name Anthropic's SDK sees nothing. */
+function frame(type: string, fields: string): string {
+  return `event: ${type}\ndata: {"type":"${type}"${fields}}\n\n`
+}
+
+function stopReason(reason: FinishReason = 'stop', isAsking: boolean, isCut: boolean): string {
+  if (reason !== 'stop' && reason !== 'tool-calls') return STOP[reason]
+  if (!isAsking) return STOP.stop
+  return isCut ? STOP.length : STOP['tool-calls']
+}
+
+/** Theirs counts what was read from a cache, or written into one, beside the input. */
+function toUsage({
+  inputTokens,
+  outputTokens = 0,
+  cachedInputTokens: read,
+  cacheWriteInputTokens: written,
+  reasoningTokens,
+}: Usage = {}): string {
+  const input = inputTokens === undefined ? undefined : Math.max(0, inputTokens - (read ?? 0) - (written ?? 0))
+  return JSON.stringify({
+    input_tokens: input,
+    cache_read_input_tokens: read,
+    cache_creation_input_tokens: written,
+    output_tokens: outputTokens,
+    ...(reasoningTokens !== undefined && { output_tokens_details: { thinking_tokens: reasoningTokens } }),
+  })
+}
+
+function toThinking({ text, signature, redacted }: ReasoningPart): object[] {
+  return [
+    ...(redacted === undefined ? [] : [{ type: 'redacted_thinking', data: redacted }]),
+    ...(text === '' && signature === undefined
+      ? []
+      : [{ type: 'thinking', thinking: text, signature: signature ?? '' }]),
+  ]
+}
+
+function isJSON(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function parse(input: string): unknown {
+  try {
+    return JSON.parse(input || '{}')
+  } catch (cause) {
+    throw mistake('internal', 'The input of a tool call is not JSON, and a message holds its value', cause)
+  }
+}
