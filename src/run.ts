@@ -4,6 +4,7 @@ import { flatten } from './encode.js'
 import { isObject, isRelayError, RelayError, show } from './errors.js'
 import { countFrames } from './event-id.js'
 import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, toFailure, withShown } from './failure.js'
+import { Halves, isHalved } from './halves.js'
 import type { RelayOptions } from './options.js'
 import { isThenable } from './promises.js'
 import { failureFrames, refuseError, toJson } from './protocols/frames.js'
@@ -71,6 +72,8 @@ const MAX_TEXT = 1_048_576
 const MAX_TURN = 65_536
 /** The most characters that wait for the provider's answer: past them they go out, and a refusal is no status any more. */
 const MAX_EARLY = 65_536
+/** Where an own event stands among the texts whose last character is half: before its name. */
+const EVENT = 'event '
 /** What a chunk counts besides its frames, which may be none. */
 const CHUNK = 16
 
@@ -102,6 +105,7 @@ export class Run implements Feeder {
   #unknown = true
   /** Frames that wait for the provider's answer. */
   #early = ''
+  #halves: Halves | undefined
   #events = 0
   /** Characters since the event loop had its turn. */
   #sinceTurn = 0
@@ -353,15 +357,55 @@ export class Run implements Feeder {
           break
         case 'error':
           if (frames !== '') this.#write(frames)
-          this.fail(part.error)
+          this.#fail(part.error)
           return ''
-        case 'text':
-          this.#gather(part.text)
-          if (!sendsChunk) frames += encoder.part(part)
+        case 'text': {
+          const text = this.#join('text', part.text)
+          this.#gather(text)
+          // The commonest part by far, and nearly always whole.
+          if (!sendsChunk && text === part.text) frames += encoder.part(part)
+          else if (!sendsChunk && text !== '') frames += encoder.part({ ...part, text })
           break
+        }
+        case 'reasoning': {
+          const text = this.#join('reasoning', part.text)
+          if (sendsChunk) break
+          const isHeld = text === '' && part.text !== '' && (part.signature ?? part.redacted) === undefined
+          if (!isHeld) frames += encoder.part(text === part.text ? part : { ...part, text })
+          break
+        }
+        case 'tool-call': {
+          const { index, done, replaces } = part
+          const key = `call ${index}`
+          if (replaces) this.#halves?.end(key)
+          const input = this.#join(key, part.input) + ((done && this.#halves?.end(key)) || '')
+          if (!sendsChunk) frames += encoder.part(input === part.input ? part : { ...part, input })
+          break
+        }
         default:
           if (!sendsChunk) frames += encoder.part(part, this.#reading.shape?.hasResults)
       }
+    }
+    return frames
+  }
+
+  /** The next piece of a text, without half a character at its end: that waits for the next. */
+  #join(text: string, piece: string): string {
+    if (!this.#halves && !isHalved(piece)) return piece
+    this.#halves ??= new Halves()
+    return this.#halves.join(text, piece)
+  }
+
+  /** What stands for the characters that never became whole. */
+  #encodeHalves(): string {
+    const encoder = this.#encoder as Encoder
+    let frames = ''
+    for (const text of this.#halves?.texts ?? []) {
+      const rest = (this.#halves as Halves).end(text)
+      if (text === 'text') this.#gather(rest)
+      if (text.startsWith(EVENT)) frames += encoder.event({ event: text.slice(EVENT.length) || undefined, data: rest })
+      else if (!encoder.chunk && (text === 'text' || text === 'reasoning'))
+        frames += encoder.part({ type: text, text: rest })
     }
     return frames
   }
@@ -381,10 +425,11 @@ export class Run implements Feeder {
 
   /** The commonest chunk by far: a list for its one part costs more than the frame. */
   #encodeText(piece: string, encoder: Encoder): string {
-    this.#gather(piece)
+    const text = this.#join('text', piece)
+    this.#gather(text)
     this.#reading.sawText = true
     try {
-      return encoder.part({ type: 'text', text: piece })
+      return text === '' ? '' : encoder.part({ type: 'text', text })
     } catch (error) {
       throw isRelayError(error) ? asMistake(error) : error
     }
@@ -415,8 +460,11 @@ export class Run implements Feeder {
     if (payload === DONE) {
       throw mistake('invalid-field', `A source cannot send the data ${DONE}: return, and the relay will say it`)
     }
+    const whole = typeof data === 'string' ? this.#join(EVENT + (event ?? ''), data) : payload
+    // Of one that was half a character there is nothing to send yet.
+    if (whole === '' && payload !== '' && id === undefined && retry === undefined) return ''
     // With a log, ids are the log's.
-    return (this.#encoder as Encoder).event({ event, data: payload, id: this.#options.log ? undefined : id, retry })
+    return (this.#encoder as Encoder).event({ event, data: whole, id: this.#options.log ? undefined : id, retry })
   }
 
   /** The source has ended. Whether the answer is complete is another question. */
@@ -448,7 +496,10 @@ export class Run implements Feeder {
       )
     }
     const frames =
-      this.#early + last + (this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage })
+      this.#early +
+      last +
+      this.#encodeHalves() +
+      (this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage })
     // An answer that nobody takes is not done, however short.
     if (!this.#outlet.begin()) await this.#room()
     this.#end('done', undefined, { frames })

@@ -20,6 +20,7 @@ const floors = [
     'deadlines.ts',
     'check.ts',
     'context.ts',
+    'halves.ts',
   ],
   ['headers.ts', 'owned.ts'],
   // Below the sources: an upstream's event stream is read with it.
