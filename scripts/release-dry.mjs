@@ -1,6 +1,6 @@
 // `node scripts/release-dry.mjs`: everything of a release but the publishing. What the tarball holds, what the changesets make of
 // the version and the changelog, and the package installed into a fresh project on every supported Node, on Bun and on
-// Deno, where each sample of the README is run against a replayed provider. Build first.
+// Deno, where each sample of the README and the quick start is run against a replayed provider. Build first.
 // `-- 24 Bun` takes only those runtimes; `-- --quick` only this Node, without what `npm run check` has looked at already.
 import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -12,7 +12,7 @@ import { freePort } from './free-port.mjs'
 import { nodeProgram } from './node-program.mjs'
 import { execute, freshFolder, manifest, npm, pack, root, same, start, step, trial } from './packed.mjs'
 import { print } from './progress.mjs'
-import { pageProgram, readmeSamples, serverProgram } from './readme-samples.mjs'
+import { pageProgram, quickStartPackages, readmeSamples, serverProgram } from './readme-samples.mjs'
 import { runtimeProgram } from './runtime-program.mjs'
 import { subpaths } from './subpaths.mjs'
 
@@ -172,7 +172,8 @@ async function install({ install, takesTarballs }, { folder, file, write }, tarb
   if (!takesTarballs) await execute('tar', ['-xzf', basename(tarball)], { cwd: folder })
   const from = takesTarballs ? basename(tarball) : 'package'
   const versions = manifest.devDependencies
-  const names = ['@anthropic-ai/sdk', '@hono/node-server', 'express', 'fastify', 'hono', 'koa', 'openai', 'react']
+  // What the quick start says, and what React's and OpenAI's subpaths import.
+  const names = [...quickStartPackages(root), 'openai', 'react']
   const dependencies = Object.fromEntries(names.map((name) => [name, versions[name] ?? '*']))
   write('package.json', {
     private: true,
@@ -192,7 +193,7 @@ console.log('all there')\n`
   if (!help.includes('doctor')) throw new Error(`The command said: ${help}`)
 }
 
-/** The samples of the README: the servers together, then every page at the server that it is for. */
+/** The samples of both pages: the servers together, then every page at the server that it is for. */
 async function readme(runtime, { folder, write }, samples) {
   const { replayUpstream, collect } = await import(
     pathToFileURL(join(folder, 'node_modules/sse-relay/dist/testing.js')).href
@@ -206,15 +207,18 @@ async function readme(runtime, { folder, write }, samples) {
     OPENAI_API_KEY: 'test',
     OPENAI_BASE_URL: `${upstream.url}/v1`,
   }
-  const save = (name, program) =>
-    runtime.takesTypes
-      ? write(`${name}.ts`, program)
-      : write(`${name}.mjs`, ts.transpileModule(program, { compilerOptions: { module: 99, target: 9 } }).outputText)
+  // A file named `.mjs` is JavaScript as it stands.
+  const save = (name, program, language) =>
+    language === 'js'
+      ? write(`${name}.mjs`, program)
+      : runtime.takesTypes
+        ? write(`${name}.ts`, program)
+        : write(`${name}.mjs`, ts.transpileModule(program, { compilerOptions: { module: 99, target: 9 } }).outputText)
   const servers = new Map()
   try {
-    for (const sample of samples.filter(({ asks }) => !asks)) {
+    for (const sample of samples.filter(({ asks, on = runtime.name }) => !asks && on === runtime.name)) {
       const port = await freePort()
-      const path = save(sample.name, serverProgram(sample, port, runtime.name))
+      const path = save(sample.name.replaceAll(' ', '-'), serverProgram(sample, port, runtime.name), sample.language)
       servers.set(sample.name, serve(runtime, folder, path, port, env))
     }
     for (const [name, server] of servers) {

@@ -1,4 +1,4 @@
-// `node scripts/support.mjs`: the tests of the hosts and the checks of all examples, and the support table in the README made of
+// `node scripts/support.mjs`: the tests of the hosts and the checks of all examples, and the support table in docs/hosts.md made of
 // those that passed, by way of scripts/support.json. `node scripts/nodes.mjs` adds the versions of Node. Build first.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -8,13 +8,13 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const json = join(root, 'scripts/support.json')
-const readme = join(root, 'README.md')
+const page = join(root, 'docs/hosts.md')
 
-/** What stands between the marks in the README. */
+/** What stands between the marks in docs/hosts.md. */
 export function tableOf({ node, hosts }) {
   const rows = hosts.map(({ host, version, tests, example }) => {
     const name = host === 'workerd' ? host : host[0].toUpperCase() + host.slice(1)
-    const link = example ? `[examples/${example}](examples/${example})` : ''
+    const link = example ? `[examples/${example}](../examples/${example})` : ''
     return `| ${[name, version, tests, link].join(' | ')} |`
   })
   const suite = node.length > 0 ? `The whole suite passes on Node ${node.join(', ')}. ` : ''
@@ -27,7 +27,7 @@ export function tableOf({ node, hosts }) {
   ].join('\n')
 }
 
-/** The README with the table in its place. */
+/** The page with the table in its place. */
 export function withTable(text, support) {
   const [, before, after] = /^([\s\S]*<!-- support -->\n)[\s\S]*(\n<!-- \/support -->[\s\S]*)$/.exec(text)
   return before + tableOf(support) + after
@@ -45,7 +45,7 @@ const read = () => (existsSync(json) ? JSON.parse(readFileSync(json, 'utf8')) : 
 
 function write(support) {
   writeFileSync(json, `${JSON.stringify(support, null, 2)}\n`)
-  writeFileSync(readme, withTable(readFileSync(readme, 'utf8'), support))
+  writeFileSync(page, withTable(readFileSync(page, 'utf8'), support))
 }
 
 /** One row for each host: the tests of its behaviour, and the example of its name. */

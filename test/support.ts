@@ -1,4 +1,4 @@
-/** What the support table in the README is made from: `node scripts/support.mjs` collects what the tests report here. */
+/** What the support table in docs/hosts.md is made from: `node scripts/support.mjs` collects what the tests report here. */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterAll, type RunnerTask } from 'vitest'

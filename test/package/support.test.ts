@@ -22,10 +22,10 @@ function checkedExamples(): string[] {
 }
 
 // When one of these fails, `npm run build && node scripts/support.mjs` makes the table anew.
-describe('the support table in the README', () => {
+describe('the support table in docs/hosts.md', () => {
   it('is the one that the latest runs made', async () => {
     const { withTable } = await import(file('scripts/support.mjs'))
-    expect(read('README.md')).toBe(withTable(read('README.md'), support))
+    expect(read('docs/hosts.md')).toBe(withTable(read('docs/hosts.md'), support))
   })
 
   it('has a row for every host that is tested', () => {
