@@ -1,11 +1,11 @@
 /** `sse-relay tail`: the events of a stream as they come. */
 
+import { isComplete } from '../client/endings.js'
 import { fetchSSE } from '../client/fetch-sse.js'
 import { isRelayError, type RelayError } from '../errors.js'
 import { toParts } from '../sources/index.js'
 import type { ParsedEvent, Part } from '../types.js'
 import { describeOptions, type Options, parseArguments, UsageError } from './arguments.js'
-import { isEnding } from './endings.js'
 import { REQUEST_OPTIONS, toRequest } from './request.js'
 import { leaveWithReader, painter, printable, progress } from './terminal.js'
 
@@ -69,7 +69,7 @@ export async function run(args: string[]): Promise<number> {
     headers,
     body,
     signal: leaving.signal,
-    sentinel: endless ? false : (event) => isEnding(event, sentinel),
+    sentinel: endless ? false : (event) => isComplete(event, sentinel),
     onComment:
       comments && !textOnly ? (comment) => say(paint.dim(`${now()}  comment  ${printable(comment)}`)) : undefined,
     onOpen({ status, headers }) {

@@ -1,5 +1,6 @@
 /** What did a client get? A whole answer, read to its end. */
 
+import { isComplete } from '../client/endings.js'
 import { type ParseSSEOptions, parseSSE, type SSEInput } from '../client/parse-sse.js'
 import { isRelayError, type RelayError } from '../errors.js'
 import type { ParsedEvent } from '../types.js'
@@ -22,7 +23,8 @@ export interface Collected {
   /** How many comments came: heartbeats, mostly. */
   comments: number
   /**
-   * `done` after the sentinel. `truncated` for a body that ended without one. An error frame whose code is
+   * `done` after the sentinel, or the last event of a dialect that has one of its own. `truncated` for a body that ended
+   * without either. An error frame whose code is
    * `truncated`, `stopped`, `shutdown` or `expired` is that; every other failure is `error`, and so is
    * every status that is not 2xx, whatever its code.
    */
@@ -64,9 +66,14 @@ export async function collect(input: SSEInput, options: ParseSSEOptions = {}): P
     }
   } catch (error) {
     if (!isRelayError(error)) throw error
-    collected.error = error
-    // The status was decided before the answer began, so the code there names no ending of a stream.
-    collected.outcome = (error.status === undefined && ENDINGS.find((ending) => ending === error.code)) || 'error'
+    // The body has ended where the dialect's own end had said so.
+    const last = collected.events.at(-1)
+    const isCut = error.code !== 'truncated' || error.status !== undefined || error.body !== undefined
+    if (isCut || !last || !isComplete(last)) {
+      collected.error = error
+      // The status was decided before the answer began, so the code there names no ending of a stream.
+      collected.outcome = (error.status === undefined && ENDINGS.find((ending) => ending === error.code)) || 'error'
+    }
   }
   collected.lastEventId = stream.lastEventId
   return collected

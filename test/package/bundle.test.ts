@@ -21,6 +21,8 @@ async function bundle(line: string): Promise<string> {
 /** Words that only one part of the library says, and a line that needs it: the word must be in that bundle. */
 const marks = {
   'chat.completion.chunk': `export { openaiChat } from 'sse-relay/protocols'`,
+  'response.output_text.delta': `export { openaiResponses } from 'sse-relay/protocols'`,
+  RUN_FINISHED: `export { agui } from 'sse-relay/protocols'`,
   'x-vercel-ai-ui-message-stream': `export { uiMessage } from 'sse-relay/protocols'`,
   overloaded_error: `export { raw } from 'sse-relay/protocols'`,
   'last-event-id': `export { fetchSSE } from 'sse-relay/client'`,
@@ -48,7 +50,13 @@ describe('what is not imported is not in the bundle', () => {
     [`export { fetchSSE } from 'sse-relay/client'`, ['TransformStream', 'useSyncExternalStore']],
     [
       `export { text } from 'sse-relay/protocols'`,
-      ['chat.completion.chunk', 'x-vercel-ai-ui-message-stream', 'overloaded_error'],
+      [
+        'chat.completion.chunk',
+        'response.output_text.delta',
+        'RUN_FINISHED',
+        'x-vercel-ai-ui-message-stream',
+        'overloaded_error',
+      ],
     ],
     [`export { uiMessage } from 'sse-relay/protocols'`, ['chat.completion.chunk', 'overloaded_error']],
     [

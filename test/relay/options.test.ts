@@ -4,7 +4,7 @@ import { renderToString } from 'react-dom/server'
 import { relayTo } from 'sse-relay'
 import { createParser, fetchSSE, parseSSE, readText, SSEParserStream } from 'sse-relay/client'
 import { createLog, createMemoryLog, record } from 'sse-relay/log'
-import { openaiChat, uiMessage } from 'sse-relay/protocols'
+import { agui, openaiChat, openaiResponses, uiMessage } from 'sse-relay/protocols'
 import { useRelay } from 'sse-relay/react'
 import { createRedisLog } from 'sse-relay/redis'
 import { adapterBehaviours, collect, flooding, openClient, replayUpstream, stalling, tokens } from 'sse-relay/testing'
@@ -30,6 +30,8 @@ const functions: Record<string, (options: object) => unknown> = {
   'log.stop': (options) => log.stop(RUN, { owner: 'ann', ...options }),
   'log.close': (options) => log.close(options),
   openaiChat: (options) => openaiChat(options),
+  openaiResponses: (options) => openaiResponses(options),
+  agui: (options) => agui(options),
   uiMessage: (options) => uiMessage(options),
   parseSSE: (options) => parseSSE('', options),
   fetchSSE: (options) => fetchSSE('http://localhost/', options),
@@ -107,6 +109,8 @@ describe('an option that does not exist', () => {
     ['log.close', 'timeout', 'graceMs'],
     ['openaiChat', 'modle', 'model'],
     ['openaiChat', 'includeUsage', 'usage'],
+    ['openaiResponses', 'Model', 'model'],
+    ['agui', 'threadID', 'threadId'],
     ['uiMessage', 'messageID', 'messageId'],
     ['uiMessage', 'messageMetadata', 'metadata'],
     ['parseSSE', 'idleTimeoutMS', 'idleTimeoutMs'],
@@ -190,6 +194,8 @@ describe('a value that an option cannot have', () => {
     ['log.close', 'graceMs', -1, '-1: give a non-negative number'],
     ['openaiChat', 'model', 7, '7: give a string'],
     ['openaiChat', 'usage', 'yes', '"yes": give true or false'],
+    ['openaiResponses', 'model', 7, '7: give a string'],
+    ['agui', 'runId', 7, '7: give a string'],
     ['uiMessage', 'metadata', {}, 'an object (Object): give a function'],
     ...['parseSSE', 'fetchSSE'].flatMap((name) =>
       ['idleTimeoutMs', 'eventTimeoutMs', 'maxEventSize'].flatMap((option) =>

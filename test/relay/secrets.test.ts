@@ -4,7 +4,7 @@ import { createOpenAI } from '@ai-sdk/openai'
 import { APICallError, jsonSchema, streamText, tool } from 'ai'
 import type { Source } from 'sse-relay'
 import { relay } from 'sse-relay/node'
-import { openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import { agui, openaiChat, openaiResponses, parts, raw, text, uiMessage } from 'sse-relay/protocols'
 import { type Replay, readTrace } from 'sse-relay/testing'
 import { describe, expect, it } from 'vitest'
 import { type Family, familyOf, messages, ways } from '../protocols/matrix/ways.js'
@@ -20,6 +20,8 @@ const protocols = {
   parts: () => parts(),
   raw: () => raw(),
   openaiChat: () => openaiChat({ usage: true }),
+  openaiResponses: () => openaiResponses(),
+  agui: () => agui(),
   uiMessage: () => uiMessage(),
 }
 const names = Object.keys(protocols) as (keyof typeof protocols)[]
@@ -122,14 +124,14 @@ const upstreamOf = async (replay: Replay) => (await replaying(replay)).url
 
 /**
  * raw() is the provider's own chunks: their ids and models belong to them. parts() has both in its part `start`, and
- * the signature of a thought, and no more.
+ * the signature of a thought, which openaiResponses() and agui() have as well, and no more.
  */
 function expectNoSecret({ received }: Relayed, protocol: string, ...more: string[]): void {
   for (const secret of protocol === 'raw'
     ? [HEADER, ERROR, 'SECRET key', 'SECRET prompt', ...more]
     : ['SECRET', ...more]) {
-    const seen =
-      protocol === 'parts' ? received.replace(/^data: {"type":"start".*$|"signature":"[^"]*"/gm, '') : received
+    const SIGNED = /^data: {"type":"start".*$|"(signature|encrypted_content|encryptedValue)":"[^"]*"/gm
+    const seen = /^(parts|openaiResponses|agui)$/.test(protocol) ? received.replace(SIGNED, '') : received
     const at = seen.indexOf(secret)
     if (at !== -1) expect.fail(`${secret} is on the wire: … ${seen.slice(Math.max(0, at - 200), at + 80)} …`)
   }
@@ -146,7 +148,7 @@ describe('Secrets in errors', () => {
       const url = await upstreamOf({ ...replay, headers: { ...headers, ...contentTypeOf(trace) } })
       const result = await relayed(({ signal }) => way.open(url, signal), protocol)
       expect(result.status).toBe(200)
-      expect(result.received).toContain('[DONE]')
+      expect(result.received).toMatch(/\[DONE\]|RUN_FINISHED/)
       expectNoSecret(result, protocol)
     })
 

@@ -1,6 +1,6 @@
 // Does anything reach a client that is not the answer: of any shape, of unknown objects, in any protocol?
 import type { RelayOptions } from 'sse-relay'
-import { anthropicMessages, openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import { agui, anthropicMessages, openaiChat, openaiResponses, parts, raw, text, uiMessage } from 'sse-relay/protocols'
 import { relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
 
@@ -13,6 +13,8 @@ const protocols = {
   raw: () => raw(),
   anthropicMessages: () => anthropicMessages(),
   openaiChat: () => openaiChat({ usage: true }),
+  openaiResponses: () => openaiResponses(),
+  agui: () => agui(),
   uiMessage: () => uiMessage(),
 }
 const names = Object.keys(protocols) as (keyof typeof protocols)[]

@@ -5,7 +5,7 @@ import type { Log, RelayOptions, Source } from 'sse-relay'
 import { fetchSSE, isRelayError, parseSSE, readText } from 'sse-relay/client'
 import { createLog, createMemoryLog, type LogStore, record } from 'sse-relay/log'
 import { relay, resume } from 'sse-relay/node'
-import { openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import { agui, openaiChat, openaiResponses, parts, raw, text, uiMessage } from 'sse-relay/protocols'
 import { type ClientOptions, openClient, stalling, throwing, truncated } from 'sse-relay/testing'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { listening } from '../serving.js'
@@ -301,15 +301,18 @@ describe('heartbeats', () => {
   })
 })
 
-const dialects = [text(), parts(), raw(), openaiChat(), uiMessage()].map(
+const dialects = [text(), parts(), raw(), openaiChat(), openaiResponses(), agui(), uiMessage()].map(
   (protocol) => [protocol.name, protocol] as const,
 )
 
 describe('endings', () => {
-  it.each(dialects)('5.1 a complete answer in %s ends with the sentinel', async (_, protocol) => {
-    const { body, complete } = await ask(await relaying(['Hello'], { protocol }))
-    expect([body.endsWith(`\n\n${SENTINEL}`), complete]).toEqual([true, true])
-  })
+  it.each(dialects.filter(([, { sentinel }]) => sentinel !== ''))(
+    '5.1 a complete answer in %s ends with the sentinel',
+    async (_, protocol) => {
+      const { body, complete } = await ask(await relaying(['Hello'], { protocol }))
+      expect([body.endsWith(`\n\n${SENTINEL}`), complete]).toEqual([true, true])
+    },
+  )
 
   it.each(dialects)('5.2 no other answer in %s holds it', async (_, protocol) => {
     const stop = new AbortController()
@@ -412,7 +415,9 @@ describe('failures', () => {
     async (_, protocol) => {
       const failure = { code: 'overload', message: expect.any(String), retryable: true }
       const overloaded = Object.assign(new Error('no'), { status: 529 })
-      expect(JSON.parse((await ask(await relaying(throwing(overloaded), { protocol }))).body).error).toEqual(failure)
+      expect(JSON.parse((await ask(await relaying(throwing(overloaded), { protocol }))).body).error).toMatchObject(
+        failure,
+      )
       expect(failureIn((await ask(await relaying(throwing(overloaded, ['a']), { protocol }))).body)).toMatchObject(
         failure,
       )

@@ -1,9 +1,9 @@
 /** One request, and when what came of it. */
 import type { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, constants as zlib } from 'node:zlib'
+import { isComplete, isFailed } from '../../client/endings.js'
 import { createParser } from '../../client/parser.js'
 import { DONE, type ParsedEvent } from '../../types.js'
-import { isEnding } from '../endings.js'
 import type { CliRequest } from '../request.js'
 import { type Answer, type Asked, type Connection, openConnection, type SideAnswer } from './connection.js'
 import { checkLines, type Flaw, type Unfinished } from './lines.js'
@@ -178,7 +178,7 @@ async function readBody(
   const parser = createParser({
     onEvent(event) {
       events.push({ ...event, atMs: now() })
-      const isLast = sentinel !== false && (event.event === 'error' || isEnding(event, sentinel))
+      const isLast = sentinel !== false && (isFailed(event) || isComplete(event, sentinel))
       if (!isLast) return
       clearTimeout(grace)
       grace = setTimeout(leave, GRACE_MS)

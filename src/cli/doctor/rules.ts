@@ -1,5 +1,5 @@
 /** What can be wrong with a stream: one rule each, with its reason and its remedy. */
-import { isEnding } from '../endings.js'
+import { isComplete, isFailed } from '../../client/endings.js'
 import { duration } from '../terminal.js'
 import { exceeded, FIRST_BYTE_LIMIT, LIMITS, type Limit } from './limits.js'
 import type { Flaw } from './lines.js'
@@ -232,7 +232,8 @@ export const RULES: readonly Rule[] = [
     of: 'stream',
     find(observation) {
       const last = endingOf(observation)
-      return last?.event === 'error' ? `event: error, ${last.data.slice(0, 200)}` : undefined
+      if (!last || !isFailed(last)) return
+      return `${last.event === undefined ? '' : `${nameOf(last)}, `}${last.data.slice(0, 200)}`
     },
     why: 'The answer itself failed, and the stream said so as it should.',
     mend: 'Look at the server’s log for the original error. The rest was judged by what came before.',
@@ -360,7 +361,7 @@ export function endingOf({ events, sentinel }: Pick<Observation, 'events' | 'sen
   if (sentinel === false) return
   return (
     events.find(({ event, data }) => event === 'error' || data === sentinel) ??
-    events.find((event) => isEnding(event, sentinel))
+    events.find((event) => isFailed(event) || isComplete(event, sentinel))
   )
 }
 

@@ -1,0 +1,26 @@
+/** How does an event stream say that its answer is over, in any dialect, as far as it is known from outside? */
+import { DONE, type ParsedEvent } from '../types.js'
+
+/** The last events of dialects: Anthropic's, and OpenAI's Responses; and those of AG-UI, which have no names. */
+const COMPLETE = /^(message_stop|response\.(completed|incomplete)|RUN_FINISHED)$/
+const FAILED = /^(error|response\.failed|RUN_ERROR)$/
+
+/** Whether the answer is complete with this event. */
+export function isComplete(event: ParsedEvent, sentinel: string = DONE): boolean {
+  return event.data === sentinel || COMPLETE.test(typeOf(event))
+}
+
+/** Whether the answer has failed with this event. */
+export function isFailed(event: ParsedEvent): boolean {
+  return FAILED.test(typeOf(event))
+}
+
+function typeOf({ event, data }: ParsedEvent): string {
+  if (event !== undefined || !data.includes('"RUN_')) return event ?? ''
+  try {
+    const { type } = JSON.parse(data)
+    return /^RUN_/.test(type) ? type : ''
+  } catch {
+    return ''
+  }
+}
