@@ -100,6 +100,13 @@ export interface RelayOptions {
    * @default Infinity
    */
   maxDurationMs?: number | undefined
+  /**
+   * On Node and Express: whether tokens are written to Node's socket itself, framed as Node would, where the response is
+   * Node's own and nobody has replaced its methods. `false` writes everything through the response. Other hosts pass over
+   * it.
+   * @default true
+   */
+  directWrites?: boolean | undefined
   /** The `retry` field: how long an `EventSource` waits before it reconnects. @default none */
   retryMs?: number | undefined
   /**
@@ -175,6 +182,7 @@ const RELAY: Rules<keyof RelayOptions | 'request'> = {
   heartbeatMs: duration,
   stallTimeoutMs: limit,
   maxDurationMs: limit,
+  directWrites: flag,
   retryMs: [
     (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0,
     'give a non-negative integer of milliseconds',

@@ -81,6 +81,7 @@ export interface ResumeOptions
       | 'stallTimeoutMs'
       | 'maxDurationMs'
       | 'retryMs'
+      | 'directWrites'
       | 'headers'
       | 'shutdown'
       | 'waitUntil'

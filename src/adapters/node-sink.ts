@@ -5,6 +5,7 @@ import { mistake } from '../failure.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
 import { atTickEnd, callAtTickEnd } from '../tick.js'
 import type { Summary } from '../types.js'
+import { type DirectResponse, type DirectSocket, writeDirect } from './direct.js'
 
 /** As much of `IncomingMessage`, and of `Http2ServerRequest`, as is needed. */
 export interface NodeRequest {
@@ -118,9 +119,14 @@ export class NodeSink implements Sink {
   protected socket: NodeResponse['socket']
   #flushes = false
   #listens = false
+  /** Where chunks may be written to the socket itself; absent where they may not. */
+  #direct: DirectSocket | undefined
+  readonly #isDirect: boolean
+  #isListening = false
 
-  constructor(res: NodeResponse) {
+  constructor(res: NodeResponse, isDirect = false) {
     this.res = res
+    this.#isDirect = isDirect
   }
 
   get gone(): boolean {
@@ -157,16 +163,32 @@ export class NodeSink implements Sink {
     // Looked up once: a property that is not there is searched for through every prototype that Express puts in.
     if (!res.stream) this.socket = res.socket
     this.#flushes = res.flush !== undefined
+    if (this.#isDirect && !this.#flushes) this.#direct = (this.socket ?? undefined) as DirectSocket | undefined
   }
 
   write(text: string): boolean {
     const { res } = this
+    if (this.#direct) {
+      const taken = writeDirect(res as DirectResponse, this.#direct, text)
+      if (taken === false) this.#listenTo(this.#direct)
+      if (taken !== undefined) return taken
+    }
     if (this.socket) gather(this.socket)
     // Whoever wraps `write`, to log or to count, may return nothing. Only `false` is followed by 'drain'.
     const isFull = res.write(text) === false
     if (this.#flushes) res.flush?.()
     if (isFull) this.#listen()
     return !isFull
+  }
+
+  /** Node tells the response of a drain only if it was the response that was full. */
+  #listenTo(socket: DirectSocket): void {
+    if (this.#isListening) return
+    this.#isListening = true
+    const drained = () => this.handle?.drained()
+    socket.on('drain', drained)
+    // A connection that is kept alive outlives the response.
+    this.res.on('close', () => socket.off('drain', drained))
   }
 
   /** Added at the first full write, then kept: compression wraps `once`, which could not be removed. */

@@ -35,7 +35,7 @@ export type { NodeRequest, NodeResponse } from './node-sink.js'
  * ```
  */
 export function relay(req: NodeRequest, res: NodeResponse, source: Source, options?: RelayOptions): Promise<Summary> {
-  return connect(req, res, (sink, request) => relayTo(sink, source, withRequest(options, request)))
+  return connect(req, res, options, (sink, request) => relayTo(sink, source, withRequest(options, request)))
 }
 
 /**
@@ -50,12 +50,15 @@ export function relay(req: NodeRequest, res: NodeResponse, source: Source, optio
  * ```
  */
 export function resume(req: NodeRequest, res: NodeResponse, options: ResumeOptions): Promise<Summary> {
-  return connect(req, res, (sink, request) => resumeTo(sink, lastEventIdOf(request), withRequest(options, request)))
+  return connect(req, res, options, (sink, request) =>
+    resumeTo(sink, lastEventIdOf(request), withRequest(options, request)),
+  )
 }
 
 function connect(
   req: NodeRequest,
   res: NodeResponse,
+  options: RelayOptions | undefined,
   begin: (sink: Sink, request: RequestHead) => RelayHandle,
 ): Promise<Summary> {
   if (!areNodes(req, res)) {
@@ -67,5 +70,14 @@ function connect(
       ),
     )
   }
-  return serveNode(req, res, new NodeSink(res), begin)
+  return serveNode(req, res, new NodeSink(res, isDirect(options)), begin)
+}
+
+function isDirect(options: RelayOptions | undefined): boolean {
+  try {
+    return options?.directWrites !== false
+  } catch {
+    // An option that throws when it is read is met where that is caught.
+    return false
+  }
 }

@@ -5,12 +5,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { adapterBehaviours } from 'sse-relay/testing'
+import { type AdapterHost, adapterBehaviours } from 'sse-relay/testing'
 import ts from 'typescript'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { supports } from '../support.js'
 import { broken, hostWith } from './conformance/broken.js'
-import { hostOf, hosts } from './hosts.js'
+import { type Host, hostOf, hosts } from './hosts.js'
 
 /** A limit that a busy machine does not reach: it is for what hangs. */
 const UNHURRIED = { limitMs: 30_000 }
@@ -24,12 +24,26 @@ const table = adapterBehaviours.map((each) => [each.name, each] as const)
 describe.each([
   ...hosts.map((host) => [host.name, hostOf(host), host.missing] as const),
   ['a host by hand', hostWith({}), false] as const,
+  ['a response of Node without direct writes', throughTheResponse(hostOf(hosts[0] as Host)), false] as const,
 ])('on %s', (name, host, missing) => {
   if (!name.startsWith('a ')) supports(name)
   // The server of the fetch hosts prints the error of a body that was dropped; nobody else has anything to complain of.
   if (host.returns !== 'response') afterEach(() => expect(logged.mock.calls).toEqual([]))
   it.skipIf(missing).each(table)('%s', { timeout: 40_000 }, (_, { run }) => run(host, UNHURRIED))
 })
+
+/** The host, with the option that has all of it written by Node's response. */
+function throughTheResponse(host: AdapterHost): AdapterHost {
+  return {
+    ...host,
+    listen: (serving) =>
+      host.listen({
+        ...serving,
+        answer: (relay, read) =>
+          serving.answer((source, options) => relay(source, { ...options, directWrites: false }), read),
+      }),
+  }
+}
 
 describe('an adapter that', () => {
   const cases = broken.flatMap(({ what, wrong, fails }) => fails.map((name) => ({ what, wrong, name })))
