@@ -218,6 +218,7 @@ function readPiece(index: number | string, type: string, delta: string, reading:
 
 function readItem(index: number | string, item: OutputItem, isDone: boolean, reading: Reading): void {
   const { type = '', id, call_id: callId, name } = item
+  reading.notes.hasItems = true
   const key = callId ?? id
   if (CLIENT_CALL.test(type)) {
     // Chunk by chunk nobody knows of the pieces before.
@@ -274,12 +275,13 @@ function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>
   else if (status === 'incomplete' || type === 'response.incomplete') reading.end(details?.reason ?? 'other')
   else if (status === 'cancelled' || type === 'response.cancelled') reading.finish('cancelled')
   else {
-    // What came with nothing but the end.
+    // What came with nothing but the end: all of it, or what no piece was told of.
+    const { hasItems } = reading.notes
     const items = listOf(output)
-    const calls = items.filter(({ type }) => CLIENT_CALL.test(type ?? ''))
-    for (const item of calls) readItem(items.indexOf(item), item, true, reading)
-    const message = items.findLast(({ type }) => type === 'message')
-    if (message) readItem(0, message, true, reading)
-    reading.end(calls.length > 0 ? 'tool_calls' : 'stop')
+    const isCall = ({ type }: OutputItem) => CLIENT_CALL.test(type ?? '')
+    const last = items.findLast(({ type }) => type === 'message')
+    for (const [index, item] of items.entries())
+      if (!hasItems || isCall(item) || item === last) readItem(index, item, true, reading)
+    reading.end(items.some(isCall) ? 'tool_calls' : 'stop')
   }
 }

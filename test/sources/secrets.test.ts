@@ -961,6 +961,14 @@ describe.each(names)('in %s()', (name) => {
         { object: 'error', message: S('object.error') },
         { status: 'failed', detail: S('status.failed') },
         { throttlingException: failed('throttlingException') },
+        { code: 'X', message: S('code.message') },
+        { detail: S('detail'), errors: [{ message: S('errors') }] },
+        { base_resp: { status_code: 1004, status_msg: S('base_resp') } },
+        { event: 'trace', data: { input: S('trace') }, session: 's' },
+        { lc: 1, type: 'constructor', id: ['HumanMessage'], kwargs: { content: S('kwargs') } },
+        { type: 'constructor', kwargs: { prompt: S('prompt') } },
+        { 0: { prompt: S('index') } },
+        Object.create(null, { prompt: { value: S('own'), enumerable: true } }),
       ]
       for (const object of objects) {
         expect(secretsIn(await told([...begun(shape), object, shape.chunks.at(-1)], options))).toEqual([])
