@@ -4,6 +4,7 @@ import { isComplete } from '../client/endings.js'
 import { fetchSSE } from '../client/fetch-sse.js'
 import { isRelayError, type RelayError } from '../errors.js'
 import { toParts } from '../sources/index.js'
+import { Recording } from '../testing/traces.js'
 import type { ParsedEvent, Part } from '../types.js'
 import { describeOptions, type Options, parseArguments, UsageError } from './arguments.js'
 import { REQUEST_OPTIONS, toRequest } from './request.js'
@@ -15,6 +16,11 @@ const OPTIONS = {
   comments: { type: 'boolean', short: 'c', help: 'comments too: heartbeats, mostly' },
   sentinel: { type: 'string', value: 'DATA', help: 'the data that completes an answer; [DONE] unless given' },
   'no-sentinel': { type: 'boolean', help: 'the stream ends without one: its end is complete' },
+  save: {
+    type: 'string',
+    value: 'FILE',
+    help: 'writes the stream there, and when its pieces came to FILE.json, for replayUpstream',
+  },
 } as const satisfies Options
 
 export const HELP = `\
@@ -41,7 +47,7 @@ export async function run(args: string[]): Promise<number> {
     return 0
   }
   const { url, method, headers, body } = await toRequest(words, values)
-  const { sentinel, 'no-sentinel': endless, text: textOnly, comments } = values
+  const { sentinel, 'no-sentinel': endless, text: textOnly, comments, save } = values
   if (sentinel !== undefined && endless) {
     throw new UsageError('--sentinel and --no-sentinel contradict each other: give one of them')
   }
@@ -61,6 +67,7 @@ export async function run(args: string[]): Promise<number> {
   const remark = (line: string) =>
     textOnly ? process.stderr.write(`${status.dim(line)}\n`) : say(paint.dim(`${now()}  ${line}`))
 
+  const recording = save === undefined ? undefined : new Recorder()
   let hasOpened = false
   let endsLine = true
   const done = progress(() => `${method} ${url}: waiting for the first event, ${now().trim()}`)
@@ -69,6 +76,7 @@ export async function run(args: string[]): Promise<number> {
     headers,
     body,
     signal: leaving.signal,
+    fetch: recording && ((url, init) => recording.fetch(url, init)),
     sentinel: endless ? false : (event) => isComplete(event, sentinel),
     onComment:
       comments && !textOnly ? (comment) => say(paint.dim(`${now()}  comment  ${printable(comment)}`)) : undefined,
@@ -93,6 +101,7 @@ export async function run(args: string[]): Promise<number> {
     remark('complete')
     return 0
   } catch (error) {
+    if (recording) recording.end = leaving.signal.aborted ? 'left' : 'reset'
     const { reason } = leaving.signal
     if (reason instanceof Leaving) return reason.status
     if (textOnly && !endsLine && process.stdout.isTTY) process.stdout.write('\n')
@@ -100,7 +109,37 @@ export async function run(args: string[]): Promise<number> {
     return hasOpened || (error as RelayError).status !== undefined ? 1 : 2
   } finally {
     done()
+    if (recording && save !== undefined && (await recording.save(save))) remark(`saved to ${save}`)
     process.off('SIGINT', onInterrupt).off('SIGTERM', onInterrupt)
+  }
+}
+
+/** Writes down what comes, over as many connections as it takes. */
+class Recorder {
+  end: 'end' | 'reset' | 'left' = 'end'
+  readonly #recording = new Recording()
+  #head: { status: number; contentType: string } | undefined
+
+  async fetch(url: string, init: RequestInit): Promise<Response> {
+    const response = await fetch(url, init)
+    const { status, headers, body } = response
+    this.#head ??= { status, contentType: headers.get('content-type') ?? '' }
+    if (!body) return response
+    const recorded = body.pipeThrough(
+      new TransformStream<Uint8Array, Uint8Array>({
+        transform: (chunk, controller) => {
+          this.#recording.add(chunk)
+          controller.enqueue(chunk)
+        },
+      }),
+    )
+    return new Response(recorded, response)
+  }
+
+  /** Whether there was something to be saved. */
+  async save(path: string): Promise<boolean> {
+    if (this.#head) await this.#recording.save(path, { ...this.#head, end: this.end })
+    return this.#head !== undefined
   }
 }
 

@@ -5,13 +5,27 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { anything, type Rule, type Rules, words } from '../check.js'
+import { mistake } from '../failure.js'
 import { checkOptions, duration } from '../options.js'
-import { readTrace } from './traces.js'
+import { answerOf, WRITERS } from './answers.js'
+import { Recording, readRecorded, readTrace } from './traces.js'
 
 /** How one request is answered. */
 export interface Replay {
-  /** The name of a trace. @default the plain text one of the provider whose path was asked for */
+  /** The name of a trace, or the path of one. @default the plain text one of the provider whose path was asked for */
   trace?: string
+  /** A text instead of a trace: the provider whose path was asked for says it, in pieces of about a token. */
+  text?: string
+  /**
+   * The address of a provider, to which the request is sent on as it came, with its key: the answer streams through.
+   * `https://api.openai.com`, for example; the path that was asked for comes after it.
+   */
+  forward?: string
+  /**
+   * Where the answer of `forward` is written: its bytes, and beside them, in a file with `.json` after the name, its
+   * status, its content type and when each chunk came. Nothing of the request is written.
+   */
+  record?: string
   /** The body instead of a trace: an event stream unless `headers` say otherwise, JSON when `status` is not 200. */
   body?: string | Uint8Array
   /** Without `trace` and `body`, any other than 200 is answered with the provider's JSON error. @default 200 */
@@ -22,9 +36,10 @@ export interface Replay {
   delayMs?: number
   /**
    * The wait before each frame but the first, and before a reset, in milliseconds; or a function that is given the
-   * index of what comes next. Frames without a wait may reach the client in one piece. @default 0
+   * index of what comes next; or `recorded`: the chunks of a recorded trace, each at its time. Frames without a wait
+   * may reach the client in one piece. @default 0
    */
-  pauseMs?: number | ((index: number) => number)
+  pauseMs?: number | ((index: number) => number) | 'recorded'
   /** After this many frames: silence, with the connection open. */
   stallAfter?: number
   /** After this many frames: a RST. What the client has not read by then may be lost, so give it a `pauseMs`. */
@@ -36,6 +51,9 @@ export interface Replay {
 const count: Rule = [(value: unknown) => typeof value === 'number' && value >= 0, 'give a number of frames']
 const REPLAY: Rules<keyof Replay> = {
   trace: words,
+  text: words,
+  forward: [isAddress, 'give the address of a provider, https://api.openai.com for example'],
+  record: words,
   body: [(value: unknown) => typeof value === 'string' || value instanceof Uint8Array, 'give a string or bytes'],
   status: [
     (value: unknown) => Number.isInteger(value) && (value as number) >= 200 && (value as number) <= 599,
@@ -44,8 +62,9 @@ const REPLAY: Rules<keyof Replay> = {
   headers: anything,
   delayMs: duration,
   pauseMs: [
-    (value: unknown) => typeof value === 'function' || (typeof value === 'number' && value >= 0),
-    'give a non-negative number of milliseconds, or a function',
+    (value: unknown) =>
+      typeof value === 'function' || value === 'recorded' || (typeof value === 'number' && value >= 0),
+    "give a non-negative number of milliseconds, a function, or 'recorded'",
   ],
   stallAfter: count,
   resetAfter: count,
@@ -228,14 +247,18 @@ class Exchange implements ReplayRequest {
 
   async play(asked: Replay): Promise<void> {
     const response = this.#response
-    const replay = withContent(asked, this)
-    const { status = 200, headers, delayMs = 0, pauseMs = 0 } = replay
-    const { stallAfter = Infinity, resetAfter = Infinity, endAfter = Infinity } = replay
-    const { type, frames } = contentOf(replay)
-    const pause = (index: number) => this.#wait(typeof pauseMs === 'function' ? pauseMs(index) : pauseMs)
-
+    const { delayMs = 0, forward } = asked
     if (!(await this.#wait(delayMs))) return
+    if (forward !== undefined) return this.#forward(forward, asked)
+    const replay = withContent(asked, this)
+    const { status, type, frames, pause: pauseMs, end } = contentOf(replay)
+    const { headers, endAfter = Infinity } = replay
+    const { stallAfter = end === 'left' ? frames.length : Infinity } = replay
+    const { resetAfter = end === 'reset' ? frames.length : Infinity } = replay
+    const pause = (index: number) => this.#wait(pauseMs(index))
+
     response.writeHead(status, { 'content-type': type, ...headers }).flushHeaders()
+    if (frames.length > 0 && !(await pause(0))) return
     for (const frame of frames.slice(0, Math.min(stallAfter, resetAfter, endAfter))) {
       if (this.sent > 0 && !(await pause(this.sent))) return
       if (!(await this.#write(frame))) return
@@ -249,6 +272,47 @@ class Exchange implements ReplayRequest {
     } else {
       response.end(() => this.cut())
     }
+  }
+
+  /** Asks the provider itself. What the client is told is what it said, when it said it. */
+  async #forward(address: string, { record, headers }: Replay): Promise<void> {
+    const response = this.#response
+    const { signal } = this.#over
+    const recording = new Recording()
+    const sent = Object.entries(this.headers).filter(([name]) => !OWN_HEADERS.test(name)) as [string, string][]
+    const answer = await fetch(address.replace(/\/$/, '') + this.path, {
+      method: this.method,
+      // Bytes as they are written, and not packed.
+      headers: { ...Object.fromEntries(sent), 'accept-encoding': 'identity' },
+      ...(this.body !== '' && { body: this.body }),
+      redirect: 'manual',
+      signal,
+    }).catch((error: Error) => error)
+    if (answer instanceof Error) {
+      if (signal.aborted) return
+      const { body } = providerError('openai', 502, `${address} cannot be asked: ${answer.cause ?? answer.message}`)
+      this.cut()
+      response.writeHead(502, { 'content-type': 'application/json' }).end(body)
+      return
+    }
+    const contentType = answer.headers.get('content-type') ?? ''
+    response.writeHead(answer.status, { 'content-type': contentType, ...headers }).flushHeaders()
+    const save = async (end: 'end' | 'reset' | 'left') => {
+      if (record !== undefined) await recording.save(record, { status: answer.status, contentType, end })
+    }
+    try {
+      for await (const chunk of answer.body ?? []) {
+        recording.add(chunk)
+        if (await this.#write(Buffer.from(chunk))) this.sent++
+      }
+    } catch {
+      await save(signal.aborted ? 'left' : 'reset')
+      this.cut()
+      response.socket?.resetAndDestroy()
+      return
+    }
+    await save('end')
+    response.end(() => this.cut())
   }
 
   /** Whether the client is still there after `ms` milliseconds. */
@@ -271,6 +335,14 @@ class Exchange implements ReplayRequest {
   }
 }
 
+/** Those of one connection, and what this side says itself. */
+const OWN_HEADERS =
+  /^(host|connection|keep-alive|transfer-encoding|content-length|accept-encoding|expect|te|upgrade|proxy-.*)$/
+
+function isAddress(value: unknown): boolean {
+  return typeof value === 'string' && /^https?:/.test(value) && URL.canParse(value)
+}
+
 function parsed(body: string): unknown {
   try {
     return JSON.parse(body)
@@ -282,14 +354,20 @@ function parsed(body: string): unknown {
 /** A wrong name is a mistake of who calls, to be told there rather than in the answer. */
 function checked(replay: Replay): Replay {
   checkOptions('A replay', replay, REPLAY)
-  if (replay.trace !== undefined) readTrace(replay.trace)
+  const { trace, record, forward, pauseMs } = replay
+  if (trace !== undefined) readTrace(trace)
+  if (record !== undefined && forward === undefined)
+    throw mistake('invalid-option', 'What is to be recorded has to be asked for: give forward beside record')
+  if (pauseMs === 'recorded' && !readRecorded(trace ?? ''))
+    throw mistake('invalid-option', "pauseMs cannot be 'recorded': give the path of a trace that was recorded")
   return replay
 }
 
 /** `replay` with a trace or a body, by the path that was asked for. */
 function withContent(replay: Replay, { method, path, json }: ReplayRequest): Replay {
   if (replay.trace !== undefined || replay.body !== undefined) return replay
-  const known = method === 'POST' ? PROVIDERS[path.replace(/\?.*/, '')] : undefined
+  const asked = path.replace(/\?.*/, '')
+  const known = method === 'POST' ? PROVIDERS[asked] : undefined
   if (!known) return { ...replay, ...providerError('openai', 404, `There is no ${method} ${path} here`) }
   const { status = 200 } = replay
   // An SDK takes an event stream it did not ask for as a string, and a string is a source: the mistake would pass.
@@ -297,15 +375,44 @@ function withContent(replay: Replay, { method, path, json }: ReplayRequest): Rep
   if (status === 200 && model !== undefined && stream !== true) {
     return { ...replay, ...providerError(known.provider, 400, 'Only streams are replayed here: set stream: true') }
   }
+  const write = WRITERS[asked]
+  if (replay.text !== undefined && write) return { ...replay, body: answerOf(write, replay.text) }
   return status === 200 ? { ...replay, trace: known.trace } : { ...replay, ...providerError(known.provider, status) }
 }
 
-function contentOf({ trace, body = '', status = 200, headers }: Replay): { type: string; frames: Buffer[] } {
-  const kind = trace ? trace.slice(trace.lastIndexOf('.') + 1) : status === 200 ? 'sse' : 'json'
-  const type = headers?.['content-type'] ?? CONTENT_TYPES[kind] ?? ''
+interface Content {
+  status: number
+  type: string
+  frames: Buffer[]
+  /** The wait before a frame. */
+  pause(index: number): number
+  end: 'end' | 'reset' | 'left'
+}
+
+function contentOf({ trace, body = '', status, headers, pauseMs = 0 }: Replay): Content {
+  const recorded = trace === undefined ? undefined : readRecorded(trace)
+  const kind = trace ? trace.slice(trace.lastIndexOf('.') + 1) : (status ?? 200) === 200 ? 'sse' : 'json'
+  const type = headers?.['content-type'] ?? recorded?.contentType ?? CONTENT_TYPES[kind] ?? ''
   const bytes = trace ? readTrace(trace) : Buffer.from(body)
+  const told = { status: status ?? recorded?.status ?? 200, type, end: recorded?.end ?? 'end' } as const
+  if (recorded && pauseMs === 'recorded') {
+    let at = 0
+    const times = recorded.chunks.map(([atMs]) => atMs)
+    return {
+      ...told,
+      frames: recorded.chunks.map(([, length]) => {
+        at += length
+        return bytes.subarray(at - length, at)
+      }),
+      pause: (index) => (times[index] ?? 0) - (times[index - 1] ?? 0),
+    }
+  }
   const end = /event-stream/.test(type) ? /(?<=\n\r?\n)/ : /ndjson/.test(type) ? /(?<=\n)/ : undefined
   // One character a byte, so that a body may hold what is not UTF-8.
   const pieces = end && bytes.toString('latin1').split(end)
-  return { type, frames: pieces?.map((piece) => Buffer.from(piece, 'latin1')) ?? [bytes] }
+  return {
+    ...told,
+    frames: pieces?.map((piece) => Buffer.from(piece, 'latin1')) ?? [bytes],
+    pause: (index) => (index === 0 ? 0 : typeof pauseMs === 'function' ? pauseMs(index) : Number(pauseMs)),
+  }
 }

@@ -1,9 +1,19 @@
-/** What do the providers send? A stream in the format of each, by name. */
-
-import { readdirSync, readFileSync } from 'node:fs'
+/** What do the providers send? A stream in the format of each, by name, and what was recorded of others. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 
 // The build is one flat file beside the same folder, so this path must stay as it is.
 const folder = new URL('./traces/', import.meta.url)
+
+/** What stands in the JSON file beside a recorded trace. */
+export interface Recorded {
+  status: number
+  contentType: string
+  /** Of each chunk: when it came, in milliseconds since it was asked for, and its length in bytes. */
+  chunks: [atMs: number, bytes: number][]
+  /** How it was over: at its end, broken, or left by who asked. */
+  end: 'end' | 'reset' | 'left'
+}
 
 /** The names of the provider wire traces, `anthropic-text.sse` for example. */
 export function traceNames(): string[] {
@@ -13,10 +23,37 @@ export function traceNames(): string[] {
 /**
  * The bytes of a trace, as the provider sends them.
  *
- * @throws {RangeError} For a name that is not among {@link traceNames}.
+ * @param trace A name among {@link traceNames}, or the path of a file.
+ * @throws {RangeError} If there is neither.
  */
-export function readTrace(name: string): Buffer {
+export function readTrace(trace: string): Buffer {
   const names = traceNames()
-  if (!names.includes(name)) throw new RangeError(`There is no trace "${name}": take one of ${names.join(', ')}`)
-  return readFileSync(new URL(name, folder))
+  if (names.includes(trace)) return readFileSync(new URL(trace, folder))
+  if (existsSync(trace)) return readFileSync(trace)
+  throw new RangeError(`There is no trace "${trace}": take one of ${names.join(', ')}, or give the path of a file`)
+}
+
+/** What is known of a trace that was recorded; undefined of the others. */
+export function readRecorded(trace: string): Recorded | undefined {
+  const beside = `${trace}.json`
+  if (traceNames().includes(trace) || !existsSync(beside)) return
+  return JSON.parse(readFileSync(beside, 'utf8')) as Recorded
+}
+
+/** A trace as it comes: the bytes of an answer, and when each chunk came. Nothing of the request is in it. */
+export class Recording {
+  readonly #started = performance.now()
+  readonly #chunks: Uint8Array[] = []
+  readonly #times: Recorded['chunks'] = []
+
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk)
+    this.#times.push([Math.round(performance.now() - this.#started), chunk.byteLength])
+  }
+
+  /** Writes the bytes to `path`, and the rest to `path` with `.json` after it. */
+  async save(path: string, told: Omit<Recorded, 'chunks'>): Promise<void> {
+    await writeFile(path, Buffer.concat(this.#chunks))
+    await writeFile(`${path}.json`, `${JSON.stringify({ ...told, chunks: this.#times })}\n`)
+  }
 }

@@ -1,7 +1,11 @@
 import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener } from 'node:http'
 import * as http2 from 'node:http2'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import {
@@ -20,7 +24,8 @@ import {
   traceNames,
   truncated,
 } from 'sse-relay/testing'
-import { afterEach, describe, expect, it } from 'vitest'
+import { relay } from 'sse-relay/web'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { certificate } from '../hosts/certificate.js'
 
 const ANSWER = 'Hello there! Streams\n\nwork — naïve 日本🚀'
@@ -772,6 +777,145 @@ describe('the replay upstream', () => {
     expect(await response.json()).toMatchObject({ error: { message: 'There is no GET /v2/nothing?a=b here' } })
     expect(() => upstream.next({ trace: '../index.ts' })).toThrow('There is no trace "../index.ts": take one of ai-sdk')
     await expect(replayUpstream({ trace: 'x' })).rejects.toThrow(RangeError)
+  })
+
+  describe('that records', () => {
+    let folder = ''
+    const fileIn = async () => {
+      folder = await mkdtemp(join(tmpdir(), 'trace-'))
+      onTestFinished(() => rm(folder, { recursive: true }))
+      return join(folder, 'chat.sse')
+    }
+    const recorded = async (path: string) => JSON.parse(await readFile(`${path}.json`, 'utf8'))
+    const ask = (url: string) =>
+      fetch(`${url}/v1/chat/completions?x=1`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer sk-secret', 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'm', stream: true, messages: ['prompt'] }),
+      })
+
+    it('sends one request on with its key, streams through, and writes bytes and times and nothing else', async () => {
+      const path = await fileIn()
+      let go = () => {}
+      const first = new Promise<void>((resolve) => {
+        go = resolve
+      })
+      const provider = await serve(async (req, res) => {
+        expect(req.headers.authorization).toBe('Bearer sk-secret')
+        expect(await text(req)).toContain('prompt')
+        res.writeHead(200, { 'content-type': 'text/event-stream', 'openai-organization': 'org-secret' })
+        res.write('data: {"a":1}\n\n')
+        await first
+        res.end('data: [DO')
+      })
+      const upstream = await upstreamFor({ body: 'data: other\n\n' })
+      upstream.next({ forward: provider, record: path })
+      const response = await ask(upstream.url)
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+      expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe('data: {"a":1}\n\n')
+      go()
+      expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe('data: [DO')
+      expect((await reader.read()).done).toBe(true)
+      expect(await readFile(path, 'utf8')).toBe('data: {"a":1}\n\ndata: [DO')
+      const told = await recorded(path)
+      expect(told).toEqual({
+        status: 200,
+        contentType: 'text/event-stream',
+        end: 'end',
+        chunks: [
+          [expect.any(Number), 15],
+          [expect.any(Number), 9],
+        ],
+      })
+      for (const file of await readdir(folder))
+        expect(await readFile(join(folder, file), 'utf8')).not.toMatch(/secret|prompt/)
+      expect(await (await ask(upstream.url)).text()).toBe('data: other\n\n')
+    })
+
+    it('plays a trace in its chunks at their times, or in events as fast as it can', async () => {
+      const path = await fileIn()
+      await writeFile(path, 'data: 1\n\ndata: 2\n\n')
+      const told = { status: 200, contentType: 'text/event-stream', end: 'end' }
+      await writeFile(
+        `${path}.json`,
+        JSON.stringify({
+          ...told,
+          chunks: [
+            [30, 4],
+            [90, 14],
+          ],
+        }),
+      )
+      const upstream = await upstreamFor({ trace: path, pauseMs: 'recorded' })
+      const asked = upstream.request()
+      const slow = await fetch(upstream.url)
+      expect(slow.headers.get('content-type')).toBe('text/event-stream')
+      expect(await slow.text()).toBe('data: 1\n\ndata: 2\n\n')
+      // Timers may be a millisecond early.
+      expect((await (await asked).closed).atMs).toBeGreaterThan(85)
+      upstream.always({ trace: path })
+      const fast = upstream.request()
+      expect(await (await fetch(upstream.url)).text()).toBe('data: 1\n\ndata: 2\n\n')
+      expect((await fast).sent).toBe(2)
+    })
+
+    it('writes down a refusal and a reset, and plays them so', async () => {
+      const path = await fileIn()
+      const provider = await upstreamFor({ ...providerError('openai', 429) })
+      const upstream = await upstreamFor({ forward: provider.url, record: path })
+      const refused = await ask(upstream.url)
+      expect(await refused.json()).toMatchObject({ error: { code: 'rate_limit_exceeded' } })
+      expect(refused.status).toBe(429)
+      expect(await recorded(path)).toMatchObject({ status: 429, contentType: 'application/json' })
+      upstream.next({ trace: path })
+      expect((await ask(upstream.url)).status).toBe(429)
+
+      provider.always({ body: 'data: 1\n\ndata: 2\n\n', resetAfter: 1, pauseMs: 50 })
+      await expect(ask(upstream.url).then((response) => response.text())).rejects.toThrow()
+      expect(await recorded(path)).toMatchObject({ end: 'reset' })
+      upstream.next({ trace: path, pauseMs: 20 })
+      await expect(ask(upstream.url).then((response) => response.text())).rejects.toThrow()
+    })
+
+    it('lets go of the provider when its client leaves, and says so in the trace', async () => {
+      const path = await fileIn()
+      const provider = await upstreamFor({ body: 'data: 1\n\ndata: 2\n\n', stallAfter: 1 })
+      const upstream = await upstreamFor({ forward: provider.url, record: path })
+      const asked = provider.request()
+      const client = openClient(upstream.url)
+      await client.until('data: 1')
+      client.leave()
+      expect((await (await asked).closed).by).toBe('client')
+      await vi.waitFor(async () => expect(await recorded(path)).toMatchObject({ end: 'left' }))
+      const playing = await upstreamFor({ trace: path })
+      const again = openClient(playing.url)
+      await again.until('data: 1')
+      again.leave()
+      expect(await again.closed).toMatchObject({ complete: false })
+    })
+
+    it('answers 502 where nobody is, and refuses what cannot be', async () => {
+      const upstream = await upstreamFor({ forward: 'http://127.0.0.1:1' })
+      expect((await ask(upstream.url)).status).toBe(502)
+      expect(() => upstream.next({ record: 'x' })).toThrow('give forward beside record')
+      expect(() => upstream.next({ forward: 'api.openai.com' })).toThrow('give the address of a provider')
+      expect(() => upstream.next({ trace: 'openai-chat-text.sse', pauseMs: 'recorded' })).toThrow('that was recorded')
+    })
+  })
+
+  it.each(['/v1/chat/completions', '/v1/responses', '/v1/messages'])('says any text as %s does', async (path) => {
+    const words = 'A long answer: naïve 日本🚀\n\n  twice.'.repeat(50)
+    const upstream = await upstreamFor({ text: words })
+    const answer = await relay(new Request('http://localhost'), () => fetch(upstream.url + path, { method: 'POST' }), {
+      onEnd: ({ outcome, text, usage, finishReason }) =>
+        expect({ outcome, text, finishReason, usage }).toMatchObject({
+          outcome: 'done',
+          text: words,
+          finishReason: 'stop',
+          usage: { inputTokens: 10 },
+        }),
+    })
+    expect(await collect(answer)).toMatchObject({ outcome: 'done', text: words })
   })
 
   it('survives clients that leave at any moment', async () => {

@@ -43,7 +43,7 @@ export interface PackageStream {
   /** Opens the stream; without a signal the bare one. */
   open(url: string, signal: AbortSignal | undefined): unknown
   /** One answer for each request that the package makes of one run. @default one, with a call */
-  turns?: Answer[]
+  turns?: readonly Answer[]
   /** Where it differs from what {@link expected} says. */
   differs?: Partial<Record<Situation, Partial<Seen>>>
   /** The sentence of docs/sources.md that says what the package hides, where an answer that is not whole is `done`. */
@@ -70,7 +70,7 @@ const USED: Summary['usage'] = {
 }
 
 /** What comes out of a package that hides nothing. */
-function expected(turns: Answer[]): Record<Situation, Partial<Seen>> {
+function expected(turns: readonly Answer[]): Record<Situation, Partial<Seen>> {
   const join = (pieces: (answer: Answer) => string[]) => turns.flatMap(pieces).join('')
   const last = turns[turns.length - 1]
   return {

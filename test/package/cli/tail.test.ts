@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -130,6 +133,28 @@ describe('tail', () => {
       stderr: expect.stringMatching(/^the connection was lost; resumed after id \S+:\d+\n[\s\S]*complete\n$/),
     })
     expect(asked.slice(0, 2)).toEqual(['POST', 'GET'])
+  })
+
+  it('saves the stream as it came, for replayUpstream', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tail-'))
+    const path = join(folder, 'answer.sse')
+    try {
+      await using served = await serve(scripted({ frames: [...FRAMES, DONE], pauseMs: 5 }))
+      const saved = await run(['tail', served.url, '--save', path, '-H', 'authorization: sk-secret', '-d', '{"a":1}'])
+      expect(saved).toMatchObject({ status: 0, stdout: expect.stringContaining(`saved to ${path}`) })
+      expect(await readFile(path, 'utf8')).toBe([...FRAMES, DONE].join(''))
+      const beside = await readFile(`${path}.json`, 'utf8')
+      expect(JSON.parse(beside)).toMatchObject({ status: 200, end: 'end' })
+      expect(beside).not.toContain('sk-secret')
+      await using upstream = await replayUpstream({ trace: path, pauseMs: 'recorded' })
+      expect(await run(['tail', upstream.url, '-t'])).toMatchObject({ status: 0, stdout: TEXT })
+
+      await using cut = await serve(scripted({ frames: FRAMES, end: 'destroy', pauseMs: 5 }))
+      await run(['tail', cut.url, '--save', path, '-d', '{}'])
+      expect(JSON.parse(await readFile(`${path}.json`, 'utf8'))).toMatchObject({ end: 'reset' })
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 
   it('leaves on Ctrl-C, which the server sees, with 130', async () => {

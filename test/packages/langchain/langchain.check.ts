@@ -59,12 +59,14 @@ describePackage(
       {
         ...common,
         name: `model.streamEvents v2, ${api}`,
-        open: (url, signal) => model(url).streamEvents(input, { version: 'v2', metadata, ...(signal && { signal }) }),
+        open: (url, signal) =>
+          (model(url) as ChatOpenAI).streamEvents(input, { version: 'v2', metadata, ...(signal && { signal }) }),
       },
       {
         ...common,
         name: `model.streamEvents, ${api}`,
-        open: (url, signal) => model(url).streamEvents(input, { metadata, ...(signal && { signal }) } as never),
+        open: (url, signal) =>
+          (model(url) as ChatOpenAI).streamEvents(input, { metadata, ...(signal && { signal }) } as never),
         bare: 'never',
         // LangChain adds up what Anthropic counts twice.
         ...(api === 'Anthropic' && { differs: { whole: { usage: { ...usage, outputTokens: 16, totalTokens: 41 } } } }),

@@ -16,7 +16,8 @@ const weather = createTool({
 /** What `agent.stream()` resolves to, or its `fullStream`. */
 function open(api: 'chat' | 'responses', whole: boolean): PackageStream['open'] {
   return async (url, signal) => {
-    const model = createOpenAI({ apiKey: SECRET, baseURL: `${url}/v1` })[api]('m')
+    // Its own types are of another version of the provider's interface.
+    const model = createOpenAI({ apiKey: SECRET, baseURL: `${url}/v1` })[api]('m') as never
     const agent = new Agent({ id: 'a', name: SECRET, instructions: SECRET, model, tools: { weather }, maxRetries: 0 })
     // It would log what the provider refused.
     agent.__setLogger({ error() {}, warn() {}, info() {}, debug() {}, trackException() {} } as never)
