@@ -62,9 +62,9 @@ class Gatherer implements Encoder {
     }
   }
 
-  part(part: EncoderPart): string {
+  part(part: EncoderPart, hasResults?: boolean): string {
     this.#add(part)
-    return this.#isKept ? this.#encoder.part(part) : ''
+    return this.#isKept ? this.#encoder.part(part, hasResults) : ''
   }
 
   event(event: ServerSentEvent): string {

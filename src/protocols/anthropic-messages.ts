@@ -18,7 +18,7 @@ import type {
   ToolResultPart,
   Usage,
 } from '../types.js'
-import { anthropicError, cannotTakeBack, failureFrame } from './frames.js'
+import { anthropicError, callsToRun, cannotTakeBack, failureFrame } from './frames.js'
 
 /** Options of {@link anthropicMessages}. */
 export interface AnthropicMessagesOptions {
@@ -89,6 +89,8 @@ class AnthropicEncoder implements Encoder {
   #waiting: Item[] = []
   #next = 0
   readonly #calls: Call[] = []
+  /** Calls whose results may follow: the end tells which of them a client is to run. */
+  readonly #held: Call[] = []
   /** The latest call at each index, and with each id. */
   readonly #indexes = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
@@ -100,7 +102,7 @@ class AnthropicEncoder implements Encoder {
     this.#model = model
   }
 
-  part(part: EncoderPart): string {
+  part(part: EncoderPart, hasResults = false): string {
     switch (part.type) {
       case 'text':
         // By far the commonest: the next piece of the text that is open.
@@ -109,7 +111,7 @@ class AnthropicEncoder implements Encoder {
       case 'reasoning':
         return part.text === '' && part.signature === undefined && part.redacted === undefined ? '' : this.#place(part)
       case 'tool-call':
-        return this.#addCall(part)
+        return this.#addCall(part, hasResults)
       case 'tool-result':
         return this.#settle(part)
       default:
@@ -123,6 +125,7 @@ class AnthropicEncoder implements Encoder {
 
   end({ finishReason, usage }: EncoderEnd): string {
     this.#hasEnded = true
+    this.#waiting.push(...this.#held)
     const asked = this.#calls.filter(({ state, isAnswered }) => state !== 'dropped' && !isAnswered)
     const isCut = this.#saysDone && asked.some(({ done }) => !done)
     const stop_reason = stopReason(finishReason, asked.length > 0, isCut)
@@ -143,24 +146,17 @@ class AnthropicEncoder implements Encoder {
   }
 
   answer(parts: readonly AnswerPart[], { finishReason, usage }: EncoderEnd): object {
-    const answered = new Set(parts.map((part) => (part.type === 'tool-result' ? part.id : undefined)))
-    const saysDone = parts.some((part) => part.type === 'tool-call' && part.done)
+    const { calls, isCut } = callsToRun(parts)
     const content: object[] = []
-    let calls = 0
-    let isCut = false
     for (const part of parts) {
       if (part.type === 'text') content.push({ type: 'text', text: part.text })
       else if (part.type === 'reasoning') content.push(...toThinking(part))
-      else if (part.type === 'tool-call') {
-        const { id, name = 'tool', input, done, executed, error } = part
-        if (executed || error !== undefined || (id !== undefined && answered.has(id))) continue
-        calls++
-        // What is no call yet is not shown as one.
-        if (saysDone && !done) isCut = true
-        else content.push({ type: 'tool_use', id: id ?? this.#idOf(calls), name, input: parse(input) })
+      else if (part.type === 'tool-call' && calls.includes(part)) {
+        const { id = this.#idOf(content.length), name = 'tool', input } = part
+        content.push({ type: 'tool_use', id, name, input: parse(input) })
       }
     }
-    const stop_reason = stopReason(finishReason, calls > 0, isCut)
+    const stop_reason = stopReason(finishReason, calls.length > 0 || isCut, isCut)
     return {
       ...JSON.parse(this.#message('null')),
       content,
@@ -225,7 +221,7 @@ class AnthropicEncoder implements Encoder {
     return call.done ? frames + this.#close() : frames
   }
 
-  #addCall(part: ToolCallPart): string {
+  #addCall(part: ToolCallPart, isHeld: boolean): string {
     const { index, id, name = 'tool', input, done, executed, error, replaces } = part
     if (done) this.#saysDone = true
     const known = this.#indexes.get(index)
@@ -244,7 +240,8 @@ class AnthropicEncoder implements Encoder {
       this.#calls.push(call)
       // At its index another call begins: the one before is over.
       if (known) known.done = true
-      return isDropped ? '' : this.#place(call)
+      if (isHeld) this.#held.push(call)
+      return isDropped || isHeld ? '' : this.#place(call)
     }
     if (known.state === 'dropped') return ''
     const isSent = known.state !== 'waiting'

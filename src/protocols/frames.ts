@@ -2,7 +2,7 @@
 
 import { encodeEvent } from '../encode.js'
 import { mistake } from '../failure.js'
-import type { Encoder, Failure } from '../types.js'
+import type { AnswerPart, Encoder, Failure, ToolCallPart } from '../types.js'
 
 /** A frame of JSON text. `JSON.stringify` escapes line breaks, so the text is not searched for them. */
 export function dataFrame(json: string): string {
@@ -64,6 +64,25 @@ const ANTHROPIC_TYPES: Record<string, string | null | undefined> = {
 export function anthropicError({ code, message, retryable, status }: Failure & { status?: number }): object {
   const type = ANTHROPIC_TYPES[code] ?? ANTHROPIC_TYPES[status ?? 500] ?? 'api_error'
   return { type, code, message, retryable }
+}
+
+/**
+ * The calls of a whole answer that its client is to run, and whether there was one that is not whole. Parts of one's own
+ * may never say of their calls that they are.
+ */
+export function callsToRun(parts: readonly AnswerPart[]): { calls: ToolCallPart[]; isCut: boolean } {
+  const answered = new Set<string | undefined>()
+  const calls: ToolCallPart[] = []
+  let saysDone = false
+  for (const part of parts) {
+    if (part.type === 'tool-result') answered.add(part.id)
+    if (part.type !== 'tool-call') continue
+    if (part.done) saysDone = true
+    if (!part.executed && part.error === undefined) calls.push(part)
+  }
+  const asked = calls.filter(({ id }) => id === undefined || !answered.has(id))
+  const whole = saysDone ? asked.filter(({ done }) => done) : asked
+  return { calls: whole, isCut: whole.length < asked.length }
 }
 
 /** The run ends: the client would run what the provider has taken back. */

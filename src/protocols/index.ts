@@ -5,6 +5,6 @@ export { type AnthropicMessagesOptions, anthropicMessages } from './anthropic-me
 export { type OpenAIChatOptions, openaiChat } from './openai-chat.js'
 export { type OpenAIResponsesOptions, openaiResponses } from './openai-responses.js'
 export { parts } from './parts.js'
-export { raw } from './raw.js'
+export { type RawOptions, raw } from './raw.js'
 export { text } from './text.js'
 export { type UIMessageOptions, uiMessage } from './ui-message.js'

@@ -3,8 +3,8 @@
 import { flag, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
 import { beginsCall } from '../tool-calls.js'
-import type { Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
-import { cannotTakeBack, dataFrame, failureFrame } from './frames.js'
+import type { AnswerPart, Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
+import { callsToRun, cannotTakeBack, dataFrame, failureFrame } from './frames.js'
 
 /** Options of {@link openaiChat}. */
 export interface OpenAIChatOptions {
@@ -55,11 +55,9 @@ interface Call {
 }
 
 function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
+  const id = `chatcmpl-${runId}`
   const created = Math.floor(Date.now() / 1000)
-  const common = JSON.stringify({ id: `chatcmpl-${runId}`, object: 'chat.completion.chunk', created, model }).slice(
-    0,
-    -1,
-  )
+  const common = JSON.stringify({ id, object: 'chat.completion.chunk', created, model }).slice(0, -1)
   /** The latest call at each index, and with each id: a search through all calls is slow where there are many. */
   const calls = new Map<number, Call>()
   const ids = new Map<string, Call>()
@@ -164,7 +162,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
       }
     },
     event: () => '',
-    end({ finishReason = 'stop', usage }) {
+    end({ finishReason, usage }) {
       let last = ''
       for (const call of held) {
         if (call.isAnswered || !call.held) continue
@@ -172,12 +170,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
         call.hasInput = input !== ''
         last += send(call, name, input || (call.done ? '{}' : ''), isTaken)
       }
-      let reason = finishReason
-      if (reason === 'stop' || reason === 'tool-calls') {
-        // A client takes the calls of an answer that ends with `length` for what they are: not whole.
-        if (unanswered === 0) reason = 'stop'
-        else reason = saysDone && unfinished > 0 ? 'length' : 'tool-calls'
-      }
+      const reason = reasonOf(finishReason, unanswered > 0, saysDone && unfinished > 0)
       if (reason === 'tool-calls' && !saysDone) {
         for (const { number, hasInput } of calls.values())
           if (number !== undefined && !hasInput) last += callChunk({ index: number, function: { arguments: '{}' } })
@@ -191,7 +184,50 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
       failureFrame({
         error: { code, message, retryable, type: code === 'internal' ? 'server_error' : code, param: null },
       }),
+    answer(parts, { finishReason, usage }) {
+      const { message, isCut } = toMessage(parts, runId)
+      const reason = FINISH[reasonOf(finishReason, message.tool_calls !== undefined || isCut, isCut)]
+      return {
+        id,
+        object: 'chat.completion',
+        created,
+        model,
+        choices: [{ index: 0, message, logprobs: null, finish_reason: reason }],
+        ...(usage && { usage: toUsage(usage) }),
+      }
+    },
   }
+}
+
+/** A client takes the calls of an answer that ends with `length` for what they are: not whole. */
+function reasonOf(reason: FinishReason = 'stop', isAsking: boolean, isCut: boolean): FinishReason {
+  if (reason !== 'stop' && reason !== 'tool-calls') return reason
+  if (!isAsking) return 'stop'
+  return isCut ? 'length' : 'tool-calls'
+}
+
+/** The whole message, and whether a call of it is not whole: that is left out. */
+function toMessage(parts: readonly AnswerPart[], runId: string) {
+  const { calls, isCut } = callsToRun(parts)
+  let content = ''
+  let reasoning = ''
+  for (const part of parts) {
+    if (part.type === 'text') content += part.text
+    else if (part.type === 'reasoning') reasoning += part.text
+  }
+  const tool_calls = calls.map(({ id, name, input }, index) => ({
+    id: id ?? `call_${runId}_${index}`,
+    type: 'function',
+    function: { name, arguments: input || '{}' },
+  }))
+  const message = {
+    role: 'assistant',
+    content: content === '' && calls.length > 0 ? null : content,
+    refusal: null,
+    ...(reasoning !== '' && { reasoning_content: reasoning }),
+    ...(calls.length > 0 && { tool_calls }),
+  }
+  return { message, isCut }
 }
 
 function toUsage({

@@ -14,6 +14,13 @@ const encoder: Encoder = {
     )
   },
   fail: (error) => failureFrame({ error }),
+  answer: (parts, { usage, finishReason: reason }) => ({
+    parts: [
+      ...parts.map((part) => (part.type === 'event' ? { type: 'event', ...part.event } : part)),
+      ...(usage ? [{ type: 'usage', usage }] : []),
+      ...(reason ? [{ type: 'finish', reason }] : []),
+    ],
+  }),
 }
 
 const protocol: Protocol = { name: 'parts', encoder: () => encoder }

@@ -1,8 +1,25 @@
 /** How does a run look to a client that reads the provider's own chunks? */
 
+import type { Rules } from '../check.js'
 import { encodeEvent } from '../encode.js'
-import type { Encoder, Protocol } from '../types.js'
+import { isObject } from '../errors.js'
+import { failureOf } from '../failure.js'
+import { checkOptions } from '../options.js'
+import type { AnswerPart, Encoder, Failure, Protocol } from '../types.js'
 import { anthropicError, dataFrame, failureFrame, namedFrame, toJson } from './frames.js'
+
+/** Options of {@link raw}. */
+export interface RawOptions {
+  /**
+   * `google-genai`: for Google's SDK, which bears nothing on the wire but `data`: no event names, no ids, no `retry`, no
+   * sentinel, and failures as Gemini says them. The chunks are to be Gemini's.
+   */
+  client?: 'google-genai'
+}
+
+const OPTIONS: Rules<keyof RawOptions> = {
+  client: [(value: unknown) => value === 'google-genai', "give 'google-genai', or leave it out"],
+}
 
 const encoder: Encoder = {
   chunk: (chunk, event) => (event === undefined ? dataFrame(toJson(chunk)) : namedFrame(event, toJson(chunk))),
@@ -10,14 +27,89 @@ const encoder: Encoder = {
   event: encodeEvent,
   end: () => '',
   fail: (error) => failureFrame({ type: 'error', error: anthropicError(error) }),
+  answer: (parts) => parts.map(toValue),
 }
 
 const protocol: Protocol = { name: 'raw', encoder: () => encoder }
+
+/** Statuses → Google's words for them. */
+const GOOGLE_STATUS: Record<number, string> = {
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  409: 'ABORTED',
+  429: 'RESOURCE_EXHAUSTED',
+  500: 'INTERNAL',
+  502: 'UNAVAILABLE',
+  503: 'UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
+}
+
+/** Our own words are in the details, where Google has what else is to be said. */
+function googleError({ code, message, retryable, status = failureOf(code).status }: Failure & { status?: number }) {
+  const word = GOOGLE_STATUS[status] ?? 'UNKNOWN'
+  return { error: { code: status, message, status: word, details: [{ reason: code, retryable }] } }
+}
+
+const googleEncoder: Encoder = {
+  chunk: (chunk) => (isObject(chunk) ? dataFrame(toJson(chunk)) : ''),
+  part: () => '',
+  event: () => '',
+  end: () => '',
+  fail: (error) => dataFrame(JSON.stringify(googleError(error))),
+  answer: toGoogleResponse,
+}
+
+const googleProtocol: Protocol = {
+  name: 'raw',
+  encoder: () => googleEncoder,
+  sentinel: '',
+  refusal: googleError,
+  dataOnly: true,
+}
 
 /**
  * The provider's own chunks under their own event names, for a client that knows the provider. A failure
  * is still told in our own words: what the provider said of it stays on the server.
  */
-export function raw(): Protocol {
-  return protocol
+export function raw(options: RawOptions = {}): Protocol {
+  checkOptions('raw', options, OPTIONS)
+  return options.client ? googleProtocol : protocol
+}
+
+/** What a chunk, a part or an own event is in an answer of one body. */
+function toValue(part: AnswerPart): unknown {
+  if (part.type === 'chunk') return part.chunk
+  if (part.type !== 'event') return part
+  try {
+    return JSON.parse(part.event.data)
+  } catch {
+    return part.event.data
+  }
+}
+
+interface Candidate {
+  index?: number
+  content?: { parts?: unknown[] }
+}
+
+/** One response of all: what is said later counts, and the candidates' parts follow each other. */
+function toGoogleResponse(parts: readonly AnswerPart[]): object {
+  const response: Record<string, unknown> = {}
+  const candidates: Candidate[] = []
+  for (const part of parts) {
+    if (part.type !== 'chunk' || !isObject(part.chunk)) continue
+    const { candidates: pieces = [], ...rest } = part.chunk as { candidates?: Candidate[] }
+    Object.assign(response, rest)
+    for (const piece of pieces) {
+      const known = candidates.find(({ index = 0 }) => index === (piece.index ?? 0))
+      if (!known) candidates.push({ ...piece })
+      else {
+        const said = [...(known.content?.parts ?? []), ...(piece.content?.parts ?? [])]
+        Object.assign(known, piece, { content: { ...known.content, ...piece.content, parts: said } })
+      }
+    }
+  }
+  return { candidates, ...response }
 }

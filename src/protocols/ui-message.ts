@@ -3,17 +3,19 @@
 import { callback, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
 import { beginsCall } from '../tool-calls.js'
-import type {
-  DataPart,
-  Encoder,
-  EncoderEnd,
-  EncoderPart,
-  Failure,
-  FinishReason,
-  Protocol,
-  ServerSentEvent,
-  ToolCallPart,
-  ToolResultPart,
+import {
+  type AnswerPart,
+  type DataPart,
+  DONE,
+  type Encoder,
+  type EncoderEnd,
+  type EncoderPart,
+  type Failure,
+  type FinishReason,
+  type Protocol,
+  type ServerSentEvent,
+  type ToolCallPart,
+  type ToolResultPart,
 } from '../types.js'
 import { dataFrame, failureFrame, toJson } from './frames.js'
 
@@ -21,11 +23,21 @@ import { dataFrame, failureFrame, toJson } from './frames.js'
 export interface UIMessageOptions {
   /** The id of the message being answered with. @default the run's id */
   messageId?: string
+  /**
+   * For assistant-ui's own reader (`assistant-stream`), which ends with an error of its own where the stream does not end
+   * with `[DONE]`: a failure is told as the AI SDK tells it, an `error` chunk and then `[DONE]`, which this library's
+   * client takes for a complete answer.
+   */
+  client?: 'assistant-ui'
   /** More for the message's metadata, beside the `usage` of a finished answer. Called once, at its end. */
   metadata?(end: EncoderEnd): Record<string, unknown> | undefined
 }
 
-const OPTIONS: Rules<keyof UIMessageOptions> = { messageId: words, metadata: callback }
+const OPTIONS: Rules<keyof UIMessageOptions> = {
+  messageId: words,
+  client: [(value: unknown) => value === 'assistant-ui', "give 'assistant-ui', or leave it out"],
+  metadata: callback,
+}
 
 /**
  * The AI SDK's UI message stream, readable by `useChat` (versions 5 to 7). Tool calls are dynamic tools, handed over as
@@ -36,11 +48,11 @@ const OPTIONS: Rules<keyof UIMessageOptions> = { messageId: words, metadata: cal
  */
 export function uiMessage(options: UIMessageOptions = {}): Protocol {
   checkOptions('uiMessage', options, OPTIONS)
-  const { messageId, metadata } = options
+  const { messageId, client, metadata } = options
   return {
     name: 'ui-message',
     headers: { 'x-vercel-ai-ui-message-stream': 'v1' },
-    encoder: ({ runId }) => new UIMessageEncoder(messageId ?? runId, metadata),
+    encoder: ({ runId }) => new UIMessageEncoder(messageId ?? runId, metadata, client),
   }
 }
 
@@ -68,6 +80,7 @@ const NOT_WHOLE = 'The answer ended before this tool call was whole.'
 class UIMessageEncoder implements Encoder {
   readonly #messageId: string
   readonly #metadata: UIMessageOptions['metadata']
+  readonly #client: UIMessageOptions['client']
   /** The number of the step that is open; 0 before the message begins. */
   #step = 0
   /** Whether what comes next is of another answer. */
@@ -87,9 +100,10 @@ class UIMessageEncoder implements Encoder {
   #sources = 0
   #unnamed = 0
 
-  constructor(messageId: string, metadata: UIMessageOptions['metadata']) {
+  constructor(messageId: string, metadata: UIMessageOptions['metadata'], client: UIMessageOptions['client']) {
     this.#messageId = messageId
     this.#metadata = metadata
+    this.#client = client
   }
 
   part(part: EncoderPart): string {
@@ -135,7 +149,19 @@ class UIMessageEncoder implements Encoder {
   }
 
   fail(error: Failure): string {
-    return failureFrame({ type: 'error', errorText: error.message, error })
+    const failure = { type: 'error', errorText: error.message, error }
+    return this.#client ? frame(failure) + dataFrame(DONE) : failureFrame(failure)
+  }
+
+  /** What a reader makes of the stream. */
+  answer(parts: readonly AnswerPart[], end: EncoderEnd): object {
+    const encoder = new UIMessageEncoder(this.#messageId, this.#metadata, this.#client)
+    let frames = ''
+    for (const part of parts) {
+      if (part.type === 'event') frames += encoder.event(part.event)
+      else if (part.type !== 'chunk') frames += encoder.part(part)
+    }
+    return toMessage(frames + encoder.end(end))
   }
 
   /** Opens the message, or another step of it. */
@@ -283,6 +309,56 @@ class UIMessageEncoder implements Encoder {
     }
     return dataChunk({ name, data, id, transient })
   }
+}
+
+/** As much of a chunk as is looked at. */
+interface Chunk extends Record<string, unknown> {
+  type: string
+  delta?: string
+  toolCallId?: string
+  messageId?: string
+  messageMetadata?: object
+}
+
+/** The message that the chunks of these frames make. */
+function toMessage(frames: string): object {
+  const parts: Record<string, unknown>[] = []
+  let id: string | undefined
+  let metadata: object | undefined
+  for (const line of frames.split('\n\n')) {
+    if (line === '') continue
+    const { type, ...rest } = JSON.parse(line.slice('data: '.length)) as Chunk
+    const last = parts.at(-1)
+    const call = parts.findLast(({ toolCallId }) => toolCallId !== undefined && toolCallId === rest.toolCallId)
+    const { input, output, errorText } = rest
+    if (type === 'start') id = rest.messageId
+    else if (type === 'start-step') parts.push({ type: 'step-start' })
+    else if (type === 'finish') metadata = rest.messageMetadata
+    else if (type === 'text-start') parts.push({ type: 'text', text: '', state: 'done' })
+    else if (type === 'reasoning-start') parts.push({ type: 'reasoning', ...rest, text: '', state: 'done' })
+    else if (rest.delta !== undefined && last) last.text += rest.delta
+    else if (type === 'tool-input-start') parts.push(toCall(rest))
+    else if (type === 'tool-input-available')
+      Object.assign(call ?? {}, toCall(rest), { state: 'input-available', input })
+    else if (type === 'tool-input-error') Object.assign(call ?? {}, { state: 'output-error', input, errorText })
+    else if (type === 'tool-output-available') Object.assign(call ?? {}, { state: 'output-available', output })
+    else if (type === 'tool-output-error') Object.assign(call ?? {}, { state: 'output-error', errorText })
+    else if (type.startsWith('data-')) addData(parts, { type, ...rest })
+    else if (/^(source|file)/.test(type)) parts.push({ type, ...rest })
+  }
+  return { id, role: 'assistant', ...(metadata && { metadata }), parts }
+}
+
+function toCall({ toolName, toolCallId, providerExecuted }: Record<string, unknown>): Record<string, unknown> {
+  return { type: 'dynamic-tool', toolName, toolCallId, ...(providerExecuted === true && { providerExecuted }) }
+}
+
+/** Data with the same name and id replaces what came before. */
+function addData(parts: Record<string, unknown>[], part: Record<string, unknown>): void {
+  if (part.transient) return
+  const known = part.id === undefined ? -1 : parts.findIndex(({ type, id }) => type === part.type && id === part.id)
+  if (known === -1) parts.push(part)
+  else parts[known] = part
 }
 
 function frame(chunk: Record<string, unknown>): string {
