@@ -379,11 +379,12 @@ export class Run implements Feeder {
           const key = `call ${index}`
           if (replaces) this.#halves?.end(key)
           const input = this.#join(key, part.input) + ((done && this.#halves?.end(key)) || '')
-          if (!sendsChunk) frames += encoder.part(input === part.input ? part : { ...part, input })
+          if (sendsChunk) break
+          frames += encoder.part(input === part.input ? part : { ...part, input }, this.#reading.shape?.hasResults)
           break
         }
         default:
-          if (!sendsChunk) frames += encoder.part(part, this.#reading.shape?.hasResults)
+          if (!sendsChunk) frames += encoder.part(part)
       }
     }
     return frames

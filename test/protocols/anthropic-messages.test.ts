@@ -230,6 +230,24 @@ describe.each(names)('%s', (name) => {
     expect([calls, finish, text]).toEqual([[], word('end_turn', 'stop'), 'Sunny'])
   })
 
+  it('gets no call that an agent answers later, and is asked for the one that nobody answers', async () => {
+    const { calls, finish, text } = await ask(name, [
+      { type: 'start-step', request: {}, warnings: [] },
+      { type: 'tool-input-start', id: 'a', toolName: 'weather' },
+      { type: 'tool-input-delta', id: 'a', delta: '{"q":1}' },
+      { type: 'tool-call', toolCallId: 'a', toolName: 'weather', input: { q: 1 } },
+      { type: 'tool-result', toolCallId: 'a', toolName: 'weather', input: { q: 1 }, output: 'SECRET' },
+      { type: 'start-step', request: {}, warnings: [] },
+      { type: 'text-delta', id: '1', text: 'Hello' },
+      { type: 'tool-input-start', id: 'b', toolName: 'time' },
+      { type: 'tool-input-delta', id: 'b', delta: '{"y"' },
+      { type: 'tool-call', toolCallId: 'b', toolName: 'time', input: { x: 1 } },
+      { type: 'finish', finishReason: 'tool-calls', totalUsage: { outputTokens: 3 } },
+    ])
+    expect([text, calls]).toEqual(['Hello', [{ id: 'b', name: 'time', input: { x: 1 } }]])
+    expect(finish).toBe(word('tool_use', 'tool-calls'))
+  })
+
   it.each([
     ['stop', 'end_turn', 'stop'],
     ['length', 'max_tokens', 'length'],

@@ -172,11 +172,11 @@ describe('uiMessage()', () => {
     [
       'several answers',
       [
-        { type: 'start' },
+        { type: 'start', id: 'x' },
         'a',
         { type: 'tool-call', index: 0, id: 'c', name: 'n', input: '{}', done: true },
         { type: 'tool-result', id: 'c', output: null, error: 'no' },
-        { type: 'start' },
+        { type: 'start', id: 'y' },
         { type: 'tool-call', index: 0, id: 'c', name: 'n', input: 'no JSON', done: true },
         '\n\nb',
         { type: 'finish', reason: 'stop' },
