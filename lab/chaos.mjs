@@ -12,7 +12,7 @@ import { startRedis } from '../scripts/redis.mjs'
 import { planOf, randomOf } from './chaos/plan.mjs'
 import { Process } from './chaos/processes.mjs'
 import { openProxy } from './chaos/proxy.mjs'
-import { askRun, followRun } from './chaos/reader.mjs'
+import { askRun, followRun, stopRun } from './chaos/reader.mjs'
 import { report } from './chaos/report.mjs'
 import { ChaosRun, LEASE_MS, START_MS } from './chaos/run.mjs'
 import { startUpstream } from './chaos/upstream.mjs'
@@ -116,7 +116,7 @@ async function playRun(run) {
   if (process.stdout.isTTY) process.stdout.write(`\r${progress()}`)
 
   async function ask() {
-    await askRun(run, reader.url, other.url, RUN_LIMIT_MS)
+    await askRun(run, reader.url, RUN_LIMIT_MS)
     run.isOver = true
     run.changed()
   }
@@ -126,7 +126,7 @@ async function playRun(run) {
     await run.reached(plan.stopAt)
     while (!run.isOver && run.stopAnsweredAt === undefined) {
       // The process that is told may be killed before it has answered: to stop twice is to stop once.
-      await run.readings[0].stream.stop().catch(() => sleep(20))
+      await stopRun(run, other.url).catch(() => sleep(20))
     }
     run.isStoppedElsewhere = other.port !== reader.port
   }

@@ -4,8 +4,8 @@ import { fetchSSE } from 'sse-relay/client'
 /** How often the whole question is asked again because there is no such run, or because it was lost. */
 const MAX_AGAIN = 8
 
-/** Asks a question under its run's id. `stopUrl` leads to another process than `url`. */
-export function askRun(run, url, stopUrl, limitMs) {
+/** Asks a question under its run's id. */
+export function askRun(run, url, limitMs) {
   const { runId, owner, prompt, hold, order } = run.plan
   return read(run, limitMs, () => ({
     url: `${url}/runs`,
@@ -15,8 +15,14 @@ export function askRun(run, url, stopUrl, limitMs) {
     body: prompt,
     runId,
     resumeUrl: `${url}/runs`,
-    stopUrl: `${stopUrl}/runs/:runId`,
   }))
+}
+
+/** Asks a process for the end of a run, whose readers read on until they are told. */
+export async function stopRun(run, url) {
+  const { runId, owner } = run.plan
+  const response = await fetch(`${url}/runs/${runId}`, { method: 'DELETE', headers: { 'x-user': owner } })
+  if (response.ok) run.stopAnsweredAt = performance.now()
 }
 
 /** Reads along from the first event. */
@@ -51,11 +57,6 @@ async function read(run, limitMs, requestOf) {
       onOpen() {
         reading.answers++
         if (reading.lost === 0) reading.openedAt = performance.now()
-      },
-      async fetch(target, init) {
-        const response = await fetch(target, init)
-        if (init.method === 'DELETE' && response.ok) run.stopAnsweredAt = performance.now()
-        return response
       },
     })
     try {

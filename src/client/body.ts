@@ -1,6 +1,6 @@
 /** What can `parseSSE` read, how is it opened and cancelled, and is it an event stream at all? */
 
-import { RelayError } from '../errors.js'
+import { RelayError, show } from '../errors.js'
 import type { ReadableStreamLike, ResponseLike } from '../types.js'
 import { isTransient, serverError } from './failures.js'
 
@@ -25,14 +25,22 @@ interface ReadResult {
   value?: unknown
 }
 
+/** An address, and no event stream: those have line breaks. */
+const ADDRESS = /^(?!(data|event|id|retry|):)([a-z]+:|\.{0,2}\/|[\w.:-]+\/)\S*$/i
+
 /** @throws {RelayError} `invalid-source` for what cannot be read. */
 export function toBody(input: SSEInput): Body {
-  const response = typeof (input as ResponseLike)?.headers?.get === 'function' ? (input as ResponseLike) : undefined
+  const hasHead = typeof (input as ResponseLike)?.headers?.get === 'function'
+  const response = hasHead ? (input as ResponseLike) : undefined
+  const isText = typeof input === 'string'
   const body = (
-    typeof input === 'string' ? textOf({ text: () => input }) : response ? (response.body ?? textOf(response)) : input
+    isText ? textOf({ text: () => input }) : response ? (response.body ?? textOf(response)) : input
   ) as ReadableStream & AsyncIterable<unknown>
+  // A request has a head and a body too.
+  const isOther = isText ? ADDRESS.test(input) : response && typeof response.status !== 'number'
   // A reader is asked for before an iterator: Safari's streams have no iterator.
-  if (!body?.getReader && !body?.[Symbol.asyncIterator]) throw unreadable(String(input))
+  if (isOther || (!body?.getReader && !body?.[Symbol.asyncIterator]))
+    throw unreadable(isText ? show(input) : String(input))
   let opened: ReturnType<typeof open> | undefined
   const open = () => {
     if (response?.bodyUsed || body.locked)
@@ -66,7 +74,7 @@ export function toBody(input: SSEInput): Body {
 export function unreadable(what: string): RelayError {
   return new RelayError(
     'invalid-source',
-    `parseSSE cannot read ${what}: give an awaited Response, or a stream of bytes and strings`,
+    `parseSSE cannot read ${what}: give an awaited Response, or a stream of bytes and strings; an address is for fetchSSE`,
   )
 }
 
@@ -80,7 +88,18 @@ function refusalOf({ ok, status, headers }: ResponseLike): Body['refusal'] {
   return (body) => serverError(body, code, message, { status, retryable: isTransient(status) })
 }
 
-/** A string, or the body of a `Response` that has no stream: React Native's, or an empty one. */
-async function* textOf(response: { text?(): Promise<string> | string }): AsyncGenerator<string> {
-  yield (await response.text?.()) ?? ''
+/** A string, or the body of a `Response` that has no stream: React Native's, or an empty one. As a stream, since not every engine has async iterators. */
+function textOf(response: { text?(): Promise<string> | string }): ReadableStreamLike<string> {
+  let done = false
+  return {
+    getReader: () => ({
+      async read() {
+        if (done) return { done }
+        done = true
+        return { done: false, value: (await response.text?.()) ?? '' }
+      },
+      async cancel() {},
+      releaseLock() {},
+    }),
+  }
 }

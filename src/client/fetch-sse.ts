@@ -1,17 +1,20 @@
 /** How is an answer fetched, resumed after a lost connection, and stopped? */
 
-import { anything, type Rules } from '../check.js'
-import { RelayError } from '../errors.js'
+import { anything, type Rule, type Rules } from '../check.js'
+import { RelayError, show } from '../errors.js'
 import type { EventStream } from '../types.js'
 import { toBody } from './body.js'
-import { isTransient, networkError } from './failures.js'
-import { type Connector, check, MAX_TIMEOUT, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
+import { isTransient } from './failures.js'
+import { Patience } from './patience.js'
+import { type Connector, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
+import { type FetchLike, fetchWithin } from './redirects.js'
 
-/** As much of `fetch` as is needed. */
-export type FetchLike = (url: string, init: RequestInit) => Promise<Response>
+export type { FetchLike } from './redirects.js'
 
 /** Options of {@link fetchSSE}: those of `fetch`, those of `parseSSE`, and these. */
-export interface FetchSSEOptions extends Omit<RequestInit, 'signal'>, ParseSSEOptions {
+export interface FetchSSEOptions extends Omit<RequestInit, 'signal' | 'body'>, ParseSSEOptions {
+  /** What `fetch` takes goes out as it is, another object as JSON. */
+  body?: BodyInit | object | null | undefined
   /** Where the rest of an interrupted answer is requested, with GET. @default the URL itself */
   resumeUrl?: string | URL | undefined
   /** Where `stop()` sends its DELETE: `:runId` in it is replaced with the run's id; without it the id is appended. */
@@ -23,26 +26,41 @@ export interface FetchSSEOptions extends Omit<RequestInit, 'signal'>, ParseSSEOp
   runId?: string | undefined
   /** @default the global `fetch` */
   fetch?: FetchLike | undefined
-  /** How many resuming requests in a row may bring no new event; then the error is thrown. @default 8 */
+  /**
+   * How long a lost connection is asked for again without a sign of life, in milliseconds; then the error is thrown. A new
+   * event, or a connection that is accepted for five seconds, is life. While the browser says that it is offline the time
+   * stands still.
+   * @default 120_000
+   */
+  retryForMs?: number | undefined
+  /** How often, besides. @default Infinity */
   maxRetries?: number | undefined
+  /**
+   * The longest wait for the next byte, in milliseconds; a heartbeat counts.
+   * @default four heartbeats, where the answer tells how often they come (`x-heartbeat-ms`), and at least 30 seconds
+   */
+  idleTimeoutMs?: number | undefined
   /** Called for each response that is an event stream, before its events. */
   onOpen?(response: Response): void
 }
 
 /** The events of one answer, over as many connections as it takes. */
 export interface FetchStream extends EventStream {
-  /** The run's id: given, made, or named by the server's `x-run-id`. */
+  /** The run's id: given, or made; where the request had none, what the server's `x-run-id` says. */
   readonly runId: string | undefined
   /** The latest response of the server. */
   readonly response: Response | undefined
   /**
-   * Stops the run. With a `stopUrl`, asks the server to, and the events then end as the server ends them. Without one,
-   * ends the reading here: a server without a log stops the run of a reader that left.
+   * Stops the answer: the reading ends at once. Without a `stopUrl` it ends without an error, and a server without a log
+   * stops the run of a reader that left. With one it ends with `stopped`, and the server is told, again and again until it
+   * has answered, also after having been offline. Never rejects.
    *
-   * @throws {RelayError} `http-status` (or the server's own code) or `network`, when the server did not hear of it.
+   * @returns whether the server has heard of it: `false` if it refused, or could not be reached for two minutes.
    */
-  stop(): Promise<void>
+  stop(): Promise<boolean>
 }
+
+const notNegative: Rule = [(value: unknown) => typeof value === 'number' && value >= 0, 'give a number from 0 on']
 
 export const FETCH_OPTIONS: Rules<Exclude<keyof FetchSSEOptions, keyof RequestInit> | 'signal'> = {
   ...OPTIONS,
@@ -50,23 +68,29 @@ export const FETCH_OPTIONS: Rules<Exclude<keyof FetchSSEOptions, keyof RequestIn
   stopUrl: anything,
   runId: anything,
   fetch: anything,
-  maxRetries: anything,
+  retryForMs: notNegative,
+  maxRetries: notNegative,
   onOpen: anything,
 }
 
-/** The first wait before a retry is at most this long, unless the server's `retry` says otherwise; then it doubles. */
-const RETRY_MS = 1000
-const MAX_RETRY_MS = 30_000
+/** Silence for so many heartbeats is a lost connection, and for so long at least. */
+const HEARTBEATS = 4
+const LEAST_IDLE_MS = 30_000
+/** A connection that was accepted for so long is a sign of life, also without an event. */
+const ALIVE_MS = 5000
+/** The most bytes of an id. */
+const MAX_ID = 4096
 const RUN_ID = /^[\w-]{16,128}$/
+const NO_STORE = { cache: 'no-store' } as const
 
 /**
  * The events of an answer, fetched, over as many connections as it takes. The first request is sent at the first
  * `next()` and exactly once, whatever its method and its response; a `lastEventId` in the options is its `Last-Event-ID`.
  * A lost connection is resumed with GET and `Last-Event-ID` if the run or its events have ids; without ids it is an
- * error, not a second bill.
+ * error, not a second bill. Where an answer tells its heartbeat, silence is a lost connection.
  *
  * @throws {RelayError} `invalid-option`, at once. While reading, once resuming cannot help: what `parseSSE` throws;
- * `truncated` also when the server has nothing more (204); the server's own code (`run-not-found`, `cursor-gone`) for a
+ * `truncated` also when the server has nothing more (204); `network` also when the question never arrived; the server's own code (`run-not-found`, `cursor-gone`) for a
  * resuming request it rejects.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model for what a resuming request is
  * @example
@@ -78,65 +102,84 @@ const RUN_ID = /^[\w-]{16,128}$/
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
   // Hosts have options of their own for fetch.
   check('fetchSSE', options, FETCH_OPTIONS, true)
-  const { resumeUrl, stopUrl, fetch = globalThis.fetch, maxRetries = 8 } = options
+  const { resumeUrl, stopUrl, fetch = globalThis.fetch, lastEventId: place } = options
+  if (place && !isSendable(place)) throw new RelayError('invalid-option', unsendable('lastEventId', place))
   // An event id `<runId>:<seq>` names its run.
-  const [, begunId] = /^([\w-]{16,128}):/.exec(options.lastEventId ?? '') ?? []
+  const [, begunId] = /^([\w-]{16,128}):/.exec(place ?? '') ?? []
   const { runId = begunId ?? (resumeUrl || stopUrl ? randomId() : undefined) } = options
   if (runId !== undefined && !RUN_ID.test(runId))
-    throw new RelayError('invalid-option', `runId cannot be "${runId}": give 16 to 128 of A-Z a-z 0-9 _ -`)
+    throw new RelayError('invalid-option', `runId cannot be ${show(runId)}: give 16 to 128 of A-Z a-z 0-9 _ -`)
 
   // The states are those of the loop (reading-loop.ts). Here is only which request it makes in `connecting`: the first
   // one while `lost` is undefined, a resuming one from then on.
-  /** Aborts the latest request. None before the first one, and none once nothing more will be read. */
+  /** Aborts the latest request. */
   let connection: AbortController | undefined
   /** The error with which the connection was lost the last time. */
   let lost: RelayError | undefined
-  /** Resuming requests since the last new event. */
-  let retries = 0
-  let retryMs = RETRY_MS
-  /** Ends the wait before a retry. */
-  let wake: (() => void) | undefined
+  const patience = new Patience(options.retryForMs, options.maxRetries)
+  /** When the latest request was sent, and when its answer was accepted. */
+  let askedAt = 0
+  let openedAt = 0
+  /** Whether the question arrived: the server has answered it, or knows its run. */
+  let hasArrived = place !== undefined
+  /** Whether the server has said how the answer ended: then there is nothing to stop. */
+  let isOver = false
+  let stopping: Promise<boolean> | undefined
 
   const connector: Connector = {
     isRepeated: (id, known) => lost !== undefined && isRepeated(id, known),
     async connect() {
       connection = new AbortController()
       const { signal } = connection
-      const response = await fetch(String((lost && resumeUrl) ?? url), request(signal, lost && 'GET'))
+      askedAt = Date.now()
+      openedAt = 0
+      const response = await send(String((lost && resumeUrl) ?? url), request(signal, lost && 'GET'))
       // A `fetch` that ignores its signal still resolves.
       if (signal.aborted) return response
       stream.response = response
-      const named = response.headers.get('x-run-id') ?? ''
-      if (RUN_ID.test(named)) stream.runId = named
-      if (lost && response.status === 204)
+      const { headers, ok, status } = response
+      if (ok) openedAt = Date.now()
+      hasArrived ||= ok || !lost
+      // Where the request named the run, the answer does not rename it.
+      const named = headers.get('x-run-id') ?? ''
+      if (RUN_ID.test(named)) stream.runId ??= named
+      const heartbeatMs = Number(headers.get('x-heartbeat-ms'))
+      if (heartbeatMs > 0) connector.idleTimeoutMs = Math.max(LEAST_IDLE_MS, HEARTBEATS * heartbeatMs)
+      if (lost && status === 204)
         throw new RelayError('truncated', 'The server has nothing more: the answer is not complete', {
-          status: 204,
+          status,
           cause: lost,
         })
       return response
     },
     async recover(error) {
       connection?.abort()
-      if (!(error instanceof RelayError) || !(error.lastEventId || stream.runId)) return false
-      const { status = 0, body, retryable } = error
-      // One new event, and all retries are there again.
-      if (error.received !== lost?.received) retries = 0
+      if (!(error instanceof RelayError)) throw error
+      const { status = 0, body, retryable, received, lastEventId } = error
+      const now = Date.now()
+      const isAlive = received !== lost?.received || (openedAt && now - openedAt >= ALIVE_MS)
+      if (isAlive) patience.refill()
+      isOver = status > 0 || body !== undefined
       // An error status of the first request is final; a resuming request may meet a server that is not up yet. Without
       // a status, an error with a body is what the server said of the run, and that is an ending; a retryable error of
       // our own is a lost connection.
-      const isLost = status ? lost && isTransient(status) : body === undefined && retryable
-      if (!isLost || retries++ >= maxRetries) return false
+      const isLost = status ? lost && isTransient(status) : !isOver && retryable
+      if (status === 404 && !hasArrived)
+        throw lostForGood('The question never arrived: ask again', error, lost?.cause ?? lost)
+      if (!isLost || !(lastEventId || stream.runId)) throw error
+      if (lastEventId && !isSendable(lastEventId))
+        throw lostForGood(`The connection was lost, and ${unsendable('the last event id', lastEventId)}`, error, error)
       lost = error
-      // `Retry-After` is in seconds, or a date.
-      const after = (status && stream.response?.headers.get('retry-after')) || ''
-      const leastMs = Math.max(0, +after * 1000 || Date.parse(after) - Date.now() || 0)
-      await backOff(leastMs)
-      return true
+      isOver = false
+      const afterMs = status && stream.response ? retryAfter(stream.response) : 0
+      if (!(await patience.backOff(isAlive ? 0 : now - askedAt, afterMs))) throw error
+    },
+    complete() {
+      isOver = true
     },
     close() {
       connection?.abort()
-      connection = undefined
-      wake?.()
+      patience.wake?.()
     },
   }
 
@@ -144,40 +187,45 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     {
       ...options,
       onRetry(ms) {
-        retryMs = ms
+        patience.retryMs = ms
         options.onRetry?.(ms)
       },
     },
     undefined,
     connector,
   )
-  const stream = Object.assign(events, { runId, response: undefined as Response | undefined, stop })
+  const stream = Object.assign(events, {
+    runId,
+    response: undefined as Response | undefined,
+    stop() {
+      stopping ??= tellToStop()
+      return stopping
+    },
+  })
   return stream
 
-  /** Waits `leastMs` and a random part of a time that doubles with each retry, or until the browser comes online. */
-  async function backOff(leastMs: number): Promise<void> {
-    const ms = leastMs + Math.random() * Math.min(MAX_RETRY_MS, retryMs * 2 ** (retries - 1))
-    let timer: ReturnType<typeof setTimeout> | undefined
-    await new Promise<void>((resolve) => {
-      wake = resolve
-      timer = setTimeout(wake, Math.min(ms, MAX_TIMEOUT))
-      globalThis.addEventListener?.('online', wake)
-    })
-    clearTimeout(timer)
-    globalThis.removeEventListener?.('online', wake as () => void)
+  async function tellToStop(): Promise<boolean> {
+    const { runId } = stream
+    if (!stopUrl || !runId || !connection || isOver) {
+      await events.return()
+      return true
+    }
+    // First of all: a browser has six connections to a server, and the streams may have them all.
+    connector.end?.(new RelayError('stopped', 'The answer was stopped'))
+    const target = String(stopUrl).replace(/:runId|\/?$/, (found) => (found === ':runId' ? runId : `/${runId}`))
+    const patience = new Patience()
+    for (;;) {
+      const sentAt = Date.now()
+      // Without the stream's signal, and `keepalive`: a page that stops often leaves at once.
+      const response = await send(target, { ...request(null, 'DELETE'), keepalive: true }).catch(() => undefined)
+      if (response) toBody(response).cancel()
+      if (response && !isTransient(response.status)) return response.ok
+      if (!(await patience.backOff(Date.now() - sentAt, response && retryAfter(response)))) return false
+    }
   }
 
-  async function stop(): Promise<void> {
-    const { runId } = stream
-    if (!stopUrl || !runId || !connection) return void (await events.return())
-    const target = String(stopUrl).replace(/:runId|\/?$/, (found) => (found === ':runId' ? runId : `/${runId}`))
-    // Without the stream's signal, and `keepalive`: a page that stops often leaves at once.
-    const response = await fetch(target, { ...request(null, 'DELETE'), keepalive: true }).catch((cause) => {
-      throw networkError(cause)
-    })
-    const { cancel, refusal } = toBody(response)
-    cancel()
-    if (refusal && !response.ok) throw refusal('')
+  function send(url: string, init: RequestInit): Promise<Response> {
+    return fetchWithin(fetch, url, init)
   }
 
   /** The first request, or one without a body. */
@@ -186,14 +234,56 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     const headers = new Headers(options.headers)
     if (!headers.has('accept')) headers.set('accept', 'text/event-stream')
     if (runId) headers.set('x-run-id', runId)
-    const lastEventId = lost ? lost.lastEventId || `${runId}:0` : options.lastEventId
+    const lastEventId = lost ? lost.lastEventId || `${runId}:0` : place
     // As one character per UTF-8 byte: a browser sends these bytes, and `Headers` takes no character past U+00FF.
-    if (lastEventId && method !== 'DELETE')
-      headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)))
-    if (!method) return { ...options, headers, signal }
+    if (lastEventId && method !== 'DELETE') headers.set('last-event-id', String.fromCharCode(...utf8(lastEventId)))
+    if (!method) {
+      let { body } = options
+      if (isJSON(body)) {
+        body = JSON.stringify(body)
+        if (!headers.has('content-type')) headers.set('content-type', 'application/json')
+      }
+      const isGet = /^get$/i.test(options.method ?? 'get')
+      return { ...(isGet && NO_STORE), ...options, headers, signal, body: body as BodyInit }
+    }
     for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name)
-    return { ...options, headers, signal, method, body: undefined as never, cache: 'no-store' }
+    return { ...options, headers, signal, method, body: undefined as never, ...NO_STORE }
   }
+}
+
+/** Ends a stream whose connection was lost, and for which no request can be made. */
+function lostForGood(message: string, { received, lastEventId, pending }: RelayError, cause: unknown): RelayError {
+  return Object.assign(new RelayError('network', message, { cause, retryable: true }), {
+    received,
+    lastEventId,
+    pending,
+  })
+}
+
+/** What the answer's `Retry-After` says, in milliseconds: seconds, or a date, by the server's clock where that is told. */
+function retryAfter({ headers }: Response): number {
+  const after = headers.get('retry-after') ?? ''
+  const now = Date.parse(headers.get('date') ?? '') || Date.now()
+  return Math.max(0, +after * 1000 || Date.parse(after) - now || 0)
+}
+
+const utf8 = (text: string) => new TextEncoder().encode(text)
+
+/** Whether a header can carry the id, to its last character: not all servers take more than 8 KiB of headers. */
+function isSendable(id: string): boolean {
+  return !/[^\t -~\u0080-\uffff]|^[\t ]|[\t ]$/.test(id) && id.length <= MAX_ID && utf8(id).length <= MAX_ID
+}
+
+function unsendable(what: string, id: string): string {
+  return `${what} cannot be ${show(id)}: a header carries no control characters, no spaces around it, and ${MAX_ID} bytes at most`
+}
+
+/** What goes out as JSON: `fetch` takes all else as it is. */
+function isJSON(body: unknown): boolean {
+  const isOther = (value: object) => 'append' in value || Symbol.asyncIterator in value
+  return (
+    /^\[object (Object|Array|Number|Boolean)\]$/.test(Object.prototype.toString.call(body)) && !isOther(Object(body))
+  )
 }
 
 /** Whether an id `<runId>:<seq>` comes before or with another one of its run; other ids have no order. */
@@ -205,7 +295,11 @@ function isRepeated(id: string, known: string): boolean {
   )
 }
 
-/** 128 random bits. */
+/** 128 random bits, or nearly as many where the platform has no `crypto`: React Native. */
 function randomId(): string {
-  return crypto.getRandomValues(new Uint32Array(4)).join('-')
+  const parts = new Uint32Array(4)
+  globalThis.crypto?.getRandomValues(parts)
+  return Array.from(parts, (part) =>
+    (part || Math.floor(Math.random() * 2 ** 32) + 1).toString(36).padStart(7, '0'),
+  ).join('')
 }

@@ -78,10 +78,16 @@ export interface Connector {
   connect(): Promise<ResponseLike>
   /** Whether the event with this id came before, on an earlier connection; `known` is the last event id so far. */
   isRepeated(id: string, known: string): boolean
-  /** Resolves when it is time to connect again after this failure, with `false` if connecting again cannot help. */
-  recover(error: unknown): Promise<boolean>
+  /** Resolves when it is time to connect again after this failure; throws the error to end with where that cannot help. */
+  recover(error: unknown): Promise<void>
+  /** Called when the answer is complete. */
+  complete(): void
   /** Called once nothing more will be read. */
   close(): void
+  /** What is `idleTimeoutMs` where the caller said nothing. */
+  idleTimeoutMs?: number
+  /** Set by the loop: ends the reading at once, with the error. */
+  end?(error: RelayError): void
 }
 
 /** The streams that a loop reads, or has read. */
@@ -106,6 +112,8 @@ type Result = IteratorResult<ParsedEvent, undefined>
 
 /** The most a timer can hold, 24 days. */
 export const MAX_TIMEOUT = 0x7fffffff
+/** A clock that is so late has slept, with its machine or its page. */
+const LATE_MS = 1000
 const END: IteratorReturnResult<undefined> = { done: true, value: undefined }
 
 /**
@@ -144,8 +152,10 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
   let decoder: TextDecoder | undefined
   /** What a body that is no event stream says, as far as it came. */
   let refusal = ''
-  let idleTimer: ReturnType<typeof setTimeout> | undefined
-  let eventTimer: ReturnType<typeof setTimeout> | undefined
+  const timers: {
+    idle?: ReturnType<typeof setTimeout> | undefined
+    event?: ReturnType<typeof setTimeout> | undefined
+  } = {}
 
   // In the state `ended` the rest of the chunk is still parsed, and nobody hears of it.
   const parser = createParser({
@@ -186,6 +196,8 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
     },
   } as EventStream & { lastEventId: string }
 
+  if (connector)
+    connector.end = (error) => close(Object.assign(error, { received, lastEventId: stream.lastEventId, pending: '' }))
   if (signal?.aborted) onAbort()
   else signal?.addEventListener('abort', onAbort)
   return stream
@@ -216,7 +228,7 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
     /** Whether what is thrown comes from here or from a callback, and not from the connection. */
     let isOurs = false
     // A refusal is worth one wait, however slowly it drips: the timer of its first chunk goes on.
-    if (state === 'idle') idleTimer = startTimer('idle', 'byte', idleTimeoutMs)
+    if (state === 'idle') startTimer('idle', 'byte', idleTimeoutMs ?? connector?.idleTimeoutMs)
     try {
       if (!body) {
         state = 'connecting'
@@ -228,7 +240,7 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
         if (!body.refusal) options.onOpen?.(response as Response)
       } else {
         state = body.refusal ? 'refusing' : 'reading'
-        if (state === 'reading') eventTimer ??= startTimer('event', 'event', eventTimeoutMs)
+        if (state === 'reading' && !timers.event) startTimer('event', 'event', eventTimeoutMs)
         const { done, value } = await body.read()
         if (mine !== step) return
         isOurs = true
@@ -241,13 +253,13 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
         parser.feed(done && eof === 'dispatch' ? `${text}\n\n` : text)
         if (done && sentinel !== false)
           throw new RelayError('truncated', 'No sentinel came: the answer is not complete', { retryable: true })
-        if (done) end()
+        if (done) complete()
       }
     } catch (error) {
       if (mine === step) return recover(isOurs ? error : networkError(error))
     }
     if (mine === step) {
-      clearTimeout(idleTimer)
+      clearTimeout(timers.idle)
       state = 'idle'
     }
     proceed()
@@ -266,15 +278,15 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
 
   function onEvent(event: ParsedEvent) {
     if (state === 'ended') return
-    clearTimeout(eventTimer)
-    eventTimer = undefined
+    clearTimeout(timers.event)
+    timers.event = undefined
     if (sentinel !== false && event.event === 'error')
       throw serverError(event.data, 'upstream-failure', 'The server reported a failure')
-    if (event.data === sentinel) return end()
+    if (event.data === sentinel) return complete()
     if (event.id !== undefined && connector?.isRepeated(event.id, latestId)) return
     received++
     queue.push(event, noteId())
-    if (typeof sentinel === 'function' && sentinel(event)) end()
+    if (typeof sentinel === 'function' && sentinel(event)) complete()
   }
 
   /** Brings `latestId` up to date: the id of an event that comes again is not news. */
@@ -284,12 +296,14 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
     return latestId
   }
 
-  function startTimer(name: string, what: string, ms: number | undefined) {
-    if ((ms as number) <= MAX_TIMEOUT)
-      return setTimeout(
-        () => recover(new RelayError(`${name}-timeout`, `No ${what} came for ${ms} ms`, { retryable: true })),
-        ms,
-      )
+  function startTimer(name: 'idle' | 'event', what: string, ms = Infinity) {
+    if (ms > MAX_TIMEOUT) return
+    const dueAt = Date.now() + ms
+    timers[name] = setTimeout(() => {
+      // What came while the machine slept is still to be read.
+      if (Date.now() > dueAt + LATE_MS) startTimer(name, what, ms)
+      else recover(new RelayError(`${name}-timeout`, `No ${what} came for ${ms} ms`, { retryable: true }))
+    }, ms)
   }
 
   /** Gives the connection up; goes on if the connector can make another, else ends with the error. */
@@ -297,19 +311,29 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
     if (body?.refusal && (error as Error | undefined)?.name !== 'AbortError') error = body.refusal(refusal)
     if (error instanceof RelayError) Object.assign(error, { received, lastEventId: noteId(), pending: parser.end() })
     disconnect('recovering')
-    if (!(await connector?.recover(error))) end(error)
-    else if (state === 'recovering') state = 'idle'
+    try {
+      if (!connector) throw error
+      await connector.recover(error)
+      if (state === 'recovering') state = 'idle'
+    } catch (final) {
+      end(final)
+    }
     proceed()
   }
 
   /** Gives up the step under way and its connection. */
   function disconnect(to: 'recovering' | 'ended') {
     state = to
-    clearTimeout(idleTimer)
-    clearTimeout(eventTimer)
+    clearTimeout(timers.idle)
+    clearTimeout(timers.event)
     body?.cancel()
-    step = body = decoder = eventTimer = undefined
+    step = body = decoder = timers.event = undefined
     refusal = ''
+  }
+
+  function complete() {
+    connector?.complete()
+    end()
   }
 
   /** Nothing more is read. Events that are queued are still handed over, and then the error, once. */

@@ -11,6 +11,8 @@ const frame = (seq: number, data = `token ${seq}`) => `id: ${RUN}:${seq}\ndata: 
 const event = (seq: number, data = `token ${seq}`) => ({ id: `${RUN}:${seq}`, data })
 const END = 'data: [DONE]\n\n'
 
+const LEAST_MS = 250
+
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   vi.useRealTimers()
@@ -23,8 +25,10 @@ let server: ScriptedServer
 beforeEach(async () => {
   server = await scriptedServer()
   cleanups.push(() => server.close())
-  // The least wait before a retry that jitter can give is none.
+  // The least wait before a retry that jitter can give, and not even that here.
   vi.spyOn(Math, 'random').mockReturnValue(0)
+  const { setTimeout } = globalThis
+  vi.stubGlobal('setTimeout', (run: () => void, ms: number) => setTimeout(run, ms === LEAST_MS ? 1 : ms))
 })
 
 interface Read {
@@ -503,18 +507,16 @@ describe('what the resuming request is answered', () => {
     })
   })
 
-  it('8 times by default, and never with 0', async () => {
-    const { reading } = await lose()
-    for (let count = 0; count < 8; count++) (await server.request()).cut()
-    expect((await reading).error).toMatchObject({ code: 'network' })
-    expect(server.requests).toHaveLength(9)
-    const { reading: none } = await begin({ ...POST, maxRetries: 0 }).then(({ stream, request }) => {
-      server.request()
-      request.cut()
-      return { reading: read(stream) }
-    })
-    expect((await none).error).toMatchObject({ code: 'network', received: 1 })
-    expect(server.requests).toHaveLength(10)
+  it.each([{ maxRetries: 0 }, { retryForMs: 0 }])('never with %j', async (options) => {
+    const { stream, request } = await begin({ ...POST, ...options })
+    request.cut()
+    expect((await read(stream)).error).toMatchObject({ code: 'network', received: 1 })
+    expect(server.requests).toHaveLength(1)
+  })
+
+  it.each([-1, Number.NaN, '5'])('cannot be limited to %j', (value) => {
+    for (const name of ['maxRetries', 'retryForMs'])
+      expect(() => fetchSSE(server.url, { [name]: value })).toThrow(expect.objectContaining({ code: 'invalid-option' }))
   })
 
   it('one new event, which refills the budget; what came before does not', async () => {
@@ -557,31 +559,40 @@ describe('the wait before a retry', () => {
     return { waits: times.slice(1).map((time, index) => time - (times[index] as number)), error }
   }
 
+  const DOUBLED = [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]
+
   it('doubles up to a cap', async () => {
     vi.mocked(Math.random).mockReturnValue(0.999_999)
-    const { waits: all } = await waits()
-    expect(all).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000].map((ms) => ms - 1))
+    const { waits: all } = await waits([], { retryForMs: 3600_000 })
+    expect(all.slice(0, 8)).toEqual(DOUBLED.map((ms) => ms - 1))
   })
 
-  it.each([0, 0.25, 0.5])('is a random part of that, %d of it', async (part) => {
+  it.each([0, 0.25, 0.5])('is a random part of that, %d of it, but never less than 250 ms', async (part) => {
     vi.mocked(Math.random).mockReturnValue(part)
-    const { waits: all } = await waits()
-    expect(all).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000].map((ms) => ms * part))
+    const { waits: all } = await waits([], { maxRetries: 8 })
+    expect(all).toEqual(DOUBLED.map((ms) => Math.max(LEAST_MS, ms * part)))
   })
 
   it('is drawn anew each time', async () => {
     let count = 0
     vi.mocked(Math.random).mockImplementation(() => count++ / 10)
     const { waits: all } = await waits([], { maxRetries: 4 })
-    expect(all).toEqual([0, 200, 800, 2400])
+    expect(all).toEqual([250, 250, 800, 2400])
   })
 
   it('begins from what the server said with retry, which the caller hears too', async () => {
     vi.mocked(Math.random).mockReturnValue(0.5)
     const onRetry = vi.fn()
-    const { waits: all } = await waits([], { maxRetries: 3, onRetry }, `retry: 10\n${frame(1)}`)
-    expect(all).toEqual([5, 10, 20])
-    expect(onRetry.mock.calls).toEqual([[10]])
+    const { waits: all } = await waits([], { maxRetries: 3, onRetry }, `retry: 3000\n${frame(1)}`)
+    expect(all).toEqual([1500, 3000, 6000])
+    expect(onRetry.mock.calls).toEqual([[3000]])
+  })
+
+  it.each([0, 5, 10])('grows though the server said retry: %d', async (retry) => {
+    vi.mocked(Math.random).mockReturnValue(0.999_999)
+    const { waits: all } = await waits([], { maxRetries: 12 }, `retry: ${retry}\n${frame(1)}`)
+    expect(all[0]).toBe(LEAST_MS)
+    expect(all.at(-1)).toBeGreaterThan(10_000)
   })
 
   it('is capped whatever the server said with retry', async () => {
@@ -590,22 +601,43 @@ describe('the wait before a retry', () => {
     expect(all).toEqual([15_000, 15_000])
   })
 
+  const refusing =
+    (status: number, headers: Record<string, string> = {}) =>
+    () =>
+      new Response('', { status, headers })
+
   it.each([429, 503])('is at least what the server said with Retry-After in a %i, once', async (status) => {
-    const later = new Date(Date.now() + 3600_000).toUTCString()
-    const refusal = (retryAfter: string) => () => new Response('', { status, headers: { 'retry-after': retryAfter } })
-    const { waits: all } = await waits([refusal('7'), refusal('0'), refusal('soon'), refusal(later), refusal('2')])
-    expect(all.slice(0, 2)).toEqual([0, 7000])
-    expect(all.slice(2, 4)).toEqual([0, 0])
-    expect(all[4]).toBeGreaterThan(3590_000)
-    expect(all[4]).toBeLessThanOrEqual(3600_000)
-    expect(all.slice(5)).toEqual([2000, 0, 0])
+    const answers = ['7', '0', 'soon', '2'].map((after) => refusing(status, { 'retry-after': after }))
+    const { waits: all } = await waits(answers, { maxRetries: 6 })
+    expect(all).toEqual([250, 7000, 250, 250, 2000, 250])
   })
 
-  it('is long when Retry-After says a month, not none because a timer cannot hold it', async () => {
-    const { waits: all } = await waits([
-      () => new Response('', { status: 503, headers: { 'retry-after': String(31 * 86_400) } }),
-    ])
-    expect(all[1]).toBeGreaterThan(24 * 86_400_000)
+  it.each([
+    ['an hour slow', -3600_000],
+    ['an hour fast', 3600_000],
+    ['right', 0],
+  ])('goes by the clock of the server where Retry-After is a date and the one here is %s', async (_, offBy) => {
+    const there = () => Date.now() - offBy
+    const dated = () => {
+      const date = new Date(there()).toUTCString()
+      return refusing(503, { date, 'retry-after': new Date(Date.parse(date) + 20_000).toUTCString() })()
+    }
+    const { waits: all } = await waits([dated], { maxRetries: 2 })
+    expect(all).toEqual([250, 20_000])
+  })
+
+  it.each([
+    ['a month', String(31 * 86_400)],
+    ['for ever', 'Infinity'],
+    ['a date in a year', new Date(Date.now() + 365 * 86_400_000).toUTCString()],
+  ])('is no longer than two minutes when Retry-After says %s', async (_, after) => {
+    const { waits: all } = await waits([refusing(503, { 'retry-after': after })], {
+      retryForMs: Infinity,
+      maxRetries: 2,
+    })
+    expect(all).toEqual([250, 120_000])
+    const { waits: none } = await waits([refusing(503, { 'retry-after': '-5' })], { maxRetries: 2 })
+    expect(none).toEqual([250, 250])
   })
 
   it('is kept when a request that timed out rejects late, and one request is made after it', async () => {
@@ -704,15 +736,44 @@ describe('the run id', () => {
     await reading
   })
 
-  it('is what the answer says, also when that is another', async () => {
-    for (const options of [{}, { runId: 'mine-0123456789abcdef' }]) {
-      const stream = fetchSSE(server.url, options)
+  it('is what the answer says where the request had none', async () => {
+    const stream = fetchSSE(server.url)
+    const reading = read(stream)
+    const request = (await server.request()).open(': \n', { 'x-run-id': RUN })
+    await vi.waitFor(() => expect(stream.runId).toBe(RUN))
+    request.cut()
+    ;(await server.request()).end(END, 200, { 'content-type': 'text/event-stream', 'x-run-id': 'another-run-01234567' })
+    await reading
+    expect(stream.runId).toBe(RUN)
+    expect(server.requests[1]?.headers).toMatchObject({ 'x-run-id': RUN, 'last-event-id': `${RUN}:0` })
+  })
+
+  it.each([
+    ['given', { runId: 'mine-0123456789abcdef' }],
+    ['made up', { resumeUrl: '/resume' }],
+    ['that of a place', { lastEventId: 'mine-0123456789abcdef:3' }],
+  ])(
+    'stays the one that was %s, whatever the answer says: a stop is not for the run of another',
+    async (_, options) => {
+      const stream = fetchSSE(server.url, { ...options, stopUrl: server.url })
+      const { runId } = stream
       const reading = read(stream)
-      ;(await server.request()).open('', { 'x-run-id': RUN })
-      await vi.waitFor(() => expect(stream.runId).toBe(RUN))
-      server.requests.at(-1)?.end(END)
+      ;(await server.request()).open(frame(1), { 'x-run-id': 'victim-0123456789abcdef' })
+      await vi.waitFor(() => expect(stream.response).toBeDefined())
+      expect(stream.runId).toBe(runId)
+      const stopping = stream.stop()
+      expect((await server.request()).end('', 204, {}).path).toBe(`/api/chat/${runId}`)
+      await stopping
       await reading
-    }
+    },
+  )
+
+  it('is random also where the platform has no crypto', () => {
+    vi.mocked(Math.random).mockRestore()
+    vi.stubGlobal('crypto', undefined)
+    const ids = Array.from({ length: 100 }, () => fetchSSE(server.url, { stopUrl: '/stop' }).runId)
+    expect(new Set(ids).size).toBe(100)
+    for (const id of ids) expect(id).toMatch(/^[\w-]{16,128}$/)
   })
 
   it('is none otherwise', async () => {
@@ -747,8 +808,7 @@ describe('stop()', () => {
     expect(asked.headers).not.toHaveProperty('content-type')
     request.end(STOPPED)
     asked.end('', 204, {})
-    await stopping
-    // The events end as the server says.
+    expect(await stopping).toBe(true)
     expect((await reading).error).toMatchObject({ code: 'stopped', received: 1 })
     expect(server.requests).toHaveLength(2)
   })
@@ -766,24 +826,114 @@ describe('stop()', () => {
     const reading = read(stream)
     const request = await server.request()
     const stopping = stream.stop()
+    expect(await request.closed).toBe(false)
     const asked = (await server.request()).end('', 204, {})
     expect(asked).toMatchObject({ method: 'DELETE', path: `/api/chat/${stream.runId}` })
     expect(request.headers['x-run-id']).toBe(stream.runId)
-    await stopping
-    request.refuse(409, { error: { code: 'stopped', message: 'Stopped', retryable: false } })
-    expect((await reading).error).toMatchObject({ code: 'stopped', status: 409, received: 0 })
+    expect(await stopping).toBe(true)
+    expect((await reading).error).toMatchObject({ code: 'stopped', received: 0 })
   })
 
-  it('names the run that the answer named', async () => {
-    const stream = fetchSSE(server.url, { ...POST, stopUrl: server.url })
-    const reading = read(stream)
-    const request = (await server.request()).open('', { 'x-run-id': RUN })
-    await vi.waitFor(() => expect(stream.runId).toBe(RUN))
+  it('ends the reading at once and frees its connection, before the server is told', async () => {
+    const order: string[] = []
+    const fetch = async (_: string, { method, signal }: RequestInit) => {
+      order.push(String(method))
+      if (method === 'DELETE') return new Promise<never>(() => {})
+      signal?.addEventListener('abort', () => order.push('freed'))
+      return new Response(
+        new ReadableStream({ start: (body) => body.enqueue(new TextEncoder().encode(frame(1))) }),
+        EVENT_STREAM,
+      )
+    }
+    const stream = fetchSSE('/', { ...POST, stopUrl: '/', fetch })
+    await stream.next()
+    const next = stream.next()
+    stream.stop()
+    await expect(next).rejects.toMatchObject({ code: 'stopped', received: 1, lastEventId: `${RUN}:1` })
+    expect(await stream.next()).toEqual({ done: true, value: undefined })
+    expect(order).toEqual(['POST', 'freed', 'DELETE'])
+  })
+
+  it('is told again until the server has answered, and says whether it did', async () => {
+    const { stream } = await begin({ ...POST, stopUrl: server.url })
     const stopping = stream.stop()
-    expect((await server.request()).end('', 204, {}).path).toBe(`/api/chat/${RUN}`)
-    await stopping
-    request.end(STOPPED)
-    expect((await reading).error).toMatchObject({ code: 'stopped' })
+    ;(await server.request()).cut()
+    ;(await server.request()).refuse(503)
+    ;(await server.request()).refuse(429)
+    expect((await server.request()).end('', 204, {}).method).toBe('DELETE')
+    expect(await stopping).toBe(true)
+    expect(await stream.stop()).toBe(true)
+    expect(server.requests).toHaveLength(5)
+  })
+
+  it.each([401, 403, 404, 405])('is not told again when the server answers %i, and was not heard', async (status) => {
+    const { stream } = await begin({ ...POST, stopUrl: server.url })
+    const stopping = stream.stop()
+    ;(await server.request()).refuse(status)
+    expect(await stopping).toBe(false)
+    expect(server.requests).toHaveLength(2)
+  })
+
+  /** A stream whose server is out of reach from now on, by the fake clock. */
+  async function unreachable(isBack: () => boolean) {
+    vi.useFakeTimers()
+    const deletes: number[] = []
+    const fetch = async (_: string, { method }: RequestInit) => {
+      if (method !== 'DELETE') return new Response(frame(1), EVENT_STREAM)
+      deletes.push(Date.now())
+      if (!isBack()) throw new TypeError('fetch failed')
+      return new Response(null, { status: 204 })
+    }
+    const stream = fetchSSE('/', { ...POST, stopUrl: '/', fetch })
+    await stream.next()
+    return { stream, deletes, began: Date.now() }
+  }
+
+  it('gives up after two minutes, and says so instead of rejecting', async () => {
+    vi.mocked(Math.random).mockReturnValue(0.5)
+    const { stream, deletes, began } = await unreachable(() => false)
+    const stopping = stream.stop()
+    await vi.runAllTimersAsync()
+    expect(await stopping).toBe(false)
+    expect((deletes.at(-1) as number) - began).toBe(120_000)
+  })
+
+  it('that was pressed offline is told when the browser is online again, however long that takes', async () => {
+    const target = new EventTarget()
+    const navigator = { onLine: false }
+    vi.stubGlobal('navigator', navigator)
+    vi.stubGlobal('addEventListener', target.addEventListener.bind(target))
+    vi.stubGlobal('removeEventListener', target.removeEventListener.bind(target))
+    const { stream, deletes } = await unreachable(() => navigator.onLine)
+    const stopping = stream.stop()
+    await vi.advanceTimersByTimeAsync(3600_000)
+    // Every thirty seconds, since the browser may be wrong.
+    expect(deletes).toHaveLength(121)
+    navigator.onLine = true
+    target.dispatchEvent(new Event('online'))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(await stopping).toBe(true)
+    expect(deletes).toHaveLength(122)
+  })
+
+  it('is told of an answer whose connection was lost for good: the run may go on', async () => {
+    const { stream, request } = await begin({ ...POST, stopUrl: server.url, maxRetries: 0 })
+    request.cut()
+    expect((await read(stream)).error).toMatchObject({ code: 'network' })
+    const stopping = stream.stop()
+    expect((await server.request()).end('', 204, {}).method).toBe('DELETE')
+    expect(await stopping).toBe(true)
+  })
+
+  it.each([
+    ['failed', 'event: error\ndata: {"error":{"code":"overload"}}\n\n'],
+    ['was complete', END],
+  ])('does nothing when the answer %s before', async (_, end) => {
+    const { stream, request } = await begin({ ...POST, stopUrl: server.url })
+    request.end(end)
+    await read(stream)
+    expect(await stream.stop()).toBe(true)
+    expect(server.requests).toHaveLength(1)
   })
 
   it('before the request is made ends the stream, and nothing is sent', async () => {
@@ -805,22 +955,10 @@ describe('stop()', () => {
   it('without a stopUrl leaves', async () => {
     const { stream, request } = await begin(POST)
     const reading = read(stream)
-    await stream.stop()
+    expect(await stream.stop()).toBe(true)
     expect(await reading).toEqual({ events: [], ids: [] })
     expect(await request.closed).toBe(false)
     expect(server.requests).toHaveLength(1)
-  })
-
-  it('rejects when the server could not be told, and the events go on', async () => {
-    const { stream, request } = await begin({ ...POST, stopUrl: server.url })
-    const refused = stream.stop()
-    ;(await server.request()).refuse(500)
-    await expect(refused).rejects.toMatchObject({ name: 'RelayError', code: 'http-status', status: 500 })
-    const lost = stream.stop()
-    ;(await server.request()).cut()
-    await expect(lost).rejects.toMatchObject({ name: 'RelayError', code: 'network', cause: expect.any(TypeError) })
-    request.end(frame(2) + END)
-    expect((await read(stream)).events).toEqual([event(2)])
   })
 
   it('is sent to its end when the page leaves at once', async () => {

@@ -119,11 +119,11 @@ describe('after a lost connection', () => {
       method: 'DELETE',
       path: `/api/chat/${stream.runId}`,
     })
-    await stopping
-    const pending = stream.next()
-    controller.abort()
-    await expect(pending).rejects.toMatchObject({ name: 'AbortError' })
+    expect(await stopping).toBe(true)
     expect(await resumed.closed).toBe(false)
+    await expect(stream.next()).rejects.toMatchObject({ code: 'stopped' })
+    controller.abort()
+    expect(await stream.next()).toEqual({ done: true, value: undefined })
   })
 
   // Azure/fetch-event-source#95

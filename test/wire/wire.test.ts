@@ -706,7 +706,7 @@ describe('a run that is kept', () => {
       return requests < 5 ? new Response(null, { status: 503 }) : body(numbered(2, SENTINEL))
     }
     for await (const _ of fetchSSE('http://localhost/', { method: 'POST', fetch }));
-    expect(waits).toEqual([50, 100, 2200, 400])
+    expect(waits).toEqual([250, 250, 2200, 400])
   })
 
   it('9.9 ends with producer-lost, under the id of the end, when its producer never comes', async () => {

@@ -36,7 +36,5 @@ form.addEventListener('submit', async (event) => {
 })
 
 stop.addEventListener('click', () => {
-  stream.stop().catch((error) => {
-    status.textContent = error.message
-  })
+  stream.stop()
 })

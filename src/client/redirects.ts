@@ -1,0 +1,52 @@
+/** How does a request that is led to another origin leave there what is not for it? */
+
+import { toBody } from './body.js'
+
+/** As much of `fetch` as is needed. */
+export type FetchLike = (url: string, init: RequestInit) => Promise<Response>
+
+const STATUSES = [301, 302, 303, 307, 308]
+const MAX_REDIRECTS = 20
+
+/**
+ * As `fetch`, but that nothing of the run, and no header that the caller gave, goes to another origin: the server that
+ * was asked says where, and that may be anywhere. Fetch itself takes off `authorization` alone.
+ */
+export async function fetchWithin(fetch: FetchLike, url: string, init: RequestInit): Promise<Response> {
+  // The caller has decided.
+  if (init.redirect) return fetch(url, init)
+  // A page is not told where it was led, but it can have other origins refused.
+  if (isOfPage(url)) return fetch(url, { mode: 'same-origin', ...init })
+  for (let count = 0; count < MAX_REDIRECTS; count++) {
+    const response = await fetch(url, { ...init, redirect: 'manual' })
+    const { status, type, headers } = response
+    const location = STATUSES.includes(status) && headers.get('location')
+    if (type !== 'opaqueredirect' && !location) return response
+    toBody(response).cancel()
+    const isPost = /^post$/i.test(init.method ?? '')
+    if (status === 303 || (isPost && (status === 301 || status === 302))) init = { ...init, method: 'GET', body: null }
+    const target = location ? new URL(location, url) : undefined
+    const { origin, host } = new URL(url, globalThis.location?.href)
+    // The same server, over TLS.
+    const isSecured = target?.protocol === 'https:' && target.host === host
+    if (!target || (target.origin !== origin && !isSecured)) {
+      const given = new Headers(init.headers)
+      const kept = ['accept', 'content-type'].flatMap((name) => {
+        const value = given.get(name)
+        return value === null ? [] : [[name, value] as [string, string]]
+      })
+      return fetch(target?.href ?? url, { ...init, headers: new Headers(kept) })
+    }
+    url = target.href
+  }
+  throw new TypeError(`There were more than ${MAX_REDIRECTS} redirects`)
+}
+
+function isOfPage(url: string): boolean {
+  const { origin, href } = globalThis.location ?? {}
+  try {
+    return origin !== undefined && new URL(url, href).origin === origin
+  } catch {
+    return false
+  }
+}
