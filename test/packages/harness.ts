@@ -12,6 +12,7 @@ import { relay } from 'sse-relay/node'
 import { parts, text } from 'sse-relay/protocols'
 import { collect, type Replay, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
 import { afterEach, describe, expect, it } from 'vitest'
+import { appOf, CLIENTS } from './into-clients.js'
 import { type Answer, CALL, LONG, SECRET, TEXT, USAGE, type Wire } from './wires.js'
 
 export { AFTER, CALL, SECRET, TEXT } from './wires.js'
@@ -261,6 +262,29 @@ export function describePackage(name: string, streams: PackageStream[]): void {
           expect(wire).not.toContain(SECRET)
           expect(seen, errors.map(String).join('\n')).toMatchObject({ outcome, text })
         })
+
+        // An agent answers the calls of its own tools: a client of OpenAI's, which runs what is named, is not told of them.
+        const isAnswered = (stream.turns?.length ?? 0) > 1
+        const { text: said, calls = [], usage, outcome } = { ...wanted.whole, ...stream.differs?.whole }
+        for (const [client, read] of outcome === 'done' ? Object.entries(CLIENTS) : []) {
+          it(`through Express into ${client}: its text, its calls, its counts`, async () => {
+            const upstream = await provider(replays(stream, 'whole'))
+            const { url, summary, close } = await appOf(() => sourceOf(stream, upstream.url, false))
+            cleanups.push(close)
+            const told = await read(url)
+            expect((await summary).outcome).toBe('done')
+            // The parts of a message are paragraphs, too.
+            expect(told.text.trim().replace(/\s+/g, ' ')).toBe(said?.trim().replace(/\s+/g, ' '))
+            if (client === 'readText()') return
+            const { totalTokens: _, ...counts } = usage ?? {}
+            expect({ ...told.usage }).toMatchObject(counts)
+            const named = client === 'the openai client' && isAnswered ? [] : calls
+            expect(told.calls).toMatchObject(
+              named.map(({ input, ...call }) => ({ ...call, input: JSON.parse(input || '{}') })),
+            )
+            if (client === 'the openai client') expect(told.finish).toBe(named.length > 0 ? 'tool_calls' : 'stop')
+          })
+        }
 
         const stops = stream.signal ?? 'stops'
         for (const when of ['a token', 'silence', 'thinking'] as const) {
