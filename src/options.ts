@@ -36,6 +36,14 @@ export interface Connection {
   runId: string
 }
 
+/** What becomes of a run. */
+export interface RunStatus {
+  /** `waiting` to begin, `running`, `ended`, or `unknown`: there is none, or it is another owner's, or was long ago. */
+  state: 'waiting' | 'running' | 'ended' | 'unknown'
+  /** How it ended; `error` also where its producer died or never came. */
+  outcome?: Exclude<Outcome, 'disconnected' | 'stalled'>
+}
+
 /** Runs that outlive a connection: made by `createMemoryLog`, `createRedisLog`, or `createLog` for a store of your own. */
 export interface Log {
   /**
@@ -55,15 +63,23 @@ export interface Log {
     },
   ): Promise<boolean>
   /**
-   * Asks a run to end, from any process: its readers get the failure `stopped`, the upstream is aborted.
+   * Asks a run to end, from any process: its readers get the failure `stopped`, the upstream is aborted. For a run that
+   * is not known yet it is kept for five minutes: where this owner begins it then, it is stopped and its source not called.
    *
    * @returns whether a running run was told. Unknown, foreign and finished look alike: `false`.
    * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
    */
   stop(runId: string, options: { owner: string | null }): Promise<boolean>
   /**
+   * Tells what becomes of a run.
+   *
+   * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
+   */
+  status(runId: string, options: { owner: string | null }): Promise<RunStatus>
+  /**
    * Ends what this process produces, as `shutdown`, and lets go of timers and connections.
-   * With `graceMs` the runs have so long to end by themselves, in milliseconds.
+   * With `graceMs` the runs have so long to end by themselves, in milliseconds. It takes a second more at most, whatever
+   * the store does.
    */
   close(options?: { graceMs?: number }): Promise<void>
 }
@@ -202,6 +218,16 @@ const RELAY: Rules<keyof RelayOptions | 'request'> = {
   request: internal,
 }
 
+/** Those of `resume` besides. */
+const RESUME: Rules = {
+  ...RELAY,
+  after: [
+    (value: unknown) => typeof value === 'string' || (Number.isSafeInteger(value) && (value as number) >= 0),
+    'give the number of an event, from 0, or the id of one',
+  ],
+  empty: [(value: unknown) => value === 200 || value === 204, 'give 204, or 200 for clients that need a body'],
+}
+
 /**
  * Looks over the options of a function of the server.
  *
@@ -225,10 +251,11 @@ function fail(message: string | undefined): void {
  * @throws {RelayError} `invalid-option`, as `checkOptions` does; a `TypeError` with that code for the owner.
  */
 export function checkRelayOptions(what: 'relay' | 'resume' | 'record', options: RelayOptions): void {
-  checkOptions(what, options, RELAY)
+  const rules = what === 'resume' ? RESUME : RELAY
+  checkOptions(what, options, rules)
   // An adapter adds the request to options that are no plain object by inheriting from them: see withRequest.
   const base: object | null = Object.getPrototypeOf(options)
-  if (base && base !== Object.prototype) fail(unknownIn(what, base, RELAY, findMeant))
+  if (base && base !== Object.prototype) fail(unknownIn(what, base, rules, findMeant))
   const { log, runId, owner } = options
   if (runId !== undefined) checkRunId(runId)
   if (log === undefined && what === 'relay') return

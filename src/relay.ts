@@ -89,8 +89,18 @@ export interface ResumeOptions
       | 'onClose'
     >,
     Required<Pick<RelayOptions, 'log' | 'owner'>> {
-  /** The run to read, from its first event if the request has no `Last-Event-ID` of it, and only while it goes on. */
+  /**
+   * The run to read, from its first event if the request has no `Last-Event-ID` of it, and only while it goes on, or
+   * until its `onEnd` has settled.
+   */
   runId?: string | undefined
+  /**
+   * Where to read on, from code: the number of an event of `runId`, or the id of one. A `Last-Event-ID` of the request
+   * comes first: who reconnects is further.
+   */
+  after?: number | string | undefined
+  /** What is answered where there is nothing to read: 200 with an empty body, for clients that need one. @default 204 */
+  empty?: 200 | 204 | undefined
 }
 
 /** {@link ResumeOptions}, and the request's head from the adapter. */
@@ -157,7 +167,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   readonly done: OwnedPromise<Summary>
   readonly scope = captureScope()
   readonly #sink: Sink
-  readonly #options: RelayToOptions
+  readonly #options: RelayToOptions & Pick<ResumeOptions, 'after' | 'empty'>
   readonly #runId: string
   readonly #deadlines = new Deadlines(this)
   #lastEventId: string | undefined
@@ -219,7 +229,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   resume(lastEventId: string | undefined): void {
     const { request, runId } = this.#options
     this.#lastEventId = lastEventId
-    if (this.#isReady('resume')) this.#read({ lastEventId, runId })
+    if (this.#isReady('resume')) this.#read({ lastEventId, runId, after: this.#options.after })
     request?.drain?.()
   }
 
@@ -294,7 +304,6 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       return false
     }
     if (shutdown) this.#unlisten = listen(shutdown, () => this.#stop('shutdown'))
-    this.#deadlines.watch()
     return true
   }
 
@@ -304,6 +313,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   setHeaders(runId: string, headers: Readonly<Record<string, string>> | undefined): void {
     this.#extra = { ...(!this.#whole && extraHeaders(headers)), 'x-run-id': runId, ...this.#extra }
+    // No heartbeat before the log has answered: it would make a 404 a 200.
+    this.#deadlines.watch()
   }
 
   begin(): boolean {
@@ -353,7 +364,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       else if (this.#state === 'open' || this.#state === 'blocked') this.#finish(this.#withEndId(frames + last))
       else if (this.#state === 'waiting') {
         if (failure) this.#answerFailure(failure)
-        else if (!this.#whole) this.#answerEmpty(204)
+        else if (!this.#whole) this.#answerEmpty(this.#options.empty ?? 204)
         else if (outcome === 'done') this.#answerWhole(this.#whole)
         // Sent away from a run that goes on: who asked for one body does not come back for the rest.
         else this.#answerFailure(failureOf(outcome))

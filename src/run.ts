@@ -36,6 +36,8 @@ export interface Outlet {
   write(frames: string, count: number): boolean
   /** The run is over; called once. */
   end(end: RunEnd): void
+  /** `onEnd` has settled. */
+  settled?(): void
   /** Whether something was sent to a client already. */
   readonly sent: boolean
   /** The context of the request that began it: the source and all hooks run there. */
@@ -128,12 +130,14 @@ export class Run implements Feeder {
   }
 
   /** Asks for the source, synchronously: a factory is called before this returns. */
-  start(source: Source, shutdown?: AbortSignal): void {
+  start(source: Source, shutdown?: AbortSignal, isStopped = false): void {
     try {
       const { signal, waitUntil, onEnd, protocol = text() } = this.#options
       this.#gathers = onEnd !== undefined
       this.#encoder = protocol.encoder({ runId: this.runId })
-      if (signal) this.#listen(signal, () => this.#signalled(signal))
+      // Stopped before it began.
+      if (isStopped) this.#end('stopped', failureOf('stopped'))
+      if (signal && !this.isOver) this.#listen(signal, () => this.#signalled(signal))
       if (shutdown && !this.isOver) this.#listen(shutdown, () => this.#end('shutdown', failureOf('shutdown')))
       if (!this.isOver) {
         waitUntil?.(
@@ -539,7 +543,10 @@ export class Run implements Feeder {
     } catch (error) {
       printError(error)
     }
-    reportEnd(this.#options, summary, this.#outlet.scope).then(this.#tellHost)
+    reportEnd(this.#options, summary, this.#outlet.scope).then(() => {
+      this.#outlet.settled?.()
+      this.#tellHost?.()
+    })
   }
 }
 

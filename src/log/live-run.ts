@@ -12,15 +12,14 @@ export interface Subscriber {
   setHeaders(headers: Readonly<Record<string, string>>): void
   /** There may be something new in the store. */
   checkStore(): void
-  /** The producer is dead, and nothing more will come. */
+  /** The producer is dead: nothing comes after what is stored. */
   declareLost(): void
+  /** The run cannot be told here to its end: the reader is to come back for the rest. */
+  handOver(): void
 }
 
 /** What `onError` threw, for the one who is called by it. */
 export type Thrown = { error: unknown }
-
-/** How many entries are read at once. */
-const LIMIT = 64
 
 /** A run in this process, produced here or elsewhere, with its subscribers. */
 export abstract class LiveRun {
@@ -51,10 +50,13 @@ export abstract class LiveRun {
     for (const subscriber of this.subscribers) subscriber.receive(entry, thrown)
   }
 
-  /** The events after a number: none, if all were read. */
-  read(after: number): MaybePromise<LogEntry[]> {
-    return this.store.read(this.runId, after, LIMIT)
+  /** At most so many entries with events after a number: none, if all were read. */
+  read(after: number, limit: number): MaybePromise<LogEntry[]> {
+    return this.store.read(this.runId, after, limit)
   }
+
+  /** Whether the run has come to the event with a number: a client may say any. `undefined` if that cannot be known. */
+  abstract hasReached(seq: number): MaybePromise<boolean | undefined>
 
   /** A subscriber has read everything up to a number. */
   onCaughtUp(_cursor: number): void {}

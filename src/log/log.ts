@@ -2,10 +2,18 @@
 import { anything, callback, findSame, positive, type Rules } from '../check.js'
 import { captureScope, type Scope } from '../context.js'
 import { isObject, RelayError, show } from '../errors.js'
-import { idLine, isRunId, parseEventId } from '../event-id.js'
+import { idLine, isRunId, newRunId, parseEventId } from '../event-id.js'
 import { failureOf, mistake } from '../failure.js'
-import { checkOptions, checkOwner, checkRunId, duration, type Log, type RelayOptions } from '../options.js'
-import { isThenable, settle } from '../promises.js'
+import {
+  checkOptions,
+  checkOwner,
+  checkRunId,
+  duration,
+  type Log,
+  type RelayOptions,
+  type RunStatus,
+} from '../options.js'
+import { isThenable, type MaybePromise, settle } from '../promises.js'
 import { failureFrames } from '../protocols/frames.js'
 import type { Source, Summary } from '../types.js'
 import { discard } from '../upstream.js'
@@ -13,10 +21,15 @@ import type { LiveRun } from './live-run.js'
 import { Reader, type ReaderOptions, type ReaderOutlet } from './reader.js'
 import { Recorder } from './recorder.js'
 import { RemoteRun } from './remote-run.js'
-import type { LogEnd, LogStore, StoredRun } from './store.js'
+import { StopMarks } from './stop-marks.js'
+import type { LogEnd, LogStore, RunStart, StoredRun } from './store.js'
 
 const ABANDON_MS = 60_000
 const MAX_ENTRY_SIZE = 65_536
+/** How long a stop is kept for a run that is not known yet, in milliseconds. */
+const STOP_MS = 300_000
+/** What closing may take besides the grace, in milliseconds. */
+const CLOSE_MS = 800
 /** A run of this process needs no lease in a store of this process. */
 const FOR_EVER = Number.POSITIVE_INFINITY
 
@@ -33,6 +46,8 @@ export interface LogRelay {
 export interface LogResume {
   lastEventId?: string | undefined
   runId?: string | undefined
+  /** A place that the application knows: the number of an event, or its id. */
+  after?: number | string | undefined
 }
 
 const STORE: Rules<keyof LogStore> = {
@@ -51,6 +66,7 @@ const CREATE: Rules<keyof Parameters<Log['create']>[1]> = {
   startMs: positive,
 }
 const STOP: Rules<keyof Parameters<Log['stop']>[1]> = { owner: anything }
+const STATUS: Rules<keyof Parameters<Log['status']>[1]> = { owner: anything }
 const CLOSE: Rules<keyof NonNullable<Parameters<Log['close']>[0]>> = { graceMs: duration }
 
 /**
@@ -66,12 +82,9 @@ export function createLog(store: LogStore): Log {
       throw mistake('invalid-option', `The store cannot be ${show(store)}: it has no method ${method}`)
     }
   }
-  const { entrySize, shared } = store
-  if (
-    entrySize !== undefined &&
-    (shared || !(typeof entrySize === 'number' && entrySize > 0 && entrySize <= MAX_ENTRY_SIZE))
-  ) {
-    const remedy = shared ? 'leave it out where processes share the store' : `give a number up to ${MAX_ENTRY_SIZE}`
+  const { entrySize } = store
+  if (entrySize !== undefined && !(typeof entrySize === 'number' && entrySize > 0 && entrySize <= MAX_ENTRY_SIZE)) {
+    const remedy = `give a number up to ${MAX_ENTRY_SIZE}`
     throw mistake('invalid-option', `The entrySize of a store cannot be ${show(entrySize)}: ${remedy}`)
   }
   return new RunLog(store)
@@ -91,7 +104,17 @@ export class RunLog implements Log {
   /** Runs that are read or produced in this process. */
   readonly #runs = new Map<string, Ref>()
   readonly #recorders = new Set<Ref<Recorder>>()
+  /** Stops that came before their runs, where the store is of this process alone. */
+  readonly #marks = new StopMarks()
+  /** Names the producers of this process. */
+  readonly #name = newRunId()
+  #producers = 0
+  readonly #kept = { size: 0 }
   #leaseTimer: ReturnType<typeof setTimeout> | undefined
+  /** When this process was last seen to be awake, by two clocks: one of them stands still where a machine is suspended. */
+  #awakeAt = 0
+  #awakeAtWall = 0
+  #isClosed = false
 
   constructor(store: LogStore) {
     this.#store = store
@@ -119,55 +142,112 @@ export class RunLog implements Log {
       return true
     }
     const run = await this.#store.get(runId)
-    if (!run || run.owner !== owner || run.ended || run.leaseMs === 0) return false
+    if (!run) return this.#stopUnknown(runId, owner)
+    if (run.owner !== owner || run.ended || run.lost || (!run.begun && run.leaseMs === 0)) return false
     const { shared } = this.#store
-    const leaseMs = shared?.leaseMs ?? FOR_EVER
     // Nobody produces it yet: then this does, and ends it, and the worker that comes for it finds it taken.
-    if (!run.begun && (await this.#store.begin(runId, { owner, headers: run.headers, leaseMs }))) {
+    if (!run.begun && (await this.#store.begin(runId, this.#startOf(owner, run.headers)))) {
       const failure = failureOf('stopped')
       const text = idLine(runId, 1) + failureFrames(() => undefined, failure)
       const end: LogEnd = { outcome: 'stopped', failure }
       await this.#store.append(runId, { first: 1, last: 1, text, end })
       for (const subscriber of this.#runs.get(runId)?.run?.subscribers ?? []) subscriber.checkStore()
+      await shared?.publish(runId, 'readers', 'frames')
       return true
     }
-    await shared?.stop(runId)
-    await shared?.publish(runId, 'producer', 'stop')
+    if (!shared) return false
+    if (!(await shared.stop(runId, { owner, keepMs: STOP_MS }))) return false
+    // Who cannot be told finds the note.
+    await Promise.resolve(shared.publish(runId, 'producer', 'stop')).catch(() => {})
     return true
+  }
+
+  /** The run is on its way, perhaps, or the store has lost it: the stop is kept for when it comes. */
+  async #stopUnknown(runId: string, owner: string | null): Promise<boolean> {
+    const { shared } = this.#store
+    if (shared) {
+      const isTold = await shared.stop(runId, { owner, keepMs: STOP_MS })
+      await Promise.resolve(shared.publish(runId, 'producer', `stop ${JSON.stringify(owner)}`)).catch(() => {})
+      return isTold
+    }
+    // It may have begun while the store was asked.
+    const here = this.#runs.get(runId)?.run
+    if (here instanceof Recorder && here.owner === owner && !here.ended) {
+      here.stop('stopped')
+      return true
+    }
+    this.#marks.set(runId, owner, STOP_MS)
+    return false
+  }
+
+  async status(runId: string, options: { owner: string | null }): Promise<RunStatus> {
+    checkOptions('log.status', options ?? {}, STATUS)
+    const { owner } = options ?? {}
+    checkOwner(owner)
+    if (!isRunId(runId)) return { state: 'unknown' }
+    const here = this.#runs.get(runId)?.run
+    if (here instanceof Recorder && here.owner === owner) {
+      const outcome = here.ending && here.summary?.outcome
+      if (!outcome) return { state: 'running' }
+      return { state: 'ended', outcome: outcome === 'disconnected' || outcome === 'stalled' ? 'stopped' : outcome }
+    }
+    const run = await this.#store.get(runId)
+    if (!run || run.owner !== owner) return { state: 'unknown' }
+    if (run.lost || (!run.begun && run.leaseMs === 0)) return { state: 'ended', outcome: 'error' }
+    if (!run.begun) return { state: 'waiting' }
+    if (!run.ended) return { state: 'running' }
+    const outcome = run.end?.outcome ?? (await this.#outcomeOf(runId))
+    return { state: 'ended', ...(outcome && { outcome }) }
+  }
+
+  /** How a run ended whose store does not tell: its last entry says so. */
+  async #outcomeOf(runId: string): Promise<LogEnd['outcome'] | undefined> {
+    for (let after = 0; ; ) {
+      const last = (await this.#store.read(runId, after, 64)).at(-1)
+      if (!last || last.end) return last?.end?.outcome
+      after = last.last
+    }
   }
 
   async close(options: { graceMs?: number } = {}): Promise<void> {
     checkOptions('log.close', options, CLOSE)
     const { graceMs = 0 } = options
     const runs = [...this.#producing()]
+    const over = Promise.all(runs.map(({ done }) => done))
     if (runs.length > 0) {
-      let timer: ReturnType<typeof setTimeout> | undefined
-      const grace = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, Math.min(graceMs, 0x7fffffff))
-      })
-      await Promise.race([grace, Promise.all(runs.map(({ done }) => done))])
-      clearTimeout(timer)
+      await within(graceMs, over)
       for (const run of runs) run.stop('shutdown')
-      await Promise.all(runs.map(({ done }) => done))
+      // Whatever the store does.
+      await within(CLOSE_MS, over)
+      for (const run of this.#producing()) run.close()
     }
     clearTimeout(this.#leaseTimer)
     this.#leaseTimer = undefined
+    this.#isClosed = true
     for (const { run } of this.#runs.values()) if (run instanceof RemoteRun) run.close()
-    await this.#store.close?.()
+    await within(CLOSE_MS / 4, Promise.resolve(this.#store.close?.()))
   }
 
   /** Begins a run and reads it, or follows the one that is there. For `relayTo`. */
   relay(outlet: ReaderOutlet, source: Source, options: RelayOptions, { runId, isNamed, asked }: LogRelay): void {
     const reader = new Reader(runId, outlet, options, true)
     const owner = options.owner as string | null
-    const begin = () => this.#begin(runId, options)
-    const start = (): Recorder => {
-      const { scope } = outlet
-      const recorder = this.#produce(runId, options, options.abandonMs ?? ABANDON_MS, () => outlet.sent, scope)
+    // A question that is asked again needs no store to find its answer.
+    const here = this.#runs.get(runId)?.run
+    if (isNamed && here instanceof Recorder && here.owner === owner) {
+      discard(source)
+      asked()
+      this.#read(reader, runId, owner, 0)
+      return
+    }
+    const begin = this.#startOf(owner, options.protocol?.headers ?? {})
+    const start = (isStopped: boolean): Recorder => {
+      const host = { isSent: () => outlet.sent, scope: outlet.scope }
+      const recorder = this.#produce(runId, begin, options, options.abandonMs ?? ABANDON_MS, host)
       reader.setHeaders(recorder.headers)
       reader.follow(recorder)
       // A process that goes away hands its readers over; its runs are not cut for that.
-      recorder.start(source)
+      recorder.start(source, undefined, isStopped)
       asked()
       return recorder
     }
@@ -176,53 +256,60 @@ export class RunLog implements Log {
       asked()
       decision()
     }
-    const begun = (isNew: boolean) => {
-      if (isNew) start().opened()
+    const sentAt = performance.now()
+    const begun = (result: boolean | 'stopped') => {
+      const isStopped = result === 'stopped' || this.#marks.take(runId, owner)
+      if (result) start(isStopped).opened(sentAt)
       else decline(() => this.#follow(reader, runId, owner, isNamed))
     }
     const failed = (error: unknown) => {
       // Full is an answer; out of reach is none, and the one who waits here gets the tokens all the same.
       if ((error as RelayError)?.code === 'overload') decline(() => reader.fail(error))
-      else start().rejected(error)
+      else start(false).rejected(error)
     }
-    let stored: unknown
+    let stored: MaybePromise<boolean | 'stopped'>
     try {
-      stored = begin()
+      stored = this.#store.begin(runId, begin)
     } catch (error) {
       failed(error)
       return
     }
-    if (!isThenable(stored)) begun(stored as boolean)
-    else if (isNamed || options.runId !== undefined) stored.then((isNew) => begun(isNew as boolean), failed)
+    if (!isThenable(stored)) begun(stored)
+    else if (isNamed || options.runId !== undefined) stored.then(begun, failed)
     else {
       // Nobody else can have made this id: the source need not wait for the store.
-      const recorder = start()
+      const recorder = start(false)
       stored.then(
-        () => recorder.opened(),
+        (result) => {
+          recorder.opened(sentAt)
+          if (result === 'stopped') recorder.stop('stopped')
+        },
         (error) => recorder.rejected(error),
       )
     }
   }
 
   /** Reads a run. For `resumeTo`. */
-  resume(outlet: ReaderOutlet, owner: string | null, { lastEventId, runId }: LogResume, options: ReaderOptions): void {
-    const cursor = parseEventId(lastEventId)
-    // Of the run that is asked for; of another run it is no place in this one.
-    const hasCursor = lastEventId !== undefined && (runId === undefined || cursor?.runId === runId)
+  resume(outlet: ReaderOutlet, owner: string | null, what: LogResume, options: ReaderOptions): void {
+    const { runId } = what
+    const place = placeOf(what)
+    const cursor = parseEventId(place)
     const id = runId ?? cursor?.runId ?? ''
     const reader = new Reader(id, outlet, options, false)
-    if (!hasCursor && runId === undefined) reader.endEmpty()
-    else if (hasCursor && !cursor) reader.failAs('run-not-found')
-    else if (hasCursor && cursor?.seq === 'end') reader.endEmpty()
-    else this.#read(reader, id, owner, hasCursor ? (cursor?.seq as number) : undefined)
+    if (place === undefined && runId === undefined) reader.endEmpty()
+    else if (place !== undefined && !cursor) reader.failAs('run-not-found')
+    else if (cursor?.seq === 'end') reader.endEmpty()
+    else this.#read(reader, id, owner, cursor?.seq as number | undefined)
   }
 
   /** Produces a run that nobody reads here. For `record`. */
   async record(source: Source, runId: string, options: RelayOptions): Promise<Summary> {
     const scope = captureScope()
-    let isNew: boolean
+    const start = this.#startOf(options.owner as string | null, options.protocol?.headers ?? {})
+    const sentAt = performance.now()
+    let begun: boolean | 'stopped'
     try {
-      isNew = await this.#begin(runId, options)
+      begun = await this.#store.begin(runId, start)
     } catch (cause) {
       discard(source)
       if ((cause as RelayError)?.code === 'overload') throw cause
@@ -231,11 +318,15 @@ export class RunLog implements Log {
         retryable: true,
       })
     }
-    if (isNew) {
+    if (begun) {
+      const isStopped = begun === 'stopped' || this.#marks.take(runId, start.owner)
       // Nobody waits for what onError throws: it goes to the console.
-      const recorder = this.#produce(runId, options, options.abandonMs ?? FOR_EVER, () => true, scope)
-      recorder.start(source, options.shutdown)
-      recorder.opened()
+      const recorder = this.#produce(runId, start, options, options.abandonMs ?? FOR_EVER, {
+        isSent: () => true,
+        scope,
+      })
+      recorder.start(source, options.shutdown, isStopped)
+      recorder.opened(sentAt)
       return recorder.done
     }
     discard(source)
@@ -248,22 +339,30 @@ export class RunLog implements Log {
     throw exists(runId)
   }
 
-  #begin(runId: string, { owner, protocol }: RelayOptions) {
+  #startOf(owner: string | null, headers: Readonly<Record<string, string>>): RunStart {
     const leaseMs = this.#store.shared?.leaseMs ?? FOR_EVER
-    return this.#store.begin(runId, { owner: owner as string | null, headers: protocol?.headers ?? {}, leaseMs })
+    return { owner, headers, leaseMs, producer: `${this.#name}-${++this.#producers}` }
   }
 
-  #produce(runId: string, options: RelayOptions, abandonMs: number, isSent: () => boolean, scope: Scope): Recorder {
+  #produce(
+    runId: string,
+    start: RunStart,
+    options: RelayOptions,
+    abandonMs: number,
+    begun: { isSent(): boolean; scope: Scope },
+  ): Recorder {
     const ref: Ref<Recorder> = { run: undefined }
     const onOver = () => {
       this.#recorders.delete(ref)
       this.#forget(runId, ref)
     }
-    const recorder = new Recorder(runId, this.#store, options, { isSent, onOver, scope }, abandonMs)
+    const host = { ...begun, kept: this.#kept, onOver, checkPulse: () => this.#checkPulse() }
+    const recorder = new Recorder(this.#store, runId, start, options, host, abandonMs)
     ref.run = recorder
     const before = this.#runs.get(runId)
     const remote = before?.run
     this.#runs.set(runId, ref)
+    if (this.#recorders.size === 0) this.#isAwake()
     this.#recorders.add(ref)
     this.#renewLeases()
     // Who waited here for the run to begin. Where the store cannot tell whose an id is, another may have the same.
@@ -292,9 +391,9 @@ export class RunLog implements Log {
     unknownCode = 'run-not-found',
   ): void {
     const here = this.#runs.get(runId)?.run
-    if (here instanceof Recorder && here.owner === owner && !here.ended) {
-      reader.setHeaders(here.headers)
-      reader.start(here, cursor ?? 0, false)
+    if (here instanceof Recorder && here.owner === owner) {
+      if (cursor === undefined && !here.isActive) reader.endEmpty()
+      else reader.start(here, here.headers, cursor ?? 0, here.ending)
       return
     }
     settle(
@@ -303,11 +402,11 @@ export class RunLog implements Log {
         // It left meanwhile, and would leave a run behind that nobody reads.
         if (reader.isOver) return
         const isMine = run !== undefined && run.owner === owner
-        if (cursor === undefined && !(isMine && !run.ended && run.leaseMs > 0)) reader.endEmpty()
+        if (cursor === undefined && !(isMine && isActive(run))) reader.endEmpty()
         else if (!isMine) reader.failAs(unknownCode)
         else {
-          reader.setHeaders(run.headers)
-          reader.start(this.#remote(runId, run), cursor ?? 0, run.ended)
+          const ending = run.lost ? 'lost' : run.ended ? 'ended' : undefined
+          reader.start(this.#remote(runId, run), run.headers, cursor ?? 0, ending)
         }
       },
       (cause) =>
@@ -339,12 +438,30 @@ export class RunLog implements Log {
     for (const { run } of this.#recorders) if (run) yield run
   }
 
+  /**
+   * Looks whether this process has stood still, stopped or busy, for nearly a lease: then the store has its runs for dead,
+   * perhaps, and each asks before it goes on.
+   */
+  #checkPulse(): void {
+    const leaseMs = this.#store.shared?.leaseMs
+    if (leaseMs === undefined) return
+    const ms = Math.max(performance.now() - this.#awakeAt, Date.now() - this.#awakeAtWall)
+    this.#isAwake()
+    if (ms > leaseMs * 0.8) for (const recorder of this.#producing()) recorder.ask()
+  }
+
+  #isAwake(): void {
+    this.#awakeAt = performance.now()
+    this.#awakeAtWall = Date.now()
+  }
+
   /** One timer for all runs that are produced here. */
   #renewLeases(): void {
     const { shared } = this.#store
-    if (this.#leaseTimer !== undefined || this.#recorders.size === 0 || !shared) return
+    if (this.#leaseTimer !== undefined || this.#recorders.size === 0 || !shared || this.#isClosed) return
     this.#leaseTimer = setTimeout(() => {
       this.#leaseTimer = undefined
+      this.#checkPulse()
       for (const recorder of this.#producing()) recorder.renewLease()
       this.#renewLeases()
     }, shared.leaseMs / 3)
@@ -353,4 +470,32 @@ export class RunLog implements Log {
 
 function exists(runId: string): RelayError {
   return mistake('run-exists', `There is a run with the id ${runId} already: give each run an id of its own`)
+}
+
+/** Where to read on: what the request says comes first, for who reconnects is further than the code that made the page. */
+function placeOf({ lastEventId, runId, after }: LogResume): string | undefined {
+  // Of the run that is asked for; of another run it is no place in this one.
+  if (lastEventId !== undefined && (runId === undefined || parseEventId(lastEventId)?.runId === runId))
+    return lastEventId
+  if (typeof after === 'number') return runId === undefined ? undefined : `${runId}:${after}`
+  return after
+}
+
+/** Whether who knows the id alone is to read it. */
+function isActive({ begun, ended, lost, leaseMs, settleMs }: StoredRun): boolean {
+  if (lost) return false
+  return ended ? settleMs !== undefined && settleMs > 0 : begun || leaseMs > 0
+}
+
+/** Waits for something, so long at most. */
+async function within(ms: number, something: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const time = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.min(ms, 0x7fffffff))
+  })
+  try {
+    await Promise.race([time, something])
+  } finally {
+    clearTimeout(timer)
+  }
 }

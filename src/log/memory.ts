@@ -4,14 +4,15 @@ import { flatten } from '../encode.js'
 import { RelayError } from '../errors.js'
 import { checkOptions, type Log } from '../options.js'
 import { createLog } from './log.js'
-import type { LogEntry, LogStore, StoredRun } from './store.js'
+import type { LogEntry, LogStore, RunStart, StoredRun } from './store.js'
 
 /** Options of {@link createMemoryLog}. */
 export interface MemoryLogOptions {
   /**
    * What all runs together may hold, counted at two bytes a character, besides up to a kilobyte of each run that goes
    * on. Runs that have ended go first, the oldest before others; a run that goes on loses its oldest events, and who
-   * asks for those is answered `cursor-gone`.
+   * asks for those is answered `cursor-gone`. An owner whose runs hold less than its share, the same for all who have
+   * some, loses nothing.
    * @default 67108864 (64 MiB)
    */
   maxBytes?: number | undefined
@@ -34,13 +35,54 @@ export function createMemoryLog(options: MemoryLogOptions = {}): Log {
   return createLog(new MemoryStore(options))
 }
 
+/** Runs in the order in which they ended. Those that were dropped out of turn are passed over. */
+class EndedRuns {
+  #runs: MemoryRun[] = []
+  #from = 0
+  #dropped = 0
+
+  add(run: MemoryRun): void {
+    this.#runs.push(run)
+  }
+
+  get first(): MemoryRun | undefined {
+    while (this.#runs[this.#from]?.isDropped) {
+      this.#from++
+      this.#dropped--
+    }
+    // Not one by one: what follows would be moved each time.
+    if (this.#from > 64 && this.#from * 2 > this.#runs.length) {
+      this.#runs.splice(0, this.#from)
+      this.#from = 0
+    }
+    return this.#runs[this.#from]
+  }
+
+  /** One of them was dropped. */
+  onDropped(): void {
+    if (++this.#dropped < 64 || this.#dropped * 2 < this.#runs.length - this.#from) return
+    this.#runs = this.#runs.filter(({ isDropped }) => !isDropped)
+    this.#from = 0
+    this.#dropped = 0
+  }
+}
+
+/** What one owner has in the log. */
+class Share {
+  runs = 0
+  bytes = 0
+  ended: EndedRuns | undefined
+}
+
 /** A class, so that all have one shape: made by spreading, a fifth more time in the bench row `relay + log, 20 a tick`. */
 class MemoryRun {
   readonly runId: string
   readonly owner: string | null
+  readonly share: Share
   headers: Readonly<Record<string, string>>
   begun: boolean
   ended = false
+  isDropped = false
   /** The number of the last event. */
   last = 0
   entries: LogEntry[] = []
@@ -49,18 +91,18 @@ class MemoryRun {
   bytes = 0
   /** For one that has not begun: until when it may. For one that has ended: until when it is kept. */
   until: number
-  /** The run that ended after this one. */
-  next: MemoryRun | undefined
 
   constructor(
     runId: string,
     owner: string | null,
+    share: Share,
     headers: Readonly<Record<string, string>>,
     begun: boolean,
     until: number,
   ) {
     this.runId = runId
     this.owner = owner
+    this.share = share
     this.headers = headers
     this.begun = begun
     this.until = until
@@ -79,12 +121,12 @@ const DROPPED: LogEntry = { first: 0, last: 0, text: '', end: undefined }
 class MemoryStore implements LogStore {
   readonly entrySize: number
   readonly #runs = new Map<string, MemoryRun>()
-  /**
-   * Of those that have ended, in the order in which they did and will go. Not a Map: to find its first one walks over
-   * all that were deleted since it last grew, 2 to 16 µs at 10 000 runs.
-   */
-  #oldest: MemoryRun | undefined
-  #newest: MemoryRun | undefined
+  readonly #shares = new Map<string | null, Share>()
+  /** Not a Map: to find its first one walks over all that were deleted since it last grew, 2 to 16 µs at 10 000 runs. */
+  readonly #ended = new EndedRuns()
+  /** Of whom something is taken next, looked for anew when others have more. */
+  #fattest: Share | undefined
+  #largest: MemoryRun | undefined
   readonly #maxBytes: number
   readonly #maxRuns: number
   readonly #ttlMs: number
@@ -102,15 +144,16 @@ class MemoryStore implements LogStore {
   create(runId: string, { owner, leaseMs }: { owner: string | null; leaseMs: number }): boolean {
     const known = this.get(runId)
     if (known && !(known.owner === owner && !known.begun && known.leaseMs === 0)) return false
-    this.#runs.delete(runId)
-    this.#add(new MemoryRun(runId, owner, {}, false, performance.now() + leaseMs))
+    const before = this.#runs.get(runId)
+    if (before) this.#drop(before)
+    this.#add(runId, owner, {}, false, performance.now() + leaseMs)
     return true
   }
 
-  begin(runId: string, { owner, headers }: { owner: string | null; headers: Readonly<Record<string, string>> }) {
+  begin(runId: string, { owner, headers }: RunStart): boolean {
     const known = this.get(runId)
     if (!known) {
-      this.#add(new MemoryRun(runId, owner, headers, true, Number.POSITIVE_INFINITY))
+      this.#add(runId, owner, headers, true, Number.POSITIVE_INFINITY)
       return true
     }
     if (known.begun || known.leaseMs === 0 || known.owner !== owner) return false
@@ -125,22 +168,22 @@ class MemoryStore implements LogStore {
     if (entry.last <= last) return
     if (run.ended || entry.first !== last + 1) {
       const why = run.ended ? 'has ended' : `has its events up to ${last}`
-      throw new RelayError('log-failure', `The event ${entry.first} cannot be stored: the run ${why}`)
+      const code = run.ended ? 'log-failure' : 'cursor-gone'
+      throw new RelayError(code, `The event ${entry.first} cannot be stored: the run ${why}`)
     }
     // Of many pieces it would be several times its size.
     flatten(entry.text)
     const bytes = entry.text.length * 2
     run.last = entry.last
     run.entries.push(entry)
-    run.bytes += bytes
-    this.#bytes += bytes
-    this.#makeRoom(run)
+    this.#count(run, bytes)
+    if (this.#bytes > this.#maxBytes) this.#makeRoom(run)
     if (!entry.end) return
     run.ended = true
     run.until = performance.now() + this.#ttlMs
-    if (this.#newest) this.#newest.next = run
-    else this.#oldest = run
-    this.#newest = run
+    run.share.ended ??= new EndedRuns()
+    run.share.ended.add(run)
+    this.#ended.add(run)
     this.#arm()
   }
 
@@ -153,8 +196,9 @@ class MemoryStore implements LogStore {
       this.#expire(now)
       return undefined
     }
-    const { owner, headers, begun, ended } = run
-    return { owner, headers, begun, ended, leaseMs: begun ? Number.POSITIVE_INFINITY : Math.max(0, leftMs) }
+    const { owner, headers, begun, ended, entries } = run
+    const leaseMs = begun ? Number.POSITIVE_INFINITY : Math.max(0, leftMs)
+    return { owner, headers, begun, ended, end: entries.at(-1)?.end, leaseMs }
   }
 
   read(runId: string, after: number, limit: number): LogEntry[] {
@@ -176,37 +220,113 @@ class MemoryStore implements LogStore {
     this.#timer = undefined
   }
 
-  #add(run: MemoryRun): void {
-    if (this.#runs.size >= this.#maxRuns && !this.#dropOldest() && !this.#dropNeverBegun()) {
+  #add(
+    runId: string,
+    owner: string | null,
+    headers: Readonly<Record<string, string>>,
+    begun: boolean,
+    until: number,
+  ): void {
+    if (this.#runs.size >= this.#maxRuns && !this.#dropForRoom() && !this.#dropNeverBegun()) {
       throw new RelayError(
         'overload',
         `The log is full: ${this.#maxRuns} runs go on, which is its maxRuns. Raise it, or let fewer run at a time`,
         { retryable: true },
       )
     }
-    this.#runs.set(run.runId, run)
+    let share = this.#shares.get(owner)
+    if (!share) {
+      share = new Share()
+      this.#shares.set(owner, share)
+    }
+    share.runs++
+    this.#runs.set(runId, new MemoryRun(runId, owner, share, headers, begun, until))
   }
 
-  /** For what a run has others may have to go, and then what it had before. */
+  /** For one more run another one goes that has ended: of an owner who has no fewer than others. */
+  #dropForRoom(): boolean {
+    const oldest = this.#ended.first
+    if (!oldest) return false
+    const average = this.#runs.size / this.#shares.size
+    let run = oldest
+    let most = oldest.share.runs
+    if (most < average) {
+      for (const { runs, ended } of this.#shares.values()) {
+        const first = runs > most ? ended?.first : undefined
+        if (!first) continue
+        run = first
+        most = runs
+      }
+    }
+    this.#drop(run)
+    return true
+  }
+
+  /** For what a run has others may have to go, and then what it had before; never of an owner who has less than others. */
   #makeRoom(run: MemoryRun): void {
     while (this.#bytes > this.#maxBytes) {
-      if (this.#dropOldest()) continue
-      if (run.entries.length - run.dropped <= 1) break
-      this.#trim(run)
+      const fair = this.#maxBytes / this.#shares.size
+      const oldest = this.#ended.first
+      if (oldest && oldest.share.bytes >= fair) {
+        this.#drop(oldest)
+        continue
+      }
+      const share = this.#findFattest(run.share, fair)
+      const first = share.ended?.first
+      if (first) {
+        this.#drop(first)
+        continue
+      }
+      // Of an entry that is all of a run nothing can go: then the one that grows pays.
+      const largest = this.#findLargest(share, run) ?? this.#findLargest(run.share, run)
+      if (!largest) break
+      this.#trim(largest)
     }
+  }
+
+  #findFattest(share: Share, fair: number): Share {
+    const known = this.#fattest
+    if (known && known.bytes >= fair && known.bytes >= share.bytes) return known
+    let fattest = share
+    for (const other of this.#shares.values()) if (other.bytes > fattest.bytes) fattest = other
+    this.#fattest = fattest
+    return fattest
+  }
+
+  /** The largest run of an owner that goes on, and has more than one entry. */
+  #findLargest(share: Share, run: MemoryRun): MemoryRun | undefined {
+    const isTrimmable = (each: MemoryRun) =>
+      each.share === share && !each.ended && !each.isDropped && each.entries.length - each.dropped > 1
+    const known = this.#largest
+    const least = isTrimmable(run) ? run.bytes : 0
+    if (known && isTrimmable(known) && known.bytes >= least) return known
+    let largest = isTrimmable(run) ? run : undefined
+    for (const other of this.#runs.values()) {
+      if (isTrimmable(other) && other.bytes > (largest?.bytes ?? 0)) largest = other
+    }
+    this.#largest = largest
+    return largest
   }
 
   /** Drops a run that was created, and whose producer never came. `false` if there is none. */
   #dropNeverBegun(): boolean {
     const now = performance.now()
-    for (const [runId, { until }] of this.#runs) if (until <= now) return this.#runs.delete(runId)
+    for (const run of this.#runs.values()) {
+      if (run.until > now) continue
+      this.#drop(run)
+      return true
+    }
     return false
   }
 
+  #count(run: MemoryRun, bytes: number): void {
+    run.bytes += bytes
+    run.share.bytes += bytes
+    this.#bytes += bytes
+  }
+
   #trim(run: MemoryRun): void {
-    const size = (run.entries[run.dropped] as LogEntry).text.length * 2
-    run.bytes -= size
-    this.#bytes -= size
+    this.#count(run, (run.entries[run.dropped] as LogEntry).text.length * -2)
     run.entries[run.dropped++] = DROPPED
     // Not one by one: what follows would be moved each time.
     if (run.dropped > 64 && run.dropped * 2 > run.entries.length) {
@@ -215,27 +335,30 @@ class MemoryStore implements LogStore {
     }
   }
 
-  /** Drops the run that ended first. `false` if none has ended. */
-  #dropOldest(): boolean {
-    const run = this.#oldest
-    if (!run) return false
-    this.#oldest = run.next
-    if (!this.#oldest) this.#newest = undefined
-    // A dropped run that is not collected yet is not to keep those after it.
-    run.next = undefined
-    this.#bytes -= run.bytes
-    return this.#runs.delete(run.runId)
+  #drop(run: MemoryRun): void {
+    const { share } = run
+    this.#count(run, -run.bytes)
+    run.isDropped = true
+    run.entries = []
+    this.#runs.delete(run.runId)
+    if (--share.runs === 0) this.#shares.delete(run.owner)
+    if (this.#fattest === share && share.runs === 0) this.#fattest = undefined
+    if (this.#largest === run) this.#largest = undefined
+    if (!run.ended) return
+    share.ended?.onDropped()
+    this.#ended.onDropped()
   }
 
   /** Drops those whose time is over: all have the same, so they are the oldest. */
   #expire(now: number): void {
-    while (this.#oldest && this.#oldest.until <= now) this.#dropOldest()
+    for (let run = this.#ended.first; run && run.until <= now; run = this.#ended.first) this.#drop(run)
   }
 
   /** One timer for the run that goes first; it keeps no process alive. */
   #arm(): void {
-    if (this.#timer !== undefined || this.#ttlMs === Number.POSITIVE_INFINITY || !this.#oldest) return
-    const ms = Math.min(Math.max(0, this.#oldest.until - performance.now()) + 1, 0x7fffffff)
+    const oldest = this.#ended.first
+    if (this.#timer !== undefined || this.#ttlMs === Number.POSITIVE_INFINITY || !oldest) return
+    const ms = Math.min(Math.max(0, oldest.until - performance.now()) + 1, 0x7fffffff)
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       this.#expire(performance.now())

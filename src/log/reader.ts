@@ -29,8 +29,17 @@ export interface ReaderOutlet extends Outlet {
 const MAX_RETRIES = 30
 const RETRY_MS = 1000
 
+/** How much is read at once, in characters and in entries: what a slow reader holds, and leaves unread if it goes. */
+const READ_SIZE = 131_072
+const MAX_ENTRIES = 64
+/** So long a place that the run has not come to is looked for before the response begins, in milliseconds. */
+const PATIENCE_MS = 2000
+
 /** What a reader needs of the options of `relay` and `resume`. */
 export type ReaderOptions = Pick<RelayOptions, 'onError' | 'protocol'>
+
+/** Whether something comes that is not stored: not after an end, and not where the producer was declared dead. */
+export type Ending = 'ended' | 'lost' | undefined
 
 /**
  * live      it has all there was: new events go out as they come
@@ -53,8 +62,17 @@ export class Reader implements Feeder, Subscriber {
   readonly #isFirst: boolean
   readonly #started = performance.now()
   #run: LiveRun | undefined
+  #ending: Ending
   /** Something came while it was not live. */
   #isBehind = false
+  /** What was read and not handed over yet, since the outlet was full: it is not read again. */
+  #rest: LogEntry[] = []
+  /** How many entries are read at once, by the size of those before. */
+  #limit = 1
+  /** Whether it is known that the run has come to the place that the client has said. */
+  #isPlaced = true
+  /** What the response is to have, once the log has answered. */
+  #headers: Readonly<Record<string, string>> | undefined
   /** How often in a row the store could not be read. */
   #failures = 0
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -83,11 +101,17 @@ export class Reader implements Feeder, Subscriber {
     run.subscribe(this)
   }
 
-  /** Reads what comes after the number `cursor`, then follows. `ended`: nothing will come that is not stored. */
-  start(run: LiveRun, cursor: number, ended: boolean): void {
+  /**
+   * Reads what comes after the number `cursor`, then follows. `headers` are those of the protocol, as far as they are
+   * known; the response has them, and heartbeats, once the run was read.
+   */
+  start(run: LiveRun, headers: Readonly<Record<string, string>>, cursor: number, ending: Ending): void {
+    this.#headers = headers
     this.#cursor = cursor
+    this.#isPlaced = cursor === 0
+    this.#ending = ending
     this.follow(run)
-    this.#catchUp(ended)
+    this.#catchUp()
   }
 
   receive(entry: LogEntry, thrown: Thrown | undefined): void {
@@ -98,6 +122,7 @@ export class Reader implements Feeder, Subscriber {
   }
 
   setHeaders(headers: Readonly<Record<string, string>>): void {
+    this.#headers = undefined
     // Most protocols have none, and looking at them as headers costs more than all else here.
     this.#outlet.setHeaders(this.#runId, Object.keys(headers).length > 0 ? headers : undefined)
   }
@@ -105,6 +130,16 @@ export class Reader implements Feeder, Subscriber {
   checkStore(): void {
     if (this.#state === 'live') this.#catchUp()
     else this.#isBehind = true
+  }
+
+  declareLost(): void {
+    this.#ending = 'lost'
+    // What it has not read yet comes first.
+    this.checkStore()
+  }
+
+  handOver(): void {
+    this.stop('shutdown')
   }
 
   resume(): void {
@@ -150,7 +185,7 @@ export class Reader implements Feeder, Subscriber {
     this.#end({ outcome: 'done' })
   }
 
-  declareLost(): void {
+  #endLost(): void {
     if (this.isOver) return
     const failure = failureOf('producer-lost')
     try {
@@ -159,49 +194,83 @@ export class Reader implements Feeder, Subscriber {
       // The failure is told all the same.
     }
     // No event of the run, and yet the last: who comes again with this id is told that there is nothing more.
-    this.#end({ outcome: 'error', failure, frames: markEnd(this.#say(failure), this.#runId) })
+    this.#end({
+      outcome: 'error',
+      failure,
+      frames: markEnd(this.#say(failure), this.#runId),
+    })
   }
 
-  async #catchUp(ended = false): Promise<void> {
+  async #catchUp(): Promise<void> {
     if (this.#state !== 'live') return
     this.#state = 'reading'
     try {
       do {
         this.#isBehind = false
-        const result = (this.#run as LiveRun).read(this.#cursor)
-        const entries = isThenable(result) ? await result : (result as LogEntry[])
-        this.#failures = 0
-        for (const entry of entries) {
-          if (!this.#isReading()) break
+        const hasRest = this.#rest.length > 0
+        if (!hasRest) {
+          const result = (this.#run as LiveRun).read(this.#cursor, this.#limit)
+          this.#rest = isThenable(result) ? await result : (result as LogEntry[])
+          this.#failures = 0
+        }
+        const isEmpty = this.#rest.length === 0
+        // After an end, or a loss, there is nothing to be beyond.
+        if (!isEmpty || this.#ending) this.#isPlaced = true
+        if (!this.#isPlaced && this.#isReading()) await this.#findPlace()
+        if (this.#isReading()) this.#answer()
+        let size = 0
+        let count = 0
+        for (; this.#isReading() && this.#rest.length > 0; count++) {
+          const entry = this.#rest.shift() as LogEntry
           if (entry.first > this.#cursor + 1) {
             this.#cut('cursor-gone')
             return
           }
+          size += entry.text.length
           if (entry.last > this.#cursor) this.#write(entry, undefined, false)
         }
-        if (entries.length === 0) this.#run?.onCaughtUp(this.#cursor)
+        if (count > 0) this.#limit = Math.max(1, Math.min(MAX_ENTRIES, Math.floor((READ_SIZE * count) / (size + 1))))
+        if (isEmpty && this.#isPlaced) this.#run?.onCaughtUp(this.#cursor)
         else {
           this.#isBehind = true
           if (this.#isReading()) await nextTurn()
         }
       } while (this.#isBehind && this.#isReading())
     } catch (error) {
-      this.#onReadError(error, ended)
+      this.#onReadError(error)
     }
     if (!this.#isReading()) return
     this.#state = 'live'
-    // After everything stored was read, and not before, "ended" means that there is nothing.
-    if (ended && !this.#isBehind) {
-      if (this.#outlet.sent) this.declareLost()
-      else this.endEmpty()
+    // After everything stored was read, and not before, an ending means that there is nothing.
+    if (this.#isBehind || !this.#ending) return
+    if (this.#ending === 'lost' || this.#outlet.sent) this.#endLost()
+    else this.endEmpty()
+  }
+
+  /** Nothing comes after the place that the client has said. It may be the newest, or none. */
+  async #findPlace(): Promise<void> {
+    // Where nobody says for long, the response begins all the same.
+    const timer = setTimeout(() => this.#answer(), PATIENCE_MS)
+    try {
+      const hasReached = await (this.#run as LiveRun).hasReached(this.#cursor)
+      if (hasReached === false && this.#isReading()) this.#cut('cursor-gone')
+      this.#isPlaced = hasReached === true
+      if (!this.#isPlaced) this.#isBehind = true
+    } finally {
+      clearTimeout(timer)
     }
+  }
+
+  /** The log has answered: the response may begin. */
+  #answer(): void {
+    if (this.#headers && !this.isOver) this.setHeaders(this.#headers)
   }
 
   #isReading(): boolean {
     return this.#state === 'reading'
   }
 
-  #onReadError(error: unknown, ended: boolean): void {
+  #onReadError(error: unknown): void {
     const isGone = isRelayError(error) && error.code === 'cursor-gone'
     if (!isGone && this.#failures++ === 0) reportUnseen(this.#options, error, this.#runId, this.#outlet.scope)
     if (isGone || !this.#outlet.sent || this.#failures > MAX_RETRIES) {
@@ -211,7 +280,7 @@ export class Reader implements Feeder, Subscriber {
       this.#state = 'retrying'
       this.#timer = setTimeout(() => {
         this.#state = 'live'
-        this.#catchUp(ended)
+        this.#catchUp()
       }, RETRY_MS)
     }
   }
@@ -243,13 +312,13 @@ export class Reader implements Feeder, Subscriber {
   }
 
   #finish({ outcome, failure }: LogEnd, text: string, count: number, thrown: Thrown | undefined): void {
-    const isRefusal = this.#isFirst && failure && count === 1 && !this.#outlet.sent
     let frames = text
     // The run's one event: where it was stopped before it began, who stopped it did not know the dialect.
     if (failure && this.#cursor === 1 && this.#options.protocol) {
       frames = this.#say(failure)
       frames = numberFrames(frames, countFrames(frames), idPrefix(this.#runId), 1)
     }
+    const isRefusal = this.#isFirst && failure && count === 1 && !this.#outlet.sent
     try {
       if (!isRefusal) this.#outlet.begin()
     } catch (error) {
@@ -263,6 +332,7 @@ export class Reader implements Feeder, Subscriber {
   #end({ outcome, frames = '', failure, thrown }: Partial<RunEnd> & Pick<RunEnd, 'outcome'>): void {
     if (this.isOver) return
     this.#state = 'over'
+    this.#rest = []
     clearTimeout(this.#timer)
     this.#run?.unsubscribe(this)
     const summary = {

@@ -1,30 +1,22 @@
-/** How does a run that is produced here reach its readers at once, and the store beside? */
+/** How does a run that is produced here get its numbers, reach its readers at once, and end once? */
 import type { Scope } from '../context.js'
 import { encodeComment } from '../encode.js'
-import { isRelayError, RelayError } from '../errors.js'
+import { RelayError } from '../errors.js'
 import { countFrames, idPrefix, numberFrames } from '../event-id.js'
 import { failureOf } from '../failure.js'
 import type { RelayOptions } from '../options.js'
-import { isThenable, type MaybePromise, settle } from '../promises.js'
-import { printError, reportUnseen } from '../report.js'
+import { ignore, isThenable, type MaybePromise, settle } from '../promises.js'
+import { printError, reportUnseen, warnOnce } from '../report.js'
 import { type Outlet, Run, type RunEnd } from '../run.js'
 import { atTickEnd } from '../tick.js'
 import type { Source, Summary } from '../types.js'
+import { Audience, type AudienceOwner } from './audience.js'
 import { LiveRun, type Subscriber, type Thrown } from './live-run.js'
-import type { LogEnd, LogEntry, LogStore } from './store.js'
+import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
+import { type Kept, type QueueOwner, WriteQueue } from './write-queue.js'
 
-/**
- * This much of what a store has not confirmed is kept here, in characters, besides one entry of any size. Past it the
- * run is stored no longer.
- */
-const MAX_PENDING = 1_048_576
-/** How long readers in other processes have to say that they are there, in milliseconds. */
-const ROLL_CALL_MS = 2000
-/** The wait before storing is tried again doubles from the first to the last, in milliseconds. */
-const RETRY_MS = 20
-const MAX_RETRY_MS = 5000
-/** How often it is tried once the run has ended: about a minute. */
-const MAX_TRIES = 18
+/** For so long a run counts as active after its end, until its `onEnd` has settled, in milliseconds. */
+const SETTLE_MS = 30_000
 
 /** If neither memory nor the store has the next event, the log has lost it. */
 function orLost(entries: LogEntry[]): LogEntry[] {
@@ -32,25 +24,27 @@ function orLost(entries: LogEntry[]): LogEntry[] {
   return entries
 }
 
-/** What the one who makes a recorder is told. */
+/** What the one who makes a recorder is told, and has for all of a process. */
 export interface RecorderHost {
+  readonly kept: Kept
   /** Whether something was sent to the client of the call that began the run. */
   isSent(): boolean
-  /** The run has ended and is stored, or is given up; called once. */
-  onOver(): void
   /** The context of the request, or the job, that began the run. */
   readonly scope: Scope
+  /** Looks whether this process has stood still for so long that its runs may have been declared lost: they ask. */
+  checkPulse(): void
+  /** The run has ended and is stored, or is given up, and its `onEnd` has settled; called once. */
+  onOver(): void
 }
 
 /**
- * opening   the store was asked to take the run; what comes waits
- * open      each entry is stored as it comes
- * draining  an entry was not stored: what is pending is tried again, one after the other (open ⇄ draining)
- * lost      the store gets nothing more of this run; who reads here reads on
- *
- * The run itself goes on beside that, and so does the search for readers: `#abandonTimer` is set while nobody reads here.
+ * live    what comes goes out to the readers at once, and to the store beside
+ * asking  this process stood still, or the end comes while nothing was heard of the store for nearly a lease: what comes
+ *         waits until the store says that the run was not declared lost (live ⇄ asking)
+ * lost    it was: the readers are told so, as those elsewhere
+ * ended   the end is out; it is being stored, or `onEnd` is at work
  */
-export class Recorder extends LiveRun implements Outlet {
+export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwner {
   // Hot fields first, so that they share cache lines.
   #last = 0
   readonly #idPrefix: string
@@ -58,101 +52,115 @@ export class Recorder extends LiveRun implements Outlet {
   #buffer = ''
   #first = 1
   #isScheduled = false
-  /** What readers were handed and the store was not, where it takes more than a tick at once. */
-  #held = ''
-  #heldFirst = 1
-  #state: 'opening' | 'open' | 'draining' | 'lost' = 'opening'
+  #state: 'live' | 'asking' | 'lost' | 'ended' = 'live'
+  /** The number of the last event that readers were handed. */
+  #told = 0
+  readonly #queue: WriteQueue
+  readonly #audience: Audience
   readonly headers: Readonly<Record<string, string>>
   /** Resolves to the run's summary once its end is stored, or cannot be. */
   readonly done: Promise<Summary>
   readonly #run: Run
   readonly #options: RelayOptions
   readonly #host: RecorderHost
-  readonly #abandonMs: number
   #resolve!: (summary: Summary) => void
   /** How the run ended. */
   #summary: Summary | undefined
-  /** What the store has not confirmed, in order. */
-  #pending: LogEntry[] = []
-  #pendingSize = 0
-  #isDraining = false
-  #tries = 0
-  #retryTimer: ReturnType<typeof setTimeout> | undefined
+  #isStored = false
+  /** Whether `onEnd` has settled, or was waited for long enough. */
+  #isSettled = false
+  #settleTimer: ReturnType<typeof setTimeout> | undefined
+  /** What waits for the store's word, and since when. */
+  #waiting: { entry: LogEntry; thrown: Thrown | undefined }[] = []
+  #askedAt = 0
   #isReported = false
-  #abandonTimer: ReturnType<typeof setTimeout> | undefined
-  /** Whether a reader elsewhere answered the roll call. */
-  #isReadElsewhere = false
+  #isListening = false
   #stopListening: (() => void) | undefined
 
-  constructor(runId: string, store: LogStore, options: RelayOptions, host: RecorderHost, abandonMs: number) {
-    super(runId, store, options.owner as string | null)
+  constructor(
+    store: LogStore,
+    runId: string,
+    start: RunStart,
+    options: RelayOptions,
+    host: RecorderHost,
+    abandonMs: number,
+  ) {
+    super(runId, store, start.owner)
     this.#idPrefix = idPrefix(runId)
     this.#options = options
     this.#host = host
-    this.#abandonMs = abandonMs
-    this.headers = options.protocol?.headers ?? {}
+    this.headers = start.headers
+    this.#queue = new WriteQueue(runId, store, start, this, host.kept)
+    this.#audience = new Audience(this, abandonMs)
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
     })
     this.#run = new Run(runId, options, this, undefined)
   }
 
+  /** Whether the source is done with. The end may still wait for the store. */
   get ended(): boolean {
     return this.#run.isOver
   }
 
-  get sent(): boolean {
-    return this.#last > 0 || this.#host.isSent()
+  /** How readers find it who come now. */
+  get ending(): 'ended' | 'lost' | undefined {
+    return this.#state === 'ended' || this.#state === 'lost' ? this.#state : undefined
+  }
+
+  /** Whether who knows the run's id alone is to read it: it goes on, or its `onEnd` has not settled. */
+  get isActive(): boolean {
+    return !(this.ending && this.#isSettled)
+  }
+
+  get summary(): Summary | undefined {
+    return this.#state === 'lost' && this.#summary ? { ...this.#summary, outcome: 'error' } : this.#summary
+  }
+
+  get isRead(): boolean {
+    return this.subscribers.length > 0
   }
 
   get scope(): Scope {
     return this.#host.scope
   }
 
-  /** Calls the source. The store may still be asked for the run. */
-  start(source: Source, shutdown?: AbortSignal): void {
+  get sent(): boolean {
+    return this.#last > 0 || this.#host.isSent()
+  }
+
+  /** Calls the source, unless the run was stopped before. The store may still be asked for the run. */
+  start(source: Source, shutdown?: AbortSignal, isStopped = false): void {
     try {
       this.#options.waitUntil?.(this.done)
     } catch {
       // The run asks again, and reports it.
     }
     this.#listen()
-    if (this.subscribers.length === 0) this.onDeserted()
-    this.#run.start(source, shutdown)
+    if (!this.isRead) this.#audience.onDeserted()
+    this.#run.start(source, shutdown, isStopped)
   }
 
-  /** The store has taken the run. */
-  opened(): void {
-    if (this.#state !== 'opening') return
-    this.#state = this.#pending.length === 0 ? 'open' : 'draining'
-    if (this.#state === 'draining') this.#drain()
+  /** The store has taken the run, in a call that was made at this time. */
+  opened(sentAt: number): void {
+    this.#queue.opened(sentAt)
   }
 
-  /** The store does not take what comes. Who reads here reads on. */
-  #onStoreError(error: unknown): void {
-    // Once a run: what is wrong with a store is wrong with each of its entries.
-    if (!this.#isReported) reportUnseen(this.#options, error, this.runId, this.scope)
-    this.#isReported = true
-    if (this.#state === 'open') this.#state = 'draining'
-    if (this.#state !== 'draining') return
-    if (this.#summary && this.#tries >= MAX_TRIES) this.#giveUp()
-    else if (this.#retryTimer === undefined) {
-      const ms = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** this.#tries++)
-      this.#retryTimer = setTimeout(() => {
-        this.#retryTimer = undefined
-        this.#drain()
-      }, ms)
-    }
-  }
-
-  /** The store has not taken the run. */
+  /** The store has not answered. Who reads here reads on. */
   rejected(error: unknown): void {
-    this.#onStoreError(error)
-    this.#giveUp()
+    this.#queue.rejected(error)
   }
 
   stop(outcome: 'stopped' | 'shutdown'): void {
     this.#run.stop(outcome)
+  }
+
+  /** The log closes. What the store has not said by now is not waited for: those who wait for it ask again elsewhere. */
+  close(): void {
+    if (this.#state === 'asking') for (const subscriber of this.subscribers) subscriber.handOver()
+    this.#audience.stop()
+    this.#stopListening?.()
+    this.#queue.giveUp()
   }
 
   begin(): boolean {
@@ -165,116 +173,189 @@ export class Recorder extends LiveRun implements Outlet {
       this.#isScheduled = true
       atTickEnd(onTick, this)
     }
-    return true
+    return !this.#queue.isFull
   }
 
   end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
-    clearTimeout(this.#abandonTimer)
-    this.#stopListening?.()
+    this.#audience.stop()
     this.#summary = summary
+    // Nobody is there to hand it to.
+    if (thrown && !this.isRead) printError(thrown.error)
+    if (this.#state === 'lost') {
+      this.#tellLost()
+      return
+    }
     const isAbandoned = outcome === 'disconnected' || outcome === 'stalled'
     const shown = isAbandoned ? failureOf('stopped') : failure
     // A comment, where the dialect ends with nothing: the ending needs a number.
     const rest = frames + (isAbandoned ? this.#run.say(failureOf('stopped')) : last) || `${encodeComment()}\n`
     this.#number(rest, countFrames(rest))
-    const end: LogEnd = { outcome: isAbandoned ? 'stopped' : outcome, ...(shown && { failure: shown }) }
-    // Nobody is there to hand it to.
-    if (thrown && this.subscribers.length === 0) printError(thrown.error)
-    this.#flush(end, thrown)
-    this.#endIfStored()
+    const hasHook = this.store.shared !== undefined && this.#options.onEnd !== undefined
+    this.#flush(
+      {
+        outcome: isAbandoned ? 'stopped' : outcome,
+        ...(shown && { failure: shown }),
+        ...(hasHook && { settleMs: this.#settleMs }),
+      },
+      thrown,
+    )
   }
 
-  override read(after: number): MaybePromise<LogEntry[]> {
-    if (after >= this.#first - 1) return []
-    const here: LogEntry[] = []
-    let cursor = after
-    for (const entry of this.#held === '' ? this.#pending : [...this.#pending, this.#heldEntry()]) {
-      if (entry.last <= cursor) continue
-      // What is between was confirmed out of turn, and is stored.
-      if (entry.first > cursor + 1) break
-      here.push(entry)
-      cursor = entry.last
-    }
-    if (here.length > 0) return here
-    const stored = super.read(after)
+  settled(): void {
+    clearTimeout(this.#settleTimer)
+    this.#isSettled = true
+    if (this.#options.onEnd) this.#queue.settle(0)
+    this.#endIfOver()
+  }
+
+  override read(after: number, limit: number): MaybePromise<LogEntry[]> {
+    if (after >= this.#told) return []
+    const here = this.#queue.entriesAfter(after, this.#told)
+    if (here.length > 0) return here.slice(0, limit)
+    const stored = super.read(after, limit)
     return isThenable(stored) ? stored.then(orLost) : orLost(stored)
   }
 
-  /** Says that the producer is alive, and asks whether the run is to stop. */
-  renewLease(): void {
-    const { shared } = this.store
-    if (!shared || this.#state !== 'open' || this.ended) return
-    settle(
-      () => shared.renew(this.runId),
-      (state) => {
-        if (state === 'stopped') this.stop('stopped')
-        if (state === 'unknown' && !this.ended) this.#reopen()
-      },
-      (error) => this.#onStoreError(error),
-    )
-  }
-
-  protected override onDeserted(): void {
-    if (this.ended || this.#abandonMs === Number.POSITIVE_INFINITY) return
-    clearTimeout(this.#abandonTimer)
-    this.#abandonTimer = setTimeout(() => this.#rollCall(), Math.min(this.#abandonMs, 0x7fffffff))
+  override hasReached(seq: number): boolean {
+    return seq <= this.#told
   }
 
   override subscribe(subscriber: Subscriber): void {
-    clearTimeout(this.#abandonTimer)
+    this.#audience.stop()
     super.subscribe(subscriber)
   }
 
-  /** Nobody reads here. Whether anybody reads elsewhere is asked, not guessed. */
-  #rollCall(): void {
+  protected override onDeserted(): void {
+    if (!this.ended) this.#audience.onDeserted()
+  }
+
+  /** Says that the producer is alive, and listens where that was not possible before. */
+  renewLease(): void {
+    if (this.#isStored) {
+      if (!this.#isSettled) this.#queue.settle(this.#settleMs)
+      return
+    }
+    this.#listen()
+    this.#queue.renew()
+  }
+
+  /** This process has stood still: what comes waits until the store says that nobody has declared the run lost. */
+  ask(): void {
+    if (this.#state === 'live' && this.#queue.canBeLost) {
+      this.#state = 'asking'
+      // What was handed out and what was not are not to be in one entry.
+      this.#queue.flush()
+    }
+    if (this.#state !== 'asking') return
+    this.#askedAt = performance.now()
+    this.#queue.ask()
+  }
+
+  onHeard(sentAt: number): void {
+    if (this.#state !== 'asking' || sentAt < this.#askedAt) return
+    this.#release()
+  }
+
+  onRoom(): void {
+    this.#run.resume()
+  }
+
+  onNews(news: ProducerNews): void {
+    if (news === 'stopped') this.stop('stopped')
+    if (news === 'read' && this.store.shared) this.#audience.heard(this.store.shared.leaseMs)
+  }
+
+  onError(error: unknown): void {
+    // Once a run: what is wrong with a store is wrong with each of its entries.
+    if (!this.#isReported) reportUnseen(this.#options, error, this.runId, this.scope)
+    this.#isReported = true
+  }
+
+  onLost(): void {
+    if (this.ending) return
+    this.#state = 'lost'
+    this.#waiting = []
+    if (this.ended) this.#tellLost()
+    else {
+      const message = `The run ${this.runId} was declared lost: its producer was not heard for longer than its lease`
+      this.#run.fail(new RelayError('producer-lost', message, { retryable: true }))
+    }
+  }
+
+  onStored(): void {
+    // The store has not said whether the run was lost, and is not asked any more.
+    if (this.#state === 'asking') this.#release()
+    this.#isStored = true
+    this.#stopListening?.()
+    this.#tell('frames')
+    if (this.#summary) this.#resolve(this.#summary)
+    if (!this.#isSettled) {
+      this.#settleTimer = setTimeout(() => this.settled(), SETTLE_MS)
+      ;(this.#settleTimer as { unref?(): void }).unref?.()
+    } else if (this.#options.onEnd) this.#queue.settle(0)
+    this.#endIfOver()
+  }
+
+  get isInTouch(): boolean {
+    return this.#queue.isOpen
+  }
+
+  callTheRoll(): boolean {
     const { shared } = this.store
-    if (this.subscribers.length > 0 || this.ended) return
-    if (!shared || this.#state === 'lost') {
-      this.#run.stop('disconnected')
-      return
-    }
-    // It could not hear the answer yet.
-    if (!this.#stopListening) {
-      this.onDeserted()
-      return
-    }
-    this.#isReadElsewhere = false
-    const wait = () => {
-      this.#abandonTimer = setTimeout(() => {
-        if (this.#isReadElsewhere) this.onDeserted()
-        else if (this.subscribers.length === 0) this.#run.stop('disconnected')
-      }, ROLL_CALL_MS)
-    }
-    // Who cannot be asked may be there.
-    settle(
-      () => shared.publish(this.runId, 'readers', 'who'),
-      wait,
-      () => this.onDeserted(),
-    )
+    if (!shared || this.#queue.isOver) return false
+    // Who cannot be heard has left a note in the store.
+    if (this.#stopListening) this.#tell('who', () => this.#queue.ask())
+    else this.#queue.ask()
+    return true
+  }
+
+  onAbandoned(): void {
+    this.#run.stop('disconnected')
+  }
+
+  get #settleMs(): number {
+    return Math.min(SETTLE_MS, this.store.shared?.leaseMs ?? SETTLE_MS)
   }
 
   #listen(): void {
     const { shared } = this.store
-    if (!shared) return
+    if (!shared || this.#isListening || this.ended) return
+    this.#isListening = true
     settle(
-      () =>
-        shared.subscribe(this.runId, 'producer', (message) => {
-          if (message === 'stop') this.stop('stopped')
-          if (message === 'here') this.#isReadElsewhere = true
-        }),
-      (unsubscribe) => {
-        if (this.ended) unsubscribe()
+      () => shared.subscribe(this.runId, 'producer', (message) => this.#onMessage(message, shared.leaseMs)),
+      (stopListening) => {
+        if (this.#isStored || this.ending === 'lost') stopListening()
         else {
-          this.#stopListening = unsubscribe
+          this.#stopListening = stopListening
           // A stop that came before it listened was noted.
-          this.renewLease()
+          this.#queue.ask()
         }
       },
       (error) => {
+        this.#isListening = false
         // A run that is over needs no ears.
-        if (!this.ended) this.#onStoreError(error)
+        if (this.ended) return
+        const remedy =
+          'until they can, readers in other processes look every 250 ms; the user of Redis may lack a channel'
+        warnOnce('channels', `the processes of a log cannot tell each other what is new (${String(error)}): ${remedy}`)
       },
     )
+  }
+
+  #onMessage(message: string, leaseMs: number): void {
+    if (message === 'stop' || message === `stop ${JSON.stringify(this.owner)}`) this.stop('stopped')
+    if (message !== 'here') return
+    this.#audience.heard(leaseMs)
+    // Who has come is to find all there is; what comes from now on it is told.
+    this.#queue.flush()
+    this.#tell('frames')
+  }
+
+  /** Tells readers elsewhere. What gets lost is read from the store. */
+  #tell(message: string, failed = ignore): void {
+    const { shared } = this.store
+    if (!shared) return
+    settle(() => shared.publish(this.runId, 'readers', message), ignore, failed)
   }
 
   #number(frames: string, count: number): void {
@@ -282,7 +363,7 @@ export class Recorder extends LiveRun implements Outlet {
     this.#last += count
   }
 
-  /** What the source yielded in this tick is stored and handed out together. */
+  /** What the source yielded in this tick is handed out together. */
   onTick(): void {
     this.#isScheduled = false
     this.#flush()
@@ -293,104 +374,53 @@ export class Recorder extends LiveRun implements Outlet {
     const entry: LogEntry = { first: this.#first, last: this.#last, text: this.#buffer, end }
     this.#buffer = ''
     this.#first = this.#last + 1
-    this.#held += entry.text
-    if (end || this.#held.length >= (this.store.entrySize ?? 0)) {
-      const held = this.#heldEntry(end)
-      this.#held = ''
-      this.#heldFirst = this.#first
-      this.#store(held)
+    if (this.#state === 'lost') return
+    if (this.store.shared) {
+      this.#host.checkPulse()
+      if (end && this.#state === 'live' && !this.#queue.isSure) this.ask()
+    }
+    if (this.#state === 'asking') {
+      this.#waiting.push({ entry, thrown })
+      this.#queue.add(entry)
+      this.#queue.flush()
+    } else {
+      this.#queue.add(entry)
+      this.#handOut(entry, thrown)
+    }
+  }
+
+  #handOut(entry: LogEntry, thrown: Thrown | undefined): void {
+    this.#told = entry.last
+    if (entry.end) this.#state = 'ended'
+    else if (this.#audience.isElsewhere && this.#queue.isOpen) {
+      this.#tell(`frames ${entry.first} ${entry.last}\n${entry.text}`)
     }
     this.publish(entry, thrown)
+    if (entry.end) this.#endIfOver()
   }
 
-  #heldEntry(end?: LogEnd): LogEntry {
-    return { first: this.#heldFirst, last: this.#first - 1, text: this.#held, end }
+  /** The run is this producer's still: what has waited goes out. */
+  #release(): void {
+    this.#state = 'live'
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const { entry, thrown } of waiting) this.#handOut(entry, thrown)
   }
 
-  #store(entry: LogEntry): void {
-    if (this.#state === 'lost') return
-    if (this.#state !== 'open') {
-      this.#keep(entry)
-      return
-    }
-    try {
-      const stored = this.store.append(this.runId, entry)
-      if (!isThenable(stored)) return
-      // Kept until it is confirmed.
-      this.#keep(entry)
-      stored.then(() => this.#confirm(entry)).then(undefined, (error) => this.#onStoreError(error))
-    } catch (error) {
-      this.#keep(entry)
-      this.#onStoreError(error)
-    }
+  #tellLost(): void {
+    for (const subscriber of this.subscribers) subscriber.declareLost()
+    this.#stopListening?.()
+    this.#isStored = true
+    if (this.#summary) this.#resolve(this.#summary)
+    this.#endIfOver()
   }
 
-  #keep(entry: LogEntry): void {
-    this.#pending.push(entry)
-    this.#pendingSize += entry.text.length
-    if (this.#pendingSize <= MAX_PENDING) return
-    // However large it is, one may be on its way.
-    let largest = 0
-    for (const { text } of this.#pending) largest = Math.max(largest, text.length)
-    if (this.#pendingSize - largest <= MAX_PENDING) return
-    const message = `The run ${this.runId} is stored no further: over ${MAX_PENDING} characters wait for the store`
-    if (!this.#isReported) reportUnseen(this.#options, new RelayError('log-failure', message), this.runId, this.scope)
-    this.#isReported = true
-    this.#giveUp()
-  }
-
-  /** A log with a hole would be replayed as if it had none: nothing more is stored. */
-  #giveUp(): void {
-    this.#state = 'lost'
-    clearTimeout(this.#retryTimer)
-    this.#pending = []
-    this.#pendingSize = 0
-    this.#endIfStored()
-  }
-
-  #confirm(entry: LogEntry): void {
-    const index = this.#pending.indexOf(entry)
-    if (index !== -1) this.#pendingSize -= (this.#pending.splice(index, 1)[0] as LogEntry).text.length
-    this.#endIfStored()
-  }
-
-  /** Stores what is pending, one after the other; what comes meanwhile waits in line. */
-  async #drain(): Promise<void> {
-    if (this.#isDraining) return
-    this.#isDraining = true
-    try {
-      for (let [entry] = this.#pending; entry; [entry] = this.#pending) {
-        await this.store.append(this.runId, entry)
-        this.#confirm(entry)
-      }
-      if (this.#state !== 'lost') this.#state = 'open'
-      this.#tries = 0
-    } catch (error) {
-      this.#onStoreError(error)
-      if (isRelayError(error) && error.code === 'run-not-found') await this.#reopen()
-    }
-    this.#isDraining = false
-    this.#endIfStored()
-  }
-
-  /** The store lost the run, in a restart without persistence say. It gets what is still here, for those who read on. */
-  async #reopen(): Promise<void> {
-    const { owner, headers, runId } = this
-    const leaseMs = this.store.shared?.leaseMs ?? Number.POSITIVE_INFINITY
-    const after = (this.#pending[0]?.first ?? this.#heldFirst) - 1
-    try {
-      await this.store.begin(runId, { owner, headers, leaseMs, after })
-    } catch (error) {
-      this.#onStoreError(error)
-    }
-  }
-
-  /** Whether the run is over, here and in the store. */
-  #endIfStored(): void {
-    if (!this.#summary || this.#isDraining) return
-    if (this.#state !== 'lost' && (this.#pending.length > 0 || this.#state === 'opening')) return
+  /** Whether the run is over, here and in the store, and nobody who asks for it is to find it going on. */
+  #endIfOver(): void {
+    if (!this.#isStored || !this.#isSettled || !this.ending) return
+    clearTimeout(this.#settleTimer)
+    this.#isSettled = true
     this.#host.onOver()
-    this.#resolve(this.#summary)
   }
 }
 

@@ -1,10 +1,10 @@
 /** How are runs kept in Redis, for several processes? */
-import type { Rule, Rules } from '../check.js'
+import { flag, type Rule, type Rules } from '../check.js'
 import { RelayError, show } from '../errors.js'
 import { mistake } from '../failure.js'
 import { checkOptions, type Log } from '../options.js'
 import { createLog } from './log.js'
-import type { Channel, LogEntry, LogStore, SharedStore, StoredRun } from './store.js'
+import type { Channel, LogEnd, LogEntry, LogStore, ProducerNews, RunStart, SharedStore, StoredRun } from './store.js'
 
 export type { Log } from '../options.js'
 
@@ -33,12 +33,21 @@ export interface RedisLogOptions {
   ttlMs?: number | undefined
   /** What all keys and channels begin with. @default 'sse-relay:' */
   prefix?: string | undefined
-  /** A run whose producer was not heard for this long is lost: its readers get `producer-lost`. @default 10000 */
+  /**
+   * A run whose producer was not heard for this long is suspected to be lost, and is after as long again: its readers get
+   * `producer-lost`. @default 10000
+   */
   leaseMs?: number | undefined
   /** How long a command may take until the log counts as out of reach. @default 2000 */
   timeoutMs?: number | undefined
-  /** How many entries of a run are kept at least; an entry is what one tick of the source made. @default 10000 */
+  /** How many entries of a run are kept at least; an entry is what came in half a second. @default 10000 */
   maxEntries?: number | undefined
+  /**
+   * Whether messages go by sharded channels, for a cluster of Redis 7: there a plain message goes to every node. All
+   * processes of a log have to agree.
+   * @default false
+   */
+  sharded?: boolean | undefined
 }
 
 const integer: Rule = [
@@ -51,6 +60,7 @@ const OPTIONS: Rules<keyof RedisLogOptions> = {
   leaseMs: integer,
   timeoutMs: integer,
   maxEntries: integer,
+  sharded: flag,
 }
 
 /**
@@ -72,8 +82,10 @@ export function createRedisLog(
   options: RedisLogOptions = {},
 ): Log {
   checkOptions('createRedisLog', options, OPTIONS)
-  const { ttlMs = 3_600_000, prefix = 'sse-relay:', leaseMs = 10_000, timeoutMs = 2000, maxEntries = 10_000 } = options
-  return createLog(new RedisStore(connectionOf(client), { ttlMs, prefix, leaseMs, timeoutMs, maxEntries }))
+  const { ttlMs = 3_600_000, prefix = 'sse-relay:', leaseMs = 10_000, timeoutMs = 2000 } = options
+  const { maxEntries = 10_000, sharded = false } = options
+  const connection = connectionOf(client, sharded)
+  return createLog(new RedisStore(connection, { ttlMs, prefix, leaseMs, timeoutMs, maxEntries, sharded }))
 }
 
 /** The two clients, made alike. */
@@ -94,29 +106,50 @@ interface Duplicate {
   connect(): Promise<unknown>
   subscribe(channel: string, listener?: (message: string, channel: string) => void): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
+  /** Sharded, of `redis`. */
+  sSubscribe?(channel: string, listener: (message: string, channel: string) => void): Promise<unknown>
+  sUnsubscribe?(channel: string): Promise<unknown>
+  /** Sharded, of `ioredis`. */
+  ssubscribe?(channel: string): Promise<unknown>
+  sunsubscribe?(channel: string): Promise<unknown>
   /** Of `redis` from 5 on. */
   destroy?(): void
   disconnect(): unknown
 }
 
-function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster): Connection {
+function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster, sharded: boolean): Connection {
   const { call, sendCommand, duplicate } = (client ?? {}) as IORedisClient & NodeRedisClient
   const isIORedis = typeof call === 'function'
   if (!(isIORedis || typeof sendCommand === 'function') || typeof duplicate !== 'function') {
     throw mistake('invalid-option', `client cannot be ${show(client)}: give a client of redis or ioredis`)
   }
+  const { sSubscribe, ssubscribe } = client as unknown as Duplicate
+  if (sharded && typeof (isIORedis ? ssubscribe : sSubscribe) !== 'function') {
+    throw mistake(
+      'invalid-option',
+      'sharded cannot be true: this client knows no sharded channels. Update it, or leave it out',
+    )
+  }
   if (isIORedis) {
     return {
       command: (_key, [name, ...args]) => (client as IORedisClient).call(name as string, ...args),
       async listen(onMessage, onReady) {
-        const listener = client.duplicate() as Duplicate
+        // A cluster takes nodes and options, and listens to shards only if told to; one node knows no such option.
+        const isCluster = typeof (client as { nodes?: unknown }).nodes === 'function'
+        const listener = (
+          sharded && isCluster
+            ? (client as { duplicate(nodes: [], options: object): unknown }).duplicate([], { shardedSubscribers: true })
+            : client.duplicate()
+        ) as Duplicate
         // It reconnects by itself, and the commands say what is wrong.
         listener.on('error', () => {})
         listener.on('ready', onReady)
-        listener.on('message', onMessage)
+        listener.on(sharded ? 'smessage' : 'message', onMessage)
         return {
-          subscribe: (channel) => listener.subscribe(channel),
-          unsubscribe: (channel) => listener.unsubscribe(channel),
+          subscribe: (channel) =>
+            (sharded ? listener.ssubscribe?.(channel) : listener.subscribe(channel)) as Promise<unknown>,
+          unsubscribe: (channel) =>
+            (sharded ? listener.sunsubscribe?.(channel) : listener.unsubscribe(channel)) as Promise<unknown>,
           close: () => listener.disconnect(),
         }
       },
@@ -134,8 +167,14 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
       listener.on('ready', onReady)
       await listener.connect()
       return {
-        subscribe: (channel) => listener.subscribe(channel, (message) => onMessage(channel, message)),
-        unsubscribe: (channel) => listener.unsubscribe(channel),
+        subscribe(channel) {
+          const tell = (message: string) => onMessage(channel, message)
+          return (
+            sharded ? listener.sSubscribe?.(channel, tell) : listener.subscribe(channel, tell)
+          ) as Promise<unknown>
+        },
+        unsubscribe: (channel) =>
+          (sharded ? listener.sUnsubscribe?.(channel) : listener.unsubscribe(channel)) as Promise<unknown>,
         close: () => (listener.destroy ? listener.destroy() : listener.disconnect()),
       }
     },
@@ -143,63 +182,121 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
 }
 
 /**
- * Of a run: a hash (`o` owner, `h` headers, `b` begun, `n` number of the last event, `s` to be stopped, `e` ended), a
- * stream with an entry for each tick (its id is the number of its last event), and a key that expires with the lease.
+ * Of a run: a hash (`o` owner, `h` headers, `b` begun, `p` its producer, `n` number of the last event, `e` its end, `s` to
+ * be stopped; times of the server: `a` until when it is alive, `r` until when it is read elsewhere, `u` since when it is
+ * suspected to be lost, `w` when that was last looked at; `l` lost), a stream with entries (the id of each is the number
+ * of its last event), and a hash of stops that came before the run, each owner's until when.
  * What must not be torn apart, by another process or by a death in between, is done here. One script for all: a run's
  * first command leaves it in the server for the next ones.
  */
 const SCRIPT = `
-local head, frames, lease = KEYS[1], KEYS[2], KEYS[3]
-local function alive(keepMs, leaseMs)
-  redis.call('PEXPIRE', head, keepMs)
-  redis.call('PEXPIRE', frames, keepMs)
-  redis.call('SET', lease, '', 'PX', leaseMs)
+local head, frames, stops = KEYS[1], KEYS[2], KEYS[3]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function number(value) return tonumber(value) or 0 end
+local function text(value) return string.format('%.0f', value) end
+local function keep(ms)
+  redis.call('PEXPIRE', head, ms)
+  redis.call('PEXPIRE', frames, ms)
+end
+local function news(stopped, readUntil)
+  if stopped then return 'stopped' end
+  return number(readUntil) > now and 'read' or 'running'
 end
 local commands = {}
 
 function commands.create(owner, leaseMs, keepMs)
-  local run = redis.call('HMGET', head, 'o', 'b')
-  if run[1] and (run[1] ~= owner or run[2] or redis.call('EXISTS', lease) == 1) then return 0 end
-  redis.call('HSET', head, 'o', owner, 'h', '{}')
-  alive(keepMs, leaseMs)
+  local run = redis.call('HMGET', head, 'o', 'b', 'a')
+  if run[1] and (run[1] ~= owner or run[2] or number(run[3]) > now) then return 0 end
+  redis.call('HSET', head, 'o', owner, 'h', '{}', 'a', text(now + leaseMs))
+  keep(keepMs)
   return 1
 end
 
-function commands.begin(owner, leaseMs, keepMs, headers, after)
-  local run = redis.call('HMGET', head, 'o', 'b')
-  if run[1] and (run[1] ~= owner or run[2] or redis.call('EXISTS', lease) == 0) then return 0 end
-  redis.call('HSET', head, 'o', owner, 'b', '1', 'h', headers, 'n', after)
-  alive(keepMs, leaseMs)
-  return 1
-end
-
-function commands.append(first, last, text, ending, keepMs, maxEntries, channel)
-  local run = redis.call('HMGET', head, 'n', 'e')
-  if not run[1] then return 'unknown' end
-  local stored = tonumber(run[1])
-  if tonumber(last) <= stored then return 'stored' end
-  if run[2] then return 'ended' end
-  if tonumber(first) ~= stored + 1 then return 'hole' end
-  local fields = { 'f', first, 't', text }
-  if ending ~= '' then
-    fields[5], fields[6] = 'e', ending
-    redis.call('HSET', head, 'e', '1')
-    redis.call('PEXPIRE', head, keepMs)
-    redis.call('DEL', lease)
+function commands.begin(owner, leaseMs, keepMs, headers, producer, after)
+  local run = redis.call('HMGET', head, 'o', 'b', 'a', 'p', 'n', 'e', 'l')
+  if run[1] then
+    local isAgain = run[4] == producer and not run[6] and not run[7]
+    if run[1] ~= owner then return 0 end
+    if not isAgain and (run[2] or number(run[3]) <= now) then return 0 end
   end
-  redis.call('XADD', frames, 'MAXLEN', '~', maxEntries, last .. '-0', unpack(fields))
-  redis.call('HSET', head, 'n', last)
-  redis.call('PEXPIRE', frames, keepMs)
-  -- Who is up to date need not read what it is told.
-  redis.call('PUBLISH', channel, ending == '' and 'frames ' .. first .. ' ' .. last .. '\\n' .. text or 'frames')
-  return 'stored'
+  redis.call('HSET', head, 'o', owner, 'b', '1', 'h', headers, 'p', producer,
+    'n', text(math.max(after, number(run[5]))), 'a', text(now + leaseMs))
+  keep(keepMs)
+  local stopUntil = redis.call('HGET', stops, owner)
+  if not stopUntil then return 1 end
+  redis.call('HDEL', stops, owner)
+  if number(stopUntil) <= now then return 1 end
+  redis.call('HSET', head, 's', '1')
+  return 2
+end
+
+function commands.append(first, last, frame, ending, leaseMs, keepMs, maxEntries)
+  local run = redis.call('HMGET', head, 'n', 'e', 'l', 's', 'r')
+  if not run[1] then return 'unknown' end
+  if run[3] then return 'lost' end
+  local stored = tonumber(run[1])
+  if tonumber(last) > stored then
+    if run[2] then return 'ended' end
+    if tonumber(first) ~= stored + 1 then return 'hole' end
+    local fields = { 'f', first, 't', frame }
+    if ending ~= '' then
+      fields[5], fields[6] = 'e', ending
+      redis.call('HSET', head, 'n', last, 'e', ending, 'a', text(now + leaseMs))
+    else
+      redis.call('HSET', head, 'n', last, 'a', text(now + leaseMs))
+    end
+    redis.call('XADD', frames, 'MAXLEN', '~', maxEntries, last .. '-0', unpack(fields))
+    keep(keepMs)
+  end
+  return news(run[4], run[5])
 end
 
 function commands.renew(leaseMs, keepMs)
-  local run = redis.call('HMGET', head, 'n', 's')
+  local run = redis.call('HMGET', head, 'b', 'e', 'l', 's', 'r')
   if not run[1] then return 'unknown' end
-  alive(keepMs, leaseMs)
-  return run[2] and 'stopped' or 'running'
+  if run[3] then return 'lost' end
+  redis.call('HSET', head, 'a', text(now + leaseMs))
+  if not run[2] then keep(keepMs) end
+  return news(run[4], run[5])
+end
+
+function commands.stop(owner, keepMs)
+  local run = redis.call('HMGET', head, 'o', 'b', 'e', 'l')
+  if run[1] and (run[1] ~= owner or run[3] or run[4]) then return 0 end
+  if run[2] then
+    redis.call('HSET', head, 's', '1')
+    return 1
+  end
+  -- Of one id few owners ask, unless they mean harm.
+  if redis.call('HLEN', stops) > 16 then redis.call('DEL', stops) end
+  redis.call('HSET', stops, owner, text(now + keepMs))
+  redis.call('PEXPIRE', stops, keepMs)
+  return 0
+end
+
+function commands.get()
+  local run = redis.call('HMGET', head, 'o', 'h', 'b', 'e', 'l', 'a')
+  if not run[1] then return false end
+  return { run[1], run[2], run[3] or '', run[4] or '', run[5] or '', text(math.max(0, number(run[6]) - now)) }
+end
+
+function commands.watch(leaseMs, keepMs)
+  local run = redis.call('HMGET', head, 'b', 'e', 'l', 'a', 'u', 'w')
+  if run[1] and not run[2] and not run[3] then
+    redis.call('HSET', head, 'r', text(now + leaseMs))
+    if number(run[4]) <= now then
+      local since = number(run[5])
+      -- Where nobody looked, the store may have been away, and the producer could not be heard.
+      if now - number(run[6]) > leaseMs / 2 then since = now end
+      redis.call('HSET', head, 'u', text(since), 'w', text(now))
+      if now - since >= tonumber(leaseMs) then
+        redis.call('HSET', head, 'l', '1')
+        keep(keepMs)
+      end
+    end
+  end
+  return commands.get()
 end
 
 return commands[ARGV[1]](unpack(ARGV, 2))`
@@ -220,15 +317,15 @@ class RedisStore implements LogStore {
     this.#connection = connection
     this.#options = options
     const { leaseMs } = options
+    const publish = options.sharded ? 'SPUBLISH' : 'PUBLISH'
     this.shared = {
       leaseMs,
-      renew: async (runId) =>
-        (await this.#run('renew', runId, [leaseMs, this.#keepMs])) as 'running' | 'stopped' | 'unknown',
-      stop: async (runId) => {
-        await this.#command(runId, ['HSET', this.#key(runId), 's', '1'])
-      },
+      renew: async (runId, ms) => (await this.#run('renew', runId, [ms, this.#keepMs])) as ProducerNews,
+      stop: async (runId, { owner, keepMs }) => (await this.#run('stop', runId, [toText(owner), keepMs])) === 1,
+      watch: async (runId) => toRun(await this.#run('watch', runId, [leaseMs, options.ttlMs])),
+      // Nobody waits for it, and it may get lost: a clock for each would cost as much as the message.
       publish: async (runId, channel, message) => {
-        await this.#command(runId, ['PUBLISH', this.#channel(runId, channel), message])
+        await this.#connection.command(this.#key(runId), [publish, this.#channel(runId, channel), message])
       },
       subscribe: (runId, channel, listener) => this.#subscribe(this.#channel(runId, channel), listener),
     }
@@ -236,7 +333,7 @@ class RedisStore implements LogStore {
 
   /** While a run goes on, its keys outlive its lease. */
   get #keepMs(): number {
-    return this.#options.ttlMs + this.#options.leaseMs
+    return this.#options.ttlMs + 2 * this.#options.leaseMs
   }
 
   async create(runId: string, { owner, leaseMs }: { owner: string | null; leaseMs: number }): Promise<boolean> {
@@ -244,39 +341,24 @@ class RedisStore implements LogStore {
     return (await this.#run('create', runId, [toText(owner), ms, ms + this.#options.ttlMs])) === 1
   }
 
-  async begin(runId: string, { owner, headers, leaseMs, after = 0 }: Parameters<LogStore['begin']>[1]) {
-    const args = [toText(owner), leaseMs, this.#keepMs, JSON.stringify(headers), after]
-    return (await this.#run('begin', runId, args)) === 1
+  async begin(runId: string, { owner, headers, leaseMs, producer, after = 0 }: RunStart): Promise<boolean | 'stopped'> {
+    const args = [toText(owner), leaseMs, this.#keepMs, JSON.stringify(headers), producer, after]
+    const answer = await this.#run('begin', runId, args)
+    return answer === 2 ? 'stopped' : answer === 1
   }
 
-  async append(runId: string, { first, last, text, end }: LogEntry): Promise<void> {
-    const { ttlMs, maxEntries } = this.#options
-    const keepMs = end ? ttlMs : this.#keepMs
-    const channel = this.#channel(runId, 'readers')
-    const args = [first, last, text, end ? JSON.stringify(end) : '', keepMs, maxEntries, channel]
+  async append(runId: string, { first, last, text, end }: LogEntry): Promise<ProducerNews> {
+    const { ttlMs, maxEntries, leaseMs } = this.#options
+    const ending = end ? JSON.stringify({ ...end, settleMs: undefined }) : ''
+    const aliveMs = end ? (end.settleMs ?? 0) : leaseMs
+    const args = [first, last, text, ending, aliveMs, end ? ttlMs : this.#keepMs, maxEntries]
     const answer = await this.#run('append', runId, args)
-    if (answer === 'unknown') throw new RelayError('run-not-found', `There is no run ${runId} in Redis`)
-    if (answer !== 'stored') {
-      const why = answer === 'ended' ? 'the run has ended' : 'events before it are missing'
-      throw new RelayError('log-failure', `The event ${first} cannot be stored: ${why}`)
-    }
+    if (/^(running|read|stopped)$/.test(answer as string)) return answer as ProducerNews
+    throw refusal(answer, runId, first)
   }
 
   async get(runId: string): Promise<StoredRun | undefined> {
-    const key = this.#key(runId)
-    const [fields, leaseMs] = (await Promise.all([
-      this.#command(runId, ['HMGET', key, 'o', 'h', 'b', 'e']),
-      this.#command(runId, ['PTTL', `${key}:lease`]),
-    ])) as [(string | null)[], number]
-    const [owner, headers, begun, ended] = fields
-    if (typeof owner !== 'string') return undefined
-    return {
-      owner: toOwner(owner),
-      headers: JSON.parse(headers ?? '{}') as Record<string, string>,
-      begun: begun === '1',
-      ended: ended === '1',
-      leaseMs: Math.max(0, Number(leaseMs)),
-    }
+    return toRun(await this.#run('get', runId, []))
   }
 
   async read(runId: string, after: number, limit: number): Promise<LogEntry[]> {
@@ -286,7 +368,7 @@ class RedisStore implements LogStore {
       first: Number(first),
       last: Number.parseInt(id, 10),
       text,
-      ...(end !== undefined && { end: JSON.parse(end) as LogEntry['end'] & object }),
+      ...(end !== undefined && { end: JSON.parse(end) as LogEnd }),
     }))
   }
 
@@ -312,7 +394,7 @@ class RedisStore implements LogStore {
     const key = this.#key(runId)
     this.#hash ??= sha1(SCRIPT)
     const hash = await this.#hash
-    const rest = ['3', key, `${key}:frames`, `${key}:lease`, name, ...args.map(String)]
+    const rest = ['3', key, `${key}:frames`, `${key}:stops`, name, ...args.map(String)]
     try {
       return await this.#command(runId, ['EVALSHA', hash, ...rest])
     } catch (error) {
@@ -383,7 +465,30 @@ class RedisStore implements LogStore {
 
   /** It listens again after a while in which messages may have been lost. */
   #tellAll(): void {
-    for (const channel of this.#listeners.keys()) if (channel.endsWith(':readers')) this.#tell(channel, 'frames')
+    for (const channel of this.#listeners.keys()) if (channel.endsWith(':readers')) this.#tell(channel, 'reconnected')
+  }
+}
+
+function refusal(answer: unknown, runId: string, first: number): RelayError {
+  const at = `The event ${first} of the run ${runId} cannot be stored`
+  if (answer === 'unknown') return new RelayError('run-not-found', `${at}: Redis does not know the run`)
+  if (answer === 'lost') return new RelayError('producer-lost', `${at}: the run was declared lost`)
+  if (answer === 'hole') return new RelayError('cursor-gone', `${at}: events before it are missing`)
+  return new RelayError('log-failure', `${at}: the run has ended`)
+}
+
+function toRun(answer: unknown): StoredRun | undefined {
+  if (!answer) return undefined
+  const [owner, headers, begun, end, lost, aliveMs] = answer as [string, string, string, string, string, string]
+  const ended = end !== ''
+  return {
+    owner: toOwner(owner),
+    headers: JSON.parse(headers) as Record<string, string>,
+    begun: begun === '1',
+    ended,
+    ...(ended && { end: JSON.parse(end) as LogEnd, settleMs: Number(aliveMs) }),
+    lost: lost === '1',
+    leaseMs: ended ? 0 : Number(aliveMs),
   }
 }
 

@@ -1,24 +1,34 @@
 /** How does a run that another process produces, or that has not begun, reach its readers in this process? */
-import { settle } from '../promises.js'
+import { ignore, settle } from '../promises.js'
+import { warnOnce } from '../report.js'
 import { LiveRun } from './live-run.js'
 import type { LogEntry, LogStore, SharedStore, StoredRun } from './store.js'
 
-/** After the end of a lease, this long until the run counts as lost, in milliseconds. */
+/** How many entries are read at once. */
+const LIMIT = 16
+/** After the end of a lease, this long until it is looked at, in milliseconds. */
 const GRACE_MS = 50
+/** How often a store is read whose producer does not tell what is new. */
+const POLL_MS = 250
 /** How long until a store that did not answer, or that holds more to read, is looked at again. */
 const RETRY_MS = 1000
+/** A producer that was heard so long after it was asked has stored what it held by then. */
+const STORED_MS = 750
 
 /** What a message brings along; where it is no more than the word, the store is read. */
 const NEWS = /^frames (\d+) (\d+)\n/
 
 /**
  * waiting    the run has not begun: its headers are not known
- * following  it goes on: the store is read once for all readers, when a message or the lease's watch says so.
+ * following  it goes on: the store is read once for all readers, when a message or the watch says so.
  *            What a message brings is handed out without a reading, where it is next after the place that is known
+ * untold     the same, but no message tells what is new: the store is read every 250 ms (following ⇄ untold)
  * closed     nobody reads here any more, or the log is closed
+ *
+ * The watch looks several times a lease: whether the producer lives, and what messages that got lost had to tell.
  */
 export class RemoteRun extends LiveRun {
-  #state: 'waiting' | 'following' | 'closed'
+  #state: 'waiting' | 'following' | 'untold' | 'closed'
   readonly #onEmpty: () => void
   #stopListening: (() => void) | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -27,33 +37,70 @@ export class RemoteRun extends LiveRun {
   #isReading = false
   /** Something came while the store was read. */
   #isBehind = false
+  #canListen = true
+  /** How long until the next look, while no message has come: who tells answers at once. */
+  #patienceMs = POLL_MS
+  #isTold = false
+  /** Since when the store says all along that it does not know the run, or, where it keeps no suspicion, that it is silent. */
+  #silentSince: number | undefined
+  #lookedAt = 0
+  /** When the producer was last heard: by a message, or by its lease. */
+  #heardAt = 0
+  /** Who waits for the next sign of the producer, or for the next look. */
+  #wakes: (() => void)[] = []
 
   constructor(runId: string, store: LogStore, run: StoredRun, onEmpty: () => void) {
     super(runId, store, run.owner)
     this.#onEmpty = onEmpty
     this.#state = run.begun ? 'following' : 'waiting'
-    if (run.ended) return
-    this.#watchLease(run.leaseMs)
+    if (run.ended || run.lost) return
     const { shared } = store
-    if (!shared) return
+    if (!shared) {
+      this.#watchAgain(run.leaseMs + GRACE_MS)
+      return
+    }
     settle(
       () => shared.subscribe(runId, 'readers', (message) => this.#onMessage(message, shared)),
       (stopListening) => {
-        if (this.#state === 'closed') stopListening()
+        if (this.#isClosed()) stopListening()
         else {
           this.#stopListening = stopListening
-          // What came before it listened, and what was asked.
-          this.#readStore()
-          this.#announce(shared)
+          this.#look()
         }
       },
-      // The watch looks as well.
-      () => {},
+      (error) => this.#cannotTell(error),
     )
   }
 
   override onCaughtUp(cursor: number): void {
     if (this.#last === undefined || cursor > this.#last) this.#last = cursor
+  }
+
+  override async hasReached(seq: number): Promise<boolean | undefined> {
+    const askedAt = performance.now()
+    for (;;) {
+      // The producer stores what it holds, and says so.
+      this.#announce()
+      const [entry] = await this.store.read(this.runId, seq - 1, 1)
+      if (entry) return true
+      if (this.#isClosed()) return undefined
+      const run = await this.store.get(this.runId)
+      if (run && (run.ended || run.lost)) {
+        if (run.lost) this.#declareLost()
+        else for (const subscriber of this.subscribers) subscriber.checkStore()
+        return (await this.store.read(this.runId, seq - 1, 1)).length > 0 ? true : run.lost ? undefined : false
+      }
+      const hasAnswered = this.#heardAt > askedAt + STORED_MS
+      if (hasAnswered || !this.store.shared || (run && !run.begun)) return false
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, POLL_MS)
+        this.#wakes.push(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+      })
+      if (run) this.#hear(run)
+    }
   }
 
   /** Ends listening; who still reads is on its own. */
@@ -62,6 +109,7 @@ export class RemoteRun extends LiveRun {
     clearTimeout(this.#timer)
     this.#stopListening?.()
     this.#stopListening = undefined
+    this.#wake()
   }
 
   protected override onDeserted(): void {
@@ -70,26 +118,57 @@ export class RemoteRun extends LiveRun {
   }
 
   #onMessage(message: string, shared: SharedStore): void {
-    if (message.startsWith('frames')) {
-      const [line, first, last] = NEWS.exec(message) ?? []
-      const isNext = !this.#isReading && this.#state === 'following' && Number(first) - 1 === this.#last
-      if (line === undefined || !isNext) this.#readStore()
-      else {
-        this.#last = Number(last)
-        this.publish({ first: Number(first), last: this.#last, text: message.slice(line.length) })
-      }
-    } else if (message === 'who') {
-      this.#announce(shared)
+    if (this.#isClosed()) return
+    if (message === 'who') {
+      this.#announce()
+      return
     }
+    if (message === 'reconnected') {
+      this.#announce()
+      this.#readStore()
+    }
+    if (!message.startsWith('frames')) return
+    if (this.#state === 'untold' && this.#canListen) {
+      this.#state = 'following'
+      this.#watchAgain(shared.leaseMs / 3)
+    }
+    this.#heardAt = performance.now()
+    this.#isTold = true
+    const [line, first, last] = NEWS.exec(message) ?? []
+    const isNext = !this.#isReading && this.#state === 'following' && Number(first) - 1 === this.#last
+    if (line === undefined) this.#readStore()
+    else if (!isNext) this.#fillGap(Number(first))
+    else {
+      this.#last = Number(last)
+      this.publish({ first: Number(first), last: this.#last, text: message.slice(line.length) })
+    }
+    this.#wake()
+  }
+
+  /** What comes before a message was told to nobody here. Where it is not stored either, the producer still holds it. */
+  async #fillGap(first: number): Promise<void> {
+    await this.#readStore()
+    if (!this.#isClosed() && this.#last !== undefined && this.#last < first - 1) this.#announce()
   }
 
   /** Tells the producer that somebody reads here. */
-  #announce(shared: SharedStore): void {
+  #announce(): void {
+    const { shared } = this.store
+    if (!shared || this.#state === 'waiting') return
     settle(
       () => shared.publish(this.runId, 'producer', 'here'),
-      () => {},
-      () => {},
+      ignore,
+      (error) => this.#cannotTell(error),
     )
+  }
+
+  /** There are no messages, for good or for now: the store is looked at. */
+  #cannotTell(error: unknown): void {
+    if (this.#isClosed() || !this.#canListen) return
+    this.#canListen = false
+    const remedy = 'until they can, readers in other processes look every 250 ms; the user of Redis may lack a channel'
+    warnOnce('channels', `the processes of a log cannot tell each other what is new (${String(error)}): ${remedy}`)
+    this.#look()
   }
 
   /** Reads what is new, once for all readers. Tells whether they have all there is. */
@@ -109,7 +188,7 @@ export class RemoteRun extends LiveRun {
           for (const subscriber of this.subscribers) subscriber.checkStore()
           break
         }
-        const entries: LogEntry[] = await this.read(this.#last)
+        const entries: LogEntry[] = await this.read(this.#last, LIMIT)
         for (const entry of entries) {
           this.#last = Math.max(this.#last, entry.last)
           this.publish(entry)
@@ -125,37 +204,100 @@ export class RemoteRun extends LiveRun {
 
   async #lookForBeginning(): Promise<void> {
     const run = await this.store.get(this.runId)
-    if (!run?.begun) return
-    if (this.#state === 'waiting') this.#state = 'following'
-    for (const subscriber of this.subscribers) subscriber.setHeaders(run.headers)
+    if (run?.begun) this.#begin(run)
+  }
+
+  #begin({ headers }: StoredRun): void {
+    if (this.#state !== 'waiting') return
+    this.#state = 'following'
+    for (const subscriber of this.subscribers) subscriber.setHeaders(headers)
+    this.#announce()
   }
 
   #isClosed(): boolean {
     return this.#state === 'closed'
   }
 
-  /** When the lease is over, looks whether it was renewed. Messages that got lost are made up for here. */
-  #watchLease(leaseMs: number): void {
-    if (leaseMs === Number.POSITIVE_INFINITY) return
-    // A run that has not begun has its time for that, and may begin and die long before it is over.
-    const ms = Math.min(leaseMs, this.store.shared?.leaseMs ?? leaseMs) + GRACE_MS
-    this.#timer = setTimeout(() => this.#checkLease(), Math.min(ms, 0x7fffffff))
+  #wake(): void {
+    for (const wake of this.#wakes.splice(0)) wake()
   }
 
-  async #checkLease(): Promise<void> {
+  #watchAgain(ms: number): void {
+    clearTimeout(this.#timer)
+    if (ms === Number.POSITIVE_INFINITY || this.#isClosed()) return
+    this.#timer = setTimeout(() => this.#look(), Math.min(ms, 0x7fffffff))
+  }
+
+  /** Looks whether the producer lives, and for what messages that got lost had to tell. */
+  async #look(): Promise<void> {
+    clearTimeout(this.#timer)
+    const { shared } = this.store
     try {
-      const run = await this.store.get(this.runId)
+      if (this.#state === 'untold' && shared && performance.now() - this.#lookedAt < shared.leaseMs / 4) {
+        await this.#readStore()
+        this.#watchAgain(POLL_MS)
+        return
+      }
+      const run = await (shared?.watch ? shared.watch(this.runId) : this.store.get(this.runId))
       if (this.#isClosed()) return
+      if (run) this.#hear(run)
+      if (run?.begun) this.#begin(run)
+      const before = this.#last
       const isAll = await this.#readStore()
       if (this.#isClosed()) return
-      // What is stored comes first, and is being read.
-      if (!isAll) this.#watchLease(RETRY_MS)
-      else if (run?.ended) for (const subscriber of this.subscribers) subscriber.checkStore()
-      else if (run && run.leaseMs > 0) this.#watchLease(run.leaseMs)
-      else for (const subscriber of this.subscribers) subscriber.declareLost()
+      if (this.#canListen) {
+        // What was found here, no message had told.
+        if (isAll && before !== undefined && this.#last !== before && shared) this.#state = 'untold'
+        this.#announce()
+      } else if (this.#state === 'following') this.#state = 'untold'
+      this.#decide(run, isAll)
     } catch {
       // It cannot be known: it is not lost yet.
-      if (!this.#isClosed()) this.#watchLease(RETRY_MS)
+      this.#silentSince = undefined
+      this.#watchAgain(RETRY_MS)
     }
+    this.#wake()
+  }
+
+  #decide(run: StoredRun | undefined, isAll: boolean): void {
+    const leaseMs = this.store.shared?.leaseMs
+    const isSilent = !run || (run.begun && run.leaseMs === 0)
+    const now = performance.now()
+    // A look that comes late tells nothing of the time between.
+    const isLate = leaseMs !== undefined && now - this.#lookedAt > leaseMs / 2
+    this.#lookedAt = now
+    if (!isSilent) this.#silentSince = undefined
+    else if (this.#silentSince === undefined || isLate) this.#silentSince = now
+    if (run?.lost) this.#declareLost()
+    else if (run?.ended) for (const subscriber of this.subscribers) subscriber.checkStore()
+    // Nobody came for it in its time, or nobody but this process can say.
+    else if ((run && !run.begun && run.leaseMs === 0) || (isSilent && leaseMs === undefined)) this.#declareLost()
+    else if (isSilent && this.#isSilentFor(now, leaseMs as number) && !(run && this.store.shared?.watch))
+      this.#declareLost()
+    else if (isSilent) this.#watchAgain((leaseMs as number) / 4)
+    else if (this.#state === 'untold') this.#watchAgain(POLL_MS)
+    // A run that has not begun has its time for that, and may begin and die long before it is over.
+    else if (run?.begun) this.#watchAgain(isAll ? this.#untilNextLook(leaseMs ?? run.leaseMs) : RETRY_MS)
+    else this.#watchAgain(Math.min((run?.leaseMs ?? 0) + GRACE_MS, (leaseMs ?? Number.POSITIVE_INFINITY) / 3))
+  }
+
+  #untilNextLook(leaseMs: number): number {
+    if (!this.#isTold) this.#patienceMs *= 2
+    return this.#isTold ? leaseMs / 3 : Math.min(this.#patienceMs, leaseMs / 3)
+  }
+
+  #isSilentFor(now: number, ms: number): boolean {
+    return this.#silentSince !== undefined && now - this.#silentSince >= ms
+  }
+
+  /** The producer was heard when its lease began. */
+  #hear({ begun, leaseMs }: StoredRun): void {
+    const whole = this.store.shared?.leaseMs
+    if (!begun || whole === undefined || leaseMs === 0) return
+    this.#heardAt = Math.max(this.#heardAt, performance.now() - Math.max(0, whole - leaseMs))
+  }
+
+  #declareLost(): void {
+    for (const subscriber of this.subscribers) subscriber.declareLost()
   }
 }

@@ -9,6 +9,8 @@ export interface LogEnd {
   outcome: Exclude<Outcome, 'disconnected' | 'stalled'>
   /** For an outcome that fails: what the client is shown, and the status if nothing was sent. */
   failure?: Failure & { status: number; retryAfter?: string }
+  /** How long the run still counts as active for who knows its id alone, in milliseconds: its `onEnd` has not settled. */
+  settleMs?: number
 }
 
 /** Events of one run that follow each other: what one tick of the source made, or several. Numbers start at 1. */
@@ -30,15 +32,38 @@ export interface StoredRun {
   headers: Readonly<Record<string, string>>
   begun: boolean
   ended: boolean
+  /** How it ended, where the store can tell without a reading. */
+  end?: LogEnd | undefined
+  /** Its producer was declared dead by {@link SharedStore.watch}: nothing more will come, and no end is stored. */
+  lost?: boolean | undefined
   /**
    * How long the run counts as alive if its producer says nothing more, in milliseconds: 0 when that time is over,
    * `Infinity` where it cannot be.
    */
   leaseMs: number
+  /** What is left of the end's `settleMs`. */
+  settleMs?: number | undefined
+}
+
+/** Who begins a run. */
+export interface RunStart {
+  owner: string | null
+  headers: Readonly<Record<string, string>>
+  leaseMs: number
+  /** Names the caller among all producers. */
+  producer: string
+  /** The number its events go on from, if not 0: the store has lost those before, or never had them. */
+  after?: number
 }
 
 /** Who listens to a message about a run: those who read it, or the one who produces it. */
 export type Channel = 'readers' | 'producer'
+
+/**
+ * What the producer learns when it is heard: `read` that somebody reads elsewhere, `stopped` that it is to stop, `lost`
+ * that it was declared dead, `unknown` that the store has lost the run.
+ */
+export type ProducerNews = 'running' | 'read' | 'stopped' | 'lost' | 'unknown'
 
 /**
  * Where runs are kept: what {@link createLog} needs of a database. Ids were checked before (`[A-Za-z0-9_-]{16,128}`),
@@ -52,19 +77,18 @@ export interface LogStore {
   create(runId: string, run: { owner: string | null; leaseMs: number }): MaybePromise<boolean>
   /**
    * Makes the caller the producer: of a new run, or of one that was created by the same owner, is alive and has not
-   * begun. `false` otherwise. One of two wins. `after` is the number its events go on from, if not 0: then the store
-   * has lost those before.
+   * begun; and again of its own that goes on, by the same `producer`. `false` otherwise. One of two wins. `stopped`
+   * instead of `true` where the owner has asked for that before, see {@link SharedStore.stop}.
    */
-  begin(
-    runId: string,
-    run: { owner: string | null; headers: Readonly<Record<string, string>>; leaseMs: number; after?: number },
-  ): MaybePromise<boolean>
+  begin(runId: string, run: RunStart): MaybePromise<boolean | 'stopped'>
   /**
-   * Stores an entry after those before. An `end` ends the run. One that is stored already changes nothing; one that
-   * would leave a hole is rejected; `run-not-found` where the run is not known. A shared store tells the readers:
-   * `frames`, or `frames <first> <last>`, a line break and the text, which saves them a reading. An end is not told so.
+   * Stores an entry after those before. An `end` ends the run. One that is stored already changes nothing. Rejects with
+   * the code `cursor-gone` for one that would leave a hole, `run-not-found` where the run is not known, and
+   * `producer-lost` where it was declared lost. In a shared store it is a sign of life as {@link SharedStore.renew} is,
+   * and may tell the same.
    */
-  append(runId: string, entry: LogEntry): MaybePromise<void>
+  // biome-ignore lint/suspicious/noConfusingVoidType: a store of one process has nothing to tell
+  append(runId: string, entry: LogEntry): MaybePromise<ProducerNews | void>
   /** What is known of a run; `undefined` for one that is not known, or no longer. */
   get(runId: string): MaybePromise<StoredRun | undefined>
   /** At most `limit` entries in order, beginning with the first that has an event after the number `after`. */
@@ -72,8 +96,7 @@ export interface LogStore {
   /**
    * How much an entry is to hold at least, in characters up to 65 536, but for a run's last. Events wait that long with
    * the producer, which hands them to its readers at once all the same; those of a process that dies are not stored.
-   * Not for a store that several processes share: there others read what is stored. By default an entry is a tick of
-   * the source.
+   * @default in a store that processes share 16 384, or what comes in half a second; else a tick of the source
    */
   readonly entrySize?: number
   /** What a store needs besides when several processes share it. */
@@ -82,16 +105,34 @@ export interface LogStore {
   close?(): MaybePromise<void>
 }
 
-/** The part of a store that ties processes together. */
+/**
+ * The part of a store that ties processes together. All times are the store's.
+ *
+ * The lease: each sign of the producer (`begin`, `append`, `renew`) is good for `leaseMs`. Where that is over the producer
+ * is suspected to be dead; with the next sign it is not. A suspicion that has stood for `leaseMs` more, while the store
+ * was asked all along, is a loss: that is written, for good, and the producer is told so by its next sign.
+ */
 export interface SharedStore {
   /** How long a run counts as alive after its producer was last heard, in milliseconds. */
   readonly leaseMs: number
-  /** The producer is alive. Tells whether someone asked the run to stop, and whether the store lost it. */
-  renew(runId: string): MaybePromise<'running' | 'stopped' | 'unknown'>
-  /** Notes that the run is to stop, for the next `renew`. */
-  stop(runId: string): MaybePromise<void>
+  /** The producer is alive. For a run that has ended: how long its `onEnd` may still take, 0 when it has settled. */
+  renew(runId: string, leaseMs: number): MaybePromise<ProducerNews>
+  /**
+   * Notes that the run is to stop, for the next sign of its producer; `true` if it goes on and is this owner's. For a
+   * run that this owner has not begun yet keeps that for `keepMs`, for {@link LogStore.begin}; resolves to `false`.
+   */
+  stop(runId: string, by: { owner: string | null; keepMs: number }): MaybePromise<boolean>
+  /**
+   * As `get`, by a process that reads the run, several times a lease: notes for a lease that it is `read`, for the next
+   * sign of the producer. Where the lease is over it notes the suspicion, and a suspicion that is as old as a lease, with
+   * no two of these calls further apart than half of one, makes the run `lost`. Without it each process judges by itself.
+   */
+  watch?(runId: string): MaybePromise<StoredRun | undefined>
   /** Tells all processes that listen. A message may get lost: what matters is stored as well. */
   publish(runId: string, channel: Channel, message: string): MaybePromise<void>
-  /** Listens; resolves when it does, to a function that ends it. */
+  /**
+   * Listens; resolves when it does, to a function that ends it. Where it could not listen for a while, it is told
+   * `reconnected` afterwards.
+   */
   subscribe(runId: string, channel: Channel, listener: (message: string) => void): MaybePromise<() => void>
 }

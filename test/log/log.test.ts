@@ -89,7 +89,7 @@ describe('a run whose producer died while its last events were read', () => {
       shared: {
         leaseMs: 100,
         renew: () => 'running',
-        stop: () => {},
+        stop: () => true,
         publish: () => {},
         subscribe(_, __, listener) {
           tell = listener
@@ -237,19 +237,6 @@ describe('a store with an entrySize', () => {
 
   it.each([0, -1, Number.NaN, 65_537, Number.POSITIVE_INFINITY, '512'])('is refused with %s', (entrySize) => {
     expect(() => keeping(entrySize as number)).toThrow(expect.objectContaining({ code: 'invalid-option' }))
-  })
-
-  it('is refused where processes share it', () => {
-    const shared = {
-      leaseMs: 1,
-      renew: () => 'running' as const,
-      stop: () => {},
-      publish: () => {},
-      subscribe: () => () => {},
-    }
-    const store = { create: () => true, begin: () => true, append: () => {}, get: () => undefined, read: () => [] }
-    expect(() => createLog({ ...store, shared, entrySize: 512 })).toThrow(/entrySize .* leave it out/)
-    expect(createLog({ ...store, shared })).toBeDefined()
   })
 })
 

@@ -117,6 +117,99 @@ describe('maxBytes', () => {
   })
 })
 
+describe('the runs of several owners', () => {
+  /** Of other owners; the helpers above have one. */
+  const readOf = (log: Log, owner: string | null, name: string, after = 0) =>
+    resume(new Request('http://localhost/', { headers: { 'last-event-id': `${idOf(name)}:${after}` } }), { log, owner })
+  const recorded = (log: Log, owner: string | null, name: string, pieces: string[]) =>
+    record(pieces, { log, runId: idOf(name), owner })
+  /** An entry each. */
+  async function* inTurn(pieces: string[]) {
+    for (const piece of pieces) {
+      yield piece
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  const large = (count: number) => Array.from({ length: count }, () => 'x'.repeat(500))
+
+  it('take nothing from each other: a small run that goes on keeps all beside eight large ones that go on', async () => {
+    const log = open({ maxBytes: 40_000 })
+    const small = begun(log, 'a')
+    await small.say('small ')
+    let stop = () => {}
+    const stopped = new Promise<void>((resolve) => (stop = resolve))
+    const others = ['b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'].map((name) =>
+      record(
+        async function* () {
+          yield* inTurn(large(100))
+          await stopped
+        },
+        { log, runId: idOf(name), owner: 'bob' },
+      ),
+    )
+    for (let turn = 0; turn < 400; turn++) await new Promise((resolve) => setImmediate(resolve))
+    // Bob has cut himself.
+    expect((await readOf(log, 'bob', 'b')).status).toBe(410)
+    await small.say('and more')
+    const reader = readOf(log, owner, 'a').then(collect)
+    await small.end()
+    expect(await reader).toMatchObject({ text: 'small and more', outcome: 'done' })
+    stop()
+    await Promise.all(others)
+  })
+
+  it('take nothing from each other: a run that has ended stays beside many of another owner', async () => {
+    const log = open({ maxBytes: 40_000 })
+    await recorded(log, 'ann', 'a', large(5))
+    for (let round = 0; round < 100; round++) {
+      const request = new Request('http://localhost/', { method: 'POST' })
+      await (await relay(request, large(5), { log, owner: 'bob' })).text()
+    }
+    expect((await collect(await readOf(log, 'ann', 'a'))).text).toBe(large(5).join(''))
+  })
+
+  it('are as many as there is room for, and the owner of many makes room first', async () => {
+    const log = open({ maxRuns: 20 })
+    for (const name of ['a', 'b']) await recorded(log, 'ann', name, [name])
+    for (let round = 0; round < 100; round++) {
+      const request = new Request('http://localhost/', { method: 'POST' })
+      await (await relay(request, ['x'], { log, owner: 'bob' })).text()
+    }
+    for (const name of ['a', 'b']) expect((await collect(await readOf(log, 'ann', name))).text).toBe(name)
+  })
+
+  it('of nobody take from the largest of them: a small one that goes on keeps all', async () => {
+    const log = open({ maxBytes: 20_000 })
+    let stop = () => {}
+    const stopped = new Promise<void>((resolve) => (stop = resolve))
+    const runs = [
+      ['a', ['small']],
+      ['b', large(100)],
+    ].map(([name, pieces]) =>
+      record(
+        async function* () {
+          yield* inTurn(pieces as string[])
+          await stopped
+        },
+        { log, runId: idOf(name as string), owner: null },
+      ),
+    )
+    for (let turn = 0; turn < 300; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect((await readOf(log, null, 'b')).status).toBe(410)
+    stop()
+    await Promise.all(runs)
+    expect((await collect(await readOf(log, null, 'a'))).text).toBe('small')
+  })
+
+  it('may be stopped before they are known, by each its own, and that takes no room without end', async () => {
+    const log = open({ maxRuns: 5 })
+    await log.stop(idOf('a'), { owner: 'ann' })
+    for (let other = 0; other < 20_000; other++) await log.stop(`another-run-of-a-test-${other}`, { owner: 'bob' })
+    expect(await recorded(log, 'ann', 'a', ['paid'])).toMatchObject({ outcome: 'stopped' })
+    expect(await recorded(log, 'ann', 'b', ['paid'])).toMatchObject({ outcome: 'done' })
+  })
+})
+
 describe('a run of many events', () => {
   const scripts = [
     'word ',

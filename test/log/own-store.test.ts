@@ -165,6 +165,85 @@ describe('a store that does not answer', () => {
   })
 })
 
+describe('a store that is slow', () => {
+  it('slows the source, and nothing of the run is lost', async () => {
+    let stored = 0
+    let most = 0
+    let yielded = 0
+    const { log } = keeping((runs) => ({
+      async append(_, entry) {
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        stored += entry.text.length
+        const known = runs.get(runId) as Kept
+        known.entries.push(entry)
+        known.last = entry.last
+      },
+    }))
+    async function* source() {
+      for (let piece = 0; piece < 60; piece++) {
+        yield 'x'.repeat(100_000)
+        yielded += 100_000
+        most = Math.max(most, yielded - stored)
+      }
+    }
+    const errors: unknown[] = []
+    const { outcome } = await record(source, { log, runId, owner, onError: (error) => void errors.push(error) })
+    expect([outcome, errors]).toEqual(['done', []])
+    expect(numbers(await (await fromTheBeginning(log)).text())).toEqual(
+      Array.from({ length: 61 }, (_, index) => index + 1),
+    )
+    // A million may wait, and what is on its way.
+    expect(most).toBeLessThan(2_000_000)
+  })
+
+  it('has no heartbeat sent before it has answered: a status is a status', async () => {
+    const { log } = keeping(() => ({
+      async get() {
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        return undefined
+      },
+      async begin() {
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        return false
+      },
+    }))
+    const asked = { log, owner, heartbeatMs: 5 }
+    const missing = await resume(request({ 'last-event-id': `${runId}:0` }), asked)
+    expect(missing.status).toBe(404)
+    expect((await resume(request(), { ...asked, runId })).status).toBe(204)
+    const taken = await relay(request({ 'x-run-id': runId }), ['paid'], { ...asked, onError() {} })
+    expect(taken.status).toBe(409)
+  })
+})
+
+describe('a stop while a store of one process is asked whether it knows the run', () => {
+  it('meets the run that begins meanwhile', async () => {
+    const asked = signal()
+    const answer = signal()
+    const { log } = keeping((runs) => ({
+      async get(id) {
+        const known = runs.get(id)
+        asked.happen()
+        await answer.happens
+        return (
+          known && { owner: known.owner, headers: {}, begun: true, ended: false, leaseMs: Number.POSITIVE_INFINITY }
+        )
+      },
+    }))
+    const stopping = log.stop(runId, { owner })
+    await asked.happens
+    const run = record(
+      async function* () {
+        await new Promise(() => {})
+      },
+      { log, runId, owner },
+    )
+    answer.happen()
+    expect(await stopping).toBe(true)
+    expect(await run).toMatchObject({ outcome: 'stopped' })
+  })
+})
+
 describe('a store of one process that loses a run', () => {
   it('is given what is still here, and the log can be closed', async () => {
     const lost = signal()

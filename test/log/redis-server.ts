@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../../scripts/free-port.mjs'
@@ -15,6 +15,14 @@ export interface RedisServer {
   kill(): Promise<void>
   /** Starts it again on its port. What it held is gone, unless it persists. */
   restart(): Promise<void>
+  /** Stands still, as a machine does that has no time for it, and goes on. */
+  freeze(): void
+  thaw(): void
+  /** What `redis-cli` prints. */
+  cli(...args: string[]): string
+  /** Keeps what it holds now, and starts it again later with that, whatever it was told since. */
+  snapshot(): void
+  restartFromSnapshot(): Promise<void>
   /** Ends it and removes its files. */
   close(): Promise<void>
 }
@@ -37,6 +45,18 @@ export async function startRedis({ args = [] }: { args?: string[] } = {}): Promi
     kill,
     async restart() {
       await kill()
+      child = await spawnRedis(port, dir, args)
+    },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
+    cli: (...args) => command(['-p', String(port), ...args]),
+    snapshot() {
+      command(['-p', String(port), 'SAVE'])
+      copyFileSync(join(dir, 'dump.rdb'), join(dir, 'kept.rdb'))
+    },
+    async restartFromSnapshot() {
+      await kill()
+      copyFileSync(join(dir, 'kept.rdb'), join(dir, 'dump.rdb'))
       child = await spawnRedis(port, dir, args)
     },
     async close() {

@@ -46,7 +46,7 @@ describe('the map of CONTRIBUTING.md', () => {
 
   it('has a line for each machine, with all of its states in order', () => {
     expect(machines.map(([name]) => name).sort()).toEqual(
-      ['Deadlines', 'Reader', 'Recorder', 'Relay', 'RemoteRun', 'Run', 'readEvents'].sort(),
+      ['Deadlines', 'Reader', 'Recorder', 'Relay', 'RemoteRun', 'Run', 'WriteQueue', 'readEvents'].sort(),
     )
     for (const [name, states] of machines) {
       const line = map.split('\n').find((line) => line.startsWith(`- \`${name}\`: `)) ?? ''

@@ -200,7 +200,12 @@ function relayed(log: Log, source: Told, runId: string, header?: string): Connec
 }
 
 /** Produces a run as a worker does. */
-function recorded(log: Log, runId: string, source: Told, options: { protocol?: Protocol; abandonMs?: number } = {}) {
+function recorded(
+  log: Log,
+  runId: string,
+  source: Told,
+  options: { protocol?: Protocol; abandonMs?: number; onEnd?(): unknown } = {},
+) {
   return record(source.source, { log, runId, owner: OWNER, onError: () => {}, ...options })
 }
 
@@ -612,7 +617,160 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
       assert.match(late.text, /event: error\ndata: .*"stopped"/)
     },
   ],
+  [
+    'a stop that comes before its run is kept: the run is stopped when it begins, and its source is never called',
+    async (open) => {
+      const log = await open()
+      for (const begin of ['relay', 'record'] as const) {
+        const runId = newId()
+        assert.equal(await log.stop(runId, { owner: OWNER }), false)
+        const source = new Told().yield('a').end()
+        if (begin === 'record') assert.equal((await recorded(log, runId, source)).outcome, 'stopped')
+        else {
+          const first = relayed(log, source, runId, runId)
+          await first.over()
+          assert.equal(first.status, 409)
+          assert.match(first.text, /"stopped"/)
+        }
+        assert.equal(source.calls, 0)
+        const late = read(log, { lastEventId: `${runId}:0` })
+        await late.over()
+        assert.match(late.text, /event: error\ndata: .*"stopped"/)
+      }
+    },
+  ],
+  [
+    "somebody else's stop of a run that is not known yet does nothing to it",
+    async (open) => {
+      const log = await open()
+      const runId = newId()
+      for (const owner of ['bob', null, 'an']) assert.equal(await log.stop(runId, { owner }), false)
+      const source = new Told().yield('a').end()
+      assert.equal((await recorded(log, runId, source)).outcome, 'done')
+      assert.equal(source.calls, 1)
+    },
+  ],
+  [
+    'a place that a run has not come to is gone: 410, and no other reader is touched',
+    async (open) => {
+      const log = await open()
+      const runId = newId()
+      const source = new Told().yield('a')
+      const summary = recorded(log, runId, source)
+      await source.called()
+      const good = read(log, { lastEventId: `${runId}:0` })
+      await good.untilText('"a"')
+      const bad = ['2', '3', '999999999999999'].map((seq) =>
+        refused(log, 410, 'cursor-gone', { lastEventId: `${runId}:${seq}` }),
+      )
+      const newest = read(log, { lastEventId: `${runId}:1` })
+      await Promise.all(bad)
+      source.yield('b').end()
+      await summary
+      await Promise.all([good.over(), newest.over()])
+      assert.equal(good.answer, 'ab')
+      assert.equal(newest.answer, 'b')
+    },
+  ],
+  [
+    'a producer that is faster than the store is slowed, and nothing of its run is lost',
+    async (open) => {
+      const log = await open()
+      const texts = Array.from({ length: 4 }, (_, index) => String(index).repeat(1_000_000))
+      const large = newId()
+      assert.equal((await recorded(log, large, new Told().yield(...texts).end())).outcome, 'done')
+      const whole = read(log, { lastEventId: `${large}:0` })
+      const many = newId()
+      const pieces = Array.from({ length: 20_000 }, (_, index) => `${index} and so on, and so on, `)
+      assert.equal((await recorded(log, many, new Told().yield(...pieces).end())).outcome, 'done')
+      const all = read(log, { lastEventId: `${many}:0` })
+      await Promise.all([whole.over(), all.over()])
+      assert.ok(whole.answer === texts.join(''), `${whole.answer.length} of 4000000 characters came back`)
+      assert.ok(all.answer === pieces.join(''), `${all.numbers.length} of 20001 events came back`)
+    },
+  ],
+  [
+    'until its onEnd has settled a run is found by its id alone, and is read to its end at once',
+    async (open) => {
+      const log = await open()
+      const runId = newId()
+      const source = new Told().yield('a')
+      let save = () => {}
+      const saving = new Promise<void>((resolve) => {
+        save = resolve
+      })
+      const summary = recorded(log, runId, source, { onEnd: () => saving })
+      await source.called()
+      source.end()
+      await summary
+      for (let load = 0; load < 5; load++) {
+        const reader = read(log, { runId })
+        await reader.over()
+        assert.equal(reader.status, 200)
+        assert.ok(reader.text.endsWith('data: [DONE]\n\n'), reader.text)
+      }
+      save()
+      await gone(log, runId)
+    },
+  ],
+  [
+    'the status of a run is told to its owner alone: unknown, waiting, running, and how it ended',
+    async (open) => {
+      const log = await open()
+      const runId = newId()
+      const status = (owner: string | null = OWNER) => log.status(runId, { owner })
+      assert.deepEqual(await status(), { state: 'unknown' })
+      await log.create(runId, { owner: OWNER })
+      assert.deepEqual(await status(), { state: 'waiting' })
+      const source = new Told().yield('a')
+      const summary = recorded(log, runId, source)
+      await source.called()
+      assert.deepEqual(await status(), { state: 'running' })
+      for (const owner of ['bob', null]) assert.deepEqual(await status(owner), { state: 'unknown' })
+      source.end()
+      await summary
+      assert.deepEqual(await status(), { state: 'ended', outcome: 'done' })
+      const failed = newId()
+      await recorded(log, failed, new Told().fail(new Error('of the provider')))
+      assert.deepEqual(await log.status(failed, { owner: OWNER }), { state: 'ended', outcome: 'error' })
+      assert.deepEqual(await log.status('*', { owner: OWNER }), { state: 'unknown' })
+    },
+  ],
+  [
+    'a place from code is as good as one of the request, which comes first; and 200 can stand for nothing to read',
+    async (open) => {
+      const log = await open()
+      const runId = newId()
+      await recorded(log, runId, new Told().yield('a', 'b', 'c').end())
+      const places: Parameters<typeof read>[1][] = [
+        { runId, after: 2 },
+        { after: `${runId}:2` },
+        { runId, after: 0, lastEventId: `${runId}:2` },
+        { runId, after: 2, lastEventId: `${newId()}:1` },
+      ]
+      for (const place of places) {
+        const reader = read(log, place)
+        await reader.over()
+        assert.deepEqual(reader.numbers, [3, 4])
+      }
+      await refused(log, 204, undefined, { runId, after: 4 })
+      await refused(log, 200, undefined, { runId, after: 4, empty: 200 })
+      await refused(log, 200, undefined, { runId: newId(), empty: 200 })
+      await refused(log, 404, 'run-not-found', { after: `${newId()}:1`, empty: 200 })
+    },
+  ],
 ]
+
+/** Waits until who knows the id alone finds nothing any more. */
+async function gone(log: Log, runId: string): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    const reader = read(log, { runId })
+    await reader.over()
+    if (reader.status === 204) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  assert.fail('The run is active still, though its onEnd has settled')
+}
 
 const shared: typeof behaviours = [
   [
@@ -729,6 +887,67 @@ const shared: typeof behaviours = [
       reader.left()
       await source.aborted()
       assert.equal((await summary).outcome, 'disconnected')
+    },
+  ],
+  [
+    'a stop that another process was asked for before the run begins is kept, and only its owner has a say',
+    async (open) => {
+      const [here, there] = [await open(), await open()]
+      for (const owner of [OWNER, 'bob']) {
+        const runId = newId()
+        assert.equal(await there.stop(runId, { owner }), false)
+        const source = new Told().yield('a').end()
+        const { outcome } = await recorded(here, runId, source)
+        assert.equal(outcome, owner === OWNER ? 'stopped' : 'done')
+        assert.equal(source.calls, owner === OWNER ? 0 : 1)
+      }
+    },
+  ],
+  [
+    'a place that a run has not come to is gone in another process as well, and no other reader is touched',
+    async (open) => {
+      const [here, there] = [await open(), await open()]
+      const runId = newId()
+      const source = new Told().yield('a')
+      const summary = recorded(here, runId, source)
+      await source.called()
+      const bad = refused(there, 410, 'cursor-gone', { lastEventId: `${runId}:999999999999999` })
+      const good = read(there, { lastEventId: `${runId}:0` })
+      await good.untilText('"a"')
+      source.yield('b')
+      // What was told there and is not stored yet is a place all the same.
+      await good.untilText('"b"')
+      const newest = read(there, { lastEventId: `${runId}:2` })
+      await bad
+      source.yield('c').end()
+      await summary
+      await Promise.all([good.over(), newest.over()])
+      assert.deepEqual(good.numbers, [1, 2, 3, 4])
+      assert.deepEqual(newest.numbers, [3, 4])
+    },
+  ],
+  [
+    'another process finds a run by its id alone until its onEnd has settled, and tells its status',
+    async (open) => {
+      const [here, there] = [await open(), await open()]
+      const runId = newId()
+      const source = new Told().yield('a')
+      let save = () => {}
+      const saving = new Promise<void>((resolve) => {
+        save = resolve
+      })
+      const summary = recorded(here, runId, source, { onEnd: () => saving })
+      await source.called()
+      assert.deepEqual(await there.status(runId, { owner: OWNER }), { state: 'running' })
+      assert.deepEqual(await there.status(runId, { owner: 'bob' }), { state: 'unknown' })
+      source.end()
+      await summary
+      assert.deepEqual(await there.status(runId, { owner: OWNER }), { state: 'ended', outcome: 'done' })
+      const reader = read(there, { runId })
+      await reader.over()
+      assert.ok(reader.text.endsWith('data: [DONE]\n\n'), reader.text)
+      save()
+      await gone(there, runId)
     },
   ],
 ]

@@ -1,0 +1,468 @@
+/** How does what a run says get into the store, however that behaves? */
+import { isRelayError, RelayError } from '../errors.js'
+import { isThenable } from '../promises.js'
+import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
+
+/** How much an entry of a shared store holds, in characters, and how long it is filled at most, in milliseconds. */
+const ENTRY_SIZE = 16_384
+const ENTRY_MS = 500
+/**
+ * This much may wait for the store, in characters, besides one entry of any size. A store that answers slows the source
+ * then; of one that does not, the oldest of it is dropped.
+ */
+const MAX_PENDING = 1_048_576
+/** A store that confirms nothing for so long while too much waits for it does not answer, in milliseconds. */
+const STALL_MS = 2000
+/** The wait before storing is tried again doubles from the first to the last, in milliseconds. */
+const RETRY_MS = 20
+const MAX_RETRY_MS = 5000
+/** How often it is tried once the run has ended: about a minute. */
+const MAX_TRIES = 18
+/** What was stored so lately is kept, for a store that comes back older than it was: so much of a run, and of all runs. */
+const KEEP_MS = 5000
+const MAX_KEPT = 65_536
+const MAX_KEPT_OF_ALL = 33_554_432
+
+/** What the runs of one process keep of what they stored, in characters. */
+export interface Kept {
+  size: number
+}
+
+/** Who fills a queue, and is told what becomes of it. */
+export interface QueueOwner {
+  /** The store has heard of the run, in a call that was made at this time: it was not lost then. */
+  onHeard(sentAt: number): void
+  /** There is room for more. */
+  onRoom(): void
+  onNews(news: ProducerNews): void
+  onError(error: unknown): void
+  /** The run was declared lost: nothing more of it is stored. */
+  onLost(): void
+  /** The end is stored, or will not be; called once. */
+  onStored(): void
+}
+
+/**
+ * opening  the store was asked to take the run; what comes waits
+ * open     what comes is stored as it comes
+ * failing  something was not stored: what is pending is tried again, one after the other (open ⇄ failing)
+ * keeping  the end is stored; what was stored last is kept a while, and offered again then
+ * over     nothing more is stored: all is, or the run is not the store's, or was declared lost
+ */
+export class WriteQueue {
+  #state: 'opening' | 'open' | 'failing' | 'keeping' | 'over' = 'opening'
+  /** What was not stored yet since it is too little. */
+  #held = ''
+  #heldFirst = 1
+  #last = 0
+  /** What the store has not confirmed, in order. */
+  #pending: LogEntry[] = []
+  #pendingSize = 0
+  readonly #runId: string
+  readonly #store: LogStore
+  readonly #start: RunStart
+  readonly #owner: QueueOwner
+  readonly #entrySize: number
+  readonly #kept: Kept
+  /** What was confirmed lately, in order. */
+  #recent: { entry: LogEntry; at: number }[] = []
+  #recentSize = 0
+  /** When the last call was made that the store has confirmed, and the last one at all. */
+  #heardAt = 0
+  #sentAt = 0
+  #askedAt = 0
+  #keepUntil = 0
+  #isBegun = false
+  #hasEnd = false
+  #isDraining = false
+  #tries = 0
+  #holdTimer: ReturnType<typeof setTimeout> | undefined
+  #retryTimer: ReturnType<typeof setTimeout> | undefined
+  #stallTimer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(runId: string, store: LogStore, start: RunStart, owner: QueueOwner, kept: Kept) {
+    this.#runId = runId
+    this.#store = store
+    this.#start = start
+    this.#owner = owner
+    this.#kept = kept
+    this.#entrySize = store.entrySize ?? (store.shared ? ENTRY_SIZE : 0)
+  }
+
+  /** Whether the source is to wait: too much is pending, for a store that answers. */
+  get isFull(): boolean {
+    return this.#pendingSize > MAX_PENDING && (this.#state === 'open' || this.#state === 'opening')
+  }
+
+  /** Whether messages about the run reach anybody: not while the store is out of reach. */
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** Whether the store gets nothing more of the run. */
+  get isOver(): boolean {
+    return this.#state === 'over'
+  }
+
+  /** Whether others may declare the run lost. */
+  get canBeLost(): boolean {
+    return this.#store.shared !== undefined && this.#isBegun && this.#state !== 'over'
+  }
+
+  /** Whether nobody has declared the run lost: the lease that the store has confirmed goes on. */
+  get isSure(): boolean {
+    return !this.canBeLost || performance.now() - this.#heardAt < (this.#store.shared?.leaseMs ?? 0) * 0.8
+  }
+
+  /** The store has taken the run, in a call that was made at this time. */
+  opened(sentAt: number): void {
+    this.#isBegun = true
+    this.#heardAt = Math.max(this.#heardAt, sentAt)
+    if (this.#state !== 'opening') return
+    this.#state = this.#pending.length === 0 ? 'open' : 'failing'
+    if (this.#state === 'failing') this.#drain()
+  }
+
+  /** The store has not answered whether it takes the run: it is asked again. */
+  rejected(error: unknown): void {
+    if (this.#state !== 'opening') return
+    this.#state = 'failing'
+    this.#fail(error)
+  }
+
+  /** Takes what comes next. What makes an entry is stored, and so is the first and the last. */
+  add({ first, last, text, end }: LogEntry): void {
+    this.#last = last
+    if (end) this.#hasEnd = true
+    if (this.#state === 'over') {
+      this.#held = ''
+      this.#heldFirst = last + 1
+      if (end) this.#finish()
+      return
+    }
+    this.#held += text
+    const { shared } = this.#store
+    if (end || this.#held.length >= this.#entrySize || (shared && first === 1)) this.flush(end)
+    else if (shared && this.#holdTimer === undefined) this.#holdTimer = setTimeout(onHoldTimer, ENTRY_MS, this)
+  }
+
+  /** Stores what is held. */
+  flush(end?: LogEnd): void {
+    clearTimeout(this.#holdTimer)
+    this.#holdTimer = undefined
+    if (this.#held === '' || this.#state === 'over') return
+    const entry: LogEntry = { first: this.#heldFirst, last: this.#last, text: this.#held, end }
+    this.#held = ''
+    this.#heldFirst = this.#last + 1
+    if (this.#state === 'open') this.#append(entry)
+    else this.#keep(entry)
+  }
+
+  /** What follows a number of what is not stored yet, up to another number. Empty where the store has what is next. */
+  entriesAfter(seq: number, upTo: number): LogEntry[] {
+    const entries: LogEntry[] = []
+    let cursor = seq
+    const held = { first: this.#heldFirst, last: this.#last, text: this.#held, end: undefined }
+    for (const entry of this.#held === '' ? this.#pending : [...this.#pending, held]) {
+      if (entry.last <= cursor) continue
+      // What is between was confirmed out of turn, and is stored.
+      if (entry.first > cursor + 1 || entry.last > upTo) break
+      entries.push(entry)
+      cursor = entry.last
+    }
+    return entries
+  }
+
+  /** Says that the producer is alive, unless that was just said. */
+  renew(): void {
+    const { shared } = this.#store
+    if (shared && performance.now() - this.#sentAt > shared.leaseMs / 4) this.ask()
+  }
+
+  /** Has the store say whether the run is still this producer's. */
+  ask(): void {
+    this.#askedAt = performance.now()
+    if (this.#state === 'open' && this.#held !== '') this.flush()
+    else if (this.#state === 'open') this.#renew().then(undefined, (error) => this.#fail(error))
+    else if (this.#state === 'failing') this.#retryNow()
+  }
+
+  /** Tells the store that the end of the run is dealt with, or for how long it is not. */
+  settle(settleMs: number): void {
+    if (this.#state !== 'keeping') return
+    try {
+      Promise.resolve(this.#store.shared?.renew(this.#runId, settleMs)).catch(() => {})
+    } catch {
+      // It is over at the latest when its time is.
+    }
+  }
+
+  /** Stores nothing more. */
+  giveUp(): void {
+    if (this.#state === 'over') return
+    const isTold = this.#state === 'keeping'
+    this.#state = 'over'
+    this.#clear()
+    this.#pending = []
+    this.#pendingSize = 0
+    this.#held = ''
+    this.#heldFirst = this.#last + 1
+    this.#forget(this.#recent.length)
+    this.#owner.onRoom()
+    if (this.#hasEnd && !isTold) this.#finish()
+  }
+
+  #append(entry: LogEntry): void {
+    try {
+      const sentAt = performance.now()
+      this.#sentAt = sentAt
+      const stored = this.#store.append(this.#runId, entry)
+      if (!isThenable(stored)) {
+        if (entry.end) this.#finishIfStored()
+        return
+      }
+      // Kept until it is confirmed.
+      this.#keep(entry)
+      stored.then((news) => this.#confirm(entry, sentAt, news)).then(undefined, (error) => this.#fail(error))
+    } catch (error) {
+      this.#keep(entry)
+      this.#fail(error)
+    }
+  }
+
+  #keep(entry: LogEntry): void {
+    this.#pending.push(entry)
+    this.#pendingSize += entry.text.length
+    if (this.#pendingSize <= MAX_PENDING) return
+    if (this.#state === 'failing') this.#dropOldest()
+    else this.#watchStall()
+  }
+
+  /** Too much waits. A store that confirms something meanwhile is slow; another does not answer. */
+  #watchStall(): void {
+    this.#stallTimer ??= setTimeout(() => {
+      this.#stallTimer = undefined
+      if (!this.isFull) return
+      const message = `The store has confirmed nothing of the run ${this.#runId} for ${STALL_MS} ms`
+      this.#fail(new RelayError('log-failure', message, { retryable: true }))
+      this.#dropOldest()
+      this.#owner.onRoom()
+    }, STALL_MS)
+  }
+
+  /** The run goes on in the log behind a gap: who asks for what is in it is told that it is gone. */
+  #dropOldest(): void {
+    while (this.#pendingSize > MAX_PENDING && this.#pending.length > 1) {
+      this.#pendingSize -= (this.#pending.shift() as LogEntry).text.length
+    }
+  }
+
+  #confirm(entry: LogEntry, sentAt: number, news: unknown): void {
+    const index = this.#pending.indexOf(entry)
+    if (index !== -1) this.#pendingSize -= (this.#pending.splice(index, 1)[0] as LogEntry).text.length
+    if (this.#state === 'over') return
+    clearTimeout(this.#stallTimer)
+    this.#stallTimer = undefined
+    if (this.#pendingSize > MAX_PENDING) this.#watchStall()
+    if (this.#store.shared && this.#state !== 'keeping') this.#remember(entry, sentAt)
+    this.#hear(sentAt, news)
+    if (this.#pendingSize <= MAX_PENDING / 2) this.#owner.onRoom()
+    this.#finishIfStored()
+  }
+
+  #hear(sentAt: number, news: unknown): void {
+    this.#heardAt = Math.max(this.#heardAt, sentAt)
+    this.#owner.onHeard(sentAt)
+    if (news === 'lost') this.#lose()
+    else if (news === 'read' || news === 'stopped') this.#owner.onNews(news)
+  }
+
+  /** Keeps what was stored lately. What is older goes when something is confirmed, and not while the store is away. */
+  #remember(entry: LogEntry | undefined, at: number): void {
+    if (entry) {
+      this.#recent.push({ entry, at })
+      this.#recentSize += entry.text.length
+      this.#kept.size += entry.text.length
+    }
+    let old = 0
+    let size = this.#recentSize
+    for (const { entry, at: then } of this.#recent) {
+      if (at - then <= KEEP_MS && size <= MAX_KEPT && this.#kept.size - (this.#recentSize - size) <= MAX_KEPT_OF_ALL)
+        break
+      size -= entry.text.length
+      old++
+    }
+    this.#forget(old)
+  }
+
+  #forget(count: number): void {
+    for (const { entry } of this.#recent.splice(0, count)) {
+      this.#recentSize -= entry.text.length
+      this.#kept.size -= entry.text.length
+    }
+  }
+
+  /** Something was not stored, or not said. */
+  #fail(error: unknown): void {
+    if (this.#state === 'over') return
+    if (isRelayError(error) && error.code === 'producer-lost') {
+      this.#lose()
+      return
+    }
+    if (this.#state !== 'keeping') this.#owner.onError(error)
+    if (this.#state === 'open' || this.#state === 'opening') {
+      this.#state = 'failing'
+      this.#owner.onRoom()
+    }
+    if (this.#hasEnd && this.#tries >= MAX_TRIES) this.giveUp()
+    else if (this.#retryTimer === undefined && !this.#isDraining) this.#retryLater()
+  }
+
+  #retryLater(): void {
+    const { shared } = this.#store
+    const most = shared ? Math.min(MAX_RETRY_MS, shared.leaseMs / 4) : MAX_RETRY_MS
+    this.#retryTimer = setTimeout(() => this.#retryNow(), Math.min(most, RETRY_MS * 2 ** this.#tries++))
+    if (this.#state === 'keeping') unref(this.#retryTimer)
+  }
+
+  #retryNow(): void {
+    clearTimeout(this.#retryTimer)
+    this.#retryTimer = undefined
+    this.#drain()
+  }
+
+  /** Stores what is pending, one after the other; what comes meanwhile waits in line. */
+  async #drain(): Promise<void> {
+    if (this.#isDraining) return
+    this.#isDraining = true
+    let failure: { error: unknown } | undefined
+    try {
+      // Once more for each way in which a store can be older than it was.
+      for (let repairs = 0; ; repairs++) {
+        try {
+          await this.#drainOnce()
+          break
+        } catch (error) {
+          if (repairs === 3 || !(await this.#repair(error, repairs === 0))) throw error
+        }
+      }
+      this.#tries = 0
+      if (this.#state === 'failing') this.#state = 'open'
+    } catch (error) {
+      failure = { error }
+    }
+    this.#isDraining = false
+    if (failure) this.#fail(failure.error)
+    else if (this.#state === 'open') {
+      // What came in the meantime.
+      if (this.#pending.length > 0) this.#drain()
+      else if (this.#askedAt > this.#heardAt) this.ask()
+    }
+    this.#finishIfStored()
+  }
+
+  async #drainOnce(): Promise<void> {
+    if (!this.#isBegun && this.#state !== 'keeping') await this.#begin()
+    if (this.#pending.length === 0 && this.#state !== 'over') await this.#renew()
+    for (let [entry] = this.#pending; entry; [entry] = this.#pending) {
+      const sentAt = performance.now()
+      this.#sentAt = sentAt
+      this.#confirm(entry, sentAt, await this.#store.append(this.#runId, entry))
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { shared } = this.#store
+    if (!shared) return
+    const sentAt = performance.now()
+    this.#sentAt = sentAt
+    const news = await shared.renew(this.#runId, shared.leaseMs)
+    if (news === 'unknown') throw new RelayError('run-not-found', `The store has lost the run ${this.#runId}`)
+    this.#remember(undefined, sentAt)
+    this.#hear(sentAt, news)
+  }
+
+  /** Begins the run, or begins it again where the store has lost it: it gets what is still here. */
+  async #begin(): Promise<void> {
+    const after = (this.#pending[0]?.first ?? this.#heldFirst) - 1
+    const begun = await this.#store.begin(this.#runId, { ...this.#start, ...(after > 0 && { after }) })
+    if (!begun) this.giveUp()
+    else this.#isBegun = true
+    if (begun === 'stopped') this.#owner.onNews('stopped')
+  }
+
+  /** Mends what a store that is older than it was lacks. `false` if something else is wrong. */
+  async #repair(error: unknown, isFirst: boolean): Promise<boolean> {
+    const code = isRelayError(error) ? error.code : undefined
+    if (code !== 'run-not-found' && code !== 'cursor-gone') return false
+    if (this.#state !== 'keeping') this.#owner.onError(error)
+    const isKeeping = this.#state === 'keeping'
+    const recent = isFirst ? this.#recent.map(({ entry }) => entry) : []
+    // What is confirmed again is kept again; after the end there is nothing else to offer.
+    if (isFirst && !isKeeping) this.#forget(recent.length)
+    this.#pending = isKeeping && isFirst ? recent : [...recent, ...this.#pending]
+    for (const { text } of recent) this.#pendingSize += text.length
+    // What it has of that changes nothing. Where that is not enough, the run goes on behind a gap.
+    if (code === 'run-not-found' || recent.length === 0) await this.#begin()
+    return true
+  }
+
+  #lose(): void {
+    if (this.#state === 'over') return
+    this.#owner.onLost()
+    this.giveUp()
+  }
+
+  #finishIfStored(): void {
+    if (!this.#hasEnd || this.#held !== '' || this.#pending.length > 0 || this.#isDraining) return
+    if (this.#state === 'open' || this.#state === 'failing') this.#finish()
+    else if (this.#state === 'keeping' && this.#retryTimer === undefined) this.#offerLater()
+  }
+
+  #finish(): void {
+    this.#clear()
+    const isStored = this.#state !== 'over'
+    this.#state = isStored && this.#recent.length > 0 ? 'keeping' : 'over'
+    this.#tries = 0
+    this.#keepUntil = performance.now() + KEEP_MS
+    if (this.#state === 'keeping') this.#offerLater()
+    this.#owner.onStored()
+  }
+
+  /** Offers the end again: that it is stored already is the answer to hope for. Before anybody can declare the run lost. */
+  #offerLater(): void {
+    const end = this.#recent.at(-1)?.entry
+    const { shared } = this.#store
+    const left = this.#keepUntil - performance.now()
+    if (!end || !shared || left <= 0) {
+      this.giveUp()
+      return
+    }
+    this.#retryTimer = setTimeout(
+      () => {
+        this.#pending = [end]
+        this.#retryNow()
+      },
+      Math.min(left, shared.leaseMs * 0.8),
+    )
+    unref(this.#retryTimer)
+  }
+
+  #clear(): void {
+    clearTimeout(this.#holdTimer)
+    clearTimeout(this.#retryTimer)
+    clearTimeout(this.#stallTimer)
+    this.#holdTimer = undefined
+    this.#retryTimer = undefined
+    this.#stallTimer = undefined
+  }
+}
+
+function onHoldTimer(queue: WriteQueue): void {
+  queue.flush()
+}
+
+/** Keeps no process alive. */
+function unref(timer: unknown): void {
+  ;(timer as { unref?(): void }).unref?.()
+}
