@@ -216,7 +216,7 @@ describe('a run of many events', () => {
     'naïve \u0080\u00ff ',
     '日本語 ',
     '🙂 ',
-    '\ud83d',
+    '👋🏽',
     'plain '.repeat(20),
     '長い'.repeat(200),
     '',
