@@ -14,6 +14,8 @@ export type { AdapterHost, AdapterServer, AdapterServing } from './adapter-harne
 const RULES = {
   commit:
     '1. Status and headers are sent at the first event or the first heartbeat, whichever is first. Until then a failure is a real HTTP answer with a JSON body.',
+  whole:
+    '1. With `stream: false` nothing is sent before the run is over, no heartbeat either, and then one JSON body, or a failure with its status.',
   headers:
     "2. An event stream says `content-type: text/event-stream; charset=utf-8`, `cache-control: no-store, no-transform` and `x-accel-buffering: no`, and every other answer `cache-control` too; `connection` and `transfer-encoding` are the host's.",
   kept: '2. Headers that the host set earlier (CORS, cookies) are kept, but for a `content-length`.',
@@ -29,7 +31,7 @@ const RULES = {
     '6. What a provider says of a failure stays on the server unless `onError` says otherwise, and the original reaches `onError`.',
   backpressure:
     '7. A reader that takes nothing costs a bounded amount of memory, whatever the source produces. The wait ends when it reads on, when it leaves, when the run is stopped, and after `stallTimeoutMs`.',
-  heartbeats: '8. Heartbeats are comments, sent only after silence, and never inside an event.',
+  heartbeats: '8. Heartbeats are a comment and a blank line, sent only after silence, and never inside an event.',
   frames:
     "9. Every line of an event's data is a data line of its own, in UTF-8. A line break in `event` or `id` is `invalid-field`.",
   head: '10. HEAD is answered with the headers only and does not call the source. Compression in front holds nothing back.',
@@ -201,6 +203,61 @@ behaviour('commit', 'an answer without an event is 200 and the sentinel', async 
   const { firstEventMs, ...summary } = await trial.ended(served)
   trial.match('the summary', summary, { outcome: 'done', events: 0, text: '' })
   trial.equal('the time of the first event', firstEventMs, undefined)
+})
+
+const WHOLE = { stream: false, heartbeatMs: 5 }
+
+behaviour('whole', 'one body comes when the run is over, and nothing before it', async (trial) => {
+  const feed = new Feed('Hel')
+  const served = await trial.serve(feed.source, { ...WHOLE, retryMs: 5 })
+  const client = trial.open(served, post())
+  await trial.within(feed.asked, 'the source function is called')
+  await pause(30)
+  trial.equal('what came before the end', client.received, '')
+  feed.push('lo')
+  feed.end()
+  const answer = await trial.answerTo(client)
+  trial.match('the answer', answer, { status: 200, body: '{"text":"Hello"}', complete: true })
+  matchHeaders(trial, 'its headers', answer, JSON_HEADERS)
+  trial.match('the summary', await trial.ended(served), { outcome: 'done', text: 'Hello' })
+})
+
+behaviour('whole', 'one body of 3 MB arrives whole at a reader that is slow', async (trial) => {
+  const text = 'ü'.repeat(1_500_000)
+  const served = await trial.serve(() => [text.slice(0, 9), text.slice(9)], WHOLE)
+  const client = trial.open(served, post())
+  client.pause()
+  await pause(30)
+  client.resume()
+  const { body, complete } = await trial.answerTo(client)
+  trial.equal('the length of the text', JSON.parse(body).text.length, text.length)
+  trial.equal('the answer is complete', complete, true)
+})
+
+behaviour('whole', 'one body is the failure with its status, also when it comes late', async (trial) => {
+  const served = await trial.serve(() => throwing(rateLimit(), ['Hello']), { ...WHOLE, onError() {} })
+  const answer = await trial.ask(served, post())
+  trial.match('the answer', answer, { status: 429, complete: true })
+  matchHeaders(trial, 'its headers', answer, JSON_HEADERS)
+  isFailure(trial, 'its JSON', answer, { code: 'rate-limit', retryable: true })
+  trial.match('the summary', await trial.ended(served), { outcome: 'error', text: 'Hello' })
+})
+
+behaviour('whole', 'a reader who leaves before one body has come aborts the upstream', async (trial) => {
+  const feed = new Feed('Hello')
+  const served = await trial.serve(feed.source, WHOLE)
+  const client = trial.open(served, post())
+  await trial.within(feed.asked, 'the source function is called')
+  await pause(5)
+  await aborts(trial, feed, () => client.leave())
+  await disconnected(trial, served)
+})
+
+behaviour('whole', 'HEAD of one body has the headers of JSON', async (trial) => {
+  const served = await trial.serve(() => ['Hello'], WHOLE, { runs: 0 })
+  const answer = await trial.ask(served, { method: 'HEAD' })
+  trial.match('the answer', answer, { status: 200, body: '' })
+  matchHeaders(trial, 'its headers', answer, JSON_HEADERS)
 })
 
 // 2
@@ -985,6 +1042,22 @@ behaviour(
     trial.equal('calls of the source function', feed.calls, 1)
   },
 )
+
+behaviour('log', 'a run whose answer is one body is kept as a stream', async (trial) => {
+  const feed = new Feed('one')
+  const log = createMemoryLog()
+  const served = await trial.serve(feed.source, { log, owner: 'ann', stream: false }, { runs: 1 })
+  const client = trial.open(served, NAMED)
+  await trial.within(feed.asked, 'the source function is called')
+  const follower = trial.open(served, from('0'))
+  await trial.until(follower, numbered(1, frame('one')))
+  feed.end()
+  const whole = await trial.answerTo(client)
+  trial.match('the answer', whole, { status: 200, body: '{"text":"one"}', complete: true })
+  trial.equal('the id in the headers', whole.headers['x-run-id'], RUN)
+  const body = numbered(1, frame('one')) + numbered(2, SENTINEL)
+  trial.match('what follows it', await trial.answerTo(follower), { body, complete: true })
+})
 
 behaviour('log', 'a POST that is repeated under the same name follows its run', async (trial) => {
   const feed = new Feed('one')

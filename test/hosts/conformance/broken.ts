@@ -97,6 +97,17 @@ function sinkWith(wrong: (right: Sink, res: ServerResponse) => Partial<Sink>): P
 /** Adapters that do one thing wrong, each with behaviours that must fail of it. */
 export const broken: { what: string; wrong: Partial<Steps>; fails: string[] }[] = [
   {
+    what: 'takes 200 for an event stream',
+    wrong: sinkWith((right) => ({
+      open: (status, headers) =>
+        right.open(
+          status,
+          status === 200 ? { ...headers, 'content-type': 'text/event-stream; charset=utf-8' } : headers,
+        ),
+    })),
+    fails: ['one body comes when the run is over, and nothing before it'],
+  },
+  {
     what: 'never calls left()',
     wrong: {
       connect(handle, _, res) {
