@@ -6,15 +6,14 @@ import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
 import { atTickEnd, callAtTickEnd } from '../tick.js'
 import type { Summary } from '../types.js'
 import { type DirectResponse, type DirectSocket, writeDirect } from './direct.js'
+import { drain, type Upload } from './upload.js'
 
 /** As much of `IncomingMessage`, and of `Http2ServerRequest`, as is needed. */
-export interface NodeRequest {
+export interface NodeRequest extends Upload {
   readonly method?: string | undefined
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  readonly readableFlowing?: boolean | null
   /** The connection. */
   readonly socket?: { once?(event: 'close', listener: () => void): unknown } | null
-  resume(): unknown
 }
 
 /** As much of `ServerResponse`, and of `Http2ServerResponse`, as is needed. */
@@ -78,8 +77,7 @@ class Head implements RequestHead {
   }
 
   drain(): void {
-    // Nobody reads the body: the socket would be paused once it is full, and a paused socket does not close.
-    if (this.#req.readableFlowing === null) this.#req.resume()
+    drain(this.#req)
   }
 }
 

@@ -14,7 +14,6 @@ export interface WebRequest {
   readonly headers: { get(name: string): string | null }
   readonly signal?: AbortSignal | null
   readonly body?: (ReadableStreamLike & { readonly locked: boolean }) | null
-  readonly bodyUsed?: boolean
 }
 
 /** How the host makes a response of its own. */
@@ -184,8 +183,9 @@ class WebSink implements Sink {
 async function drop(request: WebRequest): Promise<void> {
   // These have none, and hosts that make a request lazily make all of it when asked: a third of what a short answer costs.
   if (request.method === 'GET' || request.method === 'HEAD') return
-  const { body, bodyUsed } = request
-  if (!body || bodyUsed || body.locked) return
+  const { body } = request
+  // Of one that was read in part the rest is read.
+  if (!body || body.locked) return
   try {
     const reader = body.getReader()
     while (!(await reader.read()).done);

@@ -30,7 +30,7 @@ const floors = [
   ['upstream.ts', 'whole-answer.ts'],
   ['run.ts'],
   ['log/'],
-  ['relay.ts', 'adapters/direct.ts'],
+  ['relay.ts', 'adapters/direct.ts', 'adapters/upload.ts'],
   ['adapters/web-sink.ts', 'adapters/node-sink.ts'],
   ['index.ts', 'adapters/web.ts', 'adapters/node.ts', 'adapters/body-sink.ts'],
   ['adapters/express.ts', 'adapters/hono.ts', 'adapters/fastify.ts', 'adapters/koa.ts', 'testing/'],

@@ -1,0 +1,56 @@
+/** What becomes of the body of a request that nobody reads, or nobody reads any more? */
+
+/** As much of `IncomingMessage`, and of `Http2ServerRequest`, as is needed. */
+export interface Upload {
+  readonly readableFlowing?: boolean | null
+  readonly readableLength?: number
+  readonly complete?: boolean
+  readonly destroyed?: boolean
+  readonly httpVersionMajor?: number
+  resume(): unknown
+  on?(event: 'pause' | 'close', listener: () => void): unknown
+  listenerCount?(event: string): number
+  /** Has the socket read on, whoever has paused the body. */
+  _read?(size: number): void
+}
+
+/**
+ * So many bytes are read ahead of a reader that pauses: what the buffers of two machines may hold before the end of the
+ * connection. Past that it is a heartbeat that finds out.
+ */
+const MAX_AHEAD = 8_388_608
+/** A pause this long is no reader that is about to go on. */
+const PAUSE_MS = 250
+const NEXT_MS = 10
+
+/**
+ * Sees to it that a body hides no leaving: a socket whose data nobody takes is paused, and a paused socket does not
+ * close. What nobody reads, or reads any more, is read to its end and dropped. Who has only paused may come back: for
+ * them some of it is read ahead, and nothing is lost.
+ */
+export function drain(req: Upload): void {
+  if (req.readableFlowing === null) {
+    req.resume()
+    return
+  }
+  // On HTTP/2 the connection reads on, whatever its streams do.
+  if (req.complete !== false || req.destroyed || req.httpVersionMajor !== 1 || !req.on) return
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const look = () => {
+    timer = undefined
+    if (req.complete || req.destroyed || req.readableFlowing) return
+    if (!req.listenerCount?.('data') && !req.listenerCount?.('readable')) {
+      req.resume()
+      return
+    }
+    const isFull = (req.readableLength ?? 0) >= MAX_AHEAD
+    if (!isFull) req._read?.(0)
+    timer = setTimeout(look, isFull ? PAUSE_MS : NEXT_MS)
+  }
+  const watch = () => {
+    timer ??= setTimeout(look, PAUSE_MS)
+  }
+  req.on('pause', watch)
+  req.on('close', () => clearTimeout(timer))
+  if (!req.readableFlowing) watch()
+}
