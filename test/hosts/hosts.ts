@@ -230,7 +230,7 @@ function expressHost(name: string, module: typeof express): Host {
         app.use((req, res, next) => {
           Promise.resolve(before(req, res)).then(() => next(), next)
         })
-      app.all('/', (req, res) =>
+      app.all('/', (req, res, next) => {
         answer(
           (source, options) => relayExpress(req, res, source, options),
           async () => {
@@ -239,8 +239,8 @@ function expressHost(name: string, module: typeof express): Host {
             })
             return JSON.stringify(req.body)
           },
-        ),
-      )
+        ).catch(next)
+      })
       app.use(((_error, _req, res, _next) => {
         res.status(HANDLED.status).send(HANDLED.body)
       }) as express.ErrorRequestHandler)

@@ -1,6 +1,7 @@
 // How is one behaviour of an adapter checked? With a host, its servers and clients, and a time limit on every wait.
 
 import { AssertionError } from 'node:assert'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { Agent, type IncomingMessage, request as requestHttp1 } from 'node:http'
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
 import { request as requestHttps, Agent as SecureAgent } from 'node:https'
@@ -10,7 +11,7 @@ import { connect as connectTls } from 'node:tls'
 import { inspect, isDeepStrictEqual } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { RelayOptions } from '../../options.js'
+import type { Connection as ClosedConnection, RelayOptions } from '../../options.js'
 import type { Source, SourceContext, SourceStream, Summary } from '../../types.js'
 import { type ClientOptions, openClient, type TestClient } from '../clients.js'
 import { Waiting } from '../waiting.js'
@@ -65,6 +66,8 @@ export interface ServingOptions {
   before?(): unknown
   /** How many runs there are in all, each of which ends and tells `onEnd`. @default as many as requests */
   runs?: number
+  /** What the handler fails with once it has called `relay`: then the host answers by other means. */
+  fails?(): Promise<never>
 }
 
 /** An answer read to its end. */
@@ -79,6 +82,9 @@ export interface Answer {
 /** What a call of `relay` came to. */
 export type Settled = { value: unknown } | { reason: unknown }
 
+/** The number of the request in whose context something runs. */
+const requests = new AsyncLocalStorage<number>()
+
 /** A server on trial, with what is known of its relays. */
 export class Served {
   url = ''
@@ -87,6 +93,10 @@ export class Served {
   readonly settled: Settled[] = []
   /** What `onEnd` was given, so far. */
   readonly ends: Summary[] = []
+  /** What `onClose` was given, so far. */
+  readonly closes: ClosedConnection[] = []
+  /** What ran in the context of no request, or of another one. */
+  readonly strays: string[] = []
   /** What `relay` threw instead of rejecting with it. */
   thrown: { error: unknown } | undefined
   readonly waiting = new Waiting()
@@ -101,16 +111,48 @@ export class Served {
     this.#source = source
     this.#serving = serving
     this.runs = serving.runs
-    const { onEnd } = options
-    this.#options = {
-      onError: (error) => void this.errors.push(error),
-      ...options,
+    this.#options = { onError: (error) => void this.errors.push(error), ...options }
+  }
+
+  /** The options for one call, whose hooks are noted. */
+  #optionsOf(call: number): RelayOptions {
+    const { onError, onEnd, onClose } = this.#options
+    return {
+      ...this.#options,
+      onError: (...given) => {
+        this.#isIn(call, 'onError')
+        return onError?.(...given)
+      },
       onEnd: (summary) => {
+        this.#isIn(call, 'onEnd')
         this.ends.push(summary)
         this.waiting.changed()
         return onEnd?.(summary)
       },
+      onClose: (connection) => {
+        this.#isIn(call, 'onClose')
+        this.closes.push(connection)
+        this.waiting.changed()
+        return onClose?.(connection)
+      },
     }
+  }
+
+  /** The source for one call, whose context is noted, and that of the abort. */
+  #sourceOf(call: number, readBody: (() => Promise<string>) | undefined): Source {
+    const source = readBody ? this.#reading(readBody) : this.#source
+    if (typeof source !== 'function') return source
+    return (context) => {
+      this.#isIn(call, 'the source function')
+      const { signal } = context
+      signal.addEventListener('abort', () => this.#isIn(call, "the signal's listener"))
+      return source(context)
+    }
+  }
+
+  #isIn(call: number, what: string): void {
+    const request = requests.getStore()
+    if (request !== call) this.strays.push(`${what} of request ${call} in the context of ${request ?? 'none'}`)
   }
 
   async answer<T>(
@@ -120,11 +162,12 @@ export class Served {
     const { body = 'unread', before } = this.#serving
     if (body === 'before') await readBody()
     await before?.()
-    this.calls++
+    const call = ++this.calls
     this.waiting.changed()
     let promise: Promise<T>
     try {
-      promise = relay(body === 'in-source' ? this.#reading(readBody) : this.#source, this.#options)
+      const source = this.#sourceOf(call, body === 'in-source' ? readBody : undefined)
+      promise = requests.run(call, () => relay(source, this.#optionsOf(call)))
     } catch (error) {
       this.thrown = { error }
       throw error
@@ -137,7 +180,7 @@ export class Served {
       (value) => settle({ value }),
       (reason) => settle({ reason }),
     )
-    return promise
+    return this.#serving.fails ? this.#serving.fails() : promise
   }
 
   /** Lets go of what the runs came to, which may hold the runs. */
@@ -282,11 +325,11 @@ export class Trial {
     return connection
   }
 
-  /** Waits until `relay` was called. */
-  async called(served: Served): Promise<void> {
+  /** Waits until `relay` was called so often. */
+  async called(served: Served, times = 1): Promise<void> {
     const what = 'relay is called'
     const called = served.waiting.until(
-      () => served.calls > 0,
+      () => served.calls >= times,
       () => what,
     )
     await this.within(called, what)
@@ -303,6 +346,20 @@ export class Trial {
       what,
     )
     return served.ends[count - 1] as Summary
+  }
+
+  /** Resolves when `onClose` was told of so many connections, by default of all. */
+  async closed(served: Served, count = served.calls): Promise<ClosedConnection> {
+    const what = 'the connection is over and onClose is told'
+    await this.within(
+      served.waiting.until(
+        () => served.closes.length >= count,
+        () => what,
+      ),
+      what,
+      () => `${served.closes.length} of ${count}`,
+    )
+    return served.closes[count - 1] as ClosedConnection
   }
 
   /** What the first call of `relay` came to. */
@@ -372,6 +429,9 @@ export class Trial {
       const due = served.runs ?? served.calls
       if (due > 0) await this.ended(served, due)
       this.equal('onEnd is called once for every run', served.ends.length, due)
+      await this.closed(served)
+      this.equal('onClose is called once for every call', served.closes.length, served.calls)
+      this.equal('what ran in the context of another request', served.strays, [])
       for (const settled of served.settled) {
         if (!('value' in settled) || settled.value === undefined) continue
         const { outcome, status } = settled.value as Partial<Summary & Response>

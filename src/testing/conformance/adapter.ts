@@ -1,8 +1,9 @@
 import { getEventListeners } from 'node:events'
 import { positive, type Rules } from '../../check.js'
 import { createMemoryLog } from '../../log/memory.js'
-import { checkOptions } from '../../options.js'
-import { DONE, type SourceContext } from '../../types.js'
+import { checkOptions, type RelayOptions } from '../../options.js'
+import { text } from '../../protocols/text.js'
+import { DONE, type Encoder, type Protocol, type SourceContext } from '../../types.js'
 import type { ClientOptions, TestClient } from '../clients.js'
 import { collect } from '../collect.js'
 import { flooding, throwing, tokens } from '../sources.js'
@@ -26,7 +27,7 @@ const RULES = {
     '4. After our own abort nothing that the source says is news: the ending is the one that was asked for, and the sentinel is not sent.',
   endings:
     '5. A complete answer ends with the sentinel. Every other ending is an error frame, and nothing after it; before anything was sent it is the status of its code. Either way the answer is complete in the eyes of HTTP.',
-  told: '5. `relay` never throws synchronously, `onEnd` is called once for every run, and what `relay` returned is settled.',
+  told: '5. `relay` never throws synchronously, `onEnd` is called once for every run, `onClose` once for every call, and what `relay` returned is settled.',
   secrets:
     '6. What a provider says of a failure stays on the server unless `onError` says otherwise, and the original reaches `onError`.',
   backpressure:
@@ -39,6 +40,10 @@ const RULES = {
     '11. An `EventSource` does not run the prompt again when it is over: the last frame of its GET has the id `<runId>:end`, and a request that brings such an id is answered 204. Other ids reach the source function.',
   log: '11. With a log, a run goes on without its reader, and who brings an id of its events, or its name again, reads the rest of the same run.',
   nothing: '12. No listener, timer or promise is left behind.',
+  context:
+    '14. The source function, the listeners of its signal, `onError`, `onEnd` and `onClose` run in the context (`AsyncLocalStorage`) of their own request, whatever triggers them.',
+  tied: '15. A run is tied to its response: where something else answers, or the host will not have the response, the source is aborted. A body that nobody reads is `stalled`.',
+  large: '16. An event larger than the buffers goes out in slices, as there is room. No character is cut in two.',
 } as const
 
 /** One behaviour of an adapter. */
@@ -1133,6 +1138,149 @@ behaviour('nothing', 'no run is left behind', async (trial) => {
     'the runs that are over are collected',
     () => `${alive()} of ${contexts.length} are alive`,
   )
+})
+
+// 14
+
+/** Ends a run from outside of its request: by a timer, a signal of all, another's request. */
+const FROM_OUTSIDE: [
+  how: string,
+  outcome: string,
+  options: RelayOptions,
+  end: (stop: () => void, client: TestClient) => void,
+][] = [
+  ['the reader leaves', 'disconnected', {}, (_, client) => client.leave()],
+  ["a signal of the whole server's aborts", 'shutdown', {}, (stop) => stop()],
+  ['its time is over', 'expired', { maxDurationMs: 50 }, () => {}],
+]
+
+for (const [how, outcome, options, end] of FROM_OUTSIDE) {
+  for (const first of ['Hello', '']) {
+    const when = first ? 'after the first event' : 'while the model thinks'
+    behaviour('context', `${how} ${when}: each request is told in its own context`, async (trial) => {
+      const shutdown = new AbortController()
+      const served = await trial.serve((context) => new Feed(...(first ? [first] : [])).source(context), {
+        ...options,
+        heartbeatMs: 0,
+        shutdown: shutdown.signal,
+      })
+      const clients = [trial.open(served), trial.open(served), trial.open(served, post())]
+      await trial.called(served, clients.length)
+      if (first && !options.maxDurationMs) for (const client of clients) await trial.until(client, HELLO)
+      for (const client of clients) end(() => shutdown.abort(), client)
+      await trial.ended(served, clients.length)
+      await trial.closed(served, clients.length)
+      trial.equal(
+        'the outcomes',
+        served.ends.map((summary) => summary.outcome),
+        clients.map(() => outcome),
+      )
+      trial.equal('what ran in the context of another request', served.strays, [])
+    })
+  }
+}
+
+behaviour('context', 'one who reads what another runs is told in their own context', async (trial) => {
+  const feed = new Feed('one')
+  const log = createMemoryLog()
+  const served = await trial.serve(feed.source, { log, owner: 'ann' }, { runs: 1 })
+  const clients = [trial.open(served, NAMED), trial.open(served, NAMED)]
+  for (const client of clients) await trial.until(client, numbered(1, frame('one')))
+  const late = trial.open(served, from('0'))
+  await trial.until(late, numbered(1, frame('one')))
+  feed.fail(new Error('bug'))
+  for (const client of [...clients, late]) await trial.answerTo(client)
+  await trial.closed(served, 3)
+  trial.equal(
+    'the outcomes',
+    served.closes.map((connection) => connection.outcome),
+    ['error', 'error', 'error'],
+  )
+  trial.equal('what ran in the context of another request', served.strays, [])
+})
+
+// 15
+
+behaviour(
+  'tied',
+  'a run whose request is answered by other means is ended, and its source is aborted',
+  async (trial) => {
+    const feed = new Feed<string>()
+    let answer = (_: Error) => {}
+    const fails = () =>
+      new Promise<never>((_, reject) => {
+        answer = reject
+      })
+    const served = await trial.serve(feed.source, { heartbeatMs: 0, stallTimeoutMs: 80, onError() {} }, { fails })
+    const client = trial.open(served)
+    await trial.within(feed.asked, 'the source function is called')
+    await pause(5)
+    answer(new Error('a timeout'))
+    const { status } = await trial.answerTo(client)
+    trial.ok('the host answers with a failure', status >= 400, 'a status from 400', status)
+    // A host that sends an object knows of no other answer until it is to take this one.
+    feed.push('Hello')
+    feed.end()
+    const { outcome } = await trial.ended(served)
+    trial.ok('how the run ends', ['disconnected', 'stalled', 'error'].includes(outcome), 'not done', outcome)
+    await trial.within(feed.aborted, "the run's signal aborts")
+  },
+)
+
+// 16
+
+behaviour('large', 'a large event arrives whole, whoever reads it slowly, and no heartbeat is in it', async (trial) => {
+  // Two units each, from an odd place on: half of all places are within one.
+  const said = `a${'🚀'.repeat(400_000)}`
+  const feed = new Feed<string>(said)
+  const served = await trial.serve(feed.source, { heartbeatMs: 5 })
+  const client = trial.open(served)
+  client.pause()
+  await trial.within(feed.asked, 'the source function is called')
+  await pause(30)
+  client.resume()
+  await trial.until(client, (received) => received.includes(`"}\n\n`), 'the event')
+  feed.end()
+  const { body, complete } = await trial.answerTo(client)
+  trial.equal('the answer is complete', complete, true)
+  trial.equal('the answer', body.replaceAll(': \n\n', '') === frame(said) + SENTINEL, true)
+})
+
+behaviour('large', 'a large event at the very end arrives whole', async (trial) => {
+  const said = `a${'🚀'.repeat(400_000)}`
+  const served = await trial.serve(() => [said], { protocol: atTheEnd(said) })
+  const client = trial.open(served)
+  client.pause()
+  await trial.called(served)
+  await pause(30)
+  client.resume()
+  const { body, complete } = await trial.answerTo(client)
+  trial.equal('the answer is complete', complete, true)
+  trial.equal('the answer', body === frame(said) + frame(said) + SENTINEL, true)
+})
+
+/** A protocol that says it all again at its end, as some dialects do. */
+function atTheEnd(said: string): Protocol {
+  const protocol = text()
+  return { ...protocol, encoder: (run) => ({ ...bound(protocol.encoder(run)), end: () => frame(said) }) }
+}
+
+function bound(encoder: Encoder): Encoder {
+  return {
+    part: (part) => encoder.part(part),
+    event: (event) => encoder.event(event),
+    end: (end) => encoder.end(end),
+    fail: (failure) => encoder.fail(failure),
+  }
+}
+
+behaviour('large', 'a character that comes in two pieces arrives as one', async (trial) => {
+  const rocket = '🚀'
+  const [high, low] = [rocket.charAt(0), rocket.charAt(1)]
+  const own = (data: string) => ({ event: 'own', data })
+  const served = await trial.serve(() => [`to ${high}`, low, own(high), own(`${low}!`), own(high)])
+  const expected = `${frame('to ')}${frame(rocket)}event: own\ndata: ${rocket}!\n\nevent: own\ndata: \ufffd\n\n`
+  trial.equal('the body', (await trial.ask(served)).body, expected + SENTINEL)
 })
 
 /**
