@@ -34,7 +34,18 @@ function call(task: () => void): void {
 function runQueue(): void {
   const due = queue
   queue = []
-  for (let index = 0; index < due.length; index += 2) (due[index] as (target: unknown) => void)(due[index + 1])
+  let index = 0
+  try {
+    for (; index < due.length; index += 2) (due[index] as (target: unknown) => void)(due[index + 1])
+  } finally {
+    // A task threw: the others are of other streams, and have their turn all the same.
+    if (index < due.length) requeue(due.slice(index + 2))
+  }
+}
+
+function requeue(rest: unknown[]): void {
+  if (rest.length > 0 && queue.length === 0) soon(runQueue)
+  queue = [...rest, ...queue]
 }
 
 /** Resolves after all that is waiting now: promises, and the 'drain' of Node, come before it. */

@@ -51,4 +51,7 @@ export function start(
   }
 }
 
+/** What is printed to stderr but for how far it is, which is told of what takes more than a second. */
+export const withoutProgress = (stderr: string) => stderr.replace(/^[A-Z]+ https?:\S+: .*\n/gm, '')
+
 export const run = (...args: Parameters<typeof start>) => start(...args).ended

@@ -11,7 +11,7 @@ import { parts } from 'sse-relay/protocols'
 import { replayUpstream } from 'sse-relay/testing'
 import { describe, expect, it, vi } from 'vitest'
 import { DONE, FRAMES, HEADERS, scripted, serve } from './broken.js'
-import { CLI, run, start } from './cli.js'
+import { CLI, run, start, withoutProgress } from './cli.js'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -31,7 +31,7 @@ describe('tail', () => {
     ]
     await using served = await serve(scripted({ frames, pauseMs: 10 }))
     const { status, stdout, stderr } = await run(['tail', served.url])
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect({ status, stderr: withoutProgress(stderr) }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(line('200 text/event-stream; charset=utf-8'))
     expect(stdout).toMatch(line('text "piece 0 "'))
     expect(stdout).toMatch(line('status {2}id a:1 {2}\\{"step":"searching"\\}'))
@@ -47,11 +47,9 @@ describe('tail', () => {
   it('gives the text alone, byte for byte, and the rest on stderr', async () => {
     const frames = ['data: {"text":"Zeile 1\\n日本語 \\u001b"}\n\n', 'event: status\ndata: {"text":"no"}\n\n', DONE]
     await using served = await serve(scripted({ frames, pauseMs: 10 }))
-    expect(await run(['tail', served.url, '--text'])).toMatchObject({
-      status: 0,
-      stdout: 'Zeile 1\n日本語 \u001b',
-      stderr: 'complete\n',
-    })
+    const { stderr, ...ended } = await run(['tail', served.url, '--text'])
+    expect(ended).toMatchObject({ status: 0, stdout: 'Zeile 1\n日本語 \u001b' })
+    expect(withoutProgress(stderr)).toBe('complete\n')
   })
 
   it.each(['/v1/messages', '/v1/chat/completions', '/v1/responses'])(
@@ -170,7 +168,8 @@ describe('tail', () => {
     await running.printed(/piece 11/)
     running.child.kill('SIGINT')
     await left
-    expect(await running.ended).toMatchObject({ status: 130, stdout: TEXT, stderr: '' })
+    const { stderr, ...ended } = await running.ended
+    expect({ ...ended, stderr: withoutProgress(stderr) }).toMatchObject({ status: 130, stdout: TEXT, stderr: '' })
   })
 
   it('is quiet when its reader has seen enough', async () => {
@@ -180,6 +179,6 @@ describe('tail', () => {
     await using served = await serve((_req, res) => void Readable.from(endless()).pipe(res.writeHead(200, HEADERS)))
     const command = `'${process.execPath}' '${CLI}' tail ${served.url} --text | head -n 3`
     const { stdout, stderr } = await promisify(execFile)('bash', ['-o', 'pipefail', '-c', command])
-    expect({ lines: stdout.split('\n').length, stderr }).toEqual({ lines: 4, stderr: '' })
+    expect({ lines: stdout.split('\n').length, stderr: withoutProgress(stderr) }).toEqual({ lines: 4, stderr: '' })
   })
 })
