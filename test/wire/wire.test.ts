@@ -5,7 +5,17 @@ import type { Log, RelayOptions, Source } from 'sse-relay'
 import { fetchSSE, isRelayError, parseSSE, readText } from 'sse-relay/client'
 import { createLog, createMemoryLog, type LogStore, record } from 'sse-relay/log'
 import { relay, resume } from 'sse-relay/node'
-import { agui, openaiChat, openaiResponses, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import {
+  agui,
+  anthropicMessages,
+  openaiChat,
+  openaiResponses,
+  type Protocol,
+  parts,
+  raw,
+  text,
+  uiMessage,
+} from 'sse-relay/protocols'
 import { type ClientOptions, openClient, stalling, throwing, truncated } from 'sse-relay/testing'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { listening } from '../serving.js'
@@ -301,9 +311,16 @@ describe('heartbeats', () => {
   })
 })
 
-const dialects = [text(), parts(), raw(), openaiChat(), openaiResponses(), agui(), uiMessage()].map(
-  (protocol) => [protocol.name, protocol] as const,
-)
+const dialects = [
+  text(),
+  parts(),
+  raw(),
+  openaiChat(),
+  openaiResponses(),
+  anthropicMessages(),
+  agui(),
+  uiMessage(),
+].map((protocol) => [protocol.name, protocol] as const)
 
 describe('endings', () => {
   it.each(dialects.filter(([, { sentinel }]) => sentinel !== ''))(
@@ -745,5 +762,91 @@ describe('a run that is kept', () => {
     expect((await readOn(url, `${RUN}:1`)).body).toBe(numbered(2, frame('b')) + numbered(3, SENTINEL))
     // What a worker records is another one.
     await expect(record(['x'], { log, runId: RUN, owner: 'ann' })).rejects.toMatchObject({ code: 'run-exists' })
+  })
+})
+
+describe('dialects', () => {
+  const google = raw({ client: 'google-genai' })
+  const assistant = uiMessage({ client: 'assistant-ui' })
+  const chunk = { candidates: [{ content: { parts: [{ text: 'Hello' }] }, finishReason: 'STOP' }] }
+  const overloaded = Object.assign(new Error('no'), { status: 529 })
+  const words: [Protocol, Source, end: RegExp, failure: RegExp, body: object][] = [
+    [agui(), ['Hello'], /"RUN_FINISHED".*\n\n$/, /event: error\ndata: {"type":"RUN_ERROR".*\n\n$/, { error: {} }],
+    [
+      google,
+      [chunk],
+      /"STOP".*\n\n$/,
+      /\ndata: {"error":{"code":503,.*\n\n$/,
+      { error: { code: 503, status: 'UNAVAILABLE' } },
+    ],
+    [
+      openaiResponses(),
+      ['Hello'],
+      /"response.completed".*\n\ndata: \[DONE\]\n\n$/,
+      /event: response.failed\n.*\n\nevent: error\n.*\n\n$/,
+      { error: { type: expect.any(String) } },
+    ],
+    [
+      anthropicMessages(),
+      ['Hello'],
+      /"message_stop"}\n\ndata: \[DONE\]\n\n$/,
+      /event: error\ndata: {"type":"error".*\n\n$/,
+      { type: 'error', error: { type: 'overloaded_error' } },
+    ],
+    [assistant, ['Hello'], /"finish".*\n\ndata: \[DONE\]\n\n$/, /\ndata: {"type":"error".*\n\ndata: \[DONE\]\n\n$/, {}],
+  ]
+
+  it.each(words)('10.1 a complete answer ends in the words of $name', async (protocol, source, end) => {
+    const { body } = await ask(await relaying(source, { protocol }))
+    expect(body).toMatch(end)
+    if (protocol.sentinel === '') expect(body).not.toContain('[DONE]')
+  })
+
+  it.each(words)('10.2 a failure is said in the words of $name', async (protocol, source, _, failure) => {
+    const { body } = await ask(await relaying(throwing(overloaded, source as string[]), { protocol }))
+    expect(body).toMatch(failure)
+    if (protocol !== google && protocol !== assistant) expect(failureIn(body).code).toBe('overload')
+  })
+
+  it.each(words)('10.3 a refusal has the body of $name', async (protocol, _source, _end, _failure, due) => {
+    const { status, body } = await ask(await relaying(throwing(overloaded), { protocol }))
+    expect(status).toBe(503)
+    expect(JSON.parse(body)).toMatchObject(due)
+  })
+
+  it.each([
+    [anthropicMessages(), 'event: ping\n'],
+    [openaiResponses(), 'event: keepalive\n'],
+  ])('10.4 its own heartbeat comes once the run has begun: $name', async (protocol, due) => {
+    const source = async function* () {
+      await new Promise((resolve) => setTimeout(resolve, 60))
+      yield 'Hello'
+      await new Promise((resolve) => setTimeout(resolve, 60))
+    }
+    const { body } = await ask(await relaying(source, { protocol, heartbeatMs: 10 }))
+    expect(body).toMatch(/^(: \n\n)+event: /)
+    expect(body.indexOf(due)).toBeGreaterThan(body.indexOf('Hello'))
+  })
+
+  it('10.5 a client that bears nothing but data gets nothing else', async () => {
+    const options = { protocol: google, retryMs: 5, log: createMemoryLog(), owner: null }
+    const { body } = await ask(await relaying([chunk], options))
+    expect(body).toMatch(/^data: {.*}\n\n(: \n\n)?$/)
+  })
+
+  it.each([openaiChat(), openaiResponses(), anthropicMessages(), google])(
+    '10.6 own events are left out of $name',
+    async (protocol) => {
+      const { body } = await ask(await relaying([{ event: 'own', data: 'mine' }, 'a'], { protocol }))
+      expect(body).not.toContain('mine')
+    },
+  )
+
+  it.each(dialects)('10.7 a whole answer in %s is one JSON body, and a failure has its status', async (_, protocol) => {
+    const whole = await ask(await relaying(['Hel', 'lo'], { protocol, stream: false }))
+    expect([whole.status, whole.headers['content-type']]).toEqual([200, 'application/json; charset=utf-8'])
+    expect(JSON.stringify(JSON.parse(whole.body))).toMatch(/Hel(lo|","lo)/)
+    const failed = await ask(await relaying(throwing(overloaded, ['Hello']), { protocol, stream: false }))
+    expect([failed.status, JSON.parse(failed.body).error.code]).toEqual([503, 'overload'])
   })
 })
