@@ -110,6 +110,9 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   if (runId !== undefined && !RUN_ID.test(runId))
     throw new RelayError('invalid-option', `runId cannot be ${show(runId)}: give 16 to 128 of A-Z a-z 0-9 _ -`)
 
+  const given = new Headers(options.headers)
+  const json = isJSON(options.body) ? JSON.stringify(options.body) : undefined
+
   // The states are those of the loop (reading-loop.ts). Here is only which request it makes in `connecting`: the first
   // one while `lost` is undefined, a resuming one from then on.
   /** Aborts the latest request. */
@@ -145,10 +148,10 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       if (RUN_ID.test(named)) stream.runId ??= named
       const heartbeatMs = Number(headers.get('x-heartbeat-ms'))
       if (heartbeatMs > 0) connector.idleTimeoutMs = Math.max(LEAST_IDLE_MS, HEARTBEATS * heartbeatMs)
-      if (lost && status === 204)
+      if ((lost || place) && status === 204)
         throw new RelayError('truncated', 'The server has nothing more: the answer is not complete', {
           status,
-          cause: lost,
+          ...(lost && { cause: lost }),
         })
       return response
     },
@@ -231,20 +234,16 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   /** The first request, or one without a body. */
   function request(signal: AbortSignal | null, method?: string): RequestInit {
     const { runId } = stream
-    const headers = new Headers(options.headers)
+    const headers = new Headers(given)
     if (!headers.has('accept')) headers.set('accept', 'text/event-stream')
     if (runId) headers.set('x-run-id', runId)
     const lastEventId = lost ? lost.lastEventId || `${runId}:0` : place
     // As one character per UTF-8 byte: a browser sends these bytes, and `Headers` takes no character past U+00FF.
     if (lastEventId && method !== 'DELETE') headers.set('last-event-id', String.fromCharCode(...utf8(lastEventId)))
     if (!method) {
-      let { body } = options
-      if (isJSON(body)) {
-        body = JSON.stringify(body)
-        if (!headers.has('content-type')) headers.set('content-type', 'application/json')
-      }
+      if (json !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json')
       const isGet = /^get$/i.test(options.method ?? 'get')
-      return { ...(isGet && NO_STORE), ...options, headers, signal, body: body as BodyInit }
+      return { ...(isGet && NO_STORE), ...options, headers, signal, body: json ?? (options.body as BodyInit) }
     }
     for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name)
     return { ...options, headers, signal, method, body: undefined as never, ...NO_STORE }

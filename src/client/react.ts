@@ -3,14 +3,18 @@
 import { useState, useSyncExternalStore } from 'react'
 import { anything, internal, type Rules } from '../check.js'
 import { type AnswerPart, JoinedAnswer } from './answer.js'
+import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './dialects.js'
 import { FETCH_OPTIONS } from './fetch-sse.js'
-import { type FetchSSEOptions, type FetchStream, fetchSSE, type WirePart } from './index.js'
+import { type FetchSSEOptions, type FetchStream, fetchSSE, RelayError, type WirePart } from './index.js'
 import { check } from './reading-loop.js'
 
 export type { AnswerPart, AnswerToolCall } from './answer.js'
 
-/** Options of {@link useRelay}: those of `fetchSSE`. The method is POST unless it says otherwise. */
-export interface UseRelayOptions extends Omit<FetchSSEOptions, 'signal' | 'body' | 'sentinel' | 'runId'> {
+/**
+ * Options of {@link useRelay}: those of `fetchSSE`. The method is POST unless it says otherwise; `runId` and
+ * `lastEventId` are where `resume()` begins before anything was asked.
+ */
+export interface UseRelayOptions extends Omit<FetchSSEOptions, 'signal' | 'body' | 'sentinel'> {
   /** Called when an answer is complete. */
   onDone?(answer: RelayAnswer): void
   /** Called when an answer fails; a stop is no failure. */
@@ -28,11 +32,16 @@ export interface RelayAnswer {
   parts: readonly AnswerPart[]
   /**
    * `ready` before the first question and after an answer, `submitted` until the first event, `streaming` until the end,
-   * `error` when the answer failed. After a failure and a stop the text and the parts so far are kept.
+   * `error` when the answer failed, or the component was hidden or left before its end. After a failure and a stop the
+   * text and the parts so far are kept.
    */
   status: 'submitted' | 'streaming' | 'ready' | 'error'
   /** Why the status is `error`. */
   error: unknown
+  /** The run's id, if it has one: what `resume` takes after a reload. */
+  runId: string | undefined
+  /** The place in it: the id of the last event. */
+  lastEventId: string | undefined
 }
 
 /** What {@link useRelay} returns. */
@@ -42,8 +51,16 @@ export interface UseRelayResult extends RelayAnswer {
    * throws: a mistake is an answer with the status `error`.
    */
   send(body?: unknown): void
-  /** Ends the answer here and, with a `stopUrl`, on the server. What came so far is kept. */
-  stop(): void
+  /**
+   * Ends the answer here and, with a `stopUrl`, on the server. What came so far is kept. Never rejects; resolves to
+   * whether the server has heard of it.
+   */
+  stop(): Promise<boolean>
+  /**
+   * Reads on, by GET: the answer that failed, from where it was; or the run with this id, from its first event. An event
+   * id names its run. Does nothing where there is no place to come back to.
+   */
+  resume(place?: string): void
 }
 
 /** What `fetch` takes, in browsers, React Native and Node. */
@@ -56,10 +73,14 @@ const OPTIONS: Rules = {
   onError: anything,
 }
 
-/** What `fetch` accepts as a body. */
-const BODY = /^\[object (String|FormData|Blob|File|URLSearchParams|ReadableStream|ArrayBuffer|Uint8Array)\]$/
-
-const IDLE: RelayAnswer = { text: '', parts: [], status: 'ready', error: undefined }
+const IDLE: RelayAnswer = {
+  text: '',
+  parts: [],
+  status: 'ready',
+  error: undefined,
+  runId: undefined,
+  lastEventId: undefined,
+}
 
 /**
  * An answer in a React component: `text`, `parts` and `status` as they grow, at most one render an animation frame.
@@ -78,7 +99,7 @@ export function useRelay(url: string | URL, options: UseRelayOptions = {}): UseR
   store.url = url
   store.options = options
   const answer = useSyncExternalStore(store.subscribe, store.get, getIdle)
-  return { ...answer, send: store.send, stop: store.stop }
+  return { ...answer, send: store.send, stop: store.stop, resume: store.resume }
 }
 
 function getIdle(): RelayAnswer {
@@ -88,10 +109,10 @@ function getIdle(): RelayAnswer {
 /**
  * The answers of one component, one after another, outside of React. The state is `#status`:
  *
- * - ready | error → submitted: `send()`; also from submitted and streaming, whose answer is dropped
+ * - ready | error → submitted: `send()` or `resume()`; also from submitted and streaming, whose answer is dropped
  * - submitted → streaming: the first event
- * - submitted | streaming → ready: the answer is complete, `stop()`, or the component unmounts
- * - submitted | streaming → error: the answer failed
+ * - submitted | streaming → ready: the answer is complete, or `stop()`
+ * - submitted | streaming → error: the answer failed, or the component is hidden or left
  */
 class AnswerStore {
   url: string | URL = ''
@@ -101,7 +122,10 @@ class AnswerStore {
   #error: unknown
   /** The answer as it was last shown: behind what has come until the next animation frame. */
   #shown = IDLE
+  /** The latest stream: what can be stopped, and where it has come to. */
   #stream: FetchStream | undefined
+  /** Whether it is being read. */
+  #isReading = false
   #listeners = new Set<() => void>()
   #cancelFrame: (() => void) | undefined
   /** Between unmounting and mounting again. */
@@ -123,33 +147,44 @@ class AnswerStore {
   send = (body?: unknown): void => {
     this.#drop()
     this.#joined = new JoinedAnswer()
-    this.#set('submitted')
-    try {
-      // A fetch of one's own may have options of its own.
-      check('useRelay', this.options, OPTIONS, !!this.options.fetch)
-      const { headers: given, onDone: _, onError: __, ...options } = this.options
-      const headers = new Headers(given)
-      const isReady = body === undefined || BODY.test(Object.prototype.toString.call(body))
-      if (!isReady && !headers.has('content-type')) headers.set('content-type', 'application/json')
-      const init = { method: 'POST', ...options, headers, body: isReady ? (body as BodyInit) : JSON.stringify(body) }
-      this.#stream = fetchSSE(this.url, init)
-    } catch (error) {
-      this.#fail(error)
-      return
-    }
-    this.#read(this.#stream)
+    // A question begins a run of its own.
+    this.#open((options) => {
+      const { runId: _, lastEventId: __, ...rest } = options
+      return fetchSSE(this.url, { method: 'POST', ...rest, body: body as object })
+    })
   }
 
-  stop = (): void => {
-    if (!this.#stream) return
-    this.#drop()
-    this.#end('ready')
+  resume = (place?: string): void => {
+    const { runId, lastEventId } = this.#stream ?? this.options
+    const known = lastEventId || (runId && `${runId}:0`)
+    // What is read, or was read to its end, does not go on.
+    if (place ? false : this.#isReading || (this.#stream && this.#status !== 'error') || !known) return
+    // The run itself goes on: nobody stops it.
+    this.#leave()
+    const isShown = !place && this.#stream !== undefined
+    if (!isShown) this.#joined = new JoinedAnswer()
+    const from = place || (known as string)
+    // What came before is not here, so a run of ours is read from its first event.
+    const first = isShown ? from : from.replace(/^([\w-]{16,128})(:\d*)?$/, '$1:0')
+    this.#open(({ resumeUrl, runId: _, ...options }) =>
+      fetchSSE(resumeUrl ?? this.url, { ...options, method: 'GET', lastEventId: first }),
+    )
+  }
+
+  stop = async (): Promise<boolean> => {
+    const stream = this.#stream
+    if (this.#isReading) {
+      this.#isReading = false
+      this.#end('ready')
+    }
+    return stream ? stream.stop() : true
   }
 
   #unmount(): void {
-    if (this.#stream) {
+    if (this.#isReading) {
       this.#drop()
-      this.#end('ready')
+      const words = 'The component was hidden or left before the answer had ended'
+      this.#end('error', new RelayError('truncated', words, { retryable: true }))
     }
     if (!this.#cancelFrame) return
     this.#cancelFrame()
@@ -157,16 +192,35 @@ class AnswerStore {
     this.#shown = this.#answer()
   }
 
+  /** Leaves the answer that still comes, and has it stopped. */
   #drop(): void {
-    const stream = this.#stream
+    if (this.#isReading && this.options.stopUrl) this.#stream?.stop()
+    this.#leave()
+  }
+
+  #leave(): void {
+    if (this.#isReading) this.#stream?.return()
+    this.#isReading = false
+  }
+
+  #open(fetchAnswer: (options: UseRelayOptions) => FetchStream): void {
     this.#stream = undefined
-    // Nothing here depends on what the server answers to the stop.
-    if (this.options.stopUrl) stream?.stop().catch(() => {})
-    stream?.return()
+    this.#set('submitted')
+    try {
+      // A fetch of one's own may have options of its own.
+      check('useRelay', this.options, OPTIONS, !!this.options.fetch)
+      const { onDone: _, onError: __, ...options } = this.options
+      this.#stream = fetchAnswer(options)
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    this.#isReading = true
+    this.#read(this.#stream)
   }
 
   #fail(error: unknown): void {
-    this.#stream = undefined
+    this.#isReading = false
     this.#end('error', error)
     attempt(() => this.options.onError?.(error))
   }
@@ -175,25 +229,37 @@ class AnswerStore {
     // The request is sent at the first next(). StrictMode mounts, unmounts and mounts again before this line.
     await undefined
     if (this.#isUnmounted) this.#unmount()
+    const isLatest = () => this.#isReading && stream === this.#stream
+    const toPart = createReader()
     try {
-      for await (const { event, data } of stream) {
-        if (stream !== this.#stream) return
-        this.#joined.add(toPart(event, data))
+      // Without `for await`, which not every engine has.
+      for (let next = await stream.next(); !next.done; next = await stream.next()) {
+        if (!isLatest()) return
+        this.#joined.add(toPart(next.value.event, next.value.data))
         this.#set('streaming')
       }
     } catch (error) {
-      if (stream === this.#stream) this.#fail(error)
+      stream.return()
+      if (isLatest()) this.#fail(error)
       return
     }
-    if (stream !== this.#stream) return
-    this.#stream = undefined
+    if (!isLatest()) return
+    this.#isReading = false
     this.#end('ready')
     attempt(() => this.options.onDone?.(this.#answer()))
   }
 
   /** The answer as it is now. */
   #answer(): RelayAnswer {
-    return { text: this.#joined.text, parts: this.#joined.parts, status: this.#status, error: this.#error }
+    const { runId, lastEventId } = this.#stream ?? IDLE
+    return {
+      text: this.#joined.text,
+      parts: this.#joined.parts,
+      status: this.#status,
+      error: this.#error,
+      runId,
+      lastEventId: lastEventId || (runId && `${runId}:0`),
+    }
   }
 
   #end(status: 'ready' | 'error', error?: unknown): void {
@@ -239,16 +305,25 @@ function onNextFrame(callback: () => void): () => void {
   return cancel
 }
 
-/** The part an event of `text()` or `parts()` holds. */
-function toPart(event: string | undefined, text: string): WirePart {
-  let data: unknown = text
-  try {
-    data = JSON.parse(text)
-  } catch {
-    // An own event may hold plain text.
+/** Reads the events of one answer, in `text()` or `parts()`, as parts. */
+function createReader(): (event: string | undefined, text: string) => WirePart {
+  let dialect: Dialect | undefined
+  return (event, text) => {
+    let data: unknown = text
+    try {
+      data = JSON.parse(text)
+    } catch {
+      // An own event may hold plain text.
+    }
+    dialect ??= dialectOf(data, event)
+    if (dialect !== TEXT && dialect !== PARTS) {
+      const failure = event === undefined && failureIn(data, text)
+      if (failure) throw failure
+      if (dialect) throw notRead('useRelay', dialect)
+    }
+    const part = data as Partial<WirePart> & { text?: unknown }
+    if (event === undefined && typeof part?.type === 'string') return part as WirePart
+    if (event === undefined && typeof part?.text === 'string') return { type: 'text', text: part.text }
+    return { type: 'data', name: event ?? 'data', data }
   }
-  const part = data as Partial<WirePart> & { text?: unknown }
-  if (event === undefined && typeof part?.type === 'string') return part as WirePart
-  if (event === undefined && typeof part?.text === 'string') return { type: 'text', text: part.text }
-  return { type: 'data', name: event ?? 'data', data }
 }

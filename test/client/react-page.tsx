@@ -1,11 +1,11 @@
 /** The page of `react.test.ts`: one component that shows an answer, and a handle for the test to it. */
-import { Profiler, StrictMode, useEffect, useLayoutEffect, useRef } from 'react'
+import { Activity, Profiler, StrictMode, useEffect, useLayoutEffect, useRef } from 'react'
 import { createRoot, type Root } from 'react-dom/client'
 import { isRelayError } from 'sse-relay/client'
 import { type RelayAnswer, type UseRelayOptions, type UseRelayResult, useRelay } from 'sse-relay/react'
 
 /** What was on the screen, and of which frame it is. */
-export interface Screen extends Omit<RelayAnswer, 'error'> {
+export interface Screen extends Omit<RelayAnswer, 'error' | 'runId' | 'lastEventId'> {
   error: { isRelayError: boolean; code?: string; message?: string; status?: number; retryable?: boolean } | undefined
   frame: number
 }
@@ -22,6 +22,10 @@ export interface ChatProps {
   askEarly?: boolean
   /** Comes back in what is told of the ending. */
   label?: string
+  /** Whether the tree it is in is hidden. */
+  hidden?: boolean
+  /** Reads this on as soon as it is there. */
+  from?: string
 }
 
 const seen: Screen[] = []
@@ -32,7 +36,7 @@ let frames = 0
 let effects = 0
 let renders = 0
 
-function Chat({ url, options, ask, askOnce = false, askEarly = false, label = '' }: ChatProps) {
+function Chat({ url, options, ask, askOnce = false, askEarly = false, label = '', from }: ChatProps) {
   relay = useRelay(url, {
     ...options,
     onDone: (answer) => told.push(`done ${label} ${answer.status} ${answer.text}`),
@@ -50,6 +54,9 @@ function Chat({ url, options, ask, askOnce = false, askEarly = false, label = ''
     asked.current = true
     relay.send(ask)
   }, [ask, askOnce, askEarly])
+  useEffect(() => {
+    if (from !== undefined) relay.resume(from)
+  }, [from])
   return <p id="answer">{relay.text}</p>
 }
 
@@ -76,9 +83,11 @@ const page = {
     root ??= createRoot(document.getElementById('root') as HTMLElement)
     root.render(
       <StrictMode>
-        <Profiler id="chat" onRender={onRender}>
-          <Chat {...props} />
-        </Profiler>
+        <Activity mode={props.hidden ? 'hidden' : 'visible'}>
+          <Profiler id="chat" onRender={onRender}>
+            <Chat {...props} />
+          </Profiler>
+        </Activity>
       </StrictMode>,
     )
   },
@@ -89,6 +98,8 @@ const page = {
   /** What the component would call; works after it is gone too. */
   send: (body?: unknown) => relay.send(body),
   stop: () => relay.stop(),
+  resume: (place?: string) => relay.resume(place),
+  place: () => ({ runId: relay.runId, lastEventId: relay.lastEventId }),
   counts: () => ({ frames, effects, renders }),
 }
 

@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import type { Part, Source, Summary, ToolCallPart } from 'sse-relay'
 import type { WirePart } from 'sse-relay/client'
-import { type RelayOptions, relay } from 'sse-relay/node'
+import { createMemoryLog } from 'sse-relay/log'
+import { type RelayOptions, relay, resume } from 'sse-relay/node'
 import { parts } from 'sse-relay/protocols'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ChatProps, Screen } from './react-page.js'
@@ -48,6 +49,21 @@ interface Asked {
   contentType: string | undefined
   /** How the relay ended; nothing for a request that was answered without one. */
   summary: Promise<Summary | undefined>
+}
+
+type MemoryLog = ReturnType<typeof createMemoryLog>
+
+interface PromiseWithResolversLike {
+  promise: Promise<void>
+  resolve(): void
+}
+
+function withResolvers(): PromiseWithResolversLike {
+  let resolve = () => {}
+  const promise = new Promise<void>((resolved) => {
+    resolve = resolved
+  })
+  return { promise, resolve }
 }
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown
@@ -597,6 +613,197 @@ describe('useRelay in a page', () => {
       `DELETE /api/chat/${runs[1]}`,
     ])
     expect(runs[0]).not.toBe(runs[1])
+  })
+
+  it.each([
+    ['before the first token', []],
+    ['in the middle of the answer', ['Hel', 'lo']],
+  ] as const)(
+    'is not ready when its tree was hidden %s, and is shown again: half an answer is none',
+    async (_, said) => {
+      answer(() => hanging(...said))
+      await show()
+      await send('Hi')
+      await until(said.length ? { status: 'streaming', text: said.join('') } : { status: 'submitted' })
+      const { summary } = await request()
+      const before = (await seen()).length
+      await show({ hidden: true })
+      expect((await summary)?.outcome).toBe('disconnected')
+      await show({ hidden: false })
+      const screen = await until({ status: 'error', text: said.join('') })
+      expect(screen.error).toMatchObject({ isRelayError: true, code: 'truncated', retryable: true })
+      expect((await seen()).slice(before).map(({ status }) => status)).not.toContain('ready')
+      expect(await told()).toEqual([])
+      answer(['Again'])
+      await send('Again?')
+      await until({ status: 'ready', text: 'Again' })
+    },
+  )
+
+  it('stays ready when a tree with a complete answer is hidden and shown', async () => {
+    answer(['Hello'])
+    await show()
+    await send()
+    await until({ status: 'ready', text: 'Hello' })
+    await show({ hidden: true })
+    await quiet()
+    await show({ hidden: false })
+    await quiet()
+    expect(new Set((await statuses()).slice(-1))).toEqual(new Set(['ready']))
+    expect(await told()).toEqual(['done  ready Hello'])
+  })
+
+  it.each([
+    ['OpenAI’s chunks', { choices: [{ index: 0, delta: { content: 'a' } }] }, /OpenAI/],
+    ['the AI SDK’s UI messages', { type: 'text-delta', id: '0', delta: 'a' }, /useChat/],
+    ['Gemini’s chunks', { candidates: [] }, /@google\/genai/],
+    ['a provider’s failure', { error: { code: 'quota', message: 'No more' } }, /No more/],
+  ])('fails of %s instead of being ready with nothing', async (_, json, message) => {
+    handler = (_req, res) =>
+      res
+        .writeHead(200, { 'content-type': 'text/event-stream' })
+        .end(`data: ${JSON.stringify(json)}\n\ndata: [DONE]\n\n`)
+    await show()
+    await send()
+    expect((await until({ status: 'error' })).error?.message).toMatch(message)
+    expect((await statuses()).slice(1)).not.toContain('ready')
+    expect((await statuses()).at(-1)).toBe('error')
+  })
+
+  describe('with a log on the server', () => {
+    let log: MemoryLog
+    let gate: PromiseWithResolversLike
+    beforeEach(() => {
+      log = createMemoryLog()
+      gate = withResolvers()
+    })
+    afterEach(() => log.close())
+
+    /** A server that keeps its runs, and says the second half when it is told to. */
+    const keeping = () => {
+      handler = async (req, res) => {
+        if (req.method === 'GET') return resume(req, res, { log, owner: null })
+        return relay(
+          req,
+          res,
+          async function* () {
+            yield 'Hel'
+            await gate.promise
+            yield 'lo'
+          },
+          { log, owner: null },
+        )
+      }
+    }
+    const place = () => page.evaluate(() => window.chat.place())
+    const asksOf = () => asked.map(({ method }) => method.split(' ')[0])
+
+    it('gives the run and the place, and goes on after a reload from the first event', async () => {
+      keeping()
+      const options = { resumeUrl: '/api/chat' }
+      await show({ options })
+      expect(await place()).toEqual({})
+      await send()
+      await until({ status: 'streaming', text: 'Hel' })
+      const { runId, lastEventId } = await place()
+      expect(runId).toMatch(/^[\w-]{16,128}$/)
+      expect(lastEventId).toBe(`${runId}:1`)
+      for (const from of [runId, lastEventId]) {
+        await page.goto(url)
+        await show({ options, from })
+        await until({ status: 'streaming', text: 'Hel' })
+      }
+      gate.resolve()
+      await until({ status: 'ready', text: 'Hello' })
+      expect(await place()).toEqual({ runId, lastEventId: `${runId}:3` })
+      expect(asksOf()).toEqual(['POST', 'GET', 'GET'])
+      expect(await told()).toEqual(['done  ready Hello'])
+    })
+
+    it('goes on with what is shown after it was hidden', async () => {
+      keeping()
+      const options = { resumeUrl: '/api/chat' }
+      await show({ options })
+      await send()
+      await until({ status: 'streaming', text: 'Hel' })
+      await show({ options, hidden: true })
+      await quiet()
+      await show({ options, hidden: false })
+      await until({ status: 'error', text: 'Hel' })
+      gate.resolve()
+      await page.evaluate(() => window.chat.resume())
+      expect(await until({ status: 'ready', text: 'Hello' })).toMatchObject({
+        parts: [{ type: 'text', text: 'Hello' }],
+      })
+      expect(asksOf()).toEqual(['POST', 'GET'])
+    })
+
+    it('keeps the place when the server is not up yet', async () => {
+      keeping()
+      const options = { resumeUrl: '/api/chat' }
+      await show({ options })
+      await send()
+      await until({ status: 'streaming', text: 'Hel' })
+      const { runId } = await place()
+      const up = handler
+      handler = (_req, res) => res.writeHead(503).end()
+      await page.goto(url)
+      await show({ options, from: runId })
+      expect((await until({ status: 'error' })).error).toMatchObject({ status: 503, retryable: true })
+      expect(await place()).toEqual({ runId, lastEventId: `${runId}:0` })
+      handler = up
+      gate.resolve()
+      await page.evaluate(() => window.chat.resume())
+      await until({ status: 'ready', text: 'Hello' })
+    })
+
+    it('says of a run that is not there that it is not, and does nothing without a place', async () => {
+      keeping()
+      await show()
+      await page.evaluate(() => window.chat.resume())
+      await quiet()
+      expect(asked).toEqual([])
+      await page.evaluate(() => window.chat.resume('run-0123456789abcdef'))
+      expect((await until({ status: 'error' })).error).toMatchObject({ code: 'run-not-found', retryable: false })
+    })
+
+    it('does not stop the run it reads on, and asks for nothing twice', async () => {
+      keeping()
+      const options = { resumeUrl: '/api/chat', stopUrl: '/api/chat/:runId' }
+      await show({ options })
+      await send()
+      await until({ status: 'streaming', text: 'Hel' })
+      await page.evaluate(() => window.chat.resume())
+      await quiet()
+      expect(asksOf()).toEqual(['POST'])
+      const { runId = '' } = await place()
+      await page.evaluate((runId) => window.chat.resume(runId), runId)
+      await request(1)
+      gate.resolve()
+      await until({ status: 'ready', text: 'Hello' })
+      expect(asksOf()).toEqual(['POST', 'GET'])
+    })
+  })
+
+  it('says whether the server has heard of a stop, also of an answer that was lost', async () => {
+    let status = 204
+    handler = (req, res) => {
+      if (req.method === 'DELETE') return res.writeHead(status).end()
+      res.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: {"text":"Hel"}\n\n')
+    }
+    await show({ options: { stopUrl: '/api/chat/:runId', maxRetries: 0 } })
+    expect(await stop()).toBe(true)
+    await send()
+    await until({ status: 'streaming', text: 'Hel' })
+    expect(await stop()).toBe(true)
+    await until({ status: 'ready', text: 'Hel' })
+    status = 403
+    await send()
+    await until({ status: 'streaming', text: 'Hel' })
+    server.closeAllConnections()
+    await until({ status: 'error', text: 'Hel' })
+    expect(await stop()).toBe(false)
+    expect(asked.map(({ method }) => method.split(' ')[0])).toEqual(['POST', 'DELETE', 'POST', 'DELETE'])
   })
 
   it('passes the options of fetch on, and a string as it is', async () => {
