@@ -121,6 +121,19 @@ const relayed =
  * library's; `needs` is a name that not every version of it exports. They are measured in this order: what is compared
  * stands side by side.
  */
+/** Ours, in one of the dialects. */
+function speaking(dialect, text) {
+  return {
+    ours: true,
+    async serve(source) {
+      const [{ relay }, protocols] = await Promise.all([import('sse-relay/node'), import('sse-relay/protocols')])
+      const protocol = protocols[dialect]()
+      return onNode((req, res) => relayed(relay, source, { protocol })(req, res))
+    },
+    text,
+  }
+}
+
 export const contenders = {
   'hand-written, Express': {
     serve: (source) =>
@@ -264,15 +277,14 @@ export const contenders = {
     },
     text: ofUI,
   },
-  'sse-relay/node, uiMessage()': {
-    ours: true,
-    async serve(source) {
-      const [{ relay }, { uiMessage }] = await Promise.all([import('sse-relay/node'), import('sse-relay/protocols')])
-      const protocol = uiMessage()
-      return onNode((req, res) => relayed(relay, source, { protocol })(req, res))
-    },
-    text: ofUI,
-  },
+  'sse-relay/node, uiMessage()': speaking('uiMessage', ofUI),
+  'sse-relay/node, openaiChat()': speaking('openaiChat', (data) => JSON.parse(data).choices[0]?.delta.content ?? ''),
+  'sse-relay/node, openaiResponses()': speaking('openaiResponses', (data) => {
+    const { type, delta } = JSON.parse(data)
+    return type === 'response.output_text.delta' ? delta : ''
+  }),
+  'sse-relay/node, anthropicMessages()': speaking('anthropicMessages', (data) => JSON.parse(data).delta?.text ?? ''),
+  'sse-relay/node, agui()': speaking('agui', (data) => JSON.parse(data).delta ?? ''),
   'tRPC subscription': {
     path: '/answer',
     async serve({ open, textOf }) {

@@ -21,7 +21,9 @@ const pairs = (plain, hono, web, ui) => [
   { ours: 'sse-relay/node, uiMessage()', theirs: UI, target: ui },
 ]
 
-const everyone = Object.keys(contenders).filter((name) => name !== LOG)
+const CHAT = 'sse-relay/node, openaiChat()'
+const dialects = ['openaiResponses()', 'anthropicMessages()', 'agui()'].map((name) => `sse-relay/node, ${name}`)
+const everyone = Object.keys(contenders).filter((name) => ![LOG, CHAT, ...dialects].includes(name))
 const withLog = ['sse-relay/node', LOG]
 
 const single = { kind: 'ticks', tokens: 200, perTick: 1, connections: 200 }
@@ -59,6 +61,20 @@ export const loads = {
     load: { kind: 'openai', tokens: 100, everyMs: 5, connections: 40 },
     names: everyone,
     pairs: pairs(),
+  },
+  dialects: {
+    title: 'Server: the dialects, one token per tick',
+    note: () => 'What the clients of other APIs cost beside those of the oldest one.',
+    load: single,
+    names: [CHAT, ...dialects],
+    pairs: dialects.map((ours) => ({ ours, theirs: CHAT, target: 1.3 })),
+  },
+  'dialects-burst': {
+    title: 'Server: the dialects, 20 tokens per tick',
+    note: () => 'The same in bursts, where the socket is a smaller part.',
+    load: burst,
+    names: [CHAT, ...dialects],
+    pairs: dialects.map((ours) => ({ ours, theirs: CHAT, target: 1.3 })),
   },
   log: {
     title: 'Server: the memory log, one token per tick',
