@@ -2,8 +2,10 @@
 import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
-import { relay } from '../../adapters/node.js'
+import { relay, resume } from '../../adapters/node.js'
 import { isRelayError, RelayError } from '../../errors.js'
+import { isRunId, parseEventId } from '../../event-id.js'
+import { createMemoryLog } from '../../log/index.js'
 import type { Summary } from '../../types.js'
 import { findProvider, type Message } from './provider.js'
 import { FAILURES, type Failure } from './replay.js'
@@ -31,6 +33,8 @@ interface Question {
   /** An id the page chose, to ask with it what became of the request upstream. */
   ask?: string
   demo?: Failure
+  /** Whether the answer outlives its connection. */
+  keep?: boolean
 }
 
 const BODY_LIMIT = 1024 * 1024
@@ -67,14 +71,26 @@ export async function createDemo({
   const provider = await findProvider(env)
   const shutdown = new AbortController()
   const upstreams = new Map<string, Promise<object>>()
+  const runs = createMemoryLog()
+  /** Who reads a run that is kept, to cut their connections. */
+  const readers = new Map<string, Set<ServerResponse>>()
 
   async function route(req: IncomingMessage, res: ServerResponse): Promise<unknown> {
     checkHost(req, isOpen)
     const { pathname, searchParams } = new URL(`http://demo${req.url}`)
     if (pathname.startsWith('/api/')) checkOrigin(req)
     if (pathname === '/api/chat') {
-      allow(req, res, 'POST')
-      return answer(req, res, toQuestion(await readBody(req)))
+      allow(req, res, 'POST', 'GET')
+      if (req.method === 'POST') return answer(req, res, toQuestion(await readBody(req)))
+      addReader(parseEventId(lastEventIdOf(req))?.runId, res)
+      return resume(req, res, { log: runs, owner: null })
+    }
+    const [, runId] = /^\/api\/chat\/([\w-]+)(?:\/connection)?$/.exec(pathname) ?? []
+    if (runId !== undefined) {
+      allow(req, res, 'DELETE')
+      if (pathname.endsWith('/connection')) for (const reader of readers.get(runId) ?? []) reader.destroy()
+      else if (isRunId(runId)) await runs.stop(runId, { owner: null })
+      return res.writeHead(204, { 'cache-control': 'no-store' }).end()
     }
     allow(req, res, 'GET', 'HEAD')
     if (pathname === '/api/provider') return sendJSON(res, 200, { name: provider.name, real: provider.real })
@@ -87,22 +103,49 @@ export async function createDemo({
     return sendFile(res, pathname)
   }
 
-  function answer(req: IncomingMessage, res: ServerResponse, { messages, ask, demo }: Question): Promise<Summary> {
+  function addReader(runId: string | undefined, res: ServerResponse): void {
+    if (runId === undefined) return
+    const known = readers.get(runId) ?? new Set()
+    readers.set(runId, known.add(res))
+    res.once('close', () => {
+      known.delete(res)
+      if (known.size === 0) readers.delete(runId)
+    })
+  }
+
+  function answer(req: IncomingMessage, res: ServerResponse, question: Question): Promise<Summary> {
+    const { messages, ask, demo, keep } = question
     const call = provider.call(messages, demo)
     let leftAt = performance.now()
     res.once('close', () => {
       leftAt = performance.now()
     })
-    const run = relay(req, res, ({ signal }) => call.start(signal), {
+    if (keep) addReader(String(req.headers['x-run-id']), res)
+    let calls = 0
+    const source = ({ signal }: { signal: AbortSignal }) => {
+      calls++
+      return call.start(signal)
+    }
+    let ended = (_: Summary) => {}
+    const end = new Promise<Summary>((resolve) => {
+      ended = resolve
+    })
+    const run = relay(req, res, source, {
+      ...(keep && { log: runs, owner: null }),
       shutdown: shutdown.signal,
       onError: (error) => log(`  ${error instanceof Error ? `${error.name}: ${error.message}` : error}`),
-      onEnd: (summary) => log(toLine(summary)),
+      onEnd(summary) {
+        log(toLine(summary))
+        ended(summary)
+      },
     })
     remember(
       ask,
-      run.then(async ({ outcome }) => {
+      // A kept run goes on when its reader has left: what counts is how the run ended.
+      (keep ? end : run).then(async ({ outcome }) => {
         const end = await call.ended()
         if (!end) return UNKNOWN
+        if (keep) return { state: 'closed', ...end, calls }
         if (outcome !== 'disconnected') return { state: 'closed', ...end }
         const afterMs = performance.now() - leftAt
         const count = end.total === undefined ? '' : `, ${end.sent} of ${end.total} tokens sent`
@@ -150,6 +193,7 @@ export async function createDemo({
     provider: provider.name,
     async close() {
       shutdown.abort()
+      await runs.close({ graceMs: 0 })
       const closed = new Promise((resolve) => server.close(resolve))
       closeWhenDone()
       const impatience = globalThis.setTimeout(() => server.closeAllConnections(), GRACE_MS)
@@ -163,6 +207,8 @@ const refusal = (status: number, code: string, message: string) =>
   new RelayError(code, message, { status, expose: true })
 
 const FAILED = refusal(500, 'internal', 'The demo failed; its log says why')
+
+const lastEventIdOf = ({ headers }: IncomingMessage) => headers['last-event-id'] as string | undefined
 
 function allow(req: IncomingMessage, res: ServerResponse, ...methods: string[]): void {
   if (methods.includes(req.method ?? '')) return
@@ -209,7 +255,7 @@ const isMessage = (value: Message | null) =>
   (value?.role === 'user' || value?.role === 'assistant') && typeof value.content === 'string' && value.content !== ''
 
 function toQuestion(body: unknown): Question {
-  const { messages, ask, demo } = (body ?? {}) as Partial<Question>
+  const { messages, ask, demo, keep } = (body ?? {}) as Partial<Question>
   if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isMessage)) {
     const shape = '{ "messages": [{ "role": "user" | "assistant", "content": "…" }] }'
     throw refusal(400, 'invalid-messages', `The body is not of the shape ${shape}, with at least one message`)
@@ -220,7 +266,7 @@ function toQuestion(body: unknown): Question {
   if (demo !== undefined && !FAILURES.includes(demo)) {
     throw refusal(400, 'invalid-demo', `"demo" is none of ${FAILURES.join(', ')}: ${JSON.stringify(demo)}`)
   }
-  return { messages: messages.map(({ role, content }) => ({ role, content })), ask, demo }
+  return { messages: messages.map(({ role, content }) => ({ role, content })), ask, demo, keep: keep === true }
 }
 
 function sendJSON(res: ServerResponse, status: number, value: unknown): void {

@@ -117,6 +117,45 @@ describe.skipIf(isSkipped)(`the page of the demo in Chromium${isSkipped ? ` (${N
     expect(errors).toEqual([])
   })
 
+  it.each([
+    [
+      'cut',
+      'Cut the connection',
+      /^The connection was cut after 40 tokens, and was back after .*, and each of them once\.$/,
+    ],
+    [
+      'reload',
+      'Reload the page',
+      /^The page was loaded again after 40 tokens, and was back after .* each of them once\.$/,
+    ],
+  ])('goes on with the answer after the connection is lost: %s', async (_, name, said) => {
+    const { page, errors } = await open()
+    await page.getByRole('button', { name }).click()
+    await page.locator('#tags .tag', { hasText: 'resumed' }).waitFor()
+    expect(await page.locator('#detail').textContent()).toMatch(said)
+    expect(await page.locator('#text').textContent()).toMatch(/^An event stream[\s\S]*a mark that says so\. ✅$/)
+    expect(await page.locator('#count').textContent()).toBe(String(TOKENS))
+    await page.getByText('The provider was asked once.').waitFor()
+    // A connection that is cut is an error to the browser's console, and to nobody else.
+    expect(errors.filter((error) => !error.includes('net::'))).toEqual([])
+  })
+
+  it('stops an answer that outlives its connection', async () => {
+    const { page } = await open()
+    await page.getByRole('button', { name: 'Cut the connection' }).click()
+    await firstToken(page)
+    await page.getByRole('button', { name: 'Stop' }).click()
+    await ended(page, 'stopped')
+    await page.getByText(/^The provider was asked once, and our server closed that request/).waitFor()
+  })
+
+  it('has its code to copy', async () => {
+    const { page } = await open({ permissions: ['clipboard-read', 'clipboard-write'] })
+    await page.getByRole('button', { name: 'Copy' }).first().click()
+    await page.getByRole('button', { name: 'Copied' }).waitFor()
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toContain("from 'sse-relay/express'")
+  })
+
   it('shows an overload before the first token as HTTP 503 that can be retried', async () => {
     const { page, errors } = await open()
     const response = page.waitForResponse(/\/api\/chat$/)
@@ -142,7 +181,7 @@ describe.skipIf(isSkipped)(`the page of the demo in Chromium${isSkipped ? ` (${N
 
   it('shows an answer that was cut as truncated, not as complete', async () => {
     const { page, errors } = await open()
-    await page.getByRole('button', { name: 'Cut' }).click()
+    await page.getByRole('button', { name: 'Cut short' }).click()
     await ended(page, 'truncated')
     expect(await page.locator('#state').textContent()).toBe('Cut short')
     expect(await tags(page)).toEqual(['truncated', 'can be retried'])
@@ -169,7 +208,7 @@ describe.skipIf(isSkipped)(`the page of the demo in Chromium${isSkipped ? ` (${N
     await ended(page, 'stopped')
 
     // On from the prompt: Stop, Send, then the failures.
-    for (const name of ['Stop', 'Send', 'Overloaded']) {
+    for (const name of ['Stop', 'Send', 'Cut the connection', 'Reload the page', 'Overloaded']) {
       await page.keyboard.press('Tab')
       expect(await page.evaluate(() => document.activeElement?.textContent)).toContain(name)
       expect(await page.evaluate(() => getComputedStyle(document.activeElement as Element).outlineStyle)).toBe('solid')

@@ -115,7 +115,8 @@ describe('the answer of the demo', () => {
   })
 
   it.each([
-    ['GET', '/api/chat', 405],
+    ['PUT', '/api/chat', 405],
+    ['GET', '/api/chat/run', 405],
     ['POST', '/', 405],
     ['GET', '/nothing', 404],
     ['GET', '/sse-relay/nothing.js', 404],
@@ -162,6 +163,39 @@ describe('the answer of the demo', () => {
     const at = (url: string) => `http://${lan.address}:${new URL(url).port}`
     expect(await ask(at(open.url), {})).toMatchObject({ status: 400 })
     await expect(ask(at(demo.url), {})).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  it('keeps an answer that is to be kept: a reader whose connection is cut gets the rest, and the provider is asked once', async () => {
+    const runId = 'run-of-the-demo-0001'
+    const cut = await demo.post(
+      { ...QUESTION, keep: true, ask: 'kept-and-cut' },
+      { headers: { 'content-type': 'application/json', 'x-run-id': runId } },
+    )
+    const reader = cut.body?.getReader()
+    await reader?.read()
+    expect((await fetch(`${demo.url}/api/chat/${runId}/connection`, { method: 'DELETE' })).status).toBe(204)
+    await expect(
+      (async () => {
+        while (!(await reader?.read())?.done);
+      })(),
+    ).rejects.toThrow()
+    const rest = await collect(await fetch(`${demo.url}/api/chat`, { headers: { 'last-event-id': `${runId}:0` } }))
+    expect(rest.outcome).toBe('done')
+    expect(rest.events).toHaveLength(TOKENS)
+    expect(await demo.upstreamOf('kept-and-cut')).toMatchObject({ state: 'closed', by: 'server', calls: 1 })
+  })
+
+  it('stops an answer that is kept when it is told to', async () => {
+    const runId = 'run-of-the-demo-0002'
+    const answer = collect(
+      await demo.post(
+        { ...QUESTION, keep: true, ask: 'kept-and-stopped' },
+        { headers: { 'content-type': 'application/json', 'x-run-id': runId } },
+      ),
+    )
+    expect((await fetch(`${demo.url}/api/chat/${runId}`, { method: 'DELETE' })).status).toBe(204)
+    expect((await answer).error?.code).toBe('stopped')
+    expect(await demo.upstreamOf('kept-and-stopped')).toMatchObject({ state: 'closed', by: 'client' })
   })
 
   it.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s, and with it the answers under way', async (signal) => {

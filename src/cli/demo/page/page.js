@@ -1,6 +1,6 @@
 /** The page: ask, read the answer as it comes, stop it, and say how it ended. */
 
-import { readText } from './sse-relay/client.js'
+import { fetchSSE, readText } from './sse-relay/client.js'
 import { createTimeline, duration } from './timeline.js'
 
 const element = (id) => document.getElementById(id)
@@ -17,51 +17,132 @@ const text = element('text').appendChild(document.createTextNode(''))
 /** The question on the page. A new one takes its place, and what still comes for the old one is not shown. */
 let current
 
-async function ask(demo) {
-  current?.controller.abort()
-  const question = { id: randomId(), controller: new AbortController(), unspoken: '' }
+/** After how many tokens a connection is lost that is to be lost. */
+const LOST_AFTER = 40
+const KEPT = 'sse-relay-demo'
+
+/**
+ * @param demo how the provider is to fail
+ * @param loss how the connection is to be lost: `cut` or `reload`
+ */
+function ask(demo, loss) {
+  const question = { id: randomId(), loss, count: 0, opened: 0 }
+  const messages = [{ role: 'user', content: prompt.value.trim() || prompt.defaultValue }]
+  const init = {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ messages, ask: question.id, demo, keep: loss !== undefined }),
+  }
+  return read(question, loss ? keptAnswer(question, init) : plainAnswer(init))
+}
+
+/** The answer to a question that was asked before the page was loaded again. */
+function goOn({ id, place, shown, lostAt }) {
+  const question = { id, loss: 'reload', count: 0, opened: 1, shown, lostAt }
+  return read(question, keptAnswer(question, { lastEventId: place }))
+}
+
+/** An answer that lives as long as its connection: leaving is stopping. */
+function plainAnswer(init) {
+  const controller = new AbortController()
+  const { signal } = controller
+  return {
+    stop: () => controller.abort(),
+    async *texts() {
+      yield* readText(await fetch('api/chat', { ...init, signal }), { signal })
+    },
+  }
+}
+
+/** An answer that outlives its connection. */
+function keptAnswer(question, init) {
+  const stream = fetchSSE('api/chat', {
+    ...init,
+    resumeUrl: 'api/chat',
+    stopUrl: 'api/chat/:runId',
+    onOpen() {
+      if (question.opened++ > 0) question.backMs = Date.now() - question.lostAt
+    },
+  })
+  question.runId = stream.runId
+  return { stop: () => stream.stop(), texts: () => readText(stream) }
+}
+
+async function read(question, answering) {
+  current?.leave()
   current = question
-  const { signal } = question.controller
+  question.unspoken = ''
+  question.stop = () => {
+    question.isStopped = true
+    answering.stop()
+  }
+  question.leave = answering.stop
   const isShown = () => current === question
 
   text.data = ''
   spoken.replaceChildren()
-  show('waiting', 'Waiting for the first token')
-  showUpstream('open', 'The provider is answering us.')
+  show('waiting', question.shown === undefined ? 'Waiting for the first token' : 'Back after the reload')
+  showUpstream('open', 'The provider is answering our server.')
   stopButton.setAttribute('aria-disabled', 'false')
   timeline.start()
   const ticking = setInterval(() => isShown() && showFigures(), 100)
 
   try {
-    const messages = [{ role: 'user', content: prompt.value.trim() || prompt.defaultValue }]
-    const response = await fetch('api/chat', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ messages, ask: question.id, demo }),
-      signal,
-    })
-    for await (const piece of readText(response, { signal })) {
+    for await (const piece of answering.texts()) {
       if (!isShown()) return
       if (text.data === '') show('streaming', 'Answering')
       timeline.arrived()
       text.appendData(piece)
       speak(question, piece)
+      if (++question.count === LOST_AFTER && question.shown === undefined) lose(question)
     }
-    if (isShown()) end('complete', 'Complete', [], 'The server said that this is all of it.')
+    if (isShown()) end('complete', 'Complete', ...endingOf(question))
   } catch (error) {
     if (!isShown()) return
-    if (signal.aborted) end('stopped', 'Stopped', [], 'You ended it; what came before stays.')
+    if (question.isStopped) end('stopped', 'Stopped', [], 'You ended it; what came before stays.')
     else showError(error)
   } finally {
     clearInterval(ticking)
+    keep(undefined)
     // Heard by now, and no second copy for who reads the page.
     setTimeout(() => isShown() && spoken.replaceChildren(), 10_000)
     if (isShown()) await showEndOfUpstream(question, isShown)
   }
 }
 
+/** Loses the connection of an answer that outlives it. */
+function lose(question) {
+  if (question.loss === undefined) return
+  question.lostAt = Date.now()
+  if (question.loss === 'cut') return fetch(`api/chat/${question.runId}/connection`, { method: 'DELETE' })
+  const { id, runId, count, lostAt } = question
+  // The place before the first event: the log has all that was shown.
+  if (keep({ id, place: `${runId}:0`, shown: count, lostAt })) location.reload()
+}
+
+function keep(place) {
+  try {
+    if (place === undefined) sessionStorage.removeItem(KEPT)
+    else sessionStorage.setItem(KEPT, JSON.stringify(place))
+    return true
+  } catch {
+    // The storage is forbidden: a reload would begin anew.
+    return false
+  }
+}
+
+function endingOf({ loss, backMs, shown }) {
+  const whole = 'The server said that this is all of it.'
+  if (loss === undefined || backMs === undefined) return [[], whole]
+  const how =
+    loss === 'cut'
+      ? `The connection was cut after ${LOST_AFTER} tokens`
+      : `The page was loaded again after ${shown} tokens`
+  return [['resumed'], `${how}, and was back after ${duration(backMs)}. Every token came, and each of them once.`]
+}
+
 function stop() {
-  if (stopButton.getAttribute('aria-disabled') === 'false') current.controller.abort()
+  if (stopButton.getAttribute('aria-disabled') === 'false') current.stop()
 }
 
 function showError(error) {
@@ -78,7 +159,7 @@ function end(state, title, tags, detail) {
   speak(current, '\n')
   show(state, title, tags, detail)
   showFigures()
-  element('timeline-summary').textContent = summary(timeline.figures())
+  element('timeline-summary').textContent = summary(timeline.figures(), current)
 }
 
 function show(state, title, tags = [], detail = '') {
@@ -103,10 +184,12 @@ function showFigures() {
   element('duration').textContent = duration(durationMs)
 }
 
-function summary({ count, firstMs, longestGapMs, durationMs, largestPiece }) {
+function summary({ count, firstMs, longestGapMs, durationMs, largestPiece }, { shown, backMs }) {
   if (count === 0) return `No token arrived in ${duration(durationMs)}.`
   const facts = `${count} tokens in ${duration(durationMs)}, the first after ${duration(firstMs)}`
   if (count < 8) return `${facts}.`
+  if (shown !== undefined) return `${facts}. Those that had come before the reload came again at once, from the log.`
+  if (backMs !== undefined) return `${facts}. The flat piece is the connection that was lost.`
   return largestPiece > count / 2
     ? `${facts}, and ${largestPiece} of them at one moment: something between the server and this page buffers.`
     : `${facts}, never more than ${duration(longestGapMs)} apart: nothing on the way held them back.`
@@ -126,6 +209,11 @@ async function showEndOfUpstream({ id }, isShown) {
       continue
     }
     if (end.state === 'unknown') return showUpstream('idle', '')
+    if (end.calls !== undefined) {
+      const times = end.calls === 1 ? 'once' : `${end.calls} times`
+      const how = end.by === 'server' ? '' : ', and our server closed that request when you pressed Stop'
+      return showUpstream('closed', `The provider was asked ${times}${how}.`)
+    }
     const after = `${duration(end.afterMs ?? 0)} after you left`
     if (end.by === 'client') {
       const count = `${end.sent} of ${end.total} tokens had come, and no more will`
@@ -170,8 +258,19 @@ prompt.addEventListener('keydown', (event) => {
 })
 document.addEventListener('keydown', (event) => event.key === 'Escape' && !event.isComposing && stop())
 stopButton.addEventListener('click', stop)
-for (const button of document.querySelectorAll('[data-demo]')) {
-  button.addEventListener('click', () => ask(button.dataset.demo))
+for (const button of document.querySelectorAll('[data-demo], [data-loss]')) {
+  button.addEventListener('click', () => ask(button.dataset.demo, button.dataset.loss))
+}
+for (const button of document.querySelectorAll('[data-copy]')) {
+  button.addEventListener('click', async () => {
+    const { textContent } = element(button.dataset.copy)
+    const copied = await navigator.clipboard?.writeText(textContent).then(
+      () => true,
+      () => false,
+    )
+    button.textContent = copied ? 'Copied' : 'Select it below'
+    setTimeout(() => (button.textContent = 'Copy'), 2000)
+  })
 }
 
 fetch('api/provider')
@@ -183,3 +282,10 @@ fetch('api/provider')
       element('detail').textContent = 'Whatever you ask, the same answer is replayed, through the provider’s real SDK.'
     }
   })
+
+try {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT))
+  if (kept) goOn(kept)
+} catch {
+  // No storage, or not ours: there is nothing to go on with.
+}

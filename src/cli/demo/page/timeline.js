@@ -35,10 +35,17 @@ export function createTimeline(svg) {
     const width = svg.clientWidth
     const span = Math.max(2000, elapsed() * (endedAt === undefined ? 1.08 : 1.02))
     const x = (ms) => ((ms / span) * width).toFixed(1)
-    const y = (count) => (BASE - (count / Math.max(arrivals.length, 12)) * (BASE - 8)).toFixed(1)
+    const y = (count) => (BASE - (count / Math.max(arrivals.length, 12)) * (BASE - 18)).toFixed(1)
 
     const step = STEPS.find((step) => (step / span) * width >= 44) ?? span
+    const most = Math.max(arrivals.length, 12)
     grid.replaceChildren(make('path', { d: `M0 ${BASE}H${width}` }))
+    // How many tokens that is: at the top, and half way.
+    for (const count of [Math.round(most / 2), most]) {
+      const label = make('text', { x: 0, y: Number(y(count)) - 3 })
+      label.textContent = count === most ? `${count} tokens` : count
+      grid.append(make('path', { d: `M0 ${y(count)}H${width}` }), label)
+    }
     for (let ms = 0; ms <= span; ms += step) {
       // The outermost labels stay inside.
       const anchor = ms === 0 ? 'start' : x(ms) > width - 16 ? 'end' : 'middle'
