@@ -44,12 +44,6 @@ export const targets = [
     rows: (row) => isOf('tick', 'sse-relay/node, ui')(row) || isOf('burst', 'sse-relay/node, ui')(row),
   },
   {
-    what: '`openaiResponses()`, `anthropicMessages()`, `agui()`, one per tick / 20 per tick',
-    against: '`openaiChat()`',
-    target: '≤ 1.3',
-    rows: (row) => /^dialects/.test(row.group) && row.target !== undefined,
-  },
-  {
     what: '`createParser`, 64 KB / 1400 B / one event / 16 B chunks × OpenAI, Anthropic, plain text',
     against: 'eventsource-parser 4.1',
     target: 'time ≤ 0.9 geometric mean, none over 1.1',
