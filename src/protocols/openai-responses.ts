@@ -63,15 +63,17 @@ interface Item {
   readonly id: string
   readonly index: number
   readonly call_id: string
-  readonly name: string
 }
 
 /** A tool call as far as it has come. */
 interface Call {
   /** The id as the source gave it, if it did. */
   readonly id: string | undefined
-  /** What the client is told of it. Absent for a call that no client is to run. */
-  readonly item?: Item
+  readonly name: string
+  /** Whether its id is another's, or it has none. */
+  readonly isTaken: boolean
+  /** Once the client was told of it. */
+  item?: Item
   input: string
   done?: boolean
   error?: string
@@ -103,10 +105,10 @@ class ResponsesEncoder implements Encoder {
   #open: Growing | undefined
   /** The items by their numbers, as the response has them at its end. */
   readonly #output: object[] = []
-  /** The latest call at each index, with each id, and all that the client was told of. */
+  /** The latest call at each index, with each id, and all that a client may be asked to run. */
   readonly #calls = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
-  readonly #told: Call[] = []
+  readonly #asked: Call[] = []
   /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
   #saysDone = false
   /** Whether there is a call that nobody took back, and whether one of those is not whole. */
@@ -119,14 +121,14 @@ class ResponsesEncoder implements Encoder {
     this.#model = model
   }
 
-  part(part: EncoderPart): string {
+  part(part: EncoderPart, hasResults = false): string {
     switch (part.type) {
       case 'text':
         return part.text === '' ? '' : this.#say('message', part.text)
       case 'reasoning':
         return this.#think(part)
       case 'tool-call':
-        return this.#addCall(part)
+        return this.#addCall(part, hasResults)
       case 'tool-result': {
         const call = this.#ids.get(part.id)
         // Its result ends it: what comes at its index is another call.
@@ -302,31 +304,21 @@ class ResponsesEncoder implements Encoder {
     )
   }
 
-  #addCall(part: ToolCallPart): string {
+  #addCall(part: ToolCallPart, hasResults: boolean): string {
     const { index, input, done, replaces, executed, error } = part
     if (done) this.#saysDone = true
-    const known = this.#calls.get(index)
     let frames = ''
-    let call: Call
-    if (known && !beginsCall(known, part)) call = known
-    else {
+    let call = this.#calls.get(index)
+    if (!call || beginsCall(call, part)) {
       const { id, name = 'tool' } = part
-      const isHidden = executed || error !== undefined
-      if (!isHidden) frames = this.#begin() + this.#close()
       // Two calls with one id could not be told apart by their results.
-      const isTaken = id === undefined || this.#ids.has(id)
-      const item = isHidden ? undefined : this.#item('fc')
-      call = {
-        id,
-        ...(item && { item: { ...item, call_id: isTaken ? `call_${this.#runId}_${item.index}` : id, name } }),
-        input: '',
-      }
+      call = { id, name, isTaken: id === undefined || this.#ids.has(id), input: '' }
       this.#calls.set(index, call)
       if (id !== undefined) this.#ids.set(id, call)
-      if (call.item) {
-        this.#told.push(call)
-        const added = functionCall(call, 'in_progress')
-        frames += this.#event('response.output_item.added', { output_index: call.item.index, item: added })
+      if (!executed && error === undefined) {
+        this.#asked.push(call)
+        // Where tools answer in the stream, it is known at the end whose call it is.
+        if (!hasResults) frames = this.#tell(call)
       }
     }
     if (error !== undefined) {
@@ -339,16 +331,29 @@ class ResponsesEncoder implements Encoder {
     if (replaces) call.input = input
     else {
       call.input += input
-      if (input !== '' && call.item && !call.isAnswered) {
-        const { id, index } = call.item
-        frames += this.#event('response.function_call_arguments.delta', {
-          item_id: id,
-          output_index: index,
-          delta: input,
-        })
-      }
+      if (!call.isAnswered) frames += this.#grow(call, input)
     }
     return frames
+  }
+
+  #tell(call: Call): string {
+    const { id, index } = this.#item('fc')
+    call.item = { id, index, call_id: call.isTaken ? `call_${this.#runId}_${index}` : (call.id as string) }
+    return (
+      this.#begin() +
+      this.#close() +
+      this.#event('response.output_item.added', { output_index: index, item: functionCall(call, 'in_progress') }) +
+      this.#grow(call, call.input)
+    )
+  }
+
+  #grow({ item }: Call, delta: string): string {
+    if (!item || delta === '') return ''
+    return this.#event('response.function_call_arguments.delta', {
+      item_id: item.id,
+      output_index: item.index,
+      delta,
+    })
   }
 
   /**
@@ -358,19 +363,21 @@ class ResponsesEncoder implements Encoder {
   #finish(reason: FinishReason = 'stop'): string {
     const isCut = INCOMPLETE[reason] !== undefined
     let frames = this.#close(undefined, isCut ? 'incomplete' : 'completed')
-    for (const call of this.#told) {
-      const { item, input, isAnswered } = call
-      const isWhole = call.done || (!this.#saysDone && !CUT.test(reason) && isJSON(input || '{}'))
-      if (!isAnswered) this.#hasCall = true
-      if (!isAnswered && isWhole) {
+    for (const call of this.#asked) {
+      const isOthers = call.isAnswered || call.error !== undefined
+      if (isOthers && !call.item) continue
+      if (!call.item) frames += this.#tell(call)
+      const { id, index } = call.item as unknown as Item
+      const isWhole = call.done || (!this.#saysDone && !CUT.test(reason) && isJSON(call.input || '{}'))
+      if (!isOthers) this.#hasCall = true
+      if (!isOthers && isWhole) {
         call.input ||= '{}'
-        const { id, index, name } = item as Item
-        const said = { item_id: id, output_index: index, name, arguments: call.input }
+        const said = { item_id: id, output_index: index, name: call.name, arguments: call.input }
         frames += this.#event('response.function_call_arguments.done', said)
         frames += this.#done(index, functionCall(call, 'completed'))
       } else {
-        if (!isAnswered) this.#hasHalf = true
-        this.#output[(item as Item).index] = functionCall(call, 'incomplete')
+        if (!isOthers) this.#hasHalf = true
+        this.#output[index] = functionCall(call, 'incomplete')
       }
     }
     // The Agents SDK would ask again and again for an answer of nothing.
@@ -397,8 +404,8 @@ function summaryText(text: string): object {
   return { type: 'summary_text', text }
 }
 
-function functionCall({ item, input }: Call, status: 'in_progress' | 'completed' | 'incomplete'): object {
-  const { id, call_id, name } = item as Item
+function functionCall({ item, name, input }: Call, status: 'in_progress' | 'completed' | 'incomplete'): object {
+  const { id, call_id } = item as Item
   return { id, type: 'function_call', status, call_id, name, arguments: status === 'in_progress' ? '' : input }
 }
 

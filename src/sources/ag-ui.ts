@@ -15,7 +15,7 @@ interface AGUIEvent {
   outcome?: { type?: string }
   usage?: Counts | Counts[]
   /** TanStack AI's own. */
-  metadata?: { tanstack?: { finishReason?: string } }
+  metadata?: { finishReason?: string; tanstack?: { finishReason?: string } }
 }
 
 /** Numbers under names; TanStack AI has some of them a level deeper. */
@@ -65,7 +65,8 @@ export const agui: ChunkShape = {
       else {
         const { type: word } = outcome ?? {}
         // It says no more than success; a run that is interrupted waits for the client.
-        reading.end(event.metadata?.tanstack?.finishReason ?? (word === 'interrupt' ? 'suspended' : (word ?? 'stop')))
+        const { finishReason: told, tanstack } = event.metadata ?? {}
+        reading.end(tanstack?.finishReason ?? told ?? (word === 'interrupt' ? 'suspended' : (word ?? 'stop')))
       }
     }
   },

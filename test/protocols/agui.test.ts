@@ -4,66 +4,14 @@ import { relay } from 'sse-relay/node'
 import { type AGUIOptions, type AnswerPart, agui, type EncoderEnd, type EncoderPart } from 'sse-relay/protocols'
 import { describe, expect, it } from 'vitest'
 import { listening } from '../serving.js'
+import { type AGUIEvent, aguiEvents } from './agui-events.js'
 
 // The clients themselves read the protocol in test/packages/dialects.
-
-interface Event {
-  type: string
-  [key: string]: unknown
-}
-
-/** What opens, goes on and ends: a client refuses what comes in another order. */
-const KINDS: Record<string, string> = {
-  TEXT_MESSAGE_START: 'messageId',
-  TEXT_MESSAGE_CONTENT: 'messageId',
-  TEXT_MESSAGE_END: 'messageId',
-  TOOL_CALL_START: 'toolCallId',
-  TOOL_CALL_ARGS: 'toolCallId',
-  TOOL_CALL_END: 'toolCallId',
-  REASONING_START: 'messageId',
-  REASONING_END: 'messageId',
-  REASONING_MESSAGE_START: 'messageId',
-  REASONING_MESSAGE_CONTENT: 'messageId',
-  REASONING_MESSAGE_END: 'messageId',
-}
-
-/** The events of a wire, in the order and the words that the strictest client wants. */
-function verified(wire: string): Event[] {
-  const events = wire
-    .split('\n\n')
-    .filter(Boolean)
-    .map((block): Event => JSON.parse(block.replace(/^(event: error\n)?data: /, '')))
-  const open = new Set<string>()
-  const used = new Set<string>()
-  let isOver = false
-  for (const [number, event] of events.entries()) {
-    const { type } = event
-    if (number === 0 && !/^RUN_(STARTED|ERROR)$/.test(type)) throw new Error(`First event is ${type}`)
-    if (isOver) throw new Error(`${type} after the end`)
-    if (Object.values(event).includes(null) && type !== 'CUSTOM') throw new Error(`null in ${type}`)
-    const kind = type.replace(/_(START|CONTENT|ARGS|END)$/, '')
-    const key = KINDS[type] && `${kind} ${event[KINDS[type]]}`
-    if (key && type.endsWith('_START')) {
-      if (used.has(key)) throw new Error(`${key} was begun twice`)
-      used.add(key)
-      open.add(key)
-    } else if (key) {
-      if (!open.has(key)) throw new Error(`${type} outside of ${key}`)
-      if (type.endsWith('_END')) open.delete(key)
-      else if (event.delta === '') throw new Error(`${type} without a word`)
-    } else if (!/^(RUN_(STARTED|FINISHED|ERROR)|CUSTOM|TOOL_CALL_RESULT|REASONING_ENCRYPTED_VALUE)$/.test(type)) {
-      throw new Error(`A client of today does not know ${type}`)
-    }
-    if (type === 'RUN_FINISHED' && open.size > 0) throw new Error(`Still open: ${[...open]}`)
-    isOver = /^RUN_(FINISHED|ERROR)$/.test(type)
-  }
-  return events
-}
 
 const encoder = (options?: AGUIOptions) => agui(options).encoder({ runId: 'r' })
 const said = (parts: EncoderPart[], end: EncoderEnd = {}) => {
   const run = encoder()
-  return verified(parts.map((part) => run.part(part)).join('') + run.end(end))
+  return aguiEvents(parts.map((part) => run.part(part)).join('') + run.end(end))
 }
 const answered = (parts: AnswerPart[], end: EncoderEnd = {}) => encoder().answer?.(parts, end)
 
@@ -114,7 +62,7 @@ describe('agui()', () => {
 
   it('says what the request called the run and its thread', async () => {
     const wire = await wireOf(['Hello'], { threadId: 't_1', runId: 'r_1' })
-    const events = verified(wire)
+    const events = aguiEvents(wire)
     expect(events[0]).toEqual({ type: 'RUN_STARTED', threadId: 't_1', runId: 'r_1' })
     expect(events.at(-1)).toMatchObject({ type: 'RUN_FINISHED', threadId: 't_1', runId: 'r_1' })
   })
@@ -126,7 +74,7 @@ describe('agui()', () => {
       { type: 'finish', reason: 'length' },
     ])
     expect(wire).not.toContain('[DONE]')
-    expect(verified(wire).at(-1)).toMatchObject({
+    expect(aguiEvents(wire).at(-1)).toMatchObject({
       type: 'RUN_FINISHED',
       usage: [{ inputTokens: 25, outputTokens: 15 }],
       metadata: { finishReason: 'length' },
@@ -154,7 +102,7 @@ describe('agui()', () => {
   })
 
   it('makes CUSTOM of own events and data parts, and loses nothing of them', async () => {
-    const events = verified(
+    const events = aguiEvents(
       await wireOf([
         { event: 'status', data: { step: 1 } },
         { event: 'note', data: 'as it is' },
@@ -191,7 +139,7 @@ describe('agui()', () => {
     })
     expect(wire).not.toContain('SECRET')
     expect(wire).toContain('\nevent: error\n')
-    const last = verified(wire).at(-1)
+    const last = aguiEvents(wire).at(-1)
     expect(last).toMatchObject({ type: 'RUN_ERROR', code: 'internal', error: { code: 'internal', retryable: false } })
     expect(last?.message).toMatch(/\w/)
   })
@@ -211,7 +159,7 @@ describe('agui()', () => {
 })
 
 describe('tool calls through agui()', () => {
-  const results = (events: Event[]) =>
+  const results = (events: AGUIEvent[]) =>
     events.flatMap(({ type, toolCallId, content }) => (type === 'TOOL_CALL_RESULT' ? [[toolCallId, content]] : []))
 
   it('are of one message when they are made at once, and of the text before them', () => {
@@ -319,7 +267,7 @@ describe('tool calls through agui()', () => {
       toolCallId: 'a',
       delta: '{"n":2}',
     })
-    const events = verified(await wireOf([callPiece(0, '{"n":1}', { id: 'a', name: 'f' }), replaced]))
+    const events = aguiEvents(await wireOf([callPiece(0, '{"n":1}', { id: 'a', name: 'f' }), replaced]))
     expect(events.at(-1)).toMatchObject({ type: 'RUN_ERROR', code: 'internal' })
   })
 })

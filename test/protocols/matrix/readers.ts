@@ -1,9 +1,11 @@
 /** The ways out: every protocol's real client, and what it made of the answer. */
+import Anthropic, { APIError as AnthropicError } from '@anthropic-ai/sdk'
 import { DefaultChatTransport, readUIMessageStream, type UIMessage, type UIMessageChunk } from 'ai'
 import OpenAI, { APIError } from 'openai'
 import type { FinishReason, Part, Protocol, Usage } from 'sse-relay'
 import { isRelayError, parseSSE, readText } from 'sse-relay/client'
-import { openaiChat, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import { agui, anthropicMessages, openaiChat, openaiResponses, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import { aguiEvents } from '../agui-events.js'
 import type { ToolCall } from './expected.js'
 import { anthropic, type Family, messages, openai } from './ways.js'
 
@@ -29,11 +31,25 @@ type Reading = Omit<Answer, 'wire' | 'status'>
 type Fetch = typeof fetch
 
 export interface ProtocolUnderTest {
-  name: 'text' | 'parts' | 'raw' | 'openaiChat' | 'uiMessage'
+  name: 'text' | 'parts' | 'raw' | 'openaiChat' | 'openaiResponses' | 'anthropicMessages' | 'agui' | 'uiMessage'
   protocol(): Protocol
   /** What a client of this protocol can learn besides the text and how it ended. */
   carries: { reasoning: boolean; tools: boolean; data: boolean; finish: boolean; usage: boolean }
+  /** Its client runs the calls it is told of, so it is not told of those that were answered in the stream. */
+  runsCalls?: true
+  /** What is left of the finish in its words, which may be fewer, and what it makes of none. */
+  finish?(reason: FinishReason | undefined, hasCalls: boolean): FinishReason | undefined
+  /** What is left of the counts in its words. */
+  usage?(usage: Usage | undefined): Usage | undefined
+  /** What a complete answer ends with. @default the sentinel */
+  end?: RegExp
   read(url: string, fetch: Fetch, family: Family | undefined): Promise<Reading>
+}
+
+/** OpenAI's and Anthropic's scales are shorter, and an answer ends for some reason there. */
+const shorter: ProtocolUnderTest['finish'] = (reason, hasCalls) => {
+  if (reason === undefined) return hasCalls ? 'tool-calls' : 'stop'
+  return reason === 'error' || reason === 'other' ? 'stop' : reason
 }
 
 const everything = { reasoning: true, tools: true, data: true, finish: true, usage: true }
@@ -47,7 +63,52 @@ export const protocols: ProtocolUnderTest[] = [
     name: 'openaiChat',
     protocol: () => openaiChat({ model: 'relayed', usage: true }),
     carries: { ...everything, data: false },
+    runsCalls: true,
+    finish: shorter,
+    // A sum and its parts. What went into a cache has no place in it.
+    usage(usage) {
+      if (!usage) return
+      const { cacheWriteInputTokens: _, inputTokens = 0, outputTokens = 0, ...more } = usage
+      return { totalTokens: inputTokens + outputTokens, ...more, inputTokens, outputTokens }
+    },
     read: readChatAnswer,
+  },
+  {
+    name: 'openaiResponses',
+    protocol: () => openaiResponses({ model: 'relayed' }),
+    carries: { ...everything, data: false },
+    runsCalls: true,
+    // It says why an answer is not complete, and no more.
+    finish: (reason, hasCalls) =>
+      reason === 'length' || reason === 'content-filter' ? reason : hasCalls ? 'tool-calls' : 'stop',
+    usage(usage) {
+      if (!usage) return
+      const { inputTokens = 0, outputTokens = 0, ...more } = usage
+      const none = { cachedInputTokens: 0, cacheWriteInputTokens: 0, reasoningTokens: 0 }
+      return { ...none, totalTokens: inputTokens + outputTokens, ...more, inputTokens, outputTokens }
+    },
+    read: readResponsesAnswer,
+  },
+  {
+    name: 'anthropicMessages',
+    protocol: () => anthropicMessages({ model: 'relayed' }),
+    carries: { ...everything, data: false },
+    runsCalls: true,
+    finish: shorter,
+    // It adds nothing up, and begins with counts of nothing.
+    usage({ totalTokens: _, ...usage } = {}) {
+      return { inputTokens: 0, outputTokens: 0, ...usage }
+    },
+    read: readMessagesAnswer,
+  },
+  {
+    name: 'agui',
+    protocol: agui,
+    carries: everything,
+    // A call that has a result is not for its client to run.
+    runsCalls: true,
+    end: /"type":"RUN_FINISHED".*\n\n$/,
+    read: readAGUIAnswer,
   },
   { name: 'uiMessage', protocol: uiMessage, carries: everything, read: readUIAnswer },
 ]
@@ -203,6 +264,109 @@ async function readChatAnswer(url: string, fetch: Fetch): Promise<Reading> {
   return { ...answer, tools: calls.list }
 }
 
+async function readResponsesAnswer(url: string, fetch: Fetch): Promise<Reading> {
+  const answer = empty()
+  const calls = new Calls()
+  const client = new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, maxRetries: 0, fetch })
+  answer.failure = await failureOf(async () => {
+    const stream = client.responses.stream({ model: 'any', input: 'Hello?' })
+    for await (const event of stream) {
+      if (event.type === 'response.output_text.delta') answer.text += event.delta
+      else if (event.type === 'response.reasoning_summary_text.delta') answer.reasoning += event.delta
+      else if (event.type === 'response.function_call_arguments.delta')
+        calls.add(event.output_index, undefined, undefined, event.delta)
+      else if (event.type === 'response.output_item.added' && event.item.type === 'function_call')
+        calls.add(event.output_index, event.item.call_id, event.item.name, '')
+    }
+    const response = await stream.finalResponse()
+    if (response.model !== 'relayed') throw new Error(`Unexpected ${response.model}`)
+    if (response.output_text !== answer.text) throw new Error('The response is not what was streamed')
+    const { usage, output, incomplete_details: why } = response
+    const named = output.flatMap((item) =>
+      item.type === 'function_call' && item.status === 'completed' ? [[item.call_id, JSON.parse(item.arguments)]] : [],
+    )
+    const grown = calls.list.map(({ id, input }) => [id, input])
+    if (JSON.stringify(named) !== JSON.stringify(grown)) throw new Error('The calls are not those that were streamed')
+    if (why?.reason) answer.finish = why.reason === 'max_output_tokens' ? 'length' : 'content-filter'
+    else answer.finish = named.length > 0 ? 'tool-calls' : 'stop'
+    if (usage) {
+      answer.usage = {
+        inputTokens: usage.input_tokens,
+        outputTokens: usage.output_tokens,
+        totalTokens: usage.total_tokens,
+        cachedInputTokens: usage.input_tokens_details.cached_tokens,
+        cacheWriteInputTokens: usage.input_tokens_details.cache_write_tokens,
+        reasoningTokens: usage.output_tokens_details.reasoning_tokens,
+      }
+    }
+  })
+  return { ...answer, tools: calls.list }
+}
+
+const FROM_ANTHROPIC: Record<string, FinishReason> = {
+  end_turn: 'stop',
+  max_tokens: 'length',
+  tool_use: 'tool-calls',
+  refusal: 'content-filter',
+}
+
+async function readMessagesAnswer(url: string, fetch: Fetch): Promise<Reading> {
+  const answer = empty()
+  const client = new Anthropic({ apiKey: 'test', baseURL: url, maxRetries: 0, fetch })
+  const calls = new Calls()
+  answer.failure = await failureOf(async () => {
+    const stream = client.messages.stream({ model: 'any', max_tokens: 64, messages })
+    for await (const event of stream) {
+      if (event.type === 'content_block_start' && event.content_block.type === 'tool_use')
+        calls.add(event.index, event.content_block.id, event.content_block.name, '')
+      if (event.type !== 'content_block_delta') continue
+      const { delta } = event
+      if (delta.type === 'text_delta') answer.text += delta.text
+      else if (delta.type === 'thinking_delta') answer.reasoning += delta.thinking
+      else if (delta.type === 'input_json_delta') calls.add(event.index, undefined, undefined, delta.partial_json)
+    }
+    const { usage, stop_reason: reason, model } = await stream.finalMessage()
+    if (model !== 'relayed') throw new Error(`Unexpected ${model}`)
+    answer.finish = FROM_ANTHROPIC[reason ?? '']
+    const { cache_read_input_tokens: read, cache_creation_input_tokens: written, output_tokens_details: of } = usage
+    const thought = (of as { thinking_tokens?: number } | null | undefined)?.thinking_tokens
+    answer.usage = {
+      inputTokens: usage.input_tokens + (read ?? 0) + (written ?? 0),
+      outputTokens: usage.output_tokens,
+      ...(typeof read === 'number' && { cachedInputTokens: read }),
+      ...(typeof written === 'number' && { cacheWriteInputTokens: written }),
+      ...(thought !== undefined && { reasoningTokens: thought }),
+    }
+  })
+  return { ...answer, tools: calls.list }
+}
+
+/** By the order that its strictest client wants: that one reads it in test/packages/dialects. */
+async function readAGUIAnswer(url: string, fetch: Fetch): Promise<Reading> {
+  const answer = empty()
+  const calls = new Calls()
+  const results = new Set<unknown>()
+  const response = await fetch(url, post)
+  const body = await response.text()
+  if (!response.ok) return { ...answer, failure: { status: response.status, ...JSON.parse(body).error } }
+  const ids: unknown[] = []
+  for (const { type, ...event } of aguiEvents(body)) {
+    const { delta, toolCallId: id } = event as { delta: string; toolCallId: string }
+    if (type === 'TEXT_MESSAGE_CONTENT') answer.text += delta
+    else if (type === 'REASONING_MESSAGE_CONTENT') answer.reasoning += delta
+    else if (type === 'TOOL_CALL_START') calls.add(ids.push(id) - 1, id, event.toolCallName as string, '')
+    else if (type === 'TOOL_CALL_ARGS') calls.add(ids.indexOf(id), undefined, undefined, delta)
+    else if (type === 'TOOL_CALL_RESULT') results.add(id)
+    else if (type === 'CUSTOM') answer.data.push(event.name as string)
+    else if (type === 'RUN_ERROR') answer.failure = { code: event.code as string, message: event.message as string }
+    else if (type === 'RUN_FINISHED') {
+      answer.finish = (event.metadata as { finishReason?: string } | undefined)?.finishReason
+      answer.usage = (event.usage as Usage[] | undefined)?.[0]
+    }
+  }
+  return { ...answer, tools: calls.list.filter(({ id }) => !results.has(id)) }
+}
+
 async function readUIAnswer(url: string, fetch: Fetch): Promise<Reading> {
   const answer = empty()
   let message: UIMessage | undefined
@@ -256,6 +420,11 @@ async function failureOf(reading: () => Promise<void>): Promise<Answer['failure'
   } catch (error) {
     const { message } = error as Error
     if (isRelayError(error)) return { code: error.code, message, status: error.status }
+    if (error instanceof AnthropicError) {
+      const { code, message } =
+        (error.error as { error?: { code?: string; message?: string } } | undefined)?.error ?? {}
+      return { code, message, status: error.status }
+    }
     if (error instanceof APIError) {
       const { code, status, error: told } = error
       return { code: code ?? undefined, message: (told as Error | undefined)?.message, status }

@@ -18,8 +18,10 @@ const SECTIONS: [title: string, prefix: string][] = [
 const INTRODUCTION = `# What comes in and what goes out
 
 Every provider's real SDK, read by \`relay\`, written in every protocol over HTTP, and read back by that protocol's real
-client: \`readText\` for \`text()\`, \`parseSSE\` for \`parts()\`, the \`openai\` client for \`openaiChat()\`, the AI SDK's own
-reader for \`uiMessage()\`; for \`raw()\` the provider's own client where it reads event streams, else \`parseSSE\`.
+client: \`readText\` for \`text()\`, \`parseSSE\` for \`parts()\`, the \`openai\` client for \`openaiChat()\` and
+\`openaiResponses()\`, Anthropic's for \`anthropicMessages()\`, the AI SDK's own reader for \`uiMessage()\`, a reader as strict
+as the strictest client for \`agui()\`; for \`raw()\` the provider's own client where it reads event streams, else
+\`parseSSE\`.
 Written by \`node scripts/matrix.mjs\` from the tests: each cell is what a client got and was right.
 
 - **T** text · **R** reasoning · **C** tool calls, with ids, names and arguments · **D** data: citations, files
@@ -28,8 +30,8 @@ Written by \`node scripts/matrix.mjs\` from the tests: each cell is what a clien
   \`uiMessage()\` its text.
 
 A letter that is missing in a row is not in that answer. A letter that is missing in one column is what the protocol
-has no place for: \`text()\` is text and data, \`openaiChat()\` has no data, and in its scale of finish reasons \`error\` and
-\`other\` are \`stop\`. \`raw()\` has everything, in the provider's own words. Counts and finish come at the end, so an answer
+has no place for: \`text()\` is text and data; \`openaiChat()\`, \`openaiResponses()\` and \`anthropicMessages()\` have no data,
+and in their scales of finish reasons \`error\` and \`other\` are \`stop\`. \`raw()\` has everything, in the provider's own words. Counts and finish come at the end, so an answer
 that fails has none; what was counted until then is in the summary on the server.
 
 The AI SDK's \`textStream\` is text and nothing else: not the tool calls, and not the failures. An answer that broke off is
@@ -59,7 +61,7 @@ export function render(
 }
 
 function cellOf({ expected }: Row, protocol: ProtocolUnderTest, wrong: readonly string[]): string {
-  const { name, carries } = protocol
+  const { carries } = protocol
   if (wrong.length > 0) return '**wrong**'
   const { text, reasoning, tools, data, finish, usage, outcome, code } = expected
   const done = outcome === 'done'
@@ -68,7 +70,7 @@ function cellOf({ expected }: Row, protocol: ProtocolUnderTest, wrong: readonly 
     reasoning && carries.reasoning && 'R',
     tools && namesCalls(expected, protocol) && 'C',
     data && carries.data && 'D',
-    done && finish && carries.finish && (name !== 'openaiChat' || (finish !== 'other' && finish !== 'error')) && 'F',
+    done && finish && carries.finish && !(protocol.finish && /other|error/.test(finish)) && 'F',
     done && usage && carries.usage && 'U',
     `\`${done ? 'done' : code}\``,
   ]
