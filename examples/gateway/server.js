@@ -22,9 +22,10 @@ const owners = new Map(
 )
 const MODELS = (process.env.MODELS ?? 'claude-sonnet-5-5,gpt-5.5').split(',')
 
-const anthropic = new Anthropic()
+// Clients ask again by themselves.
+const anthropic = new Anthropic({ maxRetries: 0 })
 // Any provider that imitates it will do: OPENAI_BASE_URL says which.
-const openai = new OpenAI()
+const openai = new OpenAI({ maxRetries: 0 })
 const log = createMemoryLog()
 const app = express()
 
@@ -76,7 +77,10 @@ function unknownKey() {
   return Object.assign(new Error('This key is not known here.'), { status: 401, code: 'unknown-key', expose: true })
 }
 
-app.post('/v1/messages', serve(fromMessages, ({ model }) => anthropicMessages({ model })))
+app.post(
+  '/v1/messages',
+  serve(fromMessages, ({ model }) => anthropicMessages({ model })),
+)
 app.post(
   '/v1/chat/completions',
   serve(fromChat, ({ model, stream_options: more }) => openaiChat({ model, usage: more?.include_usage === true })),
@@ -94,7 +98,8 @@ app.post(
 /** For what is kept: the owner's own runs, and no others. */
 function withOwner(req, res, next) {
   const owner = ownerOf(req)
-  if (owner === undefined) return res.status(401).json({ error: { code: 'unknown-key', message: unknownKey().message } })
+  if (owner === undefined)
+    return res.status(401).json({ error: { code: 'unknown-key', message: unknownKey().message } })
   res.locals.owner = owner
   next()
 }
@@ -114,7 +119,14 @@ function runOf(req) {
 }
 
 app.get('/v1/models', withOwner, (_req, res) => {
-  const data = MODELS.map((id) => ({ id, object: 'model', type: 'model', display_name: id, created: 0, owned_by: 'gateway' }))
+  const data = MODELS.map((id) => ({
+    id,
+    object: 'model',
+    type: 'model',
+    display_name: id,
+    created: 0,
+    owned_by: 'gateway',
+  }))
   res.json({ object: 'list', data, has_more: false })
 })
 

@@ -82,7 +82,8 @@ export function fromResponses(body) {
     if (type === 'message' && /^(system|developer)$/.test(role)) {
       request.system = joined(request.system, textOf(item.content))
     } else if (type === 'message') add(request, role, { text: textOf(item.content) })
-    else if (type === 'function_call') add(request, 'assistant', { call: { id, name: item.name, input: item.arguments } })
+    else if (type === 'function_call')
+      add(request, 'assistant', { call: { id, name: item.name, input: item.arguments } })
     else if (type === 'function_call_output') {
       add(request, 'user', { result: { id, text: textOf(item.output), failed: false } })
     } else if (type === 'reasoning') {
@@ -134,7 +135,10 @@ export function toOpenAI({ model, system, messages, tools, toolChoice, maxTokens
     for (const { result } of content) {
       if (result) told.push({ role: 'tool', tool_call_id: result.id, content: result.text })
     }
-    const text = content.map(({ text }) => text).filter(Boolean).join('\n\n')
+    const text = content
+      .map(({ text }) => text)
+      .filter(Boolean)
+      .join('\n\n')
     const calls = content.flatMap(({ call }) =>
       call ? [{ id: call.id, type: 'function', function: { name: call.name, arguments: call.input } }] : [],
     )

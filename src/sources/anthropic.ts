@@ -2,6 +2,7 @@
 import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
 
 interface MessagesUsage {
+  output_tokens_details?: { thinking_tokens?: number } | null
   input_tokens?: number | null
   output_tokens?: number | null
   cache_creation_input_tokens?: number | null
@@ -163,5 +164,6 @@ function readCounts(counts: MessagesUsage | null | undefined, reading: Reading):
     outputTokens: counts.output_tokens,
     cachedInputTokens: read,
     cacheWriteInputTokens: written,
+    reasoningTokens: counts.output_tokens_details?.thinking_tokens,
   })
 }

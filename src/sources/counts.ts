@@ -11,7 +11,7 @@ const WORDS: Record<keyof Usage, string> = {
     'cached_input_tokens cached_tokens cache_read cache_read_tokens cache_read_input_tokens prompt_cache_hit_tokens',
   cacheWriteInputTokens:
     'cache_write_input_tokens cache_write_tokens cache_creation cache_creation_tokens cache_creation_input_tokens',
-  reasoningTokens: 'reasoning_tokens reasoning reasoning_output_tokens thinking_tokens',
+  reasoningTokens: 'reasoning_tokens reasoning reasoning_output_tokens',
 }
 
 const NAMES = new Map<string, keyof Usage>()
