@@ -106,8 +106,9 @@ function withOwner(req, res, next) {
 
 app.get('/v1/responses/:id', withOwner, (req, res) => {
   // Its events are numbered from 0, and those of the log from 1.
-  req.headers['last-event-id'] = `${runOf(req)}:${Number(req.query.starting_after ?? -1) + 1}`
-  return resume(req, res, { log, owner: res.locals.owner, protocol: openaiResponses() })
+  const after = Number(req.query.starting_after ?? -1) + 1
+  const { owner } = res.locals
+  return resume(req, res, { log, owner, runId: runOf(req), after, empty: 200, protocol: openaiResponses() })
 })
 app.post('/v1/responses/:id/cancel', withOwner, async (req, res) => {
   await log.stop(runOf(req), { owner: res.locals.owner })

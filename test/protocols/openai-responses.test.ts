@@ -433,8 +433,8 @@ describe('a response that goes on after a lost connection', () => {
       const id = /^\/responses\/resp_(.+)$/.exec(pathname)?.[1]
       if (id === undefined) return void relay(req, res, source, own)
       // The events are numbered from 0 here, and from 1 in the log.
-      req.headers['last-event-id'] = `${id}:${Number(searchParams.get('starting_after') ?? -1) + 1}`
-      resume(req, res, own)
+      const after = Number(searchParams.get('starting_after') ?? -1) + 1
+      resume(req, res, { ...own, runId: id, after, empty: 200 })
     })
     return new OpenAI({ apiKey: 'test', baseURL: url, maxRetries: 0 })
   }
@@ -445,7 +445,7 @@ describe('a response that goes on after a lost connection', () => {
     const whole: unknown[] = []
     for await (const event of await client.responses.create({ ...asked, stream: true })) whole.push(event)
     const id = (whole[0] as { response: ModelResponse }).response.id
-    for (const after of [-1, 0, 7, whole.length - 2, whole.length - 1]) {
+    for (const after of [-1, 0, 7, whole.length - 2, whole.length - 1, whole.length]) {
       const rest: unknown[] = []
       const query = after < 0 ? {} : { starting_after: after }
       for await (const event of await client.responses.retrieve(id, { stream: true, ...query })) rest.push(event)

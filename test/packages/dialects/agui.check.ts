@@ -244,8 +244,7 @@ describe('TanStack AI', () => {
       }
       if (req.method === 'POST') return void relay(req, res, source, own)
       // To join is to read from the first event on.
-      req.headers['last-event-id'] ??= `${searchParams.get('runId')}:0`
-      resume(req, res, own)
+      resume(req, res, { ...own, runId: searchParams.get('runId') ?? '', after: 0, empty: 200 })
     })
     return { url, requests }
   }
