@@ -1,6 +1,8 @@
 // What a `Response` does without a server: how it is told that the reader left, and when it asks for more.
 
 import { getEventListeners } from 'node:events'
+import { relay as relayHono } from 'sse-relay/hono'
+import { openaiChat } from 'sse-relay/protocols'
 import { flooding, stalling, throwing, tokens } from 'sse-relay/testing'
 import { relay as relayWeb } from 'sse-relay/web'
 import { describe, expect, it, vi } from 'vitest'
@@ -53,6 +55,51 @@ describe('web without a server', () => {
     await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
     expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'stalled' })
     await expect(response.text()).rejects.toMatchObject({ code: 'stalled' })
+  })
+
+  it.each([
+    ['of one token', () => ['Hello'], {}],
+    ['of no token', () => [], {}],
+    ['that is a promise', async () => tokens('Hello'), {}],
+    ['whose frames come at its end', () => tokens('Hello'), { protocol: openaiChat() }],
+  ])('an answer %s that nobody reads is stalled, and not done', async (_, source, more) => {
+    const onEnd = vi.fn()
+    const onClose = vi.fn()
+    const asked: unknown[] = []
+    const response = await relayWeb(
+      request(),
+      ({ signal }) => {
+        signal.addEventListener('abort', () => asked.push(signal.reason))
+        return source() as never
+      },
+      { ...more, stallTimeoutMs: 20, onEnd, onClose },
+    )
+    await vi.waitFor(() => expect(onClose).toHaveBeenCalledOnce())
+    expect(onEnd.mock.calls).toMatchObject([[{ outcome: 'stalled' }]])
+    expect(onClose.mock.calls).toMatchObject([[{ outcome: 'stalled', status: 200 }]])
+    expect(asked).toHaveLength(1)
+    await expect(response.text()).rejects.toMatchObject({ code: 'stalled' })
+  })
+
+  it('an answer that is read late is whole', async () => {
+    const response = await relayWeb(request(), () => tokens('Hello there'))
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+    expect(await response.text()).toBe(frame('Hello') + frame(' there') + SENTINEL)
+  })
+
+  it('a host that throws at the response has its error, and the source is aborted', async () => {
+    const source = stalling(['Hello'])
+    const onEnd = vi.fn()
+    const c = {
+      req: { raw: request() },
+      header() {},
+      newResponse() {
+        throw new TypeError('Response body object should not be disturbed or locked')
+      },
+    }
+    await expect(relayHono(c, source, { onEnd })).rejects.toThrow('disturbed or locked')
+    expect(onEnd.mock.calls).toMatchObject([[{ outcome: 'disconnected' }]])
+    await source.until(({ returned }) => returned)
   })
 
   it.each([

@@ -17,6 +17,10 @@ const MB = 1024 * 1024
 const SENTINEL = 'data: [DONE]\n\n'
 const frame = (token: string) => `data: ${JSON.stringify({ text: token })}\n\n`
 
+/** How long the texts were that were written. */
+const lengthsOf = ({ calls }: FakeSink) =>
+  calls.flatMap(([name, text]) => (name === 'write' ? [String(text).length] : []))
+
 /** A host made of an array: each call of the relay is an entry. */
 class FakeSink implements Sink {
   calls: ([name: 'open', status: number, headers: SinkHeaders] | [name: 'write' | 'end' | 'destroy', text?: string])[] =
@@ -250,6 +254,63 @@ describe('backpressure', () => {
     handle.drained()
     expect(await handle.done).toMatchObject({ outcome: 'done' })
     expect(sink.text).toBe(frame(large) + frame(large) + frame('a') + SENTINEL)
+  })
+
+  describe('a large event', () => {
+    const large = 'x'.repeat(200_000)
+
+    it('is written in slices, and no more of it than there is room for', async () => {
+      sink.takes = false
+      const handle = relay(() => [large, 'a'])
+      await settle()
+      expect(sink.count('write')).toBe(1)
+      expect(lengthsOf(sink)[0]).toBeLessThanOrEqual(32_768)
+      sink.takes = true
+      handle.drained()
+      expect(await handle.done).toMatchObject({ outcome: 'done', events: 2 })
+      expect(Math.max(...lengthsOf(sink))).toBeLessThanOrEqual(32_768)
+      expect(sink.text).toBe(frame(large) + frame('a') + SENTINEL)
+    })
+
+    it('has no heartbeat in it', async () => {
+      sink.takes = false
+      const handle = relay(() => stalling([large]), { heartbeatMs: 100, stallTimeoutMs: 60_000 })
+      await settle()
+      await vi.advanceTimersByTimeAsync(1000)
+      expect(sink.count('write')).toBe(1)
+      sink.takes = true
+      handle.drained()
+      await vi.advanceTimersByTimeAsync(150)
+      expect(sink.text).toBe(`${frame(large)}: \n\n`)
+      handle.left()
+    })
+
+    it('of a run that is stopped goes out first, as there is room, and then the failure', async () => {
+      sink.takes = false
+      const stop = new AbortController()
+      const handle = relay(() => stalling([large]), { signal: stop.signal })
+      await settle()
+      stop.abort()
+      expect(await handle.done).toMatchObject({ outcome: 'stopped' })
+      expect(sink.names).toBe('open write')
+      for (let round = 0; round < 20; round++) handle.drained()
+      expect(sink.names).toMatch(/^open( write)+ end$/)
+      expect(sink.text.startsWith(`${frame(large)}event: error\n`)).toBe(true)
+      expect(vi.getTimerCount()).toBe(0)
+    })
+
+    it('of a run that is stopped is dropped with who takes nothing of it', async () => {
+      sink.takes = false
+      const stop = new AbortController()
+      const onClose = vi.fn()
+      relay(() => stalling([large]), { signal: stop.signal, stallTimeoutMs: 5000, onClose })
+      await settle()
+      stop.abort()
+      await vi.advanceTimersByTimeAsync(5000)
+      expect(sink.names).toBe('open write destroy')
+      expect(onClose.mock.calls).toMatchObject([[{ outcome: 'stalled', status: 200 }]])
+      expect(vi.getTimerCount()).toBe(0)
+    })
   })
 
   it('takes little more than the sink does', async () => {
