@@ -68,7 +68,7 @@ export class Reader implements Feeder, Subscriber {
   /** What was read and not handed over yet, since the outlet was full: it is not read again. */
   #rest: LogEntry[] = []
   /** How many entries are read at once, by the size of those before. */
-  #limit = 1
+  #limit = 4
   /** Whether it is known that the run has come to the place that the client has said. */
   #isPlaced = true
   /** What the response is to have, once the log has answered. */
@@ -214,6 +214,8 @@ export class Reader implements Feeder, Subscriber {
           this.#failures = 0
         }
         const isEmpty = this.#rest.length === 0
+        // Of a run that goes on nothing more is stored then; what comes is told.
+        const isAll = !hasRest && this.#rest.length < this.#limit && this.#ending === undefined
         // After an end, or a loss, there is nothing to be beyond.
         if (!isEmpty || this.#ending) this.#isPlaced = true
         if (!this.#isPlaced && this.#isReading()) await this.#findPlace()
@@ -230,7 +232,7 @@ export class Reader implements Feeder, Subscriber {
           if (entry.last > this.#cursor) this.#write(entry, undefined, false)
         }
         if (count > 0) this.#limit = Math.max(1, Math.min(MAX_ENTRIES, Math.floor((READ_SIZE * count) / (size + 1))))
-        if (isEmpty && this.#isPlaced) this.#run?.onCaughtUp(this.#cursor)
+        if ((isEmpty || (isAll && this.#isReading())) && this.#isPlaced) this.#run?.onCaughtUp(this.#cursor)
         else {
           this.#isBehind = true
           if (this.#isReading()) await nextTurn()

@@ -327,8 +327,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
         if (this.#isStored || this.ending === 'lost') stopListening()
         else {
           this.#stopListening = stopListening
-          // A stop that came before it listened was noted.
-          this.#queue.ask()
+          // A stop that came before it listened was noted, and is told with what is stored next.
+          this.#queue.askSoon()
         }
       },
       (error) => {
@@ -353,9 +353,12 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
 
   /** Tells readers elsewhere. What gets lost is read from the store. */
   #tell(message: string, failed = ignore): void {
-    const { shared } = this.store
-    if (!shared) return
-    settle(() => shared.publish(this.runId, 'readers', message), ignore, failed)
+    try {
+      const told = this.store.shared?.publish(this.runId, 'readers', message)
+      if (isThenable(told)) told.then(undefined, failed)
+    } catch {
+      failed()
+    }
   }
 
   #number(frames: string, count: number): void {

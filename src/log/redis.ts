@@ -324,9 +324,8 @@ class RedisStore implements LogStore {
       stop: async (runId, { owner, keepMs }) => (await this.#run('stop', runId, [toText(owner), keepMs])) === 1,
       watch: async (runId) => toRun(await this.#run('watch', runId, [leaseMs, options.ttlMs])),
       // Nobody waits for it, and it may get lost: a clock for each would cost as much as the message.
-      publish: async (runId, channel, message) => {
-        await this.#connection.command(this.#key(runId), [publish, this.#channel(runId, channel), message])
-      },
+      publish: (runId, channel, message) =>
+        this.#connection.command(this.#key(runId), [publish, this.#channel(runId, channel), message]) as Promise<void>,
       subscribe: (runId, channel, listener) => this.#subscribe(this.#channel(runId, channel), listener),
     }
   }

@@ -4,6 +4,7 @@ import { warnOnce } from '../report.js'
 import { LiveRun } from './live-run.js'
 import type { LogEntry, LogStore, SharedStore, StoredRun } from './store.js'
 
+const FRAMES = 'frames '
 /** How many entries are read at once. */
 const LIMIT = 16
 /** After the end of a lease, this long until it is looked at, in milliseconds. */
@@ -14,9 +15,6 @@ const POLL_MS = 250
 const RETRY_MS = 1000
 /** A producer that was heard so long after it was asked has stored what it held by then. */
 const STORED_MS = 750
-
-/** What a message brings along; where it is no more than the word, the store is read. */
-const NEWS = /^frames (\d+) (\d+)\n/
 
 /**
  * waiting    the run has not begun: its headers are not known
@@ -44,6 +42,7 @@ export class RemoteRun extends LiveRun {
   /** Since when the store says all along that it does not know the run, or, where it keeps no suspicion, that it is silent. */
   #silentSince: number | undefined
   #lookedAt = 0
+  #listenedAt = 0
   /** When the producer was last heard: by a message, or by its lease. */
   #heardAt = 0
   /** Who waits for the next sign of the producer, or for the next look. */
@@ -59,17 +58,7 @@ export class RemoteRun extends LiveRun {
       this.#watchAgain(run.leaseMs + GRACE_MS)
       return
     }
-    settle(
-      () => shared.subscribe(runId, 'readers', (message) => this.#onMessage(message, shared)),
-      (stopListening) => {
-        if (this.#isClosed()) stopListening()
-        else {
-          this.#stopListening = stopListening
-          this.#look()
-        }
-      },
-      (error) => this.#cannotTell(error),
-    )
+    this.#listen(shared)
   }
 
   override onCaughtUp(cursor: number): void {
@@ -134,13 +123,15 @@ export class RemoteRun extends LiveRun {
     }
     this.#heardAt = performance.now()
     this.#isTold = true
-    const [line, first, last] = NEWS.exec(message) ?? []
-    const isNext = !this.#isReading && this.#state === 'following' && Number(first) - 1 === this.#last
-    if (line === undefined) this.#readStore()
-    else if (!isNext) this.#fillGap(Number(first))
+    // `frames <first> <last>`, a line break and the text; where it is no more than the word, the store is read.
+    const end = message.indexOf('\n')
+    const space = message.indexOf(' ', FRAMES.length)
+    const first = Number(message.slice(FRAMES.length, space))
+    if (end === -1) this.#readStore()
+    else if (this.#isReading || this.#state !== 'following' || first - 1 !== this.#last) this.#fillGap(first)
     else {
-      this.#last = Number(last)
-      this.publish({ first: Number(first), last: this.#last, text: message.slice(line.length) })
+      this.#last = Number(message.slice(space, end))
+      this.publish({ first, last: this.#last, text: message.slice(end + 1), end: undefined })
     }
     this.#wake()
   }
@@ -149,6 +140,22 @@ export class RemoteRun extends LiveRun {
   async #fillGap(first: number): Promise<void> {
     await this.#readStore()
     if (!this.#isClosed() && this.#last !== undefined && this.#last < first - 1) this.#announce()
+  }
+
+  #listen(shared: SharedStore): void {
+    this.#canListen = true
+    this.#listenedAt = performance.now()
+    settle(
+      () => shared.subscribe(this.runId, 'readers', (message) => this.#onMessage(message, shared)),
+      (stopListening) => {
+        if (this.#isClosed()) stopListening()
+        else {
+          this.#stopListening = stopListening
+          this.#look()
+        }
+      },
+      (error) => this.#cannotTell(error),
+    )
   }
 
   /** Tells the producer that somebody reads here. */
@@ -193,7 +200,7 @@ export class RemoteRun extends LiveRun {
           this.#last = Math.max(this.#last, entry.last)
           this.publish(entry)
         }
-        isAll = entries.length === 0
+        isAll = entries.length < LIMIT
       } while ((this.#isBehind || !isAll) && !this.#isClosed())
     } catch {
       // The next message or the watch tries again.
@@ -249,7 +256,11 @@ export class RemoteRun extends LiveRun {
         // What was found here, no message had told.
         if (isAll && before !== undefined && this.#last !== before && shared) this.#state = 'untold'
         this.#announce()
-      } else if (this.#state === 'following') this.#state = 'untold'
+      } else {
+        if (this.#state === 'following') this.#state = 'untold'
+        const isDue = shared && performance.now() - this.#listenedAt > shared.leaseMs / 3
+        if (isDue && !this.#stopListening) this.#listen(shared)
+      }
       this.#decide(run, isAll)
     } catch {
       // It cannot be known: it is not lost yet.

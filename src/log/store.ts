@@ -91,7 +91,10 @@ export interface LogStore {
   append(runId: string, entry: LogEntry): MaybePromise<ProducerNews | void>
   /** What is known of a run; `undefined` for one that is not known, or no longer. */
   get(runId: string): MaybePromise<StoredRun | undefined>
-  /** At most `limit` entries in order, beginning with the first that has an event after the number `after`. */
+  /**
+   * At most `limit` entries in order, beginning with the first that has an event after the number `after`; fewer where
+   * there are no more.
+   */
   read(runId: string, after: number, limit: number): MaybePromise<LogEntry[]>
   /**
    * How much an entry is to hold at least, in characters up to 65 536, but for a run's last. Events wait that long with

@@ -1,6 +1,6 @@
 /** How does what a run says get into the store, however that behaves? */
 import { isRelayError, RelayError } from '../errors.js'
-import { isThenable } from '../promises.js'
+import { isThenable, settle } from '../promises.js'
 import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
 
 /** How much an entry of a shared store holds, in characters, and how long it is filled at most, in milliseconds. */
@@ -18,6 +18,8 @@ const RETRY_MS = 20
 const MAX_RETRY_MS = 5000
 /** How often it is tried once the run has ended: about a minute. */
 const MAX_TRIES = 18
+/** So long a question to the store waits for something to be stored, which answers it. */
+const ASK_MS = 1000
 /** What was stored so lately is kept, for a store that comes back older than it was: so much of a run, and of all runs. */
 const KEEP_MS = 5000
 const MAX_KEPT = 65_536
@@ -185,6 +187,15 @@ export class WriteQueue {
     if (this.#state === 'open' && this.#held !== '') this.flush()
     else if (this.#state === 'open') this.#renew().then(undefined, (error) => this.#fail(error))
     else if (this.#state === 'failing') this.#retryNow()
+  }
+
+  /** The same, unless something is stored within a second. */
+  askSoon(): void {
+    const from = performance.now()
+    const timer = setTimeout(() => {
+      if (this.#sentAt < from && !this.#hasEnd) this.ask()
+    }, ASK_MS)
+    unref(timer)
   }
 
   /** Tells the store that the end of the run is dealt with, or for how long it is not. */
@@ -429,7 +440,7 @@ export class WriteQueue {
     this.#owner.onStored()
   }
 
-  /** Offers the end again: that it is stored already is the answer to hope for. Before anybody can declare the run lost. */
+  /** Looks whether the end is in the store still, before anybody can declare the run lost. */
   #offerLater(): void {
     const end = this.#recent.at(-1)?.entry
     const { shared } = this.#store
@@ -438,13 +449,23 @@ export class WriteQueue {
       this.giveUp()
       return
     }
-    this.#retryTimer = setTimeout(
-      () => {
+    const look = () => {
+      this.#retryTimer = undefined
+      const offer = () => {
         this.#pending = [end]
         this.#retryNow()
-      },
-      Math.min(left, shared.leaseMs * 0.8),
-    )
+      }
+      settle(
+        () => this.#store.get(this.#runId),
+        (run) => {
+          if (this.#state !== 'keeping') return
+          if (run?.ended) this.#offerLater()
+          else offer()
+        },
+        offer,
+      )
+    }
+    this.#retryTimer = setTimeout(look, Math.min(left, shared.leaseMs * 0.8))
     unref(this.#retryTimer)
   }
 

@@ -452,7 +452,7 @@ describe.skipIf(!hasRedis)('what is in Redis', () => {
     for (const reader of readers) {
       await reader.until('[DONE]')
       await reader.closed
-      expect(reader.received.replaceAll(/^: \n/gm, '')).toBe(whole)
+      expect(reader.received.replaceAll(/^: \n\n?/gm, '')).toBe(whole)
     }
     await run
 

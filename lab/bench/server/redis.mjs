@@ -106,7 +106,6 @@ export async function measureRedis({ quick, progress }) {
       for (const name of names) await run(sides[name], load)
       const values = await alternate(names, rounds, async (name, round) => {
         progress(`${title}: ${round + 1} of ${rounds}, ${name}`)
-        await admin.flushAll()
         return run(sides[name], load)
       })
       groups.push(group({ ...load, title }, values))
