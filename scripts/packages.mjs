@@ -1,14 +1,16 @@
 // `npm run packages`: the packages whose streams people hand over, each family installed in its folder of test/packages
-// by its own lock file, and the checks beside it. `npm run packages -- langchain mastra` takes only those. Build first,
-// unless SRC=1 is set.
+// by its own lock file, and the checks beside it. `npm run packages -- langchain mastra` takes only those; `--update`
+// writes what came out into docs/packages.md. Build first, unless SRC=1 is set.
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const packages = join(root, 'test/packages')
-const chosen = process.argv.slice(2)
+const isUpdate = process.argv.includes('--update')
+const chosen = process.argv.slice(2).filter((word) => word !== '--update')
 
 if (!process.env.SRC && !existsSync(join(root, 'dist/index.js'))) {
   console.error('Nothing to try: run `npm run build` first.')
@@ -29,6 +31,9 @@ for (const name of families) {
     process.exit(1)
   }
 }
+const scratch = mkdtempSync(join(tmpdir(), 'sse-relay-packages-'))
+const rows = join(scratch, 'rows')
+if (isUpdate) process.env.PACKAGE_ROWS = rows
 const config = ['--config', 'test/packages/vitest.config.ts']
 const ok =
   (chosen.length > 0 || (await run('npx', ['tsc', '-p', 'test/packages'], root))) &&
@@ -45,6 +50,23 @@ const ok =
     root,
   ))
 if (!ok) process.exitCode = 1
+else if (isUpdate) write(readFileSync(rows, 'utf8').trim().split('\n'))
+rmSync(scratch, { recursive: true })
+
+/** The rows of what was tried, amid those that are there. */
+function write(tried) {
+  const path = join(root, 'docs/packages.md')
+  const lines = readFileSync(path, 'utf8').split('\n')
+  const begin = lines.findIndex((line) => line.startsWith('|---')) + 1
+  const there = lines.slice(begin).filter((line) => line.startsWith('|'))
+  const after = lines.slice(begin + there.length)
+  const nameOf = (row) => row.split(' | ')[0]
+  // Of a whole run those that are no more go.
+  const kept = chosen.length > 0 ? there : []
+  const all = new Map([...kept, ...tried].map((row) => [nameOf(row), row]))
+  const sorted = [...all.values()].sort((a, b) => (nameOf(a).toLowerCase() < nameOf(b).toLowerCase() ? -1 : 1))
+  writeFileSync(path, [...lines.slice(0, begin), ...sorted, ...after].join('\n'))
+}
 
 /** By the lock file, unless what is there was installed by this very one. */
 async function install(folder) {

@@ -1,26 +1,9 @@
 /** The AI SDK's UI message stream, as its servers and `uiMessage()` send it. */
-import { type Counts, readEnd, readSource } from './ai-sdk.js'
+import { type Counts, readEnd, readPart, readSource, type StreamPart } from './ai-sdk.js'
 import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
 
-interface UIChunk {
-  type: string
-  id?: string
-  delta?: string
-  toolCallId?: string
-  toolName?: string
-  providerExecuted?: boolean
-  preliminary?: boolean
-  inputTextDelta?: string
-  input?: unknown
-  output?: unknown
-  url?: string
-  title?: string
-  mediaType?: string
-  filename?: string
-  data?: unknown
+interface UIChunk extends StreamPart {
   transient?: boolean
-  errorText?: string
-  finishReason?: string
   messageMetadata?: { usage?: Counts }
 }
 
@@ -69,55 +52,11 @@ export const aiSDKUI: ChunkShape = {
   redact: (chunk: UIChunk) => emptied(withoutRequest(chunk), { output: null, errorText: 'The tool failed.' }),
 
   read(chunk: UIChunk, reading: Reading) {
-    const { type, toolCallId = '', toolName: name, url, providerExecuted: executed } = chunk
-    const head = { id: toolCallId, name, executed }
-    switch (type) {
-      case 'text-delta':
-        reading.text(chunk.delta)
-        break
-      case 'reasoning-delta':
-        reading.reasoning(chunk.delta)
-        break
-      case 'tool-input-start':
-        reading.call(toolCallId, '', head)
-        break
-      case 'tool-input-delta':
-        reading.call(toolCallId, chunk.inputTextDelta)
-        break
-      case 'tool-input-available':
-        reading.calls.whole(toolCallId, chunk.input, head)
-        break
-      case 'tool-input-error':
-        reading.reject(toolCallId, head, chunk.input)
-        break
-      case 'tool-output-available':
-        if (!chunk.preliminary) reading.result(toolCallId, chunk.output)
-        break
-      case 'tool-output-error':
-        reading.result(toolCallId, null, undefined, true)
-        break
-      case 'source-url':
-      case 'source-document':
-        readSource(chunk, reading)
-        break
-      case 'file':
-        reading.file(chunk.mediaType, url)
-        break
-      case 'error':
-        reading.error(chunk.errorText)
-        break
-      case 'abort':
-        reading.cut('The upstream was aborted')
-        break
-      case 'finish':
-        readEnd(reading, chunk.messageMetadata?.usage, chunk.finishReason)
-        break
-      default: {
-        const { id, transient } = chunk
-        if (type.startsWith('data-')) {
-          reading.data(type.slice(5), chunk.data, { ...(id !== undefined && { id }), ...(transient && { transient }) })
-        }
-      }
-    }
+    const { type, id, transient, data } = chunk
+    if (type === 'finish') readEnd(reading, chunk.messageMetadata?.usage, chunk.finishReason)
+    else if (type === 'source-url' || type === 'source-document') readSource(chunk, reading)
+    else if (type.startsWith('data-'))
+      reading.data(type.slice(5), data, { ...(id !== undefined && { id }), ...(transient && { transient }) })
+    else readPart(chunk, reading)
   },
 }

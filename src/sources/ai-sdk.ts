@@ -14,24 +14,37 @@ export interface Counts {
   cacheWriteInputTokens?: number
 }
 
-interface StreamPart {
+/** A part of a stream: of the AI SDK in any version, of its UI message stream, and of what was made after it. */
+export interface StreamPart {
   type: string
   id?: string
   text?: string
   delta?: string
+  /** Of version 4. */
+  textDelta?: string
   toolName?: string
   toolCallId?: string
   providerExecuted?: boolean
   invalid?: boolean
   preliminary?: boolean
+  isError?: boolean
+  inputTextDelta?: string
+  argsTextDelta?: string
   input?: unknown
+  args?: unknown
   output?: unknown
+  result?: unknown
+  signature?: string
+  data?: unknown
   url?: string
   title?: string
   filename?: string
   mediaType?: string
+  mimeType?: string
+  base64?: string
   file?: { mediaType?: string; base64?: string }
   error?: unknown
+  errorText?: string
   finishReason?: string
   rawFinishReason?: string
   totalUsage?: Counts
@@ -90,55 +103,21 @@ export const aiSDK: ChunkShape = {
   },
 
   read(part: StreamPart, reading: Reading) {
-    const { type, id = '', toolCallId = id, toolName: name, providerExecuted: executed } = part
-    const head = { id: toolCallId, name, executed }
-    switch (type) {
+    switch (part.type) {
       case 'start':
         reading.begin()
         break
       case 'start-step':
         reading.step()
         break
-      case 'text-delta':
-        reading.text(part.text)
-        break
-      case 'reasoning-delta':
-        reading.reasoning(part.text)
-        break
-      case 'tool-input-start':
-        reading.call(id, '', { ...head, id })
-        break
-      case 'tool-input-delta':
-        reading.call(id, part.delta)
-        break
-      case 'tool-call':
-        if (part.invalid) reading.reject(toolCallId, head, part.input)
-        else reading.calls.whole(toolCallId, part.input, head)
-        break
-      case 'tool-result':
-        if (!part.preliminary) reading.result(toolCallId, part.output, name)
-        break
-      case 'tool-error':
-        reading.result(toolCallId, null, name, true)
-        break
-      case 'tool-output-denied':
-        reading.result(toolCallId, null, name, true)
-        break
       case 'source':
         readSource(part, reading)
         break
-      case 'file':
-      case 'reasoning-file':
-        reading.file(part.file?.mediaType, undefined, part.file?.base64)
-        break
-      case 'error':
-        reading.error(part.error)
-        break
-      case 'abort':
-        reading.cut('The upstream was aborted')
-        break
       case 'finish':
         readEnd(reading, part.totalUsage, isCut(part) ? 'interrupted' : part.finishReason)
+        break
+      default:
+        readPart(part, reading)
     }
   },
 
@@ -147,6 +126,71 @@ export const aiSDK: ChunkShape = {
   redact({ response: _, rawValue: __, error: ___, output: ____, warnings: _____, ...part }: Record<string, unknown>) {
     return withoutRequest(part)
   },
+}
+
+/** What the streams of all versions say, and those that were made after them, in one or another of these words. */
+export function readPart(part: StreamPart, reading: Reading): void {
+  const { type, id, toolCallId = id, toolName: name, providerExecuted: executed } = part
+  switch (type) {
+    case 'text-delta':
+      reading.text(part.text ?? part.delta ?? part.textDelta)
+      break
+    case 'reasoning':
+    case 'reasoning-delta':
+      reading.reasoning(part.text ?? part.delta ?? part.textDelta)
+      break
+    case 'reasoning-signature':
+      reading.signature(part.signature)
+      break
+    case 'redacted-reasoning':
+      reading.redacted(part.data)
+      break
+    case 'tool-input-start':
+    case 'tool-call-streaming-start':
+    case 'tool-call-input-streaming-start':
+      reading.notes.call = toolCallId
+      reading.call(toolCallId, '', { id: toolCallId, name, executed })
+      break
+    case 'tool-input-delta':
+    case 'tool-call-delta':
+      // Without an id it is of the call that began last.
+      reading.call(
+        toolCallId ?? (reading.notes.call as string | undefined),
+        part.delta ?? part.inputTextDelta ?? part.argsTextDelta,
+        { id: toolCallId, name },
+      )
+      break
+    case 'tool-call':
+    case 'tool-input-available':
+    case 'tool-input-error': {
+      const head = { id: toolCallId, name, executed }
+      const input = part.input ?? part.args
+      if (part.invalid || type === 'tool-input-error') reading.reject(toolCallId, head, input)
+      else reading.calls.whole(toolCallId, input, head)
+      break
+    }
+    case 'tool-result':
+    case 'tool-output-available':
+      if (!part.preliminary)
+        reading.result(toolCallId ?? '', 'output' in part ? part.output : (part.result ?? null), name, part.isError)
+      break
+    case 'tool-error':
+    case 'tool-output-error':
+    case 'tool-output-denied':
+      reading.result(toolCallId ?? '', null, name, true)
+      break
+    case 'file':
+    case 'reasoning-file': {
+      const { file = part, url, mimeType } = part
+      reading.file(file.mediaType ?? mimeType, url, file.base64)
+      break
+    }
+    case 'error':
+      reading.error(part.error ?? part.errorText)
+      break
+    case 'abort':
+      reading.cut('The upstream was aborted')
+  }
 }
 
 /** An address, or a document. */

@@ -107,7 +107,8 @@ export const anthropic: ChunkShape = {
 function readBlock(index: number, block: ContentBlock, reading: Reading): void {
   const { type, id, name, input: given } = block
   readBegun(reading)
-  if (type?.endsWith('tool_use')) reading.call(index, '', { id, name, given, executed: type !== 'tool_use' })
+  if (type?.endsWith('tool_use'))
+    reading.call(index, '', { id, name, given, executed: type !== 'tool_use' || undefined })
   else if (type?.endsWith('tool_result')) reading.result(block.tool_use_id ?? '', block.content ?? null)
   else if (type === 'redacted_thinking') reading.redacted(block.data)
   else reading.notes.block = block

@@ -1,35 +1,14 @@
 /** What do the chunks of a Mastra agent's, network's or workflow's `fullStream` say? */
 import { isObject } from '../errors.js'
+import { readPart, type StreamPart } from './ai-sdk.js'
 import type { ChunkShape, Reading } from './reading.js'
 
-interface Payload {
-  text?: string
-  toolCallId?: string
-  toolName?: string
-  argsTextDelta?: string
-  args?: unknown
-  result?: unknown
-  isError?: boolean
-  providerExecuted?: boolean
-  signature?: string
-  data?: unknown
-  base64?: string
-  mimeType?: string
-  error?: unknown
+interface Payload extends StreamPart {
   status?: string
   workflowStatus?: string
-  usage?: Counts
-  output?: { usage?: Counts } | null
+  usage?: object
+  output?: { usage?: object } | null
   stepResult?: { reason?: string }
-}
-
-interface Counts {
-  inputTokens?: number
-  outputTokens?: number
-  totalTokens?: number
-  reasoningTokens?: number
-  cachedInputTokens?: number
-  cacheCreationInputTokens?: number
 }
 
 interface Chunk {
@@ -67,47 +46,24 @@ export const mastra: ChunkShape = {
   },
 }
 
+/** Most of its words are those of the AI SDK. */
 function readChunk(type: string, payload: Payload, reading: Reading): void {
-  const { toolCallId: id, toolName: name } = payload
   switch (type) {
     case 'step-start':
       reading.begin()
       break
-    case 'text-delta':
     case 'routing-agent-text-delta':
       reading.text(payload.text)
       break
-    case 'reasoning-delta':
-      reading.reasoning(payload.text)
-      break
-    case 'reasoning-signature':
-      reading.signature(payload.signature)
-      break
-    case 'redacted-reasoning':
-      reading.redacted(payload.data)
-      break
-    case 'tool-call-input-streaming-start':
-    case 'tool-call-delta':
-      reading.call(id, payload.argsTextDelta ?? '', { id, name })
-      break
-    case 'tool-call':
-      reading.calls.whole(id, payload.args ?? {}, { id, name, executed: payload.providerExecuted })
-      break
-    case 'tool-result':
-    case 'tool-error':
-    case 'tool-output-denied':
-      if (id) reading.result(id, payload.result ?? null, name, type !== 'tool-result' || payload.isError)
-      break
     case 'source':
-      reading.citation(sourceOf(payload as Record<string, unknown>))
+      reading.citation(sourceOf(payload as unknown as Record<string, unknown>))
       break
-    case 'file': {
-      const { data, base64 } = payload
-      reading.file(payload.mimeType, undefined, base64 ?? (typeof data === 'string' ? data : undefined))
-      break
-    }
-    case 'error':
-      reading.error(payload.error)
+    case 'file':
+      reading.file(
+        payload.mimeType,
+        undefined,
+        payload.base64 ?? (typeof payload.data === 'string' ? payload.data : undefined),
+      )
       break
     case 'abort':
     case 'workflow-canceled':
@@ -117,6 +73,9 @@ function readChunk(type: string, payload: Payload, reading: Reading): void {
     case 'network-execution-event-finish':
     case 'workflow-finish':
       readEnd(type, payload, reading)
+      break
+    default:
+      if (payload.toolCallId || !type.startsWith('tool-')) readPart({ ...payload, type }, reading)
   }
 }
 

@@ -4,7 +4,7 @@
  * middle, refused, and left by its reader.
  */
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Source, Summary } from 'sse-relay'
@@ -57,6 +57,8 @@ export interface PackageStream {
   signal?: 'stops' | 'never'
   /** The text comes in whole messages, so that nobody can leave in the middle of one. */
   isWhole?: true
+  /** The calls of the last turn are answered, too. */
+  isAnswered?: true
   /** The name in the warning that only the signal stops it, if there is to be one. */
   signalOnly?: string
 }
@@ -234,18 +236,34 @@ function see({ events, ...collected }: Awaited<ReturnType<typeof collect>>, summ
 }
 
 const SITUATIONS: Situation[] = ['whole', 'cut', 'reset', 'failure', 'refused 429', 'refused 500']
-const docs = readFileSync(new URL('../../docs/sources.md', import.meta.url), 'utf8')
+const page = (name: string) => readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8')
+const docs = page('sources')
+
+/** What a package's stream came to, as a line of docs/packages.md. */
+function rowOf(name: string, stream: PackageStream, came: Map<Situation, Seen>): string {
+  const { text, reasoning, calls, usage, finishReason } = came.get('whole') ?? {}
+  const letters = [text && 'T', reasoning && 'R', calls?.length && 'C', finishReason && 'F', usage && 'U']
+  const cells = SITUATIONS.map((situation) => {
+    const { outcome, code, status } = came.get(situation) ?? {}
+    const told = `\`${outcome === 'done' ? 'done' : code}\`${situation.startsWith('refused') ? ` ${status}` : ''}`
+    return situation === 'whole' ? [...letters.filter(Boolean), told].join(' ') : told
+  })
+  const { signal = 'stops', bare } = stream
+  return `| ${[`${name}: ${stream.name}`, ...cells, signal, bare].join(' | ')} |`
+}
 
 /** The tests of a package: every situation, bare and by the signal. */
 export function describePackage(name: string, streams: PackageStream[]): void {
   describe(name, () => {
     for (const stream of streams) {
+      const came = new Map<Situation, Seen>()
       describe(stream.name, () => {
         const wanted = expected(stream.turns ?? [CALL])
         for (const situation of SITUATIONS) {
           const right = { ...wanted[situation], ...stream.differs?.[situation] }
           it(`${situation}: ${right.outcome}`, async () => {
             const { seen, wire, errors } = await drive(stream, situation, false, 'parts')
+            came.set(situation, seen)
             expect(wire, 'a secret is on the wire').not.toContain(SECRET)
             expect(seen, errors.map(String).join('\n')).toMatchObject(right)
             // Only an answer that is whole is done, but for what the package hides from everyone, which the docs say.
@@ -263,8 +281,16 @@ export function describePackage(name: string, streams: PackageStream[]): void {
           expect(seen, errors.map(String).join('\n')).toMatchObject({ outcome, text })
         })
 
+        it('is in docs/packages.md as it came out: `npm run packages -- --update` writes it', ({ skip }) => {
+          // Who tries some of the tests has not seen all of it.
+          if (came.size < SITUATIONS.length) return skip()
+          const row = rowOf(name, stream, came)
+          if (process.env.PACKAGE_ROWS) appendFileSync(process.env.PACKAGE_ROWS, `${row}\n`)
+          else expect(page('packages').split('\n')).toContain(row)
+        })
+
         // An agent answers the calls of its own tools: a client of OpenAI's, which runs what is named, is not told of them.
-        const isAnswered = (stream.turns?.length ?? 0) > 1
+        const isAnswered = stream.isAnswered ?? (stream.turns?.length ?? 0) > 1
         const { text: said, calls = [], usage, outcome } = { ...wanted.whole, ...stream.differs?.whole }
         for (const [client, read] of outcome === 'done' ? Object.entries(CLIENTS) : []) {
           it(`through Express into ${client}: its text, its calls, its counts`, async () => {

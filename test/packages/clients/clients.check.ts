@@ -186,6 +186,7 @@ describePackage('watsonx', [
 describePackage('xsai', [
   {
     name: 'xsai, the result of streamText',
+    isAnswered: true,
     wire: openaiChat,
     open: async (url, abortSignal) =>
       streamText({

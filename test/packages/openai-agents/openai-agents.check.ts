@@ -17,8 +17,11 @@ const weather = tool({
 /** `run(agent, input, { stream: true, signal })`, with a client of one's own. */
 function open(useResponses: boolean): PackageStream['open'] {
   return (url, signal) => {
+    // The compiler takes its class for that of another folder of packages.
     const openAIClient = new OpenAI({ apiKey: SECRET, baseURL: `${url}/v1`, maxRetries: 0 })
-    const runner = new Runner({ modelProvider: new OpenAIProvider({ openAIClient, useResponses }) })
+    const runner = new Runner({
+      modelProvider: new OpenAIProvider({ openAIClient: openAIClient as never, useResponses }),
+    })
     const agent = new Agent({ name: SECRET, instructions: SECRET, model: 'm', tools: [weather] })
     return runner.run(agent, 'Hi', { stream: true, ...(signal && { signal }) })
   }
