@@ -912,11 +912,13 @@ describe.each(names)('in %s()', (name) => {
 
   describe.each(Object.entries(shapes))('of %s', (_, shape) => {
     it('the answer goes out, and nothing of what lies around it', async () => {
-      const wire = await told(shape.chunks, options)
-      expect(secretsIn(wire)).toEqual([])
-      expect(wire).toMatch(/^200 /)
-      expect(wire).toContain('Hello ')
-      expect(wire).toContain('there.')
+      for (const stream of [true, false]) {
+        const wire = await told(shape.chunks, { ...options, stream, requireFinish: stream })
+        expect(secretsIn(wire)).toEqual([])
+        expect(wire).toMatch(/^200 /)
+        expect(wire).toContain('Hello ')
+        expect(wire).toContain('there.')
+      }
     })
 
     it('no field that nobody knows goes out, but in the chunks of a provider’s own wire', async () => {
@@ -946,6 +948,9 @@ describe.each(names)('in %s()', (name) => {
       const wire = await told(thenThrows(begun(shape), thrown()), options)
       expect(secretsIn(wire)).toEqual([])
       expect(wire).toContain('event: error')
+      const whole = await told(thenThrows(begun(shape), thrown()), { ...options, stream: false })
+      expect(secretsIn(whole)).toEqual([])
+      expect(whole).toMatch(/^429 /)
       for (const failure of failures) expect(secretsIn(await told([failure, ...shape.chunks], options))).toEqual([])
     })
 
