@@ -15,7 +15,20 @@ vi.setConfig({ testTimeout: LIMIT_MS + 10_000, hookTimeout: LIMIT_MS })
 const WITHOUT = `
   delete globalThis.TextDecoderStream
   delete ReadableStream.prototype[Symbol.asyncIterator]
-  delete ReadableStream.prototype.values;
+  delete ReadableStream.prototype.values
+  Object.defineProperty(globalThis, 'crypto', { value: undefined });
+`
+
+/** The same for runtimes, whose own `fetch` iterates what it sends. */
+const WITHOUT_IN_RUNTIME = `
+  delete globalThis.TextDecoderStream
+  Object.defineProperty(globalThis, 'crypto', { value: undefined })
+  const { fetch } = globalThis
+  globalThis.fetch = async (...request) => {
+    const response = await fetch(...request)
+    if (response.body) Object.defineProperty(response.body, Symbol.asyncIterator, { value: undefined })
+    return response
+  };
 `
 
 /** Where in an engine, in words and by its name. */
@@ -24,7 +37,7 @@ type Places = readonly (readonly [words: string, place: string])[]
 const inBrowsers: Places = [
   ['a page', 'page'],
   ['a worker', 'worker'],
-  ['a worker without TextDecoderStream and the async iterator of ReadableStream', 'without'],
+  ['a worker without crypto, TextDecoderStream and the async iterator of ReadableStream', 'without'],
 ]
 let server: SuiteServer
 let script: string
@@ -37,9 +50,9 @@ afterAll(() => server.close())
 const reportName = ({ name }: Engine, place: string) => `${name}-${place}`.toLowerCase()
 
 /** The suite as one script, which reports under the name. */
-const suiteFor = (engine: Engine, place: string) =>
+const suiteFor = (engine: Engine, place: string, without = WITHOUT) =>
   `globalThis.SUITE = ${JSON.stringify({ base: server.url, report: reportName(engine, place) })};
-  ${place === 'without' ? WITHOUT : ''}
+  ${place === 'without' ? without : ''}
   ${script}`
 
 /** One page, which runs the suite in itself and in its workers, one after another. */
@@ -70,21 +83,26 @@ function pageFor(engine: Engine): string {
 
 /** All at once: most of their time they wait. */
 const opened = new Map<Engine, Opened>()
-const inAll = await runtimes()
+/** A runtime is a program for each place: what is taken away in one is there in the other. */
+const inAll = (await runtimes()).flatMap((engine) => [
+  { engine, way: ['its only place', 'runtime'] as const },
+  { engine: { ...engine }, way: ['it without crypto, TextDecoderStream and that iterator', 'without'] as const },
+])
 const folder = mkdtempSync(join(tmpdir(), 'sse-relay-'))
 beforeAll(async () => {
-  await Promise.all(
-    [...browsers, ...inAll].map(async (engine) => {
-      if (engine.missing !== undefined) return
-      let address: string
-      if (browsers.includes(engine)) address = pageFor(engine)
-      else {
-        address = join(folder, `${engine.name}.mjs`)
-        writeFileSync(address, suiteFor(engine, 'runtime'))
-      }
-      opened.set(engine, await engine.open(address))
-    }),
-  )
+  const open = async (engine: Engine, addressOf: () => string) => {
+    if (engine.missing === undefined) opened.set(engine, await engine.open(addressOf()))
+  }
+  await Promise.all([
+    ...browsers.map((engine) => open(engine, () => pageFor(engine))),
+    ...inAll.map(({ engine, way: [, place] }) =>
+      open(engine, () => {
+        const file = join(folder, `${engine.name}-${place}.mjs`)
+        writeFileSync(file, suiteFor(engine, place, WITHOUT_IN_RUNTIME))
+        return file
+      }),
+    ),
+  ])
 })
 afterAll(async () => {
   await Promise.all([...opened.values()].map((each) => each.close()))
@@ -93,7 +111,7 @@ afterAll(async () => {
 
 const places = [
   ...browsers.map((engine) => ({ engine, ways: inBrowsers })),
-  ...inAll.map((engine) => ({ engine, ways: [['its only place', 'runtime']] as Places })),
+  ...inAll.map(({ engine, way }) => ({ engine, ways: [way] as Places })),
 ].map(({ engine, ways }) => [titleOf(engine), engine, ways] as const)
 
 describe.each(places)('in %s', (_, engine, ways) => {
