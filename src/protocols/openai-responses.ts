@@ -52,8 +52,8 @@ interface Growing {
   readonly id: string
   /** Its number in the response. */
   readonly index: number
-  /** All of a delta's JSON that comes before its text. */
-  readonly head: string
+  /** All of a delta's frame that comes before its number: the commonest frame by far is put together by hand. */
+  readonly before: string
   text: string
   /** How much of the text is in one piece. */
   flat: number
@@ -79,12 +79,6 @@ interface Call {
   error?: string
   /** It was run elsewhere, or will be: its result came, or the source says so. */
   isAnswered?: boolean
-}
-
-/** The commonest events by far are put together by hand. */
-const DELTA = {
-  message: { type: 'response.output_text.delta', tail: ',"logprobs":[]}' },
-  reasoning: { type: 'response.reasoning_summary_text.delta', tail: '}' },
 }
 
 /** Why a response is not whole, in the words of the API. */
@@ -124,7 +118,9 @@ class ResponsesEncoder implements Encoder {
   part(part: EncoderPart, hasResults = false): string {
     switch (part.type) {
       case 'text':
-        return part.text === '' ? '' : this.#say('message', part.text)
+        if (part.text === '') return ''
+        // By far the commonest: the next piece of the text that is open.
+        return this.#open?.kind === 'message' ? this.#delta(this.#open, part.text) : this.#say('message', part.text)
       case 'reasoning':
         return this.#think(part)
       case 'tool-call':
@@ -206,25 +202,24 @@ class ResponsesEncoder implements Encoder {
   }
 
   #say(kind: Growing['kind'], text: string): string {
-    let frames = ''
-    if (this.#open?.kind !== kind) {
-      frames = this.#begin() + this.#close() + (kind === 'message' ? this.#beginMessage() : this.#beginSummary())
-    }
-    const open = this.#open as Growing
+    const frames = this.#begin() + this.#close() + (kind === 'message' ? this.#beginMessage() : this.#beginSummary())
+    return frames + this.#delta(this.#open as Growing, text)
+  }
+
+  #delta(open: Growing, text: string): string {
     open.text += text
     if (open.text.length > open.flat * 1.25 + 256) {
       flatten(open.text)
       open.flat = open.text.length
     }
-    const { type, tail } = DELTA[kind]
-    return `${frames}event: ${type}\ndata: {"type":"${type}","sequence_number":${this.#sequence++},${open.head}${JSON.stringify(text)}${tail}\n\n`
+    return `${open.before}${this.#sequence++},"delta":${JSON.stringify(text)}}\n\n`
   }
 
   #beginMessage(): string {
     this.#hasMessage = true
     const { id, index } = this.#item('msg')
-    const head = `"item_id":"${id}","output_index":${index},"content_index":0,"delta":`
-    this.#open = { kind: 'message', id, index, head, text: '', flat: 0 }
+    const before = deltaOf('output_text', `"item_id":"${id}","output_index":${index},"content_index":0,"logprobs":[]`)
+    this.#open = { kind: 'message', id, index, before, text: '', flat: 0 }
     return (
       this.#event('response.output_item.added', {
         output_index: index,
@@ -241,8 +236,8 @@ class ResponsesEncoder implements Encoder {
 
   #beginSummary(): string {
     const { id, index } = this.#item('rs')
-    const head = `"item_id":"${id}","output_index":${index},"summary_index":0,"delta":`
-    this.#open = { kind: 'reasoning', id, index, head, text: '', flat: 0 }
+    const before = deltaOf('reasoning_summary_text', `"item_id":"${id}","output_index":${index},"summary_index":0`)
+    this.#open = { kind: 'reasoning', id, index, before, text: '', flat: 0 }
     return (
       this.#event('response.output_item.added', { output_index: index, item: { id, type: 'reasoning', summary: [] } }) +
       this.#event('response.reasoning_summary_part.added', {
@@ -256,7 +251,9 @@ class ResponsesEncoder implements Encoder {
 
   /** A signature, or what is encrypted, ends the reasoning before it. */
   #think({ text, signature, redacted }: ReasoningPart): string {
-    let frames = text === '' ? '' : this.#say('reasoning', text)
+    let frames = ''
+    if (text !== '')
+      frames = this.#open?.kind === 'reasoning' ? this.#delta(this.#open, text) : this.#say('reasoning', text)
     const isOpen = this.#open?.kind === 'reasoning'
     if (redacted !== undefined && !isOpen) {
       // The provider shows nothing of it.
@@ -394,6 +391,10 @@ class ResponsesEncoder implements Encoder {
       ...(usage && { usage: toUsage(usage) }),
     }
   }
+}
+
+function deltaOf(kind: string, place: string): string {
+  return `event: response.${kind}.delta\ndata: {"type":"response.${kind}.delta",${place},"sequence_number":`
 }
 
 function outputText(text: string): object {
