@@ -29,7 +29,7 @@ const marks = {
   TransformStream: `export { SSEParserStream } from 'sse-relay/client'`,
   useSyncExternalStore: `export { useRelay } from 'sse-relay/react'`,
   TextDecoder: `export { parseSSE } from 'sse-relay/client'`,
-  ':lease': `export { createRedisLog } from 'sse-relay/redis'`,
+  HSET: `export { createRedisLog } from 'sse-relay/redis'`,
   'The log is full': `export { createMemoryLog } from 'sse-relay/log'`,
   // Who reads and who produces a run comes with the log, and not with every adapter.
   'The log has lost events': `export { createLog } from 'sse-relay/log'`,
@@ -70,8 +70,8 @@ describe('what is not imported is not in the bundle', () => {
         'The log is full',
       ],
     ],
-    [`export { relay, resume } from 'sse-relay/node'`, ['The log has lost events', 'The log is full', ':lease']],
-    [`export { createMemoryLog, record } from 'sse-relay/log'`, [':lease']],
+    [`export { relay, resume } from 'sse-relay/node'`, ['The log has lost events', 'The log is full', 'HSET']],
+    [`export { createMemoryLog, record } from 'sse-relay/log'`, ['HSET']],
     [`export { createRedisLog } from 'sse-relay/redis'`, ['The log is full']],
     [
       `export { relay } from 'sse-relay/web'`,
