@@ -16,7 +16,7 @@ import {
 import { printError } from '../report.js'
 import type { Source, Summary } from '../types.js'
 import { BodySink } from './body-sink.js'
-import { areNodes, type NodeRequest, type NodeResponse, serveNode, whenClosed } from './node-sink.js'
+import { lackOf, type NodeRequest, type NodeResponse, serveNode, whenClosed } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -94,11 +94,12 @@ async function answer(
 ): Promise<Summary> {
   const { raw: req } = request ?? {}
   const { raw: res } = reply ?? {}
-  if (!areNodes(req, res)) {
+  const lack = lackOf(req, res)
+  if (lack) {
     const remedy = "Node's own req and res are for sse-relay/node"
     throw typeMistake(
       'invalid-option',
-      `relay takes (request, reply, source, options) of Fastify here, resume (request, reply, options); ${remedy}`,
+      `relay takes (request, reply, source, options) of Fastify here, resume (request, reply, options), and ${lack}; ${remedy}`,
     )
   }
   const sink = new BodySink({

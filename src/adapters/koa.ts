@@ -15,7 +15,7 @@ import {
 } from '../relay.js'
 import type { Source } from '../types.js'
 import { BodySink } from './body-sink.js'
-import { areNodes, type NodeRequest, type NodeResponse, serveNode } from './node-sink.js'
+import { lackOf, type NodeRequest, type NodeResponse, serveNode } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -72,10 +72,11 @@ export function resume(ctx: KoaContext, options: ResumeOptions): Promise<void> {
 
 function connect(ctx: KoaContext, begin: (sink: Sink, request: RequestHead) => RelayHandle): Promise<void> {
   const { req, res } = ctx ?? {}
-  if (!areNodes(req, res) || typeof ctx.append !== 'function') {
+  const lack = ctx ? (lackOf(req, res) ?? (typeof ctx.append !== 'function' && 'it has no append')) : 'there is none'
+  if (lack) {
     const remedy = "Node's own req and res are for sse-relay/node, a context of Hono for sse-relay/hono"
     return Promise.reject(
-      typeMistake('invalid-option', `relay takes a context of Koa here, and so does resume; ${remedy}`),
+      typeMistake('invalid-option', `relay takes a context of Koa here, and so does resume, and ${lack}; ${remedy}`),
     )
   }
   return owned(

@@ -20,6 +20,7 @@ export interface NodeRequest extends Upload {
 export interface NodeResponse {
   readonly headersSent: boolean
   readonly writableEnded: boolean
+  readonly writableFinished?: boolean
   readonly destroyed?: boolean
   /** `null` as long as the answer to an earlier request of the connection is on its way. */
   readonly socket?: { cork(): void; uncork(): void } | null
@@ -39,9 +40,13 @@ export interface NodeResponse {
   flush?(): void
 }
 
-/** Whether these are the two that Node hands to a server. */
-export function areNodes(req: NodeRequest | undefined, res: NodeResponse | undefined): boolean {
-  return typeof req?.resume === 'function' && typeof res?.writeHead === 'function'
+/** What is missing of the two that Node hands to a server, or of what stands for them in a test. */
+export function lackOf(req: NodeRequest | undefined, res: NodeResponse | undefined): string | undefined {
+  if (typeof req?.headers !== 'object') return 'the request has no headers'
+  for (const method of ['writeHead', 'getHeader', 'removeHeader', 'write', 'end', 'on'] as const) {
+    if (typeof res?.[method] !== 'function') return `the response has no method ${method}`
+  }
+  return
 }
 
 /** Begins the answer to a request of Node, and tells it when the client leaves. */
@@ -200,6 +205,8 @@ export class NodeSink implements Sink {
     this.whenSent()
     if (text === undefined) this.res.end()
     else this.res.end(text)
+    // What stands for a response in a test has sent it all by now, and may have no events to say so.
+    if (this.res.writableFinished) queueMicrotask(() => this.handle?.drained())
   }
 
   protected whenSent(): void {

@@ -13,7 +13,7 @@ import {
   withRequest,
 } from '../relay.js'
 import type { Source, Summary } from '../types.js'
-import { areNodes, type NodeRequest, type NodeResponse, NodeSink, serveNode } from './node-sink.js'
+import { lackOf, type NodeRequest, type NodeResponse, NodeSink, serveNode } from './node-sink.js'
 
 export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
@@ -61,12 +61,13 @@ function connect(
   options: RelayOptions | undefined,
   begin: (sink: Sink, request: RequestHead) => RelayHandle,
 ): Promise<Summary> {
-  if (!areNodes(req, res)) {
+  const lack = lackOf(req, res)
+  if (lack) {
     const remedy = 'a Web Request is for sse-relay/web, a context of Hono for sse-relay/hono'
     return Promise.reject(
       typeMistake(
         'invalid-option',
-        `relay takes (req, res, source, options) here, resume (req, res, options); ${remedy}`,
+        `relay takes (req, res, source, options) here, resume (req, res, options), and ${lack}; ${remedy}`,
       ),
     )
   }

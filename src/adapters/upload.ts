@@ -7,7 +7,7 @@ export interface Upload {
   readonly complete?: boolean
   readonly destroyed?: boolean
   readonly httpVersionMajor?: number
-  resume(): unknown
+  resume?(): unknown
   on?(event: 'pause' | 'close', listener: () => void): unknown
   listenerCount?(event: string): number
   /** Has the socket read on, whoever has paused the body. */
@@ -30,7 +30,7 @@ const NEXT_MS = 10
  */
 export function drain(req: Upload): void {
   if (req.readableFlowing === null) {
-    req.resume()
+    req.resume?.()
     return
   }
   // On HTTP/2 the connection reads on, whatever its streams do.
@@ -40,7 +40,7 @@ export function drain(req: Upload): void {
     timer = undefined
     if (req.complete || req.destroyed || req.readableFlowing) return
     if (!req.listenerCount?.('data') && !req.listenerCount?.('readable')) {
-      req.resume()
+      req.resume?.()
       return
     }
     const isFull = (req.readableLength ?? 0) >= MAX_AHEAD
