@@ -337,14 +337,23 @@ describe.each(names)('%s', (name) => {
     expect(answer).toMatchObject({ text: 'Hello', finish: word('end_turn', 'stop') })
   })
 
-  it('reads the same of an Anthropic upstream', async () => {
-    const { source } = await anthropicUpstream({ trace: 'anthropic-tool-use.sse' })
-    const own = await anthropicUpstream({ trace: 'anthropic-tool-use.sse' })
-    if (name.endsWith('without a stream')) return
-    const { usage: _, ...answer } = await ask(name, source)
-    const { usage: __, ...direct } = await clients[name](own.upstream.url)
-    expect(answer).toEqual(direct)
-  })
+  it
+    .skipIf(name.endsWith('without a stream'))
+    .each(['anthropic-text.sse', 'anthropic-thinking.sse', 'anthropic-tool-use.sse'])(
+    'reads the same of an Anthropic upstream: %s',
+    async (trace) => {
+      const { source } = await anthropicUpstream({ trace })
+      const own = await anthropicUpstream({ trace })
+      const { usage, ...answer } = await ask(name, source)
+      const { usage: due, ...direct } = await clients[name](own.upstream.url)
+      expect(answer).toEqual(direct)
+      const counts = isOfAISDK ? ['inputTokens', 'outputTokens'] : ['input_tokens', 'output_tokens']
+      if (!name.includes('iterator')) {
+        for (const count of counts)
+          expect((usage as Record<string, number>)[count]).toBe((due as typeof usage & {})[count as never])
+      }
+    },
+  )
 })
 
 describe('anthropicMessages()', () => {
