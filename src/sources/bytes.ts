@@ -48,6 +48,7 @@ class ByteChunks {
   constructor(source: ByteSource, format: Format | 'json' | undefined, reading: Reading) {
     this.#source = source
     this.#reading = reading
+    reading.isUpstream = true
     this.#isJSON = format === 'json'
     this.#state = format === undefined || format === 'json' ? 'unknown' : format
   }

@@ -53,6 +53,8 @@ export class Reading {
   shape: ChunkShape | undefined
   /** The shape that the last known chunk had: asked first. */
   known: ChunkShape | undefined
+  /** The chunks are an upstream's, in bytes: objects that no shape knows are none of the user's own. */
+  isUpstream = false
   proof: 'not-needed' | 'missing' | 'given' | 'broken' = 'not-needed'
   /** Whether an object came that no shape knows, and whether any text did. */
   sawObject = false

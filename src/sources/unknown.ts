@@ -26,10 +26,11 @@ export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefin
   else if (isException(chunk)) reading.error(Object.values(chunk)[0])
   else if (saysFailure(chunk, reading)) reading.error(chunk.error || chunk.message || chunk.data || chunk)
   else if (isOwnEvent(chunk)) return chunk
-  else if (reading.proof === 'not-needed') {
+  else if (reading.proof === 'not-needed' && !reading.isUpstream) {
     reading.sawObject = true
     reading.data('data', chunk)
   } else {
+    if (reading.proof === 'not-needed') reading.proof = 'missing'
     warnOnce(
       'unknown',
       `a chunk that no provider's shape knows was left out, with the keys ${keysOf(chunk)}. What is for the client goes as { type: 'data', name, data } or as an event of your own, { event, data }`,

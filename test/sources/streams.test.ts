@@ -147,6 +147,20 @@ describe('bytes and responses are read by what they are', () => {
     expect(body).not.toContain('SECRET')
   })
 
+  it('what no shape knows in NDJSON is an upstream’s word and no data of one’s own; parts in it are read', async () => {
+    const lines = (...values: object[]) =>
+      response('application/x-ndjson', ...values.map((value) => `${JSON.stringify(value)}\n`))
+    for (const unknown of [{ detail: 'SECRET' }, { code: 'X', message: 'SECRET' }, { foo: { bar: 'SECRET' } }]) {
+      const { outcome, body } = await relayed(lines(unknown))
+      expect({ outcome, leaks: body.includes('SECRET') }).toEqual({ outcome: 'truncated', leaks: false })
+    }
+    const parts = [
+      { type: 'text', text: 'Hello' },
+      { type: 'data', name: 'status', data: 1 },
+    ]
+    expect(await relayed(lines(...parts))).toMatchObject({ outcome: 'done', text: 'Hello', read: parts })
+  })
+
   it('Assistants are refused by name over an event stream, too', async () => {
     const { body, errors } = await relayed(
       encoded(['thread.run.created', { id: 'run_1', object: 'thread.run', instructions: 'SECRET' }]),
