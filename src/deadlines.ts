@@ -1,6 +1,7 @@
 /** When is a reader due for a heartbeat, dropped because it takes nothing, or sent away because its time is over? */
 
 const HEARTBEAT_MS = 8000
+/** From the write that was full until there is room again. What is full is the host's to say: no count of bytes ends a reader. */
 const STALL_TIMEOUT_MS = 30_000
 /** The longest wait that a timer takes. */
 const MAX_TIMEOUT_MS = 0x7fffffff

@@ -536,6 +536,7 @@ export class Run implements Feeder {
       ...(error !== undefined && { error }),
     }
     let last = ''
+    // The sentinel says that the answer is complete: no other ending has it. A reader that left is told nothing.
     if (outcome === 'done') last = this.#options.protocol?.sentinel ?? DONE_FRAME
     else if (failure) last = this.say(failure)
     try {
