@@ -467,7 +467,12 @@ const cases = {
     const sentinels = said.filter(([, { data }]) => data === '[DONE]').length
     const failures = said.filter(([, { event }]) => event === 'error').length
     about = { chunks, protocol: protocol.name, outcome, wire }
-    if (outcome === 'done')
+    if (outcome === 'done' && protocol.sentinel === '')
+      deepStrictEqual(
+        { type: JSON.parse(last.data).type, sentinels, failures },
+        { type: 'RUN_FINISHED', sentinels: 0, failures: 0 },
+      )
+    else if (outcome === 'done')
       deepStrictEqual({ last, sentinels, failures }, { last: { data: '[DONE]' }, sentinels: 1, failures: 0 })
     else {
       deepStrictEqual({ type: last.event, sentinels, failures }, { type: 'error', sentinels: 0, failures: 1 })
