@@ -256,8 +256,13 @@ export function checkRelayOptions(what: 'relay' | 'resume' | 'record', options: 
   // An adapter adds the request to options that are no plain object by inheriting from them: see withRequest.
   const base: object | null = Object.getPrototypeOf(options)
   if (base && base !== Object.prototype) fail(unknownIn(what, base, rules, findMeant))
-  const { log, runId, owner } = options
+  const { log, runId, owner, protocol } = options
   if (runId !== undefined) checkRunId(runId)
+  for (const name of ['sentinel', 'heartbeat'] as const) {
+    const frame = protocol?.[name]
+    if (frame === undefined || frame === '' || (typeof frame === 'string' && frame.endsWith('\n\n'))) continue
+    throw invalid(`protocol.${name}`, frame, 'give a whole frame, which ends with a blank line: encodeEvent makes one')
+  }
   if (log === undefined && what === 'relay') return
   const methods = (log ?? {}) as unknown as Partial<Record<string, unknown>>
   if (typeof methods.resume !== 'function') {

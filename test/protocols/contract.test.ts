@@ -94,6 +94,16 @@ describe('a dialect', () => {
     expect(await response.json()).toMatchObject({ error: { code: 'overload', retryable: true } })
   })
 
+  it.each(['sentinel', 'heartbeat'])('whose %s is no whole frame is a mistake that is named', async (name) => {
+    const errors: unknown[] = []
+    const protocol = loud({ [name]: 'BYE' })
+    const response = await ask(['a'], { protocol, onError: (error) => void errors.push(error) })
+    expect(response.status).toBe(500)
+    expect(String(errors[0])).toBe(
+      `RelayError: protocol.${name} cannot be "BYE": give a whole frame, which ends with a blank line: encodeEvent makes one`,
+    )
+  })
+
   it('has a heartbeat of its own, but before the first event', async () => {
     const source = async function* () {
       await new Promise((resolve) => setTimeout(resolve, 60))
