@@ -13,13 +13,10 @@ interface AGUIEvent {
   value?: unknown
   subagentRunId?: string
   outcome?: { type?: string }
-  usage?: Counts | Counts[]
+  usage?: unknown
   /** TanStack AI's own. */
   metadata?: { finishReason?: string; tanstack?: { finishReason?: string } }
 }
-
-/** Numbers under names; TanStack AI has some of them a level deeper. */
-type Counts = Record<string, unknown> & { promptTokensDetails?: object; completionTokensDetails?: object }
 
 const TYPE =
   /^(RUN|STEP|SUBAGENT|STATE|MESSAGES|ACTIVITY|REASONING|THINKING|TOOL_CALL|\w+_MESSAGE)_(STARTED|FINISHED|ERROR|START|END|CONTENT|ARGS|CHUNK|RESULT|SNAPSHOT|DELTA|ENCRYPTED_VALUE)$/
@@ -60,7 +57,8 @@ export const agui: ChunkShape = {
     else if (type === 'CUSTOM') reading.data(event.name as string, event.value)
     else if (type === 'RUN_STARTED' && reading.proof !== 'missing') reading.begin()
     else if (/^RUN_[EF]/.test(type)) {
-      readUsage(event, reading)
+      // A list with the counts of each model; TanStack AI has one object.
+      reading.counts(event.usage)
       if (type === 'RUN_ERROR') reading.error(event)
       else {
         const { type: word } = outcome ?? {}
@@ -79,26 +77,4 @@ function readCall({ type, toolCallName: name, delta, content }: AGUIEvent, id: s
     reading.notes.call = id
     reading.call(id, delta, { id, name })
   }
-}
-
-/** Words of TanStack AI for counts, which are OpenAI's. */
-const OURS: Record<string, string> = {
-  promptTokens: 'inputTokens',
-  completionTokens: 'outputTokens',
-  cachedTokens: 'cachedInputTokens',
-}
-
-/** A list with the counts of each model; TanStack AI has one object. */
-function readUsage({ usage = [] }: AGUIEvent, reading: Reading): void {
-  const sum: Record<string, number> = {}
-  for (const counts of [usage].flat()) {
-    const all = { ...counts, ...counts.promptTokensDetails, ...counts.completionTokensDetails }
-    for (const [word, count] of Object.entries(all)) {
-      const name = OURS[word] ?? word
-      if (/^(input|output|total|cachedInput|cacheWriteInput|reasoning)Tokens$/.test(name)) {
-        sum[name] = (sum[name] ?? 0) + Number(count)
-      }
-    }
-  }
-  reading.usage(sum)
 }

@@ -1,7 +1,7 @@
 /** Anthropic's messages: the events of `create` and of `.stream()`, and the same over the wire. */
 import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
 
-interface MessagesUsage {
+export interface MessagesUsage {
   output_tokens_details?: { thinking_tokens?: number } | null
   input_tokens?: number | null
   output_tokens?: number | null
@@ -150,7 +150,7 @@ function readDelta(index: number, delta: NonNullable<MessagesEvent['delta']>, re
  * `input_tokens` leaves out what the cache took or gave; on the common scale it is part of the input. The counts come in
  * halves, so the last of each is kept.
  */
-function readCounts(counts: MessagesUsage | null | undefined, reading: Reading): void {
+export function readCounts(counts: MessagesUsage | null | undefined, reading: Reading): void {
   if (!counts) return
   const before = reading.notes.counts as MessagesUsage | undefined
   const given = Object.entries({ ...before, ...counts }).map(([name, count]) => [

@@ -1,5 +1,5 @@
 /** What do the messages of the Claude Agent SDK say? */
-import { anthropic } from './anthropic.js'
+import { anthropic, type MessagesUsage, readCounts } from './anthropic.js'
 import type { ChunkShape, Reading } from './reading.js'
 
 interface Block {
@@ -26,12 +26,7 @@ interface Message {
   stop_reason?: string | null
   result?: string
   errors?: string[]
-  usage?: {
-    input_tokens?: number
-    output_tokens?: number
-    cache_creation_input_tokens?: number
-    cache_read_input_tokens?: number
-  }
+  usage?: MessagesUsage
 }
 
 /** The runs whose text came token by token: their whole messages repeat it. */
@@ -89,14 +84,10 @@ function readAnswers({ message }: Message, reading: Reading): void {
 }
 
 function readResult(message: Message, reading: Reading): void {
-  const { subtype, usage = {} } = message
-  const { input_tokens: input, cache_read_input_tokens: read, cache_creation_input_tokens: written } = usage
-  reading.usage({
-    inputTokens: typeof input === 'number' ? input + (read ?? 0) + (written ?? 0) : undefined,
-    outputTokens: usage.output_tokens,
-    cachedInputTokens: read,
-    cacheWriteInputTokens: written,
-  })
+  const { subtype, usage } = message
+  // Of all turns, where a turn's own have come before.
+  reading.notes.counts = undefined
+  readCounts(usage, reading)
   if (subtype === 'success' && !message.is_error) reading.end(message.stop_reason)
   else {
     const words = message.result ?? message.errors?.join('\n') ?? `The run ended as ${subtype}`

@@ -8,10 +8,10 @@ const WORDS: Record<keyof Usage, string> = {
   outputTokens: 'output_tokens completion_tokens output_token_count',
   totalTokens: 'total_tokens',
   cachedInputTokens:
-    'cached_input_tokens cached_tokens cache_read cache_read_tokens cache_read_input_tokens prompt_cache_hit_tokens',
+    'cached_input_tokens cached_tokens cached_content_tokens cache_read cache_read_tokens cache_read_input_tokens prompt_cache_hit_tokens',
   cacheWriteInputTokens:
     'cache_write_input_tokens cache_write_tokens cache_creation cache_creation_tokens cache_creation_input_tokens',
-  reasoningTokens: 'reasoning_tokens reasoning reasoning_output_tokens',
+  reasoningTokens: 'reasoning_tokens reasoning reasoning_output_tokens thoughts_tokens',
 }
 
 const NAMES = new Map<string, keyof Usage>()
@@ -22,10 +22,12 @@ for (const name of Object.keys(WORDS) as (keyof Usage)[])
       name,
     )
 
-/** The counts in a provider's object, and in its details. */
+/** The counts in a provider's object, and in its details; of a list, one for each model or request, the sums. */
 export function countsOf(told: unknown, counts: Usage = {}): Usage {
-  if (Array.isArray(told)) for (const inner of told) countsOf(inner, counts)
-  else if (isObject(told)) {
+  if (Array.isArray(told)) {
+    for (const one of told.map((inner) => countsOf(inner)))
+      for (const name of Object.keys(one) as (keyof Usage)[]) counts[name] = (counts[name] ?? 0) + (one[name] ?? 0)
+  } else if (isObject(told)) {
     for (const key of Object.keys(told)) {
       const value = (told as Record<string, unknown>)[key]
       const name = NAMES.get(key)

@@ -8,7 +8,7 @@ interface GenkitChunk {
   content?: GenkitPart[]
   /** Of the response. */
   finishReason?: string
-  usage?: Record<string, number>
+  usage?: object
 }
 
 interface GenkitPart {
@@ -39,7 +39,7 @@ export const genkit: ChunkShape = {
   redact: false,
 
   read(chunk: GenkitChunk, reading: Reading) {
-    const { role, index, content, finishReason: word, usage = {} } = chunk
+    const { role, index, content, finishReason: word, usage } = chunk
     const turn = reading.notes.turn as number | undefined
     // The answer of a tool, and the next answer of the model, are messages of their own.
     if (index !== undefined && turn !== undefined && index > turn) {
@@ -49,8 +49,7 @@ export const genkit: ChunkShape = {
     if (index !== undefined) reading.notes.turn = index
     if (word !== undefined) {
       settle(reading)
-      const { inputTokens, outputTokens, totalTokens, cachedContentTokens: cached, thoughtsTokens: thoughts } = usage
-      reading.usage({ inputTokens, outputTokens, totalTokens, cachedInputTokens: cached, reasoningTokens: thoughts })
+      reading.counts(usage)
       // A tool that interrupts waits for the client.
       reading.end(word === 'interrupted' ? 'tool_calls' : word)
       return

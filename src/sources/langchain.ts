@@ -269,17 +269,9 @@ export function wordOf({ response_metadata: metadata = {}, additional_kwargs: ex
  */
 function readCounts(counts: Counts | null | undefined, reading: Reading): boolean {
   if (!counts) return false
-  const { inputTokens, outputTokens } = reading.counted
-  const input = counts.input_tokens || inputTokens
-  const output = counts.output_tokens || outputTokens
-  reading.usage({
-    inputTokens: input,
-    outputTokens: output,
-    totalTokens: input === undefined || output === undefined ? undefined : input + output,
-    cachedInputTokens: counts.input_token_details?.cache_read,
-    cacheWriteInputTokens: counts.input_token_details?.cache_creation,
-    reasoningTokens: counts.output_token_details?.reasoning,
-  })
+  reading.counts({ ...counts, total_tokens: undefined })
+  const { inputTokens = Number.NaN, outputTokens = Number.NaN } = reading.counted
+  reading.usage({ totalTokens: inputTokens + outputTokens })
   return !!counts.output_tokens
 }
 
