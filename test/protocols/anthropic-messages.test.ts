@@ -1,6 +1,7 @@
 import { createAnthropic } from '@ai-sdk/anthropic'
 import Anthropic, { APIError, InternalServerError, RateLimitError } from '@anthropic-ai/sdk'
 import { generateText, jsonSchema, streamText, tool } from 'ai'
+import fc from 'fast-check'
 import type { RelayOptions, Source, ToolCallPart } from 'sse-relay'
 import { createMemoryLog } from 'sse-relay/log'
 import { relay, resume } from 'sse-relay/node'
@@ -543,5 +544,94 @@ data: [DONE]
     const stream = await clientOf(await serve(source)).messages.create({ ...params, stream: true })
     for await (const event of stream) if (event.type === 'content_block_delta') break
     expect((await (await asked).closed).by).toBe('client')
+  })
+})
+
+/** A reader as strict as the strictest client: what the blocks say, or where the grammar is broken. */
+function strictly(frames: string) {
+  const blocks: { type: string; text: string; id?: string; signature?: string }[] = []
+  let state: 'before' | 'between' | 'open' | 'ending' | 'over' = 'before'
+  for (const frame of frames.split('\n\n').slice(0, -1)) {
+    const [, name, json = ''] = /^event: (.*)\ndata: (.*)$/.exec(frame) ?? expect.fail(`No event: ${frame}`)
+    const event = JSON.parse(json)
+    expect(event.type).toBe(name)
+    const expected = {
+      message_start: 'before',
+      content_block_start: 'between',
+      content_block_delta: 'open',
+      content_block_stop: 'open',
+      message_delta: 'between',
+      message_stop: 'ending',
+    }[name as string]
+    expect(state, frame).toBe(expected)
+    const last = blocks.at(-1)
+    if (name === 'content_block_start') {
+      expect(event.index).toBe(blocks.length)
+      const { type, id, data = '' } = event.content_block
+      blocks.push({ type, id, text: data })
+    } else if (name?.startsWith('content_block')) expect(event.index).toBe(blocks.length - 1)
+    if (name === 'content_block_delta' && last) {
+      // A signature is the last of its block.
+      expect(last.signature).toBeUndefined()
+      const { text, thinking, partial_json, signature } = event.delta
+      last.text += text ?? thinking ?? partial_json ?? ''
+      last.signature = signature
+    }
+    if (name === 'message_start' || name === 'content_block_stop') state = 'between'
+    else if (name === 'content_block_start') state = 'open'
+    else if (name === 'message_delta') state = 'ending'
+    else if (name === 'message_stop') state = 'over'
+  }
+  expect(state).toBe('over')
+  return blocks
+}
+
+describe('any sequence of parts through anthropicMessages()', () => {
+  const piece = fc.oneof(
+    fc.string().map((text): EncoderPart => ({ type: 'text', text })),
+    fc.record({ type: fc.constant('reasoning' as const), text: fc.string() }),
+    fc.record({
+      type: fc.constant('reasoning' as const),
+      text: fc.constant(''),
+      signature: fc.string({ minLength: 1 }),
+    }),
+    fc.record({ type: fc.constant('reasoning' as const), text: fc.constant(''), redacted: fc.string() }),
+    // The number of a call, whose next piece this is.
+    fc.nat(3),
+  )
+
+  it('keeps the grammar, and says all that the parts say', () => {
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 40 }), fc.jsonValue(), fc.boolean(), (pieces, value, saysDone) => {
+        const inputs = [0, 1, 2, 3].map((number) => JSON.stringify({ number, value }))
+        const sent = [0, 0, 0, 0]
+        const parts = pieces.flatMap((part): EncoderPart[] => {
+          if (typeof part !== 'number') return [part]
+          const from = sent[part] as number
+          const input = (inputs[part] as string).slice(from, from + 5)
+          sent[part] = from + 5
+          if (from > 0) return input === '' ? [] : [more(part, input)]
+          return [call(part, `call_${part}`, 'f', input)]
+        })
+        const begun = [0, 1, 2, 3].filter((number) => sent[number])
+        for (const number of begun) {
+          const rest = (inputs[number] as string).slice(sent[number])
+          if (saysDone || rest !== '') parts.push(more(number, rest, saysDone))
+        }
+        const encoder = anthropicMessages().encoder({ runId: RUN_ID })
+        const blocks = strictly(parts.map((part) => encoder.part(part)).join('') + encoder.end({}))
+        const said = (type: string) => blocks.filter((block) => block.type === type).map(({ text }) => text)
+        const due = (type: 'text' | 'reasoning') => parts.map((part) => (part.type === type ? part.text : '')).join('')
+        expect(said('text').join('')).toBe(due('text'))
+        expect(said('thinking').join('')).toBe(due('reasoning'))
+        expect(blocks.flatMap(({ signature = [] }) => signature)).toEqual(
+          parts.flatMap((part) => (part.type === 'reasoning' ? (part.signature ?? []) : [])),
+        )
+        const calls = blocks.filter(({ type }) => type === 'tool_use')
+        expect(Object.fromEntries(calls.map(({ id, text }) => [id, text]))).toEqual(
+          Object.fromEntries(begun.map((number) => [`call_${number}`, inputs[number]])),
+        )
+      }),
+    )
   })
 })
