@@ -211,9 +211,23 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   override read(after: number, limit: number): MaybePromise<LogEntry[]> {
     if (after >= this.#told) return []
     const here = this.#queue.entriesAfter(after, this.#told)
-    if (here.length > 0) return here.slice(0, limit)
-    const stored = super.read(after, limit)
-    return isThenable(stored) ? stored.then(orLost) : orLost(stored)
+    const first = here.length > 0 ? here.slice(0, limit) : super.read(after, limit)
+    const goOn = (entries: LogEntry[]) => this.#readOn(orLost(entries), limit)
+    return isThenable(first) ? first.then(goOn) : goOn(first)
+  }
+
+  /**
+   * Less than was asked for means that there is nothing more for now. A part may be stored and the next not yet: it is
+   * read from both, up to what was told.
+   */
+  #readOn(entries: LogEntry[], limit: number): MaybePromise<LogEntry[]> {
+    const last = (entries.at(-1) as LogEntry).last
+    if (entries.length >= limit || last >= this.#told) return entries
+    const here = this.#queue.entriesAfter(last, this.#told)
+    const more = here.length > 0 ? here : super.read(last, limit - entries.length)
+    const join = (found: LogEntry[]) =>
+      found.length > 0 ? this.#readOn([...entries, ...found].slice(0, limit), limit) : entries
+    return isThenable(more) ? more.then(join) : join(more)
   }
 
   override hasReached(seq: number): boolean {

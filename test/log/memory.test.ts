@@ -1,4 +1,8 @@
+import { createServer } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { fetchSSE, readText } from 'sse-relay/client'
 import { createMemoryLog, type Log, type MemoryLogOptions, record } from 'sse-relay/log'
+import { relay as relayOnNode, resume as resumeOnNode } from 'sse-relay/node'
 import { collect } from 'sse-relay/testing'
 import { relay, resume } from 'sse-relay/web'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -336,4 +340,42 @@ describe('ttlMs', () => {
     await run.end()
     expect(await reader).toMatchObject({ text: 'one ', outcome: 'done' })
   })
+})
+
+describe('a reader that was cut', () => {
+  it('comes back to all that came meanwhile, a part of it stored and a part not yet, and has all of it at once', async () => {
+    const log = open({})
+    let more = () => {}
+    let allowed = 8
+    const source = async function* () {
+      for (let seq = 1; seq <= 25; seq++) {
+        while (seq > allowed) await new Promise<void>((resolve) => (more = resolve))
+        yield `${seq} `
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      await new Promise<void>((resolve) => (more = resolve))
+    }
+    const sockets = new Set<Socket>()
+    const server = createServer((req, res) => {
+      if (req.method === 'POST') relayOnNode(req, res, source, { log, owner, runId: idOf('1') })
+      else resumeOnNode(req, res, { log, owner })
+    })
+    server.on('connection', (socket) => sockets.add(socket))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const seen: string[] = []
+    for await (const text of readText(fetchSSE(url, { method: 'POST', resumeUrl: url, runId: idOf('1') }))) {
+      seen.push(text)
+      if (seen.length === 8) {
+        setTimeout(() => {
+          for (const socket of sockets) socket.resetAndDestroy()
+          allowed = 25
+          more()
+        }, 50)
+      } else if (seen.length === 25) more()
+    }
+    expect(seen.join('')).toBe(Array.from({ length: 25 }, (_, index) => `${index + 1} `).join(''))
+    server.close()
+    server.closeAllConnections()
+  }, 20_000)
 })
