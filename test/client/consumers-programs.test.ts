@@ -47,7 +47,8 @@ describe.each(browsers.map((engine) => [titleOf(engine), engine] as const))('a p
     })
 
     it('is heard whole by @microsoft/fetch-event-source', () => {
-      const messages = told.fetchEventSource?.[end] ?? []
+      // It makes an empty message of each blank line, those of heartbeats too (Azure/fetch-event-source#15).
+      const messages = (told.fetchEventSource?.[end] ?? []).filter(({ data }) => data !== '')
       // Its ids are those of each message, and the default type has no name.
       const heard = messages.map(({ event, data, id }) => ({ event: event || 'message', data, id }))
       expect(heard.map(({ id }) => id)).toEqual(['', 'é-1', '', '', ''])
