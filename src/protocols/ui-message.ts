@@ -81,6 +81,8 @@ class UIMessageEncoder implements Encoder {
   readonly #messageId: string
   readonly #metadata: UIMessageOptions['metadata']
   readonly #client: UIMessageOptions['client']
+  /** What `metadata` said. */
+  #more: object | undefined
   /** The number of the step that is open; 0 before the message begins. */
   #step = 0
   /** Whether what comes next is of another answer. */
@@ -134,7 +136,7 @@ class UIMessageEncoder implements Encoder {
   end(end: EncoderEnd): string {
     const { finishReason, usage } = end
     this.#isNext = false
-    const messageMetadata = { ...(usage && { usage }), ...this.#metadata?.(end) }
+    const messageMetadata = { ...(usage && { usage }), ...this.#moreOf(end) }
     return (
       this.#begin() +
       this.#closeBlock() +
@@ -153,9 +155,16 @@ class UIMessageEncoder implements Encoder {
     return this.#client ? frame(failure) + dataFrame(DONE) : failureFrame(failure)
   }
 
+  /** Asked for once, though there may be both a stream and a body. */
+  #moreOf(end: EncoderEnd): object {
+    this.#more ??= this.#metadata?.(end) ?? {}
+    return this.#more
+  }
+
   /** What a reader makes of the stream. */
   answer(parts: readonly AnswerPart[], end: EncoderEnd): object {
-    const encoder = new UIMessageEncoder(this.#messageId, this.#metadata, this.#client)
+    const more = { ...this.#moreOf(end) }
+    const encoder = new UIMessageEncoder(this.#messageId, () => more, this.#client)
     let frames = ''
     for (const part of parts) {
       if (part.type === 'event') frames += encoder.event(part.event)

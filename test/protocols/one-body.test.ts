@@ -195,6 +195,16 @@ describe('uiMessage()', () => {
   })
 })
 
+describe('uiMessage() with a log', () => {
+  it('asks for its metadata once, for the stream and the body', async () => {
+    let asked = 0
+    const protocol = uiMessage({ metadata: () => ({ asked: ++asked }) })
+    const log = createMemoryLog()
+    expect(await ask(['Hello'], protocol, { log, owner: null })).toMatchObject({ metadata: { asked: 1 } })
+    expect(asked).toBe(1)
+  })
+})
+
 describe('raw()', () => {
   const chunks = async (trace: string) => {
     const chunks: object[] = []
