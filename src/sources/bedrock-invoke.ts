@@ -7,10 +7,14 @@ interface InvokeEvent {
   chunk: { bytes: Uint8Array }
 }
 
-/** What the models say that have events of their own: Llama, Titan, Mistral. */
+/** What the models say that have events of their own: Llama, Titan, Mistral, Cohere. */
 interface ModelEvent {
   generation?: string
   outputText?: string
+  /** Of Cohere, which tells all of it again at its end. */
+  text?: string
+  is_finished?: boolean
+  finish_reason?: string | null
   outputs?: { text?: string; stop_reason?: string | null }[]
   stop_reason?: string | null
   completionReason?: string | null
@@ -34,11 +38,13 @@ export const bedrockInvoke: ChunkShape = {
       reading.end()
       return
     }
-    const { outputs, ...model } = event
+    const { outputs, is_finished: isFinished, ...model } = event
     const [output] = outputs ?? []
     if (!readInner(event, reading)) {
-      reading.text(model.generation ?? model.outputText ?? output?.text)
-      const word = model.stop_reason ?? model.completionReason ?? output?.stop_reason
+      reading.text(
+        model.generation ?? model.outputText ?? output?.text ?? (isFinished === false ? model.text : undefined),
+      )
+      const word = model.stop_reason ?? model.completionReason ?? output?.stop_reason ?? model.finish_reason
       if (word) reading.end(word)
     }
     const metrics = event['amazon-bedrock-invocationMetrics']

@@ -65,6 +65,8 @@ interface Choice {
   text?: string
   finish_reason?: string | null
   finishReason?: string | null
+  /** DeepSeek through Bedrock. */
+  stop_reason?: string | null
   /** Kimi. */
   usage?: object
 }
@@ -157,7 +159,7 @@ function readChoice(chunk: Completion, choice: Choice, reading: Reading): void {
   else if (message) readMessage(chunk, message, reading)
   if (text && !delta?.content) reading.text(text)
   if (choice.usage) reading.counts(choice.usage)
-  const finish = choice.finish_reason ?? choice.finishReason
+  const finish = choice.finish_reason ?? choice.finishReason ?? choice.stop_reason
   if (finish && typeof finish === 'string' && !chunk.error) reading.end(finish)
 }
 

@@ -338,6 +338,16 @@ describe('the events of Bedrock’s InvokeModelWithResponseStream', () => {
       { messageStop: { stopReason: 'max_tokens' } },
     ],
     [
+      'Cohere',
+      { text: 'Hello', is_finished: false, event_type: 'text-generation' },
+      { is_finished: true, finish_reason: 'MAX_TOKENS', text: 'Hello', response: { chat_history: ['SECRET'] } },
+    ],
+    [
+      'DeepSeek',
+      { choices: [{ index: 0, text: 'Hello', stop_reason: null }] },
+      { choices: [{ index: 0, text: '', stop_reason: 'length' }] },
+    ],
+    [
       'OpenAI',
       { choices: [{ index: 0, delta: { content: 'Hello' } }] },
       { choices: [{ index: 0, delta: {}, finish_reason: 'length' }] },
