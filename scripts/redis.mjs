@@ -5,15 +5,19 @@ import { freePort } from './free-port.mjs'
 
 export const hasRedis = () => spawnSync('redis-server', ['--version']).status === 0
 
-/** A Redis that keeps nothing, on a free port. */
-export async function startRedis() {
+/** A Redis that keeps nothing but what it is told to save in its folder, on a free port. */
+export async function startRedis({ dir = tmpdir() } = {}) {
   if (!hasRedis()) throw new Error('redis-server is not installed')
   const port = await freePort()
-  const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()]
+  const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir]
   // The shell's input ends with this process, and then the shell ends Redis.
-  const shell = spawn('sh', ['-c', '"$@" & read _; kill -9 $!; wait', 'sh', 'redis-server', ...args.map(String)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+  const shell = spawn(
+    'sh',
+    ['-c', '"$@" & read _; kill -9 $! 2>/dev/null; wait', 'sh', 'redis-server', ...args.map(String)],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  )
   let output = ''
   await new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`redis-server does not come up: ${output}`)), 20_000)
@@ -24,5 +28,5 @@ export async function startRedis() {
       resolve()
     })
   })
-  return { port, close: () => shell.stdin.end() }
+  return { port, pid: Number(/pid=(\d+)/.exec(output)?.[1]), close: () => shell.stdin.end() }
 }

@@ -26,7 +26,7 @@ const server = createServer(async (req, res) => {
     owner,
     heartbeatMs: 1000,
     retryMs: 50,
-    onError: (error) => tell({ failed: `an API process was told: ${error?.stack}` }),
+    onError: (error) => tell({ failed: `an API process was told: ${error?.stack}`, of: req.headers['x-run-id'] }),
   }
   try {
     if (req.method === 'POST') {
@@ -52,7 +52,8 @@ const server = createServer(async (req, res) => {
     } else await resume(req, res, options)
   } catch (error) {
     tell({ failed: `an API process failed: ${error?.stack}` })
-    res.destroy()
+    if (res.headersSent) res.destroy()
+    else res.writeHead(503).end()
   }
 })
 server.listen(0, '127.0.0.1', () => tell({ ready: server.address().port }))

@@ -6,12 +6,15 @@ import { createRedisLog } from 'sse-relay/redis'
 export const QUEUE = 'chaos:jobs'
 
 export async function openLog(kind, port, leaseMs) {
-  // A machine that is busy is no failure here.
-  const options = { leaseMs, timeoutMs: 10_000 }
+  const options = { leaseMs, timeoutMs: 2000 }
   if (kind === 'ioredis') {
-    const client = new Redis(port, '127.0.0.1')
+    const client = new Redis(port, '127.0.0.1', { retryStrategy: () => 100 })
+    // What is wrong the commands say.
+    client.on('error', () => {})
     return { log: createRedisLog(client, options), command: (...args) => client.call(...args) }
   }
-  const client = await createClient({ socket: { host: '127.0.0.1', port } }).connect()
+  const client = await createClient({ socket: { host: '127.0.0.1', port, reconnectStrategy: 100 } })
+    .on('error', () => {})
+    .connect()
   return { log: createRedisLog(client, options), command: (...args) => client.sendCommand(args) }
 }

@@ -55,6 +55,8 @@ export function planOf(seed, index) {
     hold: kind === 0 ? { point: POINTS[turn % 3], ending: turn % 4 === 3 ? 'cut' : 'kill' } : undefined,
     stopAt: isStopped ? upTo(30) : undefined,
     followAt: isFollowed ? upTo(isStopped ? 40 : tokens.length + 1) : undefined,
+    /** Stopped before it is asked: the answer to that is there before the question is sent. */
+    isStoppedEarly: kind === 4 && turn % 3 === 1,
     /** How many bytes of answers each connection lets through before it is cut: with -1 not even the request. */
     cuts: cuts(kind === 0 ? [Number.POSITIVE_INFINITY] : []),
     followerCuts: cuts([]),

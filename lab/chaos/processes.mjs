@@ -53,6 +53,13 @@ export class Process {
     return true
   }
 
+  /** Stands still, and goes on. */
+  async freeze(ms) {
+    this.#child.kill('SIGSTOP')
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    this.#child.kill('SIGCONT')
+  }
+
   close() {
     this.#child.kill('SIGKILL')
   }

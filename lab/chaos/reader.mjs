@@ -53,7 +53,6 @@ async function read(run, limitMs, requestOf) {
     reading.stream = fetchSSE(url, {
       ...request,
       signal: limit,
-      maxRetries: 20,
       onOpen() {
         reading.answers++
         if (reading.lost === 0) reading.openedAt = performance.now()
@@ -87,6 +86,12 @@ async function read(run, limitMs, requestOf) {
       const isSafe = request.method === 'POST' && reading.received === 0
       const mayHelp =
         (isNotFound && reading.notFound <= MAX_AGAIN) || (code === 'producer-lost' && reading.lost <= MAX_AGAIN)
+      // The log was out of reach: what was not taken is asked again.
+      const isRefused = status === 503 || code === 'network'
+      if (reading.received === 0 && isRefused && !limit.aborted) {
+        await new Promise((resolve) => setTimeout(resolve, 200))
+        continue
+      }
       if (!(isSafe && mayHelp)) {
         reading.outcome = limit.aborted ? `no end within ${limitMs} ms` : (code ?? String(error))
         reading.error = error

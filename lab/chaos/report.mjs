@@ -1,7 +1,10 @@
 // What happened, in a few lines.
 import { LEASE_MS, STOP_MS } from './run.mjs'
 
-export function report(runs, { cuts, heldCuts, heldKills, randomKills, repeated, workerKills, seconds }) {
+export function report(
+  runs,
+  { cuts, heldCuts, heldKills, randomKills, repeated, workerKills, troubles, badReaders, told, seconds },
+) {
   const readings = runs.flatMap((run) => run.readings)
   const followers = readings.length - runs.length
   const losses = numbers(readings, 'lostMs')
@@ -16,8 +19,11 @@ export function report(runs, { cuts, heldCuts, heldKills, randomKills, repeated,
     'connections cut': `${cuts}, and ${heldCuts} while a question was being taken`,
     'APIs killed': `${randomKills} at random; on the way from a question to its answer: ${list(heldKills)}`,
     'asked again': `${sum(readings, 'notFound')} after run-not-found, ${askedAgain} after producer-lost; ${repeated} jobs came to the worker once more`,
-    'workers killed': `${workerKills}; ${losses.length} readers waited to be told: ${spread(losses)} (the lease is ${LEASE_MS} ms)`,
+    'workers killed': `${workerKills}; ${losses.length} readers waited to be told: ${spread(losses)} (the lease is ${LEASE_MS} ms, and it takes two)`,
     stops: `${stops.length}, ${stopped.filter((run) => run.isStoppedElsewhere).length} of them through the other API; from its answer until the upstream was left: ${spread(stops)}, ${stops.filter((ms) => ms > STOP_MS).length} over ${STOP_MS} ms`,
+    rounds: list(troubles),
+    'bad readers': `answered ${list(badReaders)}`,
+    'lost by Redis': `${runs.reduce((total, { apart }) => total + apart.length, 0)} ends or stops, counted apart; ${told} errors told while it failed`,
     took: `${seconds} s`,
   }
   console.log()

@@ -28,6 +28,7 @@ const ABANDON_MS = 60_000
 const MAX_ENTRY_SIZE = 65_536
 /** How long a stop is kept for a run that is not known yet, in milliseconds. */
 const STOP_MS = 300_000
+const MAX_UNANSWERED = 1000
 /** What closing may take besides the grace, in milliseconds. */
 const CLOSE_MS = 800
 /** A run of this process needs no lease in a store of this process. */
@@ -109,6 +110,8 @@ export class RunLog implements Log {
   /** Names the producers of this process. */
   readonly #name = newRunId()
   #producers = 0
+  /** Runs that a worker could not begin, as far as the store has said. */
+  readonly #unanswered = new Map<string, RunStart>()
   readonly #kept = { size: 0 }
   #leaseTimer: ReturnType<typeof setTimeout> | undefined
   /** When this process was last seen to be awake, by two clocks: one of them stands still where a machine is suspended. */
@@ -305,13 +308,24 @@ export class RunLog implements Log {
   /** Produces a run that nobody reads here. For `record`. */
   async record(source: Source, runId: string, options: RelayOptions): Promise<Summary> {
     const scope = captureScope()
-    const start = this.#startOf(options.owner as string | null, options.protocol?.headers ?? {})
+    // The job came again, and the store may have lost that the run has begun: it is produced here all the same.
+    if (this.#runs.get(runId)?.run instanceof Recorder) {
+      discard(source)
+      throw exists(runId)
+    }
+    const unanswered = this.#unanswered.get(runId)
+    const isSame = unanswered && unanswered.owner === options.owner
+    const start = isSame ? unanswered : this.#startOf(options.owner as string | null, options.protocol?.headers ?? {})
     const sentAt = performance.now()
     let begun: boolean | 'stopped'
     try {
       begun = await this.#store.begin(runId, start)
+      this.#unanswered.delete(runId)
     } catch (cause) {
       discard(source)
+      // It may have begun all the same: the queue's next try is the same producer's.
+      if (this.#unanswered.size >= MAX_UNANSWERED) this.#unanswered.clear()
+      this.#unanswered.set(runId, start)
       if ((cause as RelayError)?.code === 'overload') throw cause
       throw new RelayError('log-failure', `The log cannot take the run ${runId}: see the cause`, {
         cause,

@@ -73,6 +73,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   /** What waits for the store's word, and since when. */
   #waiting: { entry: LogEntry; thrown: Thrown | undefined }[] = []
   #askedAt = 0
+  /** Since when somebody elsewhere waits to be told that everything is stored. */
+  #owedSince = 0
   #isReported = false
   #isListening = false
   #stopListening: (() => void) | undefined
@@ -209,6 +211,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   override read(after: number, limit: number): MaybePromise<LogEntry[]> {
+    // What was handed out and never stored is nobody's any more.
+    if (this.#state === 'lost') return super.read(after, limit)
     if (after >= this.#told) return []
     const here = this.#queue.entriesAfter(after, this.#told)
     const first = here.length > 0 ? here.slice(0, limit) : super.read(after, limit)
@@ -266,8 +270,11 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   onHeard(sentAt: number): void {
-    if (this.#state !== 'asking' || sentAt < this.#askedAt) return
-    this.#release()
+    if (this.#owedSince > 0 && sentAt >= this.#owedSince) {
+      this.#owedSince = 0
+      this.#tell('frames')
+    }
+    if (this.#state === 'asking' && sentAt >= this.#askedAt) this.#release()
   }
 
   onRoom(): void {
@@ -360,9 +367,9 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     if (message === 'stop' || message === `stop ${JSON.stringify(this.owner)}`) this.stop('stopped')
     if (message !== 'here') return
     this.#audience.heard(leaseMs)
-    // Who has come is to find all there is; what comes from now on it is told.
-    this.#queue.flush()
-    this.#tell('frames')
+    // Who has come is to find all there is, and is told when that is stored; what comes from now on it is told at once.
+    this.#owedSince = performance.now()
+    this.#queue.ask()
   }
 
   /** Tells readers elsewhere. What gets lost is read from the store. */

@@ -214,7 +214,7 @@ function commands.create(owner, leaseMs, keepMs)
 end
 
 function commands.begin(owner, leaseMs, keepMs, headers, producer, after)
-  local run = redis.call('HMGET', head, 'o', 'b', 'a', 'p', 'n', 'e', 'l')
+  local run = redis.call('HMGET', head, 'o', 'b', 'a', 'p', 'n', 'e', 'l', 's')
   if run[1] then
     local isAgain = run[4] == producer and not run[6] and not run[7]
     if run[1] ~= owner then return 0 end
@@ -223,6 +223,8 @@ function commands.begin(owner, leaseMs, keepMs, headers, producer, after)
   redis.call('HSET', head, 'o', owner, 'b', '1', 'h', headers, 'p', producer,
     'n', text(math.max(after, number(run[5]))), 'a', text(now + leaseMs))
   keep(keepMs)
+  -- Begun again, since the answer got lost.
+  if run[8] then return 2 end
   local stopUntil = redis.call('HGET', stops, owner)
   if not stopUntil then return 1 end
   redis.call('HDEL', stops, owner)

@@ -285,11 +285,17 @@ export class RemoteRun extends LiveRun {
     else if ((run && !run.begun && run.leaseMs === 0) || (isSilent && leaseMs === undefined)) this.#declareLost()
     else if (isSilent && this.#isSilentFor(now, leaseMs as number) && !(run && this.store.shared?.watch))
       this.#declareLost()
-    else if (isSilent) this.#watchAgain((leaseMs as number) / 4)
-    else if (this.#state === 'untold') this.#watchAgain(POLL_MS)
+    else if (isSilent) {
+      // Often, so that a look that comes late is none too few, and when it is time.
+      const leftMs = (this.#silentSince as number) + (leaseMs as number) - now
+      this.#watchAgain(leftMs > 0 ? Math.min((leaseMs as number) / 6, leftMs + GRACE_MS) : (leaseMs as number) / 6)
+    } else if (this.#state === 'untold') this.#watchAgain(POLL_MS)
     // A run that has not begun has its time for that, and may begin and die long before it is over.
-    else if (run?.begun) this.#watchAgain(isAll ? this.#untilNextLook(leaseMs ?? run.leaseMs) : RETRY_MS)
-    else this.#watchAgain(Math.min((run?.leaseMs ?? 0) + GRACE_MS, (leaseMs ?? Number.POSITIVE_INFINITY) / 3))
+    else if (run?.begun) {
+      const ms = isAll ? this.#untilNextLook(leaseMs ?? run.leaseMs) : RETRY_MS
+      // As soon as the lease is over it is a suspicion.
+      this.#watchAgain(Math.min(ms, run.leaseMs + GRACE_MS))
+    } else this.#watchAgain(Math.min((run?.leaseMs ?? 0) + GRACE_MS, (leaseMs ?? Number.POSITIVE_INFINITY) / 3))
   }
 
   #untilNextLook(leaseMs: number): number {

@@ -1,9 +1,10 @@
 import { Cluster } from 'ioredis'
 import { createCluster } from 'redis'
-import type { Log } from 'sse-relay/log'
+import { type Log, record } from 'sse-relay/log'
 import { createRedisLog } from 'sse-relay/redis'
 import { logBehaviours } from 'sse-relay/testing'
-import { afterAll, afterEach, beforeAll, describe, it } from 'vitest'
+import { resume } from 'sse-relay/web'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { hasRedis, type RedisServer, startCluster } from './redis-server.js'
 
 // `npm run cluster`. It takes a minute, and what is written for one node and for a cluster differs in one place only.
@@ -22,20 +23,20 @@ describe.skipIf(!hasRedis || !process.env.CLUSTER)('a log in a Redis cluster of 
     for (const node of nodes) await node.close()
   })
 
-  const clients: Record<string, () => Promise<Log>> = {
-    async ioredis() {
+  const clients: Record<string, (sharded: boolean) => Promise<Log>> = {
+    async ioredis(sharded) {
       const client = new Cluster(nodes.map(({ port }) => ({ host: '127.0.0.1', port })))
-      const log = createRedisLog(client)
+      const log = createRedisLog(client, { sharded })
       opened.push(
         () => client.disconnect(),
         () => log.close(),
       )
       return log
     },
-    async 'node-redis'() {
+    async 'node-redis'(sharded) {
       const rootNodes = nodes.map(({ port }) => ({ url: `redis://127.0.0.1:${port}` }))
       const client = await createCluster({ rootNodes }).connect()
-      const log = createRedisLog(client)
+      const log = createRedisLog(client, { sharded })
       opened.push(
         () => client.destroy(),
         () => log.close(),
@@ -45,7 +46,62 @@ describe.skipIf(!hasRedis || !process.env.CLUSTER)('a log in a Redis cluster of 
   }
   for (const [client, open] of Object.entries(clients)) {
     describe(`through ${client}`, () => {
-      for (const { name, run } of logBehaviours) it(name, () => run(open))
+      for (const { name, run } of logBehaviours) it(name, () => run(() => open(false)))
+    })
+    describe(`through ${client}, by sharded channels`, () => {
+      for (const { name, isShared, run } of logBehaviours) if (isShared) it(name, () => run(() => open(true)))
+    })
+    it.each([
+      ['every node, where messages are plain', false],
+      ['one node, where they are sharded', true],
+    ])(`through ${client} a message reaches %s`, async (_, sharded) => {
+      const [here, there] = [await open(sharded), await open(sharded)]
+      const bytes = () =>
+        nodes.map(({ cli }) =>
+          Number(/cluster_stats_messages_publish(?:shard)?_received:(\d+)/.exec(cli('cluster', 'info'))?.[1] ?? 0),
+        )
+      const runId = `run-of-a-test-${client}-${sharded}`
+      let word: (text?: string) => void = () => {}
+      let isAsked = false
+      const words = async function* () {
+        for (;;) {
+          const next = new Promise<string | undefined>((resolve) => (word = resolve))
+          isAsked = true
+          const text = await next
+          if (text === undefined) return
+          yield text
+        }
+      }
+      const run = record(words, { log: here, runId, owner: 'ann' })
+      await expect.poll(async () => (await there.status(runId, { owner: 'ann' })).state).toBe('running')
+      await expect.poll(() => isAsked).toBe(true)
+      word('first ')
+      const request = new Request('http://localhost/', { headers: { 'last-event-id': `${runId}:0` } })
+      const answer = await resume(request, { log: there, owner: 'ann' })
+      const reader = (answer.body as ReadableStream<Uint8Array>).getReader()
+      const decoder = new TextDecoder()
+      let received = ''
+      const until = async (text: string) => {
+        while (!received.includes(text)) received += decoder.decode((await reader.read()).value, { stream: true })
+      }
+      await until('first ')
+      const before = bytes()
+      for (let token = 0; token < 100; token++) {
+        word(`${token} `)
+        await until(`"${token} "`)
+      }
+      const counts = bytes().map((count, node) => count - (before[node] as number))
+      // What its own node sends it by the bus the others receive.
+      console.log(
+        `${client}, ${sharded ? 'sharded' : 'plain'}: of 100 messages the nodes received by the bus ${counts.join(', ')}`,
+      )
+      const others = counts.reduce((sum, count) => sum + count, 0)
+      // Plain ones go to the two others, whichever node they come to first.
+      expect(others >= 200).toBe(!sharded)
+      if (sharded) expect(others).toBe(0)
+      word()
+      await run
+      await reader.cancel()
     })
   }
 })

@@ -1,0 +1,226 @@
+import { RelayError } from 'sse-relay'
+import {
+  type Channel,
+  createLog,
+  type Log,
+  type LogEntry,
+  type LogStore,
+  type ProducerNews,
+  record,
+} from 'sse-relay/log'
+import { logBehaviours } from 'sse-relay/testing'
+import { resume } from 'sse-relay/web'
+import { afterEach, describe, expect, it } from 'vitest'
+
+// A store of one's own for several processes, after docs/resume.md: a table of runs, one of entries, and messages.
+
+interface Row {
+  owner: string | null
+  headers: Readonly<Record<string, string>>
+  begun: boolean
+  producer: string
+  entries: LogEntry[]
+  last: number
+  aliveUntil: number
+  readUntil: number
+  suspectedSince: number
+  lookedAt: number
+  isStopped: boolean
+  isLost: boolean
+}
+
+class Database {
+  readonly runs = new Map<string, Row>()
+  readonly stops = new Map<string, number>()
+  readonly listeners = new Map<string, Set<(message: string) => void>>()
+  now = () => performance.now()
+}
+
+/** What one process has of it. It answers a turn later, as a database does. */
+function storeOf(database: Database, leaseMs: number): LogStore {
+  const { runs, stops, listeners } = database
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+  const newsOf = (run: Row): ProducerNews => {
+    if (run.isLost) return 'lost'
+    if (run.isStopped) return 'stopped'
+    return run.readUntil > database.now() ? 'read' : 'running'
+  }
+  const stored = (run: Row | undefined) => {
+    if (!run) return undefined
+    const { owner, headers, begun, entries, isLost, aliveUntil } = run
+    const end = entries.at(-1)?.end
+    const leftMs = Math.max(0, aliveUntil - database.now())
+    return {
+      owner,
+      headers,
+      begun,
+      ended: end !== undefined,
+      end,
+      lost: isLost,
+      leaseMs: leftMs,
+      settleMs: end && leftMs,
+    }
+  }
+  const fresh = (owner: string | null, ms: number): Row => ({
+    owner,
+    headers: {},
+    begun: false,
+    producer: '',
+    entries: [],
+    last: 0,
+    aliveUntil: database.now() + ms,
+    readUntil: 0,
+    suspectedSince: 0,
+    lookedAt: 0,
+    isStopped: false,
+    isLost: false,
+  })
+  return {
+    async create(runId, { owner, leaseMs }) {
+      await turn()
+      const run = runs.get(runId)
+      if (run && (run.owner !== owner || run.begun || run.aliveUntil > database.now())) return false
+      runs.set(runId, fresh(owner, leaseMs))
+      return true
+    },
+    async begin(runId, { owner, headers, producer, after = 0 }) {
+      await turn()
+      const known = runs.get(runId)
+      const isAgain = known?.producer === producer && !known.isLost
+      if (known && (known.owner !== owner || (!isAgain && (known.begun || known.aliveUntil <= database.now()))))
+        return false
+      const run = known ?? fresh(owner, leaseMs)
+      Object.assign(run, { headers, producer, begun: true, last: Math.max(run.last, after) })
+      run.aliveUntil = database.now() + leaseMs
+      runs.set(runId, run)
+      const mark = `${runId} ${owner}`
+      run.isStopped ||= (stops.get(mark) ?? 0) > database.now()
+      stops.delete(mark)
+      return run.isStopped ? 'stopped' : true
+    },
+    async append(runId, entry) {
+      await turn()
+      const run = runs.get(runId)
+      if (!run) throw new RelayError('run-not-found', 'It is not known')
+      if (run.isLost) throw new RelayError('producer-lost', 'It was declared lost')
+      if (entry.last > run.last) {
+        if (entry.first !== run.last + 1) throw new RelayError('cursor-gone', 'There would be a hole')
+        run.entries.push(entry)
+        run.last = entry.last
+        run.aliveUntil = database.now() + (entry.end ? (entry.end.settleMs ?? 0) : leaseMs)
+      }
+      return newsOf(run)
+    },
+    async get(runId) {
+      await turn()
+      return stored(runs.get(runId))
+    },
+    async read(runId, after, limit) {
+      await turn()
+      return (runs.get(runId)?.entries ?? []).filter(({ last }) => last > after).slice(0, limit)
+    },
+    shared: {
+      leaseMs,
+      async renew(runId, ms) {
+        await turn()
+        const run = runs.get(runId)
+        if (!run) return 'unknown'
+        if (!run.isLost) run.aliveUntil = database.now() + ms
+        return newsOf(run)
+      },
+      async stop(runId, { owner, keepMs }) {
+        await turn()
+        const run = runs.get(runId)
+        const isOver = run && (run.isLost || run.entries.at(-1)?.end)
+        if (run?.begun && run.owner === owner && !isOver) {
+          run.isStopped = true
+          return true
+        }
+        if (!run?.begun) stops.set(`${runId} ${owner}`, database.now() + keepMs)
+        return false
+      },
+      async watch(runId) {
+        await turn()
+        const run = runs.get(runId)
+        const now = database.now()
+        if (run?.begun && !run.entries.at(-1)?.end) {
+          run.readUntil = now + leaseMs
+          if (run.aliveUntil <= now) {
+            if (now - run.lookedAt > leaseMs / 2) run.suspectedSince = now
+            run.lookedAt = now
+            run.isLost ||= now - run.suspectedSince >= leaseMs
+          }
+        }
+        return stored(run)
+      },
+      async publish(runId, channel: Channel, message) {
+        await turn()
+        for (const listener of listeners.get(`${runId} ${channel}`) ?? []) listener(message)
+      },
+      async subscribe(runId, channel, listener) {
+        await turn()
+        const name = `${runId} ${channel}`
+        const all = listeners.get(name) ?? new Set()
+        listeners.set(name, all.add(listener))
+        return () => void all.delete(listener)
+      },
+    },
+  }
+}
+
+const closing: Log[] = []
+afterEach(async () => {
+  for (const log of closing.splice(0)) await log.close()
+})
+const open = (database: Database, leaseMs = 10_000) => {
+  const log = createLog(storeOf(database, leaseMs))
+  closing.push(log)
+  return log
+}
+
+describe('a store of one’s own for several processes', () => {
+  for (const { name, run } of logBehaviours) {
+    it(name, () => {
+      const database = new Database()
+      return run(() => open(database))
+    })
+  }
+})
+
+describe('a run that was declared lost while it goes on', () => {
+  it('is lost for the readers of its own process as well, and its source is aborted', async () => {
+    const database = new Database()
+    const [here, there] = [open(database, 300), open(database, 300)]
+    const runId = 'run-of-a-test-0001'
+    let signal!: AbortSignal
+    let say!: (text: string) => void
+    async function* source(context: { signal: AbortSignal }) {
+      signal = context.signal
+      yield 'first'
+      yield await new Promise<string>((resolve) => (say = resolve))
+      await new Promise(() => {})
+    }
+    const read = (log: Log, after = 0) =>
+      resume(new Request('http://localhost/', { headers: { 'last-event-id': `${runId}:${after}` } }), {
+        log,
+        owner: 'ann',
+      })
+    const errors: unknown[] = []
+    const onError = (error: unknown) => void errors.push(error)
+    const run = record(source, { log: here, runId, owner: 'ann', onError })
+    const readers = [await read(here), await read(there)]
+    await expect.poll(() => say).toBeDefined()
+    // As others do where its process has stood still.
+    const row = database.runs.get(runId) as Row
+    row.isLost = true
+    say('second')
+    expect(await run).toMatchObject({ outcome: 'error' })
+    expect(signal.aborted).toBe(true)
+    expect(errors).toEqual([expect.objectContaining({ code: 'producer-lost' })])
+    for (const reader of readers) {
+      expect(await reader.text()).toMatch(new RegExp(`id: ${runId}:end\\nevent: error\\ndata: .*"producer-lost"`))
+    }
+    expect(await here.status(runId, { owner: 'ann' })).toEqual({ state: 'ended', outcome: 'error' })
+    expect(await there.status(runId, { owner: 'ann' })).toEqual({ state: 'ended', outcome: 'error' })
+  })
+})
