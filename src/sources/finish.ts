@@ -15,12 +15,12 @@ const WORDS: readonly (readonly [FinishReason | 'broken' | 'nothing', RegExp])[]
   ],
   [
     'broken',
-    /abort|cancel|interrupt|network|connection|disconnect|^time(d?out)|unavailable|insufficient|overload|(server|system|internal|engine|stream|provider)error|preempt|evict|shutdown|fail(ed|ure)|deadline|expired|^unknown|kill|terminated|ratelimit|exhausted/,
+    /abort|cancel|interrupt|network|connection|disconnect|^time(d?out)|unavailable|insufficient|overload|\werror$|preempt|evict|shutdown|fail(ed|ure)|deadline|expired|^unknown|kill|terminated|(rate|time)limit|quota|exhausted/,
   ],
   ['tool-calls', /^(client)?(tools?|tool(calls?|use)|functioncalls?|requiresaction|suspended)$/],
   [
     'stop',
-    /^(imend|stop(sequences?|token|str(ing)?|words?)?|end(of)?(turn|text)?|eo[st](token)?|completed?|success(ful)?|finish(ed)?|done|normal)$/,
+    /^(imend|stop(sequences?|token|str(ing)?|words?)?|end(of)?(turn|text|token|sentence|sequence|stream|message)?|eo[st](token)?|completed?|success(ful)?|finish(ed)?|done|normal)$/,
   ],
   ['error', /^error$|malformed|unexpected|toomany|missingthought/],
   ['length', /length|token|limit|^max|contextwindow|budget|^incomplete$/],

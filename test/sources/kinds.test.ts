@@ -145,7 +145,7 @@ describe('a word for the end', () => {
 
   it.each(
     words(
-      'abort aborted network_error insufficient_system_resource interrupted cancelled canceled failed timeout timed_out TIMEOUT server_error internal_error internal_server_error connection_error connection_closed client_disconnect disconnected request_cancelled user_cancelled shutdown preempted engine_error overloaded service_unavailable deadline_exceeded expired stream_error upstream_failure killed terminated rate_limit unknown',
+      'abort aborted network_error insufficient_system_resource interrupted cancelled canceled failed timeout timed_out TIMEOUT server_error internal_error internal_server_error connection_error connection_closed client_disconnect disconnected request_cancelled user_cancelled shutdown preempted engine_error overloaded service_unavailable deadline_exceeded expired stream_error upstream_failure killed terminated rate_limit time_limit quota_exceeded model_error generation_error unknown',
     ),
   )('that says it was broken off is no proof: %s', (word) => {
     expect(read([hi, end(word)]).isComplete).toBe(false)
@@ -158,7 +158,7 @@ describe('a word for the end', () => {
 
   it.each(
     Object.entries({
-      stop: 'stop STOP end_turn eos eos_token stop_token end finish finished normal COMPLETE completed done end_of_text end_of_turn stop_sequence stop_str success',
+      stop: 'stop STOP end_turn eos eos_token stop_token end finish finished normal COMPLETE completed done end_of_text end_of_turn end_of_sentence end_token stop_sequence stop_str success',
       length:
         'length max_tokens MAX_TOKENS max_output_tokens max_completion_tokens max_new_tokens max_length token_limit length_limit context_length_exceeded model_context_window_exceeded model_length max_tokens_reached incomplete',
       'tool-calls': 'tool_calls tool_call tool_use TOOL_CALL tools function_call function_calls requires_action',
