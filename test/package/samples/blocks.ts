@@ -5,11 +5,13 @@ import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url))
 export const read = (path: string) => readFileSync(join(root, path), 'utf8')
-export const filesIn = (folder: string, ending: string) =>
-  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    // What `npm run examples` installs has pages of its own.
-    .filter((path) => path.endsWith(ending) && !/(^|[\\/])node_modules[\\/]/.test(path))
-    .map((path) => join(folder, path))
+export const filesIn = (folder: string, ending: string): string[] =>
+  readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name)
+    // What `npm run examples` installs has pages of its own, and a link back to here.
+    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : filesIn(path, ending)
+    return path.endsWith(ending) ? [path] : []
+  })
 
 export const pages = ['README.md', 'CONTRIBUTING.md', ...filesIn('docs', '.md'), ...filesIn('examples', '.md')]
 
