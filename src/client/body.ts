@@ -1,8 +1,8 @@
 /** What can `parseSSE` read, how is it opened and cancelled, and is it an event stream at all? */
 
-import { RelayError, show } from '../errors.js'
+import { RelayError } from '../errors.js'
 import type { ReadableStreamLike, ResponseLike } from '../types.js'
-import { isTransient, serverError } from './failures.js'
+import { isTransient, quote, serverError } from './failures.js'
 
 /** What `parseSSE` reads: a `fetch` response, a stream or iterable of bytes or strings, or a string. */
 export type SSEInput =
@@ -40,7 +40,7 @@ export function toBody(input: SSEInput): Body {
   const isOther = isText ? ADDRESS.test(input) : response && typeof response.status !== 'number'
   // A reader is asked for before an iterator: Safari's streams have no iterator.
   if (isOther || (!body?.getReader && !body?.[Symbol.asyncIterator]))
-    throw unreadable(isText ? show(input) : String(input))
+    throw unreadable(isText ? quote(input) : String(input))
   let opened: ReturnType<typeof open> | undefined
   const open = () => {
     if (response?.bodyUsed || body.locked)

@@ -1,10 +1,10 @@
 /** How is an answer fetched, resumed after a lost connection, and stopped? */
 
 import { anything, type Rule, type Rules } from '../check.js'
-import { RelayError, show } from '../errors.js'
+import { RelayError } from '../errors.js'
 import type { EventStream } from '../types.js'
 import { toBody } from './body.js'
-import { isTransient } from './failures.js'
+import { isTransient, quote } from './failures.js'
 import { Patience } from './patience.js'
 import { type Connector, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 import { type FetchLike, fetchWithin } from './redirects.js'
@@ -108,7 +108,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   const [, begunId] = /^([\w-]{16,128}):/.exec(place ?? '') ?? []
   const { runId = begunId ?? (resumeUrl || stopUrl ? randomId() : undefined) } = options
   if (runId !== undefined && !RUN_ID.test(runId))
-    throw new RelayError('invalid-option', `runId cannot be ${show(runId)}: give 16 to 128 of A-Z a-z 0-9 _ -`)
+    throw new RelayError('invalid-option', `runId cannot be ${quote(runId)}: give 16 to 128 of A-Z a-z 0-9 _ -`)
 
   const given = new Headers(options.headers)
   const json = isJSON(options.body) ? JSON.stringify(options.body) : undefined
@@ -274,7 +274,7 @@ function isSendable(id: string): boolean {
 }
 
 function unsendable(what: string, id: string): string {
-  return `${what} cannot be ${show(id)}: a header carries no control characters, no spaces around it, and ${MAX_ID} bytes at most`
+  return `${what} cannot be ${quote(id)}: a header carries no control characters, no spaces around it, and ${MAX_ID} bytes at most`
 }
 
 /** What goes out as JSON: `fetch` takes all else as it is. */

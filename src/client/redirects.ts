@@ -31,11 +31,12 @@ export async function fetchWithin(fetch: FetchLike, url: string, init: RequestIn
     const isSecured = target?.protocol === 'https:' && target.host === host
     if (!target || (target.origin !== origin && !isSecured)) {
       const given = new Headers(init.headers)
-      const kept = ['accept', 'content-type'].flatMap((name) => {
+      const headers = new Headers()
+      for (const name of ['accept', 'content-type']) {
         const value = given.get(name)
-        return value === null ? [] : [[name, value] as [string, string]]
-      })
-      return fetch(target?.href ?? url, { ...init, headers: new Headers(kept) })
+        if (value) headers.set(name, value)
+      }
+      return fetch(target?.href ?? url, { ...init, headers })
     }
     url = target.href
   }
