@@ -1273,8 +1273,6 @@ describe('a server that restarts in the middle of an answer', () => {
     let refused = 0
     const stream = fetchSSE(`http://127.0.0.1:${port}/`, {
       ...POST,
-      // A busy machine takes seconds to start a process.
-      maxRetries: 12,
       fetch: (url, init) =>
         fetch(url, init).catch((error) => {
           refused++
