@@ -161,8 +161,9 @@ export const openaiResponses: ChunkShape = {
         break
       case 'response.function_call_arguments.done':
       case 'response.mcp_call_arguments.done':
-        // The name may only come with the item.
+        // The name and the id come with the item, as a rule.
         if (event.arguments !== undefined && reading.calls.has(index)) reading.calls.whole(index, event.arguments)
+        else if (event.name) notes.alone = [...((notes.alone as ResponsesEvent[] | undefined) ?? []), event]
         break
       case 'response.custom_tool_call_input.done':
         if (reading.calls.has(index)) reading.calls.whole(index, JSON.stringify(event.input ?? ''))
@@ -276,12 +277,17 @@ function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>
   else if (status === 'cancelled' || type === 'response.cancelled') reading.finish('cancelled')
   else {
     // What came with nothing but the end: all of it, or what no piece was told of.
-    const { hasItems } = reading.notes
+    const { hasItems, alone } = reading.notes as { hasItems?: boolean; alone?: ResponsesEvent[] }
     const items = listOf(output)
     const isCall = ({ type }: OutputItem) => CLIENT_CALL.test(type ?? '')
     const last = items.findLast(({ type }) => type === 'message')
     for (const [index, item] of items.entries())
       if (!hasItems || isCall(item) || item === last) readItem(index, item, true, reading)
+    // Calls of which no item was ever told.
+    for (const { output_index, item_id: id, name, arguments: input } of items.some(isCall) ? [] : (alone ?? [])) {
+      const key = output_index ?? id ?? 0
+      if (!reading.calls.has(key)) reading.calls.whole(key, input, { id, name })
+    }
     reading.end(items.some(isCall) ? 'tool_calls' : 'stop')
   }
 }

@@ -449,6 +449,11 @@ describe('a whole value', () => {
     ['text in the item', [created, added(0, { type: 'message' }), done(0, message), completed()], { text: 'Hello' }],
     ['text in the response', [created, completed([message])], { text: 'Hello' }],
     [
+      'in arguments without any item',
+      [created, event('function_call_arguments.done', { item_id: 'a', name: 'w', arguments: ARGS }), completed()],
+      { ...whole, finish: 'tool-calls' },
+    ],
+    [
       'an image in the response',
       [created, completed([{ type: 'image_generation_call', id: 'i', result: 'AAAA' }])],
       { rest: [{}, { name: 'file', data: { url: 'data:image/png;base64,AAAA' } }] },
