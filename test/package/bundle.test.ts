@@ -21,7 +21,7 @@ async function bundle(line: string): Promise<string> {
 /** Words that only one part of the library says, and a line that needs it: the word must be in that bundle. */
 const marks = {
   'chat.completion.chunk': `export { openaiChat } from 'sse-relay/protocols'`,
-  'response.output_text.delta': `export { openaiResponses } from 'sse-relay/protocols'`,
+  'response.function_call_arguments.delta': `export { openaiResponses } from 'sse-relay/protocols'`,
   RUN_FINISHED: `export { agui } from 'sse-relay/protocols'`,
   'x-vercel-ai-ui-message-stream': `export { uiMessage } from 'sse-relay/protocols'`,
   overloaded_error: `export { raw } from 'sse-relay/protocols'`,
@@ -52,7 +52,7 @@ describe('what is not imported is not in the bundle', () => {
       `export { text } from 'sse-relay/protocols'`,
       [
         'chat.completion.chunk',
-        'response.output_text.delta',
+        'response.function_call_arguments.delta',
         'RUN_FINISHED',
         'x-vercel-ai-ui-message-stream',
         'overloaded_error',
