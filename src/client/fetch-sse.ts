@@ -124,7 +124,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   let askedAt = 0
   let openedAt = 0
   /** Whether the question arrived: the server has answered it, or knows its run. */
-  let hasArrived = place !== undefined
+  let hasArrived = Boolean(place)
   /** Whether the server has said how the answer ended: then there is nothing to stop. */
   let isOver = false
   let stopping: Promise<boolean> | undefined
