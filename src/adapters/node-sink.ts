@@ -13,7 +13,7 @@ export interface NodeRequest extends Upload {
   readonly method?: string | undefined
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   /** The connection. */
-  readonly socket?: { once?(event: 'close', listener: () => void): unknown } | null
+  readonly socket?: { readonly destroyed?: boolean; once?(event: 'close', listener: () => void): unknown } | null
 }
 
 /** As much of `ServerResponse`, and of `Http2ServerResponse`, as is needed. */

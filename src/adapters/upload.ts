@@ -7,6 +7,7 @@ export interface Upload {
   readonly complete?: boolean
   readonly destroyed?: boolean
   readonly httpVersionMajor?: number
+  readonly socket?: { readonly destroyed?: boolean } | null
   resume?(): unknown
   on?(event: 'pause' | 'close', listener: () => void): unknown
   listenerCount?(event: string): number
@@ -38,7 +39,8 @@ export function drain(req: Upload): void {
   let timer: ReturnType<typeof setTimeout> | undefined
   const look = () => {
     timer = undefined
-    if (req.complete || req.destroyed || req.readableFlowing) return
+    // Once it was answered, a request is not told that its connection has closed.
+    if (req.complete || req.destroyed || req.socket?.destroyed || req.readableFlowing) return
     if (!req.listenerCount?.('data') && !req.listenerCount?.('readable')) {
       req.resume?.()
       return
