@@ -16,8 +16,8 @@ const STALL_MS = 2000
 /** The wait before storing is tried again doubles from the first to the last, in milliseconds. */
 const RETRY_MS = 20
 const MAX_RETRY_MS = 5000
-/** How often it is tried once the run has ended: about a minute. */
-const MAX_TRIES = 18
+/** For how long it is tried once the run has ended, in milliseconds. */
+const GIVE_UP_MS = 60_000
 /** So long a question to the store waits for something to be stored, which answers it. */
 const ASK_MS = 1000
 /** What was stored so lately is kept, for a store that comes back older than it was: so much of a run, and of all runs. */
@@ -76,6 +76,7 @@ export class WriteQueue {
   #keepUntil = 0
   #isBegun = false
   #hasEnd = false
+  #giveUpAt = 0
   #isDraining = false
   #tries = 0
   #holdTimer: ReturnType<typeof setTimeout> | undefined
@@ -135,7 +136,10 @@ export class WriteQueue {
   /** Takes what comes next. What makes an entry is stored, and so is the first and the last. */
   add({ first, last, text, end }: LogEntry): void {
     this.#last = last
-    if (end) this.#hasEnd = true
+    if (end) {
+      this.#hasEnd = true
+      this.#giveUpAt = performance.now() + GIVE_UP_MS
+    }
     if (this.#state === 'over') {
       this.#held = ''
       this.#heldFirst = last + 1
@@ -325,7 +329,7 @@ export class WriteQueue {
       this.#state = 'failing'
       this.#owner.onRoom()
     }
-    if (this.#hasEnd && this.#tries >= MAX_TRIES) this.giveUp()
+    if (this.#hasEnd && performance.now() > this.#giveUpAt) this.giveUp()
     else if (this.#retryTimer === undefined && !this.#isDraining) this.#retryLater()
   }
 
@@ -436,6 +440,7 @@ export class WriteQueue {
     this.#state = isStored && this.#recent.length > 0 ? 'keeping' : 'over'
     this.#tries = 0
     this.#keepUntil = performance.now() + KEEP_MS
+    this.#giveUpAt = this.#keepUntil + GIVE_UP_MS
     if (this.#state === 'keeping') this.#offerLater()
     this.#owner.onStored()
   }

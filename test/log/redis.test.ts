@@ -106,7 +106,8 @@ describe.skipIf(!hasRedis)('with Redis out of reach', () => {
       errors.push(error)
       report()
     }
-    const url = await serve(told.source, openLog(redis), { onError })
+    // Its end is told at once only while Redis was heard lately.
+    const url = await serve(told.source, openLog(redis, { leaseMs: 60_000 }), { onError })
     const client = openClient(url, { method: 'POST' })
     told.say('one ')
     await client.until('one ')
