@@ -1,12 +1,13 @@
+import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
-// @ts-expect-error it has no types under this name
-import express4 from 'express4'
+
 import { isRelayError } from 'sse-relay'
 import { relay, resume } from 'sse-relay/express'
 import { createMemoryLog, record } from 'sse-relay/log'
 import { afterAll, describe, expect, it } from 'vitest'
 
+const express4 = createRequire(import.meta.url)('express4') as typeof express
 const closing: (() => unknown)[] = []
 afterAll(() => {
   for (const close of closing) close()
@@ -51,7 +52,7 @@ const RUN = 'run-of-a-test-0001'
 
 describe.each([
   ['5', express],
-  ['4', express4 as unknown as typeof express],
+  ['4', express4],
 ])('the routes of the docs on Express %s', (_, make) => {
   const ask = (url: string, method: string, headers: Record<string, string> = {}) => fetch(url, { method, headers })
 
