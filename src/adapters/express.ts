@@ -5,7 +5,7 @@ import type { ResumeOptions } from '../relay.js'
 import type { Source, Summary } from '../types.js'
 import { type NodeRequest, type NodeResponse, relay as relayNode, resume as resumeNode } from './node.js'
 
-export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
+export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 

@@ -15,7 +15,7 @@ import {
 import type { Source, Summary } from '../types.js'
 import { lackOf, type NodeRequest, type NodeResponse, NodeSink, serveNode } from './node-sink.js'
 
-export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
+export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 export type { NodeRequest, NodeResponse } from './node-sink.js'

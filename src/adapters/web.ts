@@ -5,7 +5,7 @@ import { lastEventIdOf, type ResumeOptions, relayTo, resumeTo, withRequest } fro
 import type { Source } from '../types.js'
 import { type Respond, serveWeb, type WebRequest } from './web-sink.js'
 
-export type { ErrorContext, RelayOptions, ShownFailure } from '../options.js'
+export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 export type { WebRequest } from './web-sink.js'
