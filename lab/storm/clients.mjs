@@ -186,6 +186,21 @@ const readers = {
     leave(socket, plan)
   },
 
+  async 'in-upload'(plan) {
+    const client = open(plan, { method: 'POST', body: 'x'.repeat(plan.variant % 2 ? 300_000 : 2_000_000) })
+    await received(client, plan)
+    client.leave()
+    await soon(client.closed, 'the connection to close')
+  },
+
+  async answered(plan) {
+    const client = open(plan)
+    const { complete, error } = await soon(client.closed, 'the end of the answer')
+    const status = await client.status.catch(() => undefined)
+    if (status === undefined) return `there is no answer: ${error}`
+    if (status === 504 && !complete) return 'what answered instead was cut'
+  },
+
   async garbage(plan) {
     const random = randomOf(plan, 'garbage')
     const socket = dial(plan)

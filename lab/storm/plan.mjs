@@ -2,7 +2,7 @@
 import { readTrace } from 'sse-relay/testing'
 import { Random } from './random.mjs'
 
-export const HOSTS = ['http', 'express', 'hono', 'web', 'http2', 'hono-http2']
+export const HOSTS = ['http', 'express', 'fastify', 'koa', 'hono', 'web', 'http2', 'hono-http2']
 
 /**
  * What readers do. `begins`: how many relays each of their requests begins. `whole`: they read to the end, so that what
@@ -28,6 +28,10 @@ export const READERS = {
   before: { weight: 2, begins: 0 },
   'in-head': { weight: 3, begins: 0 },
   'in-body': { weight: 4, begins: 'maybe', leaves: true, http: 1 },
+  // Their upload is begun to be read, and left.
+  'in-upload': { weight: 3, begins: 'maybe', leaves: true, http: 1 },
+  // Something else answers, if the relay has not in a few milliseconds.
+  answered: { weight: 3, begins: 1 },
   garbage: { weight: 4, begins: 0 },
   'bad-body': { weight: 3, begins: 'maybe', leaves: true, http: 1 },
   oversized: { weight: 2, begins: 'maybe' },
@@ -45,6 +49,8 @@ export const SOURCES = {
   'node-stream': { weight: 3, outcomes: ['done'], text: 'all' },
   'ends-twice': { weight: 4, outcomes: ['done'], text: 'all' },
   big: { weight: 2, outcomes: ['done'], text: 'all' },
+  // One event, larger than all buffers.
+  huge: { weight: 1, outcomes: ['done'], text: 'all' },
   flood: { weight: 0, outcomes: [], text: 'prefix' },
   stall: { weight: 6, outcomes: ['expired'], text: 'prefix' },
   'stall-deaf': { weight: 4, outcomes: ['expired'], text: 'prefix' },
@@ -107,6 +113,14 @@ const WORDS = [
 ]
 const FRAMES = ['data: [DONE]\n\n', '\n\nevent: error\ndata: {}\n\n', '\r\rid: 7\r\r', 'retry: 1\n\n']
 
+/** What is put around a host that writes to Node's response, or to which a body is handed. */
+const AROUND = {
+  http: ['logger', 'monitor', 'both'],
+  express: ['logger', 'monitor', 'both'],
+  fastify: ['for await', 'pipe', 'readable'],
+  koa: ['for await', 'pipe', 'readable'],
+}
+
 export const takesNothing = ({ reader }) => reader === 'never-reads' || reader === 'reads-a-byte'
 
 /**
@@ -138,6 +152,7 @@ export function planOf(seed, index, part = 0) {
     /** How the source is handed in, where it can be chosen. */
     form: random.pick(['function', 'function', 'async function', 'itself', 'promise']),
     heartbeatMs: random.pick([0, 20, 8000]),
+    around: random.chance(0.3) && !takesNothing({ reader }) ? random.pick(AROUND[host] ?? ['nothing']) : 'nothing',
     hook: random.weighted({
       none: { weight: 8 },
       'onEnd throws': { weight: 1 },
@@ -166,6 +181,8 @@ export const randomOf = ({ seed, index, part }, what) => new Random(seed, index,
 export function tokensOf(plan) {
   const random = randomOf(plan, 'tokens')
   if (plan.source === 'big') return Array.from({ length: 64 }, (_, index) => `${index} `.repeat(4000))
+  // From an odd place on, so that no slice of even length ends between two characters.
+  if (plan.source === 'huge') return [`a${'🙂'.repeat(600_000)}`]
   let text = ''
   for (let count = random.integer(1, 40); count > 0; count--) text += random.pick(random.chance(0.05) ? FRAMES : WORDS)
   const tokens = []
@@ -205,7 +222,7 @@ function textOfTrace({ source, client }) {
 }
 
 /** A plan in the words of a list of failures. */
-export function describe({ index, host, reader, source, client, form, hook, requests }) {
+export function describe({ index, host, reader, source, client, form, hook, around, requests }) {
   const how = source.startsWith('up-') ? ` by ${client}` : source === 'none' ? '' : ` (${form})`
-  return `exchange ${index}: ${host}, reader ${reader}${requests > 1 ? ` × ${requests}` : ''}, source ${source}${how}, ${hook === 'none' ? 'no hook fails' : hook}`
+  return `exchange ${index}: ${host}, reader ${reader}${requests > 1 ? ` × ${requests}` : ''}, source ${source}${how}, ${hook === 'none' ? 'no hook fails' : hook}${around === 'nothing' ? '' : `, around it ${around}`}`
 }

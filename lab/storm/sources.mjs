@@ -72,6 +72,7 @@ const kinds = {
   'ends-twice': (plan, _, watch) => endsTwice[plan.variant % endsTwice.length](tokensOf(plan), watch),
 
   big: (plan, _, watch) => watched(watch, tokensOf(plan)),
+  huge: (plan, _, watch) => watched(watch, tokensOf(plan)),
 
   async *flood(_plan, _, watch) {
     const chunk = 'x'.repeat(8192)
