@@ -71,7 +71,8 @@ export class ChaosRun {
     const { asked, killedAt, readings, plan } = this
     const wrong = []
     const isLossy = LOSSES.includes(this.trouble)
-    const isNeverAsked = asked === 0 && (killedAt !== undefined || plan.isStoppedEarly)
+    // A worker that stands still takes no job in time, and readers give up asking.
+    const isNeverAsked = asked === 0 && (killedAt !== undefined || plan.isStoppedEarly || this.trouble === 'frozen')
     if (plan.isStoppedEarly && asked > 0) {
       const list = isLossy ? this.apart : wrong
       list.push(`expected the upstream not to be asked after an answered stop; it was ${asked} times`)
