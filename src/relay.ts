@@ -1,5 +1,5 @@
 /** How does what a run or a log brings become one HTTP response, and how does that end? */
-import { captureScope, runIn } from './context.js'
+import { captureScope, runIn } from './async-context.js'
 import { type DeadlineOwner, Deadlines } from './deadlines.js'
 import { encodeRetry } from './encode.js'
 import { RelayError } from './errors.js'
@@ -19,7 +19,7 @@ import {
 import type { LogResume, RunLog } from './log/log.js'
 import type { ReaderOutlet } from './log/reader.js'
 import { type Connection, checkRelayOptions, type RelayOptions } from './options.js'
-import { OwnedPromise } from './owned.js'
+import { OwnedPromise } from './owned-promise.js'
 import { printError, reportClose, reportEnd, reportFailure } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'

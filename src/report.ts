@@ -1,5 +1,5 @@
 /** Who is told of an error: `onError`, or the console? And what does the client see of it? */
-import type { Scope } from './context.js'
+import type { Scope } from './async-context.js'
 import { type FailureAnswer, toFailure, withShown } from './failure.js'
 import type { Connection, ErrorContext, RelayOptions, ShownFailure } from './options.js'
 import { ignore, isThenable } from './promises.js'

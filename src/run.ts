@@ -1,5 +1,5 @@
 /** How does a source become frames, and with which one outcome does it end? */
-import { runIn, type Scope } from './context.js'
+import { runIn, type Scope } from './async-context.js'
 import { flatten } from './encode.js'
 import { isObject, isRelayError, RelayError, show } from './errors.js'
 import { countFrames } from './event-id.js'

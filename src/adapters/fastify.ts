@@ -2,7 +2,7 @@
 
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
-import { owned } from '../owned.js'
+import { owned } from '../owned-promise.js'
 import {
   lastEventIdOf,
   type RelayHandle,
@@ -15,8 +15,8 @@ import {
 } from '../relay.js'
 import { printError } from '../report.js'
 import type { Source, Summary } from '../types.js'
-import { BodySink } from './body-sink.js'
 import { lackOf, type NodeRequest, type NodeResponse, serveNode, whenClosed } from './node-sink.js'
+import { BodySink } from './readable-sink.js'
 
 export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'

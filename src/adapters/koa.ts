@@ -2,7 +2,7 @@
 
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
-import { owned } from '../owned.js'
+import { owned } from '../owned-promise.js'
 import {
   lastEventIdOf,
   type RelayHandle,
@@ -14,8 +14,8 @@ import {
   withRequest,
 } from '../relay.js'
 import type { Source } from '../types.js'
-import { BodySink } from './body-sink.js'
 import { lackOf, type NodeRequest, type NodeResponse, serveNode } from './node-sink.js'
+import { BodySink } from './readable-sink.js'
 
 export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../options.js'
 export type { ResumeOptions } from '../relay.js'

@@ -5,8 +5,8 @@ import { mistake } from '../failure.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
 import { atTickEnd, callAtTickEnd } from '../tick.js'
 import type { Summary } from '../types.js'
-import { type DirectResponse, type DirectSocket, writeDirect } from './direct.js'
-import { drain, type Upload } from './upload.js'
+import { type DirectResponse, type DirectSocket, writeDirect } from './http1-chunk.js'
+import { drain, type Upload } from './unread-body.js'
 
 /** As much of `IncomingMessage`, and of `Http2ServerRequest`, as is needed. */
 export interface NodeRequest extends Upload {

@@ -2,7 +2,7 @@
 
 import { RelayError } from '../errors.js'
 import { typeMistake } from '../failure.js'
-import { owned } from '../owned.js'
+import { owned } from '../owned-promise.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
 import { printError } from '../report.js'
 import { callAtTickEnd } from '../tick.js'

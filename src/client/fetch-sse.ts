@@ -3,9 +3,9 @@
 import { anything, type Rule, type Rules } from '../check.js'
 import { RelayError } from '../errors.js'
 import type { EventStream } from '../types.js'
-import { toBody } from './body.js'
+import { Patience } from './backoff.js'
 import { isTransient, quote } from './failures.js'
-import { Patience } from './patience.js'
+import { toBody } from './input.js'
 import { type Connector, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 import { type FetchLike, fetchWithin } from './redirects.js'
 

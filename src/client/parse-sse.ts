@@ -1,10 +1,10 @@
 /** How does a program read one event stream to its end? */
 
 import type { EventStream } from '../types.js'
-import { type SSEInput, toBody } from './body.js'
+import { type SSEInput, toBody } from './input.js'
 import { check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 
-export type { SSEInput } from './body.js'
+export type { SSEInput } from './input.js'
 export type { ParseSSEOptions } from './reading-loop.js'
 
 /**

@@ -3,8 +3,8 @@
 import { anything, findNear, positive, type Rules, unknownIn, wrongIn } from '../check.js'
 import { RelayError } from '../errors.js'
 import { DONE, type EventStream, type ParsedEvent, type ResponseLike } from '../types.js'
-import { type Body, toBody, unreadable } from './body.js'
 import { MAX_BODY, networkError, serverError } from './failures.js'
+import { type Body, toBody, unreadable } from './input.js'
 import { createParser } from './parser.js'
 
 /** Options of `parseSSE`. */

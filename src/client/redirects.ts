@@ -1,6 +1,6 @@
 /** How does a request that is led to another origin leave there what is not for it? */
 
-import { toBody } from './body.js'
+import { toBody } from './input.js'
 
 /** As much of `fetch` as is needed. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>

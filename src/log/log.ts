@@ -1,6 +1,7 @@
 /** What can be asked of a log: to begin a run, to read one, to stop one? */
+
+import { captureScope, type Scope } from '../async-context.js'
 import { anything, callback, findSame, positive, type Rules } from '../check.js'
-import { captureScope, type Scope } from '../context.js'
 import { isObject, RelayError, show } from '../errors.js'
 import { idLine, isRunId, newRunId, parseEventId } from '../event-id.js'
 import { failureOf, mistake } from '../failure.js'

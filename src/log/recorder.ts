@@ -1,5 +1,5 @@
 /** How does a run that is produced here get its numbers, reach its readers at once, and end once? */
-import type { Scope } from '../context.js'
+import type { Scope } from '../async-context.js'
 import { encodeComment } from '../encode.js'
 import { RelayError } from '../errors.js'
 import { countFrames, idPrefix, numberFrames } from '../event-id.js'

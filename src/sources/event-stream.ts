@@ -1,8 +1,8 @@
 import { parseSSE, type SSEInput } from '../client/parse-sse.js'
 import type { RelayError } from '../errors.js'
 import { DONE, type ResponseLike } from '../types.js'
+import { toChunk } from './event-content.js'
 import type { Reading } from './reading.js'
-import { toChunk } from './server-sent-event.js'
 
 /** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
 const MAX_EVENT_SIZE = 67_108_864

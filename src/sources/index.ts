@@ -2,10 +2,10 @@
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
+import { parse } from './event-content.js'
 import { isStream } from './holder.js'
 import { Reading } from './reading.js'
-import { parse } from './server-sent-event.js'
-import { shapeOf } from './shapes.js'
+import { shapeOf } from './shape-of.js'
 import { isOwnEvent, readUnknown } from './unknown.js'
 
 export { formatOf, readBytes } from './bytes.js'

@@ -1,5 +1,6 @@
 /** What do the streams of LangGraph say, in each of its modes, and those of its platform's client? */
 import { isObject } from '../errors.js'
+import { isPart } from './is-part.js'
 import {
   type Message,
   type ModelEvent,
@@ -10,7 +11,6 @@ import {
   readWhole,
   wordOf,
 } from './langchain.js'
-import { isPart } from './part.js'
 import type { ChunkShape, Reading } from './reading.js'
 
 const MODE = /^(messages|updates|values|custom|debug|tasks|checkpoints|tools)$/

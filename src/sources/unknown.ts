@@ -3,7 +3,7 @@ import { isObject, show } from '../errors.js'
 import { mistake, typeMistake } from '../failure.js'
 import { warnOnce } from '../report.js'
 import type { OwnEvent } from '../types.js'
-import { isPart } from './part.js'
+import { isPart } from './is-part.js'
 import type { Reading } from './reading.js'
 
 /** Words in a `type`, `event`, `object` or `status` that say that something failed. */

@@ -19,7 +19,7 @@ export {
   type ReplayRequest,
   type ReplayUpstream,
   replayUpstream,
-} from './replay.js'
+} from './replay-upstream.js'
 export {
   type ChatChunk,
   type FloodingOptions,

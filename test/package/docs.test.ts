@@ -246,8 +246,8 @@ describe('the tables', () => {
     ['docs/errors-and-endings.md', 'The summary', 'src/types.ts', 'Summary'],
     ['docs/client.md', 'Options of parseSSE', 'src/client/reading-loop.ts', 'ParseSSEOptions'],
     ['docs/client.md', 'Options of fetchSSE', 'src/client/fetch-sse.ts', 'FetchSSEOptions'],
-    ['docs/testing.md', 'How a request is answered', 'src/testing/replay.ts', 'Replay'],
-    ['docs/testing.md', 'What was asked', 'src/testing/replay.ts', 'ReplayRequest'],
+    ['docs/testing.md', 'How a request is answered', 'src/testing/replay-upstream.ts', 'Replay'],
+    ['docs/testing.md', 'What was asked', 'src/testing/replay-upstream.ts', 'ReplayRequest'],
     ['docs/testing.md', 'The whole answer', 'src/testing/collect.ts', 'Collected'],
   ])('of %s, %s, name all that %s has in %s', (page, heading, path, type) => {
     const due = namesOf(path, type)

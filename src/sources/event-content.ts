@@ -2,7 +2,7 @@
 import { isObject, RelayError } from '../errors.js'
 import type { OwnEvent, ParsedEvent, Part } from '../types.js'
 import { providerError, type Reading } from './reading.js'
-import { shapeOf } from './shapes.js'
+import { shapeOf } from './shape-of.js'
 
 /**
  * The chunk that an event is. Where the upstream is a provider (a shape is known) nothing passes that is no chunk of it.

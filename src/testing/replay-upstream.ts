@@ -7,7 +7,7 @@ import { setTimeout } from 'node:timers/promises'
 import { anything, type Rule, type Rules, words } from '../check.js'
 import { mistake } from '../failure.js'
 import { checkOptions, duration } from '../options.js'
-import { answerOf, WRITERS } from './answers.js'
+import { answerOf, WRITERS } from './provider-answers.js'
 import { Recording, readRecorded, readTrace } from './traces.js'
 
 /** How one request is answered. */
