@@ -88,6 +88,14 @@ export function createRedisLog(
   return createLog(new RedisStore(connection, { ttlMs, prefix, leaseMs, timeoutMs, maxEntries, sharded }))
 }
 
+/** Said instead of the client's own “The client is closed”, which names no remedy. */
+function notConnected(): RelayError {
+  return new RelayError(
+    'log-failure',
+    'The client of Redis is not connected: await client.connect() before the log is used, and close the log before the client',
+  )
+}
+
 /** The two clients, made alike. */
 interface Connection {
   command(key: string, args: string[]): Promise<unknown>
@@ -157,10 +165,12 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
   }
   const isCluster = 'masters' in client
   return {
-    command: (key, args) =>
-      isCluster
+    async command(key, args) {
+      if ((client as { isOpen?: boolean }).isOpen === false) throw notConnected()
+      return isCluster
         ? (client as NodeRedisCluster).sendCommand(key, false, args)
-        : (client as NodeRedisClient).sendCommand(args),
+        : (client as NodeRedisClient).sendCommand(args)
+    },
     async listen(onMessage, onReady) {
       const listener = client.duplicate() as Duplicate
       listener.on('error', () => {})

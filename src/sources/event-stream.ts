@@ -1,3 +1,5 @@
+/** How is an upstream's event stream read, and when is it complete? */
+
 import { parseSSE, type SSEInput } from '../client/parse-sse.js'
 import type { RelayError } from '../errors.js'
 import { DONE, type ResponseLike } from '../types.js'

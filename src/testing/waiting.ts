@@ -1,3 +1,5 @@
+/** How does a test wait for something to be so, and say what was so instead? */
+
 // Generous, because a loaded machine is slow and a test that waits in vain has failed anyway.
 const LIMIT_MS = 10_000
 

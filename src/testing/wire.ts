@@ -1,3 +1,5 @@
+/** What do the bytes of an HTTP/1 response mean, as they come? */
+
 /** The head of a response. */
 export interface Head {
   status: number

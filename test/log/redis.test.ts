@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import Redis from 'ioredis'
+import { createClient } from 'redis'
 import { resumeTo } from 'sse-relay'
 import { parseSSE, readText } from 'sse-relay/client'
 import { type Log, record } from 'sse-relay/log'
@@ -157,6 +158,14 @@ describe.skipIf(!hasRedis)('with Redis out of reach', () => {
     // Twice as long as a command may take.
     while (performance.now() - from < 600);
     expect(await stopped).toBe(false)
+  })
+
+  it('a client of redis that was not connected is told so, with what to do', async () => {
+    const log = createRedisLog(createClient() as never)
+    await expect(log.stop('run-of-a-test-0001', { owner: 'ann' })).rejects.toMatchObject({
+      code: 'log-failure',
+      message: expect.stringContaining('await client.connect()'),
+    })
   })
 
   it('a worker says that it cannot record, and its source is not called', async () => {
