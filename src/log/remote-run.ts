@@ -32,6 +32,11 @@ export class RemoteRun extends LiveRun {
   #timer: ReturnType<typeof setTimeout> | undefined
   /** The number of the last event that was handed out; unknown until somebody has read all there is. */
   #last: number | undefined
+  /**
+   * One reader has found less than another, or than a message brought. Who is behind looks again at once, and with the
+   * next news: what it lacks is stored by then.
+   */
+  #isUneven = false
   #isReading = false
   /** Something came while the store was read. */
   #isBehind = false
@@ -62,7 +67,17 @@ export class RemoteRun extends LiveRun {
   }
 
   override onCaughtUp(cursor: number): void {
-    if (this.#last === undefined || cursor > this.#last) this.#last = cursor
+    if (this.#last === undefined) this.#last = cursor
+    if (cursor === this.#last) return
+    const isKnown = this.#isUneven && cursor < this.#last
+    this.#last = Math.max(this.#last, cursor)
+    this.#isUneven = true
+    if (!isKnown) this.#checkAll()
+  }
+
+  /** Who is behind reads for itself; who has all there is reads nothing. */
+  #checkAll(): void {
+    for (const subscriber of this.subscribers) subscriber.checkStore()
   }
 
   override async hasReached(seq: number): Promise<boolean | undefined> {
@@ -191,10 +206,11 @@ export class RemoteRun extends LiveRun {
       do {
         this.#isBehind = false
         isAll = false
-        if (this.#last === undefined) {
-          for (const subscriber of this.subscribers) subscriber.checkStore()
-          break
+        if (this.#isUneven || this.#last === undefined) {
+          this.#isUneven = false
+          this.#checkAll()
         }
+        if (this.#last === undefined) break
         const entries: LogEntry[] = await this.read(this.#last, LIMIT)
         for (const entry of entries) {
           this.#last = Math.max(this.#last, entry.last)

@@ -224,3 +224,67 @@ describe('a run that was declared lost while it goes on', () => {
     expect(await there.status(runId, { owner: 'ann' })).toEqual({ state: 'ended', outcome: 'error' })
   })
 })
+
+describe('readers of one run, in another process than its producer', () => {
+  /** A process to which no message comes, and to whose watch the store does not answer. */
+  function deaf(database: Database) {
+    const store = storeOf(database, 10_000)
+    let readings = 0
+    const log = createLog({
+      ...store,
+      async read(...asked) {
+        const found = await store.read(...asked)
+        readings++
+        return found
+      },
+      shared: {
+        ...(store.shared as NonNullable<typeof store.shared>),
+        subscribe: async () => () => {},
+        watch: () => new Promise(() => {}),
+      },
+    })
+    closing.push(log)
+    return { log, readings: () => readings }
+  }
+
+  it.each([
+    ['the first event', 0],
+    ['an event in the middle', 2],
+  ])(
+    'have %s when one of them has found it, though no message told of it and nothing comes after it',
+    async (_, early) => {
+      const database = new Database()
+      const here = open(database)
+      const { log: there, readings } = deaf(database)
+      const runId = 'run-of-a-test-0002'
+      let say!: (text: string) => void
+      record(
+        async function* () {
+          for (let index = 0; index < early; index++) yield `early ${index} `
+          yield await new Promise<string>((resolve) => (say = resolve))
+          await new Promise(() => {})
+        },
+        { log: here, runId, owner: 'ann' },
+      )
+      const stored = () => database.runs.get(runId)?.last
+      await expect.poll(() => say).toBeDefined()
+      await expect.poll(stored, { timeout: 5000 }).toBe(early)
+      const read = () => {
+        let text = ''
+        const headers = { 'last-event-id': `${runId}:0` }
+        resume(new Request('http://localhost/', { headers }), { log: there, owner: 'ann' }).then(async ({ body }) => {
+          for await (const piece of body ?? []) text += Buffer.from(piece)
+        })
+        return () => text
+      }
+      const patient = read()
+      await expect.poll(readings).toBeGreaterThan(0)
+      say('the event')
+      await expect.poll(stored, { timeout: 5000 }).toBe(early + 1)
+      const late = read()
+      await expect.poll(late, { timeout: 5000 }).toContain('the event')
+      await expect.poll(patient, { timeout: 5000 }).toContain('the event')
+      for (const text of [patient, late]) expect(text().match(/the event/g)).toHaveLength(1)
+    },
+  )
+})
