@@ -60,10 +60,10 @@ const plain = (name: string) => name.toLowerCase().replace(/[^a-z]|ms$/g, '')
 /** The option that is written alike, but for case, separators and unit. */
 export const findSame: Finder = (given, names) => names.find((name) => plain(name) === plain(given))
 
-/** The option whose name is a few letters away; the nearest one. */
+/** The option whose name is a few letters away, three at most; the nearest one. */
 export const findNear: Finder = (given, names) => {
   const word = plain(given)
-  for (let edits = 0; edits <= Math.round(word.length / 4); edits++) {
+  for (let edits = 0; edits <= Math.min(3, Math.round(word.length / 4)); edits++) {
     const near = names.find((name) => isNear(word, plain(name), edits))
     if (near) return near
   }

@@ -1,5 +1,6 @@
 /** The words after a command's name → its options, or a mistake that names the remedy. */
 import { parseArgs } from 'node:util'
+import { findNear } from '../check.js'
 
 /** One option of a command, as it is parsed and as the help says it. */
 export interface Option {
@@ -49,10 +50,8 @@ export function parseArguments<O extends Options>(
 
 /** `; did you mean …?`, or nothing where nothing is near. */
 export function suggestion(given: string, known: readonly string[]): string {
-  const [nearest] = known
-    .map((name) => ({ name, distance: distance(given.toLowerCase(), name.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance)
-  return nearest && nearest.distance <= Math.max(2, given.length / 3) ? `; did you mean ${nearest.name}?` : ''
+  const meant = findNear(given, known)
+  return meant ? `; did you mean ${meant}?` : ''
 }
 
 /** The lines of the help about options. */
@@ -67,18 +66,4 @@ export function describeOptions(own: Options): string {
 
 function namesOf(options: Options): string[] {
   return Object.entries(options).flatMap(([name, { short }]) => (short ? [`--${name}`, `-${short}`] : [`--${name}`]))
-}
-
-/** How many letters must be put in, taken out or changed to make one of the other. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const changed = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(changed, (row[j] as number) + 1, (next[j - 1] as number) + 1))
-    }
-    row = next
-  }
-  return row[b.length] as number
 }

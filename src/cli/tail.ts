@@ -8,7 +8,7 @@ import { Recording } from '../testing/traces.js'
 import type { ParsedEvent, Part } from '../types.js'
 import { describeOptions, type Options, parseArguments, UsageError } from './arguments.js'
 import { REQUEST_OPTIONS, toRequest } from './request.js'
-import { leaveWithReader, painter, printable, progress } from './terminal.js'
+import { leaveWithReader, painter, printable, progress, roomIn } from './terminal.js'
 
 const OPTIONS = {
   ...REQUEST_OPTIONS,
@@ -67,6 +67,13 @@ export async function run(args: string[]): Promise<number> {
   const remark = (line: string) =>
     textOnly ? process.stderr.write(`${status.dim(line)}\n`) : say(paint.dim(`${now()}  ${line}`))
 
+  let unseen = 0
+  const sayComment = (comment: string) => {
+    // Comments are not waited for, so those that the output has no room for are counted.
+    if (process.stdout.writableNeedDrain) unseen++
+    else say(paint.dim(`${now()}  comment  ${printable(comment)}`))
+  }
+
   const recording = save === undefined ? undefined : new Recorder()
   let hasOpened = false
   let endsLine = true
@@ -78,8 +85,7 @@ export async function run(args: string[]): Promise<number> {
     signal: leaving.signal,
     fetch: recording && ((url, init) => recording.fetch(url, init)),
     sentinel: endless ? false : (event) => isComplete(event, sentinel),
-    onComment:
-      comments && !textOnly ? (comment) => say(paint.dim(`${now()}  comment  ${printable(comment)}`)) : undefined,
+    onComment: comments && !textOnly ? sayComment : undefined,
     onOpen({ status, headers }) {
       done()
       if (hasOpened) remark(`the connection was lost; resumed after id ${printable(stream.lastEventId)}`)
@@ -96,6 +102,10 @@ export async function run(args: string[]): Promise<number> {
         process.stdout.write(process.stdout.isTTY ? printable(text) : text)
         endsLine = text.endsWith('\n')
       }
+      // A slow reader of the output slows the stream, instead of having it kept here.
+      await roomIn(process.stdout, leaving.signal)
+      if (unseen > 0) say(paint.dim(`${now()}  and ${unseen} more comments`))
+      unseen = 0
     }
     if (textOnly && !endsLine && process.stdout.isTTY) process.stdout.write('\n')
     remark('complete')

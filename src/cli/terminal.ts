@@ -1,4 +1,5 @@
 /** What both ends of a pipe see: colours for people, plain text for programs, and nothing said of a closed pipe. */
+import { once } from 'node:events'
 import type { WriteStream } from 'node:tty'
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const
@@ -29,6 +30,11 @@ export function leaveWithReader(leave: () => void): void {
     if (error.code !== 'EPIPE') throw error
     leave()
   })
+}
+
+/** Resolves when the output's reader has taken what it was given; at once where it has. */
+export async function roomIn(stream: WriteStream, signal: AbortSignal): Promise<void> {
+  if (stream.writableNeedDrain) await once(stream, 'drain', { signal })
 }
 
 /**

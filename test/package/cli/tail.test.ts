@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -171,6 +172,35 @@ describe('tail', () => {
     const { stderr, ...ended } = await running.ended
     expect({ ...ended, stderr: withoutProgress(stderr) }).toMatchObject({ status: 130, stdout: TEXT, stderr: '' })
   })
+
+  it.each([['--text'], ['--comments']])(
+    'with %s slows the stream down while nobody reads its output',
+    async (option) => {
+      const COUNT = 100_000
+      let asked = 0
+      function* many() {
+        while (asked++ < COUNT) yield `: ${'c'.repeat(100)}\n\ndata: {"text":"${'x'.repeat(1000)}"}\n\n`
+        yield DONE
+      }
+      await using served = await serve((_req, res) => void Readable.from(many()).pipe(res.writeHead(200, HEADERS)))
+      const child = spawn(process.execPath, [CLI, 'tail', served.url, option])
+      const ended = once(child, 'close')
+      // It reads as much as the buffers between hold, and then no more. A busy machine may look so as well, which is no harm.
+      let before: number
+      do {
+        before = asked
+        await wait(300)
+      } while (asked === 0 || asked > before)
+      expect(asked).toBeLessThan(COUNT / 2)
+      let size = 0
+      child.stdout.on('data', (bytes) => {
+        size += bytes.length
+      })
+      expect(await ended).toEqual([0, null])
+      if (option === '--text') expect(size).toBe(COUNT * 1000)
+      else expect(size).toBeGreaterThan(COUNT * 1000)
+    },
+  )
 
   it('is quiet when its reader has seen enough', async () => {
     function* endless() {
