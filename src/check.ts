@@ -38,7 +38,7 @@ export function unknownIn(
     const names = Object.keys(rules)
     const meant = find?.(name, names)
     if (meant || !isLoose)
-      return `${what} has no option ${name}: ${meant ? `use ${meant}` : `there is ${names.filter((name) => rules[name]).join(', ')}`}`
+      return `${what} has no option ${name}: ${meant ? `use ${meant}` : `there is ${names.filter((name) => rules[name]).join(', ') || 'none'}`}`
   }
   return undefined
 }

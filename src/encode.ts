@@ -17,7 +17,7 @@ const LINE_BREAKS = /\r\n?|\n/g
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
 export function encodeEvent(event: ServerSentEvent): string {
-  const { event: type, data, id, retry } = event
+  const { event: type, data, id, retry } = event ?? {}
   let frame = ''
   if (type !== undefined) frame += encodeField('event', type, LINE_BREAK)
   if (id !== undefined) frame += encodeField('id', id, /[\r\n\0]/)

@@ -266,11 +266,13 @@ export function checkRelayOptions(what: 'relay' | 'resume' | 'record', options: 
   if (log === undefined && what === 'relay') return
   const methods = (log ?? {}) as unknown as Partial<Record<string, unknown>>
   if (typeof methods.resume !== 'function') {
-    const isLogger = typeof methods.info === 'function'
     let remedy = 'give one of createMemoryLog, createRedisLog or createLog'
-    if (typeof methods.append === 'function') remedy = 'hand a store to createLog'
+    // A client of Redis has a method for each command, `append` and `info` among them.
+    if (typeof methods.duplicate === 'function') remedy = 'hand a client of Redis to createRedisLog'
+    else if (typeof methods.append === 'function') remedy = 'hand a store to createLog'
     else if (typeof log === 'function') remedy = 'call it once, beside the route: const log = createMemoryLog()'
-    throw invalid('log', log, isLogger ? 'that is a logger; use onError and onEnd to write log lines' : remedy)
+    else if (typeof methods.info === 'function') remedy = 'that is a logger; use onError and onEnd to write log lines'
+    throw invalid('log', log, remedy)
   }
   checkOwner(owner)
 }

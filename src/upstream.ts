@@ -81,7 +81,7 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
     if (held) return { ...iterate(held.stream, reading), rest: held.rest }
     throw mistake(
       'invalid-source',
-      `The source is ${show(stream)}, no iterable: give an async iterable, or a function that returns one (does it return? is stream: true set?)`,
+      `The source is ${show(stream)}, which cannot be iterated: give the provider's stream, or a function that returns it. Is stream: true set? Does the function return the stream, and not what makes it?`,
     )
   }
   const iterator = (method as () => AsyncIterator<unknown>).call(source)

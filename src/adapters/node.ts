@@ -63,7 +63,8 @@ function connect(
 ): Promise<Summary> {
   const lack = lackOf(req, res)
   if (lack) {
-    const remedy = 'a Web Request is for sse-relay/web, a context of Hono for sse-relay/hono'
+    const remedy =
+      'a Web Request is for sse-relay/web, what Fastify, Koa and Hono give for sse-relay/fastify, /koa and /hono'
     return Promise.reject(
       typeMistake(
         'invalid-option',

@@ -1,6 +1,6 @@
 /** How is a stream written as the body of a Web `Response`, and how is it known that the client left? */
 
-import { RelayError } from '../errors.js'
+import { RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { owned } from '../owned-promise.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
@@ -30,11 +30,11 @@ export function serveWeb(
   respond: Respond,
 ): Promise<Response> {
   if (typeof request?.headers?.get !== 'function') {
-    const remedy = 'those of Node and Express are for sse-relay/node and sse-relay/express'
+    const remedy = "Node's req and res are for sse-relay/node, those of Express for sse-relay/express"
     return Promise.reject(
       typeMistake(
         'invalid-option',
-        `relay takes a Web Request here, or a context of Hono, and so does resume; ${remedy}`,
+        `The request cannot be ${show(request)}: sse-relay/web takes a Web Request, sse-relay/hono a context of Hono; ${remedy}`,
       ),
     )
   }

@@ -110,6 +110,8 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   if (runId !== undefined && !RUN_ID.test(runId))
     throw new RelayError('invalid-option', `runId cannot be ${quote(runId)}: give 16 to 128 of A-Z a-z 0-9 _ -`)
 
+  if (options.body && /^(get|head|)$/i.test(options.method ?? ''))
+    throw new RelayError('invalid-option', `method cannot be ${options.method ?? 'GET'} with a body: give 'POST'`)
   const given = new Headers(options.headers)
   const json = isJSON(options.body) ? JSON.stringify(options.body) : undefined
 

@@ -83,7 +83,7 @@ function refusalOf({ ok, status, headers }: ResponseLike): Body['refusal'] {
   const type = headers.get('content-type') ?? ''
   if (ok && /^text\/event-stream *(;|$)/i.test(type)) return
   const [code, message] = ok
-    ? ['content-type', `The answer is no event stream but "${type}"`]
+    ? ['content-type', `The answer is no event stream but "${type}": error.body has what it says`]
     : ['http-status', `The server answered with status ${status}`]
   return (body) => serverError(body, code, message, { status, retryable: isTransient(status) })
 }

@@ -81,7 +81,10 @@ export function createLog(store: LogStore): Log {
   if (isObject(store)) checkOptions('A store', store, STORE, findSame, true)
   for (const method of ['create', 'begin', 'append', 'get', 'read'] as const) {
     if (typeof store?.[method] !== 'function') {
-      throw mistake('invalid-option', `The store cannot be ${show(store)}: it has no method ${method}`)
+      throw mistake(
+        'invalid-option',
+        `The store cannot be ${show(store)}: it has no method ${method}. Give an object with create, begin, append, get and read`,
+      )
     }
   }
   const { entrySize } = store

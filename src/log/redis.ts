@@ -129,7 +129,10 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
   const { call, sendCommand, duplicate } = (client ?? {}) as IORedisClient & NodeRedisClient
   const isIORedis = typeof call === 'function'
   if (!(isIORedis || typeof sendCommand === 'function') || typeof duplicate !== 'function') {
-    throw mistake('invalid-option', `client cannot be ${show(client)}: give a client of redis or ioredis`)
+    throw mistake(
+      'invalid-option',
+      `client cannot be ${show(client)}: give a client, of redis createClient({ url }), of ioredis new Redis(url)`,
+    )
   }
   const { sSubscribe, ssubscribe } = client as unknown as Duplicate
   if (sharded && typeof (isIORedis ? ssubscribe : sSubscribe) !== 'function') {

@@ -1,6 +1,7 @@
 /** How does a run look to a client that wants every part as typed JSON? */
 
 import { encodeEvent } from '../encode.js'
+import { checkOptions } from '../options.js'
 import type { Encoder, Protocol } from '../types.js'
 import { dataFrame, failureFrame, toJson } from './frames.js'
 
@@ -27,8 +28,9 @@ const protocol: Protocol = { name: 'parts', encoder: () => encoder }
 
 /**
  * Every part as typed JSON, `data: {"type":"text","text":"…"}`: text, reasoning, tool calls and data as
- * they come, usage and finish once, at the end.
+ * they come, usage and finish once, at the end. It has no options.
  */
-export function parts(): Protocol {
+export function parts(options: Record<never, never> = {}): Protocol {
+  checkOptions('parts', options, {})
   return protocol
 }

@@ -1,6 +1,7 @@
 /** How does a run look to a client that wants the text alone? */
 
 import { encodeEvent } from '../encode.js'
+import { checkOptions } from '../options.js'
 import type { Encoder, Protocol } from '../types.js'
 import { failureFrame, namedFrame, toJson } from './frames.js'
 
@@ -19,7 +20,8 @@ const encoder: Encoder = {
 
 const protocol: Protocol = { name: 'text', encoder: () => encoder }
 
-/** The answer's text as `data: {"text":"…"}`, data parts as events under their names, and nothing else. */
-export function text(): Protocol {
+/** The answer's text as `data: {"text":"…"}`, data parts as events under their names, and nothing else. It has no options. */
+export function text(options: Record<never, never> = {}): Protocol {
+  checkOptions('text', options, {})
   return protocol
 }

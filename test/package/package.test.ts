@@ -195,6 +195,22 @@ describe('the types', () => {
     expect(found).toEqual([])
   })
 
+  it.each([
+    ['nodenext', []],
+    ['preserve', []],
+    ['node16', [1479]],
+    ['commonjs', [2307]],
+  ])('in a CommonJS project with module %s are %j, as docs/troubleshooting.md says', (module, codes) => {
+    const file = join(project, 'common.ts')
+    writeFileSync(file, `import { relay } from 'sse-relay/express'\nexport const mine = relay\n`)
+    const { options } = ts.convertCompilerOptionsFromJson(
+      { module, target: 'es2022', types: [], noEmit: true },
+      project,
+    )
+    const program = ts.createProgram([file], { ...options, skipLibCheck: true })
+    expect(ts.getPreEmitDiagnostics(program).map(({ code }) => code)).toEqual(codes)
+  })
+
   it('say of every export what it is', () => {
     const files = Object.values<{ types?: string }>(manifest.exports).flatMap(({ types }) => types ?? [])
     const program = ts.createProgram(
