@@ -75,9 +75,7 @@ const MAX_COMMENTS = 65_536
 export function createParser(options: ParserOptions): Parser {
   const { onEvent, onComment, onRetry, lastEventId = '', maxEventSize = Infinity } = options ?? {}
   const mistake =
-    typeof onEvent === 'function'
-      ? unknownIn('createParser', options, OPTIONS)
-      : `onEvent cannot be ${onEvent}: give a function, createParser({ onEvent })`
+    typeof onEvent === 'function' ? unknownIn('createParser', options, OPTIONS) : 'createParser takes { onEvent }'
   if (mistake) throw new RelayError('invalid-option', mistake)
 
   /** The data buffer. `undefined` and not `''` while it is empty, so that an event of one empty `data` line is not lost. */
@@ -153,11 +151,7 @@ export function createParser(options: ParserOptions): Parser {
     lastEventId,
     feed(text: string) {
       if (!text) return
-      if (typeof text !== 'string')
-        throw new RelayError(
-          'invalid-source',
-          `A parser cannot read ${Object.prototype.toString.call(text)}: give text, as TextDecoderStream makes it of bytes`,
-        )
+      if (typeof text !== 'string') throw new RelayError('invalid-option', 'feed takes text, no bytes')
       let start = text.charCodeAt(0) === skipped ? 1 : 0
       skipped = -1
       // From here on a line ends with LF alone.
