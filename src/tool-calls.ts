@@ -18,11 +18,11 @@ interface Piece {
 /**
  * Whether a piece begins another call than the one that is known at its index. A provider's calls have an index each.
  * Parts of one's own may count from 0 again in the next answer; then the id or the name, which only a first piece has,
- * tells the calls apart, and so does input that comes after the end.
+ * tells the calls apart, and so does input that comes after the end; after a rejection it is of what was rejected.
  */
 export function beginsCall(known: KnownCall | undefined, { id, name, input, replaces }: Piece): boolean {
   if (!known) return true
-  const isEnded = known.done === true || known.error !== undefined
-  if (id !== undefined) return id !== known.id || (isEnded && name !== undefined)
-  return name !== undefined || (isEnded && input !== '' && replaces !== true)
+  const { done, error } = known
+  if (id !== undefined) return id !== known.id || ((done === true || error !== undefined) && name !== undefined)
+  return name !== undefined || (done === true && error === undefined && input !== '' && replaces !== true)
 }

@@ -126,8 +126,10 @@ class AGUIEncoder implements Encoder {
     )
   }
 
+  /** What is open is closed first: a client keeps what came, and a call without a result would be its own to run. */
   fail(error: Failure): string {
-    return failureFrame({ type: 'RUN_ERROR', message: error.message, code: error.code, error })
+    const frames = this.#close() + this.#endCalls('error')
+    return frames + failureFrame({ type: 'RUN_ERROR', message: error.message, code: error.code, error })
   }
 
   answer(parts: readonly AnswerPart[], end: EncoderEnd): object {

@@ -51,7 +51,7 @@ interface Call {
   /** It was run elsewhere, or will be: its result came, or the source says so. */
   isAnswered?: boolean
   /** Its name and input so far, where only the end tells whether a client is to run it. */
-  held?: { name: string | undefined; input: string; isTaken: boolean }
+  held?: { name: string; input: string; isTaken: boolean }
 }
 
 function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
@@ -81,7 +81,8 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     )
   const callChunk = (call: object) => chunk(JSON.stringify({ tool_calls: [call] }))
 
-  const beginCall = ({ index, id, name, input: given, done, executed, error }: ToolCallPart, isHeld: boolean) => {
+  const beginCall = (piece: ToolCallPart, isHeld: boolean) => {
+    const { index, id, name = 'tool', input: given, done, executed, error } = piece
     const input = given || (done ? '{}' : '')
     const call: Call = { id, hasInput: input !== '', ...(error !== undefined && { error }) }
     const isTaken = id !== undefined && ids.has(id)
@@ -95,7 +96,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     }
     return send(call, name, input, isTaken)
   }
-  const send = (call: Call, name: string | undefined, input: string, isTaken: boolean) => {
+  const send = (call: Call, name: string, input: string, isTaken: boolean) => {
     call.number = sent++
     unanswered++
     if (!call.done) unfinished++
@@ -215,7 +216,7 @@ function toMessage(parts: readonly AnswerPart[], runId: string) {
     if (part.type === 'text') content += part.text
     else if (part.type === 'reasoning') reasoning += part.text
   }
-  const tool_calls = calls.map(({ id, name, input }, index) => ({
+  const tool_calls = calls.map(({ id, name = 'tool', input }, index) => ({
     id: id ?? `call_${runId}_${index}`,
     type: 'function',
     function: { name, arguments: input || '{}' },

@@ -152,7 +152,8 @@ class UIMessageEncoder implements Encoder {
 
   fail(error: Failure): string {
     const failure = { type: 'error', errorText: error.message, error }
-    return this.#client ? frame(failure) + dataFrame(DONE) : failureFrame(failure)
+    // assistant-ui's reader runs what is left open: that it is not whole is said first.
+    return this.#client ? this.#closeCalls('error') + frame(failure) + dataFrame(DONE) : failureFrame(failure)
   }
 
   /** Asked for once, though there may be both a stream and a body. */
@@ -164,7 +165,7 @@ class UIMessageEncoder implements Encoder {
   /** What a reader makes of the stream. */
   answer(parts: readonly AnswerPart[], end: EncoderEnd): object {
     const more = { ...this.#moreOf(end) }
-    const encoder = new UIMessageEncoder(this.#messageId, () => more, this.#client)
+    const encoder = new UIMessageEncoder(this.#messageId, () => more, undefined)
     let frames = ''
     for (const part of parts) {
       if (part.type === 'event') frames += encoder.event(part.event)
@@ -254,7 +255,12 @@ class UIMessageEncoder implements Encoder {
     call.done = true
     call.input = ''
     try {
-      return frame({ type: 'tool-input-available', ...head(call), input: parseInput(input || '{}') })
+      const said = frame({ type: 'tool-input-available', ...head(call), input: parseInput(input || '{}') })
+      if (!this.#client || !call.executed) return said
+      // assistant-ui runs every call that has no output, whoever else does; this one is not the last word.
+      return (
+        said + frame({ type: 'tool-output-available', toolCallId: call.toolCallId, output: null, preliminary: true })
+      )
     } catch {
       call.error = NOT_JSON
       return frame({ type: 'tool-input-error', ...head(call), input, errorText: NOT_JSON })
@@ -337,7 +343,6 @@ function toMessage(frames: string): object {
   for (const line of frames.split('\n\n')) {
     if (line === '') continue
     const { type, ...rest } = JSON.parse(line.slice('data: '.length)) as Chunk
-    const last = parts.at(-1)
     const call = parts.findLast(({ toolCallId }) => toolCallId !== undefined && toolCallId === rest.toolCallId)
     const { input, output, errorText } = rest
     if (type === 'start') id = rest.messageId
@@ -345,8 +350,11 @@ function toMessage(frames: string): object {
     else if (type === 'finish') metadata = rest.messageMetadata
     else if (type === 'text-start') parts.push({ type: 'text', text: '', state: 'done' })
     else if (type === 'reasoning-start') parts.push({ type: 'reasoning', ...rest, text: '', state: 'done' })
-    else if (rest.delta !== undefined && last) last.text += rest.delta
-    else if (type === 'tool-input-start') parts.push(toCall(rest))
+    else if (rest.delta !== undefined) {
+      // Data may have come amid a text.
+      const grown = parts.findLast(({ text }) => text !== undefined)
+      if (grown) grown.text += rest.delta
+    } else if (type === 'tool-input-start') parts.push(toCall(rest))
     else if (type === 'tool-input-available')
       Object.assign(call ?? {}, toCall(rest), { state: 'input-available', input })
     else if (type === 'tool-input-error') Object.assign(call ?? {}, { state: 'output-error', input, errorText })

@@ -144,6 +144,22 @@ describe('agui()', () => {
     expect(last?.message).toMatch(/\w/)
   })
 
+  it('leaves no call to its client where the run fails: none that is half, none that is run elsewhere', async () => {
+    const events = aguiEvents(
+      await wireOf(async function* () {
+        yield callPiece(0, '{"q":1}', { id: 'a', name: 'search', executed: true, done: true })
+        yield callPiece(1, '{"ci', { id: 'b', name: 'weather' })
+        throw new Error('SECRET')
+      }),
+    )
+    expect(events.slice(-4)).toMatchObject([
+      { type: 'TOOL_CALL_END', toolCallId: 'b' },
+      { type: 'TOOL_CALL_RESULT', toolCallId: 'b', content: 'The answer ended before this tool call was whole.' },
+      { type: 'TOOL_CALL_RESULT', toolCallId: 'a', content: '' },
+      { type: 'RUN_ERROR' },
+    ])
+  })
+
   it('keeps its ids in a log: whoever comes later reads the same run', async () => {
     const log = createMemoryLog()
     const url = await listening(

@@ -189,6 +189,10 @@ describe('uiMessage()', () => {
         { type: 'finish', reason: 'length' },
       ],
     ],
+    [
+      'data amid a text',
+      ['a', { event: 'own', data: 1 }, 'b', { type: 'data', name: 'citation', data: { url: 'https://x.test' } }, 'c'],
+    ],
     ['a result without its call', [{ type: 'tool-result', id: 'z', name: 'n', output: [1] }]],
   ])('is the message that the AI SDK makes of the stream: %s', async (_, source) => {
     expect(await whole(source)).toEqual(JSON.parse(JSON.stringify(await streamed(source))))

@@ -1,6 +1,6 @@
 import type { Encoder, Part, Protocol, RelayOptions, Source } from 'sse-relay'
 import { parseSSE } from 'sse-relay/client'
-import { parts, raw, text } from 'sse-relay/protocols'
+import { agui, anthropicMessages, openaiChat, openaiResponses, parts, raw, text, uiMessage } from 'sse-relay/protocols'
 import { readTrace } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
@@ -450,5 +450,31 @@ describe('a protocol of one’s own', () => {
       expect(JSON.parse(failureOf(answer))).toMatchObject({ error: { code: 'internal' } })
       expect(answer).not.toContain('[DONE]')
     }
+  })
+})
+
+describe.each(
+  [openaiChat, openaiResponses, anthropicMessages, agui, uiMessage].map((protocol) => ({
+    name: protocol().name,
+    protocol,
+  })),
+)('$name', ({ name, protocol }) => {
+  const pieces = (...given: object[]) => given.map((piece) => ({ type: 'tool-call', index: 0, input: '', ...piece }))
+
+  it('takes what comes after a rejection for the rest of what was rejected, which is nobody’s to run', async () => {
+    const call = { id: 'call_1', name: 'weather', error: 'It cannot be called.' }
+    const said = await wire(
+      protocol(),
+      pieces({ ...call, input: '{"ci' }, { input: 'ty":' }, { input: '1}', done: true }),
+    )
+    const begun = said.match(/"name":"|"toolCallName":"|tool-input-start/g) ?? []
+    expect(begun).toHaveLength(/agui|ui-message/.test(name) ? 1 : 0)
+    expect(said).not.toMatch(/tool_use|"tool_calls"|tool-input-available/)
+  })
+
+  it('calls a tool that has no name "tool", as all the others do', async () => {
+    const call = pieces({ id: 'call_1', input: '{}', done: true })
+    expect(await wire(protocol(), call)).toMatch(/"(name|toolCallName|toolName)":"tool"/)
+    expect(await wire(protocol(), call, { stream: false })).toMatch(/"(name|toolName)":"tool"/)
   })
 })
