@@ -1,0 +1,67 @@
+import { defineConfig } from 'vitepress'
+import { linkTo, sidebar, sourceOf } from '../pages.mjs'
+
+/** The anchor a heading gets on a repository's page, for which the guides are written. */
+const slugify = (heading) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{Letter}\p{Number} _-]/gu, '')
+    .replaceAll(' ', '-')
+
+export default defineConfig({
+  lang: 'en',
+  title: 'sse-relay',
+  description: 'Relays the stream of a language model to the page, in the server that you already have.',
+  srcDir: '.cache/pages',
+  srcExclude: ['public/**'],
+  outDir: 'dist',
+  cacheDir: '.cache/vitepress',
+  transformHead: ({ siteData }) => [
+    ['link', { rel: 'icon', href: `${siteData.base}favicon.svg`, type: 'image/svg+xml' }],
+  ],
+  markdown: {
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-default' },
+    anchor: { slugify },
+    config(md) {
+      md.core.ruler.push('links of the repository', ({ tokens, env }) => {
+        const source = sourceOf(env.relativePath ?? '')
+        if (!source) return
+        for (const { children } of tokens) {
+          for (const token of children ?? []) {
+            const link = token.type === 'link_open' && linkTo(source, token.attrGet('href'))
+            if (link) token.attrSet('href', link)
+          }
+        }
+      })
+    },
+  },
+  themeConfig: {
+    logo: '/favicon.svg',
+    nav: [
+      { text: 'Quick start', link: '/docs/quick-start.md' },
+      { text: 'Guides', link: '/docs/', activeMatch: '^/docs/(?!quick-start)' },
+      { text: 'Examples', link: '/examples/', activeMatch: '^/examples/' },
+      { text: 'API', link: '/api/', activeMatch: '^/api/' },
+    ],
+    sidebar: sidebar(),
+    outline: { level: [2, 3] },
+    search: {
+      provider: 'local',
+      options: {
+        miniSearch: {
+          searchOptions: {
+            // The guides first, then the examples; the API and tables of figures after them.
+            boostDocument: (id) =>
+              /\/docs\/(benchmarks|load|matrix|packages)\.|\/(api|files)\/|\/(changelog|contributing)\./.test(id)
+                ? 0.3
+                : /\/examples\//.test(id)
+                  ? 0.6
+                  : 1,
+          },
+        },
+      },
+    },
+    footer: { message: 'MIT licence' },
+  },
+  vite: { build: { chunkSizeWarningLimit: 4096 } },
+})
