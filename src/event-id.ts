@@ -78,6 +78,21 @@ export function numberFrames(frames: string, count: number, prefix: string, firs
   return numbered
 }
 
+/** What {@link numberFrames} has numbered, without the ids; `undefined` if that would not bring them back. */
+export function unnumberFrames(frames: string, count: number, prefix: string, first: number): string | undefined {
+  // A blank line ends an event: nothing inside an event can look like this.
+  const events = `\n\n${frames}`.split(`\n\n${prefix}`)
+  if (events[0] !== '' || events.length !== count + 1) return undefined
+  let bare = ''
+  for (let index = 1; index <= count; index++) {
+    const event = events[index] as string
+    const number = `${first + index - 1}\n`
+    if (!event.startsWith(number)) return undefined
+    bare += index < count ? `${event.slice(number.length)}\n\n` : event.slice(number.length)
+  }
+  return bare
+}
+
 /** The events that come after the number `seq`, of numbered frames that hold the next one. */
 export function framesAfter(frames: string, prefix: string, seq: number): string {
   // A blank line ends an event: nothing inside an event can look like this.

@@ -21,6 +21,9 @@ export class Audience {
   readonly #abandonMs: number
   /** Until when somebody elsewhere is known to read. */
   #until = 0
+  /** Until when each process is that has said so, by where it is told; `''` for those that are told by the run's channel. */
+  readonly #untilOf = new Map<string, number>()
+  #address: string | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(owner: AudienceOwner, abandonMs: number) {
@@ -33,9 +36,19 @@ export class Audience {
     return this.#until !== 0 && performance.now() < this.#until
   }
 
-  /** Somebody elsewhere has said that it reads, which is good for so long. */
-  heard(ms: number): void {
-    this.#until = performance.now() + ms
+  /** Where the one process elsewhere that reads is told; `undefined` where several do, or one that did not say. */
+  get address(): string | undefined {
+    return this.#address
+  }
+
+  /** Somebody elsewhere has said that it reads, which is good for so long, and perhaps where it is told. */
+  heard(ms: number, address?: string): void {
+    const now = performance.now()
+    this.#until = now + ms
+    if (address !== undefined) this.#untilOf.set(address, this.#until)
+    for (const [known, until] of this.#untilOf) if (until <= now) this.#untilOf.delete(known)
+    const [only] = this.#untilOf.keys()
+    this.#address = (this.#untilOf.size === 1 && only) || undefined
   }
 
   /** The last reader of this process is gone. */

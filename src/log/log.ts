@@ -19,6 +19,7 @@ import { failureFrames } from '../protocols/frames.js'
 import type { Source, Summary } from '../types.js'
 import { discard } from '../upstream.js'
 import type { LiveRun } from './live-run.js'
+import { Inbox, Outbox } from './mailbox.js'
 import { Reader, type ReaderOptions, type ReaderOutlet } from './reader.js'
 import { Recorder } from './recorder.js'
 import { RemoteRun } from './remote-run.js'
@@ -111,12 +112,14 @@ export class RunLog implements Log {
   readonly #recorders = new Set<Ref<Recorder>>()
   /** Stops that came before their runs, where the store is of this process alone. */
   readonly #marks = new StopMarks()
-  /** Names the producers of this process. */
+  /** Names this process, and its producers. */
   readonly #name = newRunId()
   #producers = 0
   /** Runs that a worker could not begin, as far as the store has said. */
   readonly #unanswered = new Map<string, RunStart>()
   readonly #kept = { size: 0 }
+  readonly #outbox: Outbox | undefined
+  readonly #inbox: Inbox | undefined
   #leaseTimer: ReturnType<typeof setTimeout> | undefined
   /** When this process was last seen to be awake, by two clocks: one of them stands still where a machine is suspended. */
   #awakeAt = 0
@@ -125,6 +128,13 @@ export class RunLog implements Log {
 
   constructor(store: LogStore) {
     this.#store = store
+    const { shared } = store
+    if (!shared) return
+    this.#outbox = new Outbox(shared)
+    this.#inbox = new Inbox(shared, this.#name, (runId, entry) => {
+      const run = this.#runs.get(runId)?.run
+      if (run instanceof RemoteRun) run.receive(entry)
+    })
   }
 
   async create(runId: string, options: { owner: string | null; startMs?: number }): Promise<boolean> {
@@ -232,6 +242,7 @@ export class RunLog implements Log {
     this.#leaseTimer = undefined
     this.#isClosed = true
     for (const { run } of this.#runs.values()) if (run instanceof RemoteRun) run.close()
+    this.#inbox?.close()
     await within(CLOSE_MS / 4, Promise.resolve(this.#store.close?.()))
   }
 
@@ -374,7 +385,7 @@ export class RunLog implements Log {
       this.#recorders.delete(ref)
       this.#forget(runId, ref)
     }
-    const host = { ...begun, kept: this.#kept, onOver, checkPulse: () => this.#checkPulse() }
+    const host = { ...begun, kept: this.#kept, outbox: this.#outbox, onOver, checkPulse: () => this.#checkPulse() }
     const recorder = new Recorder(this.#store, runId, start, options, host, abandonMs)
     ref.run = recorder
     const before = this.#runs.get(runId)
@@ -441,7 +452,7 @@ export class RunLog implements Log {
     const known = this.#runs.get(runId)?.run
     if (known && known.owner === stored.owner) return known
     const ref: Ref = { run: undefined }
-    ref.run = new RemoteRun(runId, this.#store, stored, () => this.#forget(runId, ref))
+    ref.run = new RemoteRun(runId, this.#store, stored, this.#inbox, () => this.#forget(runId, ref))
     this.#runs.set(runId, ref)
     return ref.run
   }

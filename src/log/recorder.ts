@@ -12,6 +12,7 @@ import { atTickEnd } from '../tick.js'
 import type { Source, Summary } from '../types.js'
 import { Audience, type AudienceOwner } from './audience.js'
 import { LiveRun, type Subscriber, type Thrown } from './live-run.js'
+import type { Outbox } from './mailbox.js'
 import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
 import { type Kept, type QueueOwner, WriteQueue } from './write-queue.js'
 
@@ -27,6 +28,8 @@ function orLost(entries: LogEntry[]): LogEntry[] {
 /** What the one who makes a recorder is told, and has for all of a process. */
 export interface RecorderHost {
   readonly kept: Kept
+  /** Where what is new goes to readers elsewhere. */
+  readonly outbox: Outbox | undefined
   /** Whether something was sent to the client of the call that began the run. */
   isSent(): boolean
   /** The context of the request, or the job, that began the run. */
@@ -365,8 +368,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
 
   #onMessage(message: string, leaseMs: number): void {
     if (message === 'stop' || message === `stop ${JSON.stringify(this.owner)}`) this.stop('stopped')
-    if (message !== 'here') return
-    this.#audience.heard(leaseMs)
+    if (!message.startsWith('here ')) return
+    this.#audience.heard(leaseMs, message.slice('here '.length))
     // Who has come is to find all there is, and is told when that is stored; what comes from now on it is told at once.
     this.#owedSince = performance.now()
     this.#queue.ask()
@@ -417,7 +420,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     this.#told = entry.last
     if (entry.end) this.#state = 'ended'
     else if (this.#audience.isElsewhere && this.#queue.isOpen) {
-      this.#tell(`frames ${entry.first} ${entry.last}\n${entry.text}`)
+      this.#host.outbox?.add(this.#audience.address ?? this.runId, this.runId, entry)
     }
     this.publish(entry, thrown)
     if (entry.end) this.#endIfOver()

@@ -2,9 +2,9 @@
 import { ignore, settle } from '../promises.js'
 import { warnOnce } from '../report.js'
 import { LiveRun } from './live-run.js'
+import { type Inbox, openMessage } from './mailbox.js'
 import type { LogEntry, LogStore, SharedStore, StoredRun } from './store.js'
 
-const FRAMES = 'frames '
 /** How many entries are read at once. */
 const LIMIT = 16
 /** After the end of a lease, this long until it is looked at, in milliseconds. */
@@ -19,7 +19,7 @@ const STORED_MS = 750
 /**
  * waiting    the run has not begun: its headers are not known
  * following  it goes on: the store is read once for all readers, when a message or the watch says so.
- *            What a message brings is handed out without a reading, where it is next after the place that is known
+ *            What the inbox brings is handed out without a reading, where it is next after the place that is known
  * untold     the same, but no message tells what is new: the store is read every 250 ms (following ⇄ untold)
  * closed     nobody reads here any more, or the log is closed
  *
@@ -28,6 +28,7 @@ const STORED_MS = 750
 export class RemoteRun extends LiveRun {
   #state: 'waiting' | 'following' | 'untold' | 'closed'
   readonly #onEmpty: () => void
+  readonly #inbox: Inbox | undefined
   #stopListening: (() => void) | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   /** The number of the last event that was handed out; unknown until somebody has read all there is. */
@@ -53,9 +54,10 @@ export class RemoteRun extends LiveRun {
   /** Who waits for the next sign of the producer, or for the next look. */
   #wakes: (() => void)[] = []
 
-  constructor(runId: string, store: LogStore, run: StoredRun, onEmpty: () => void) {
+  constructor(runId: string, store: LogStore, run: StoredRun, inbox: Inbox | undefined, onEmpty: () => void) {
     super(runId, store, run.owner)
     this.#onEmpty = onEmpty
+    this.#inbox = inbox
     this.#state = run.begun ? 'following' : 'waiting'
     if (run.ended || run.lost) return
     const { shared } = store
@@ -121,7 +123,7 @@ export class RemoteRun extends LiveRun {
     this.#onEmpty()
   }
 
-  #onMessage(message: string, shared: SharedStore): void {
+  #onMessage(message: string): void {
     if (this.#isClosed()) return
     if (message === 'who') {
       this.#announce()
@@ -131,23 +133,33 @@ export class RemoteRun extends LiveRun {
       this.#announce()
       this.#readStore()
     }
-    if (!message.startsWith('frames')) return
+    if (message === 'frames') {
+      this.#onSign()
+      this.#readStore()
+    } else openMessage(message, (_, entry) => this.receive(entry))
+  }
+
+  /** New events, told by their producer. */
+  receive(entry: LogEntry): void {
+    if (this.#isClosed()) return
+    this.#onSign()
+    if (this.#isReading || this.#state !== 'following' || entry.first - 1 !== this.#last) {
+      // What was read meanwhile is told once more.
+      if (this.#last === undefined || entry.last > this.#last) this.#fillGap(entry.first)
+      return
+    }
+    this.#last = entry.last
+    this.publish(entry)
+  }
+
+  /** The producer was heard, by a message. */
+  #onSign(): void {
     if (this.#state === 'untold' && this.#canListen) {
       this.#state = 'following'
-      this.#watchAgain(shared.leaseMs / 3)
+      this.#watchAgain((this.store.shared as SharedStore).leaseMs / 3)
     }
     this.#heardAt = performance.now()
     this.#isTold = true
-    // `frames <first> <last>`, a line break and the text; where it is no more than the word, the store is read.
-    const end = message.indexOf('\n')
-    const space = message.indexOf(' ', FRAMES.length)
-    const first = Number(message.slice(FRAMES.length, space))
-    if (end === -1) this.#readStore()
-    else if (this.#isReading || this.#state !== 'following' || first - 1 !== this.#last) this.#fillGap(first)
-    else {
-      this.#last = Number(message.slice(space, end))
-      this.publish({ first, last: this.#last, text: message.slice(end + 1), end: undefined })
-    }
     this.#wake()
   }
 
@@ -161,7 +173,11 @@ export class RemoteRun extends LiveRun {
     this.#canListen = true
     this.#listenedAt = performance.now()
     settle(
-      () => shared.subscribe(this.runId, 'readers', (message) => this.#onMessage(message, shared)),
+      async () => {
+        const listening = shared.subscribe(this.runId, 'readers', (message) => this.#onMessage(message))
+        const [stopListening] = await Promise.all([listening, this.#inbox?.open()])
+        return stopListening
+      },
       (stopListening) => {
         if (this.#isClosed()) stopListening()
         else {
@@ -173,12 +189,12 @@ export class RemoteRun extends LiveRun {
     )
   }
 
-  /** Tells the producer that somebody reads here. */
+  /** Tells the producer that somebody reads here, and where this process is told. */
   #announce(): void {
     const { shared } = this.store
     if (!shared || this.#state === 'waiting') return
     settle(
-      () => shared.publish(this.runId, 'producer', 'here'),
+      () => shared.publish(this.runId, 'producer', `here ${this.#inbox?.address ?? ''}`),
       ignore,
       (error) => this.#cannotTell(error),
     )

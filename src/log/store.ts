@@ -56,7 +56,7 @@ export interface RunStart {
   after?: number
 }
 
-/** Who listens to a message about a run: those who read it, or the one who produces it. */
+/** Who listens to a message: those who read the run, or the one who produces it. */
 export type Channel = 'readers' | 'producer'
 
 /**
@@ -131,7 +131,10 @@ export interface SharedStore {
    * no two of these calls further apart than half of one, makes the run `lost`. Without it each process judges by itself.
    */
   watch?(runId: string): MaybePromise<StoredRun | undefined>
-  /** Tells all processes that listen. A message may get lost: what matters is stored as well. */
+  /**
+   * Tells all processes that listen. A message may get lost: what matters is stored as well. Where many runs are read in
+   * one process, `runId` is the name of that process, which has the form of an id, here and in `subscribe`.
+   */
   publish(runId: string, channel: Channel, message: string): MaybePromise<void>
   /**
    * Listens; resolves when it does, to a function that ends it. Where it could not listen for a while, it is told

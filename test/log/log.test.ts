@@ -91,8 +91,8 @@ describe('a run whose producer died while its last events were read', () => {
         renew: () => 'running',
         stop: () => true,
         publish: () => {},
-        subscribe(_, __, listener) {
-          tell = listener
+        subscribe(id, __, listener) {
+          if (id === runId) tell = listener
           return () => {}
         },
       },

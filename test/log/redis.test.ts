@@ -10,6 +10,7 @@ import { type Log, record } from 'sse-relay/log'
 import { type RelayOptions, relay, resume } from 'sse-relay/node'
 import { createRedisLog, type RedisLogOptions } from 'sse-relay/redis'
 import { openClient } from 'sse-relay/testing'
+import * as web from 'sse-relay/web'
 import { afterEach, describe, expect, it } from 'vitest'
 import { hasRedis, type RedisServer, startRedis } from './redis-server.js'
 
@@ -348,7 +349,7 @@ describe.skipIf(!hasRedis)('a reader that leaves while Redis is asked for its ru
     })
     const call = async (command: string, ...args: (string | number)[]) => {
       const result = await client.call(command, ...args)
-      if (command === 'HMGET') await gate
+      if (args.includes('get')) await gate
       return result
     }
     const log = createRedisLog({ call, duplicate: () => client.duplicate() }, { timeoutMs: 20_000 })
@@ -367,7 +368,8 @@ describe.skipIf(!hasRedis)('a reader that leaves while Redis is asked for its ru
     const next = openClient(await serve(tokenSource().source, log), { headers: { 'last-event-id': `${RUN}:0` } })
     await next.until('"producer-lost"')
     await next.closed
-    await expect.poll(() => client.pubsub('CHANNELS')).toEqual([])
+    // The process listens on, for the next run that it reads.
+    await expect.poll(() => client.pubsub('CHANNELS', `*${RUN}*`)).toEqual([])
   })
 })
 
@@ -473,5 +475,33 @@ describe.skipIf(!hasRedis)('what is in Redis', () => {
     async function readings() {
       return Number(/^cmdstat_xrange:calls=(\d+)/m.exec(await client.info('commandstats'))?.[1])
     }
+  })
+})
+
+describe.skipIf(!hasRedis)('what Redis keeps of a run', () => {
+  it('has no ids, and is read with those that it was told with, whatever looks like one', async () => {
+    const redis = await startServer()
+    const [here, there] = [openLog(redis), openLog(redis)]
+    const source = () => [
+      'a word',
+      `\n\nid: ${RUN}:2\ndata: `,
+      { event: 'note', data: `id: ${RUN}:1\n\nid: ${RUN}:9\n\n` },
+      { data: `\nid: ${RUN}:4` },
+      { event: 'retried', data: '', retry: 1000 },
+      ...Array.from({ length: 300 }, (_, index) => `id: ${RUN}:${index} `),
+    ]
+    const options = { log: here, runId: RUN, owner: 'ann' }
+    const told = await (await web.relay(new Request('http://localhost/'), source, options)).text()
+    expect(told).toContain(`id: ${RUN}:306\ndata: [DONE]`)
+    const request = new Request('http://localhost/', { headers: { 'last-event-id': `${RUN}:0` } })
+    expect(await (await web.resume(request, { log: there, owner: 'ann' })).text()).toBe(told)
+
+    const client = new Redis(redis.port, '127.0.0.1')
+    closing.push(() => client.disconnect())
+    const entries = await client.xrange(`sse-relay:{${RUN}}:frames`, '-', '+')
+    const kept = entries.map(([, [, , , text]]) => text).join('')
+    // The ids of 306 events, and not what the model said.
+    const ids = told.match(new RegExp(`^id: ${RUN}:\\d+\\n`, 'gm'))?.join('') as string
+    expect(kept).toHaveLength(told.length - ids.length)
   })
 })

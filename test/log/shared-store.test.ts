@@ -288,3 +288,111 @@ describe('readers of one run, in another process than its producer', () => {
     },
   )
 })
+
+describe('what is told of runs that are read in other processes', () => {
+  /** A database that notes what is told, by the channel. */
+  function noting() {
+    const database = new Database()
+    const told: { address: string; message: string }[] = []
+    const openNoting = () => {
+      const store = storeOf(database, 10_000)
+      const shared = store.shared as NonNullable<typeof store.shared>
+      const log = createLog({
+        ...store,
+        shared: {
+          ...shared,
+          publish(address, channel, message) {
+            if (channel === 'readers' && message.includes('\n')) told.push({ address, message })
+            return shared.publish(address, channel, message)
+          },
+        },
+      })
+      closing.push(log)
+      return log
+    }
+    return { told, openNoting }
+  }
+
+  /** Begins runs whose tokens come when a test says so, of all in one turn. */
+  async function produce(log: Log, runIds: string[]) {
+    const say: Record<string, (text: string) => void> = {}
+    for (const runId of runIds) {
+      record(
+        async function* () {
+          yield 'first '
+          for (;;) yield await new Promise<string>((resolve) => (say[runId] = resolve))
+        },
+        { log, runId, owner: 'ann' },
+      )
+    }
+    await expect.poll(() => Object.keys(say).length).toBe(runIds.length)
+    return (text: string) => {
+      for (const runId of runIds) say[runId]?.(`${text} of ${runId} `)
+    }
+  }
+
+  function read(log: Log, runId: string) {
+    let text = ''
+    const headers = { 'last-event-id': `${runId}:0` }
+    resume(new Request('http://localhost/', { headers }), { log, owner: 'ann' }).then(async ({ body }) => {
+      for await (const piece of body ?? []) text += Buffer.from(piece)
+    })
+    return () => text
+  }
+
+  const runIds = ['run-of-a-test-0011', 'run-of-a-test-0012', 'run-of-a-test-0013']
+
+  it('goes to a process as one message for all runs of a turn', async () => {
+    const { told, openNoting } = noting()
+    const [here, there] = [openNoting(), openNoting()]
+    const say = await produce(here, runIds)
+    const texts = runIds.map((runId) => read(there, runId))
+    for (const text of texts) await expect.poll(text).toContain('first')
+    const has = (word: string) => runIds.every((runId, index) => texts[index]?.().includes(`${word} of ${runId}`))
+    // Until all are known to be read.
+    let words = 0
+    await expect
+      .poll(
+        () => {
+          say(`word ${++words}`)
+          return told.some(({ message }) => runIds.every((runId) => message.includes(`word ${words - 1} of ${runId} `)))
+        },
+        { interval: 20 },
+      )
+      .toBe(true)
+    await expect.poll(() => has(`word ${words}`)).toBe(true)
+    told.length = 0
+    say('the last')
+    await expect.poll(() => has('the last')).toBe(true)
+    expect(told).toHaveLength(1)
+    expect(runIds).not.toContain(told[0]?.address)
+    for (const text of texts) expect(text().match(/the last/g)).toHaveLength(1)
+  })
+
+  it('goes once to all, where several processes read a run', async () => {
+    const { told, openNoting } = noting()
+    const [here, ...others] = [openNoting(), openNoting(), openNoting()]
+    const [runId] = runIds as [string]
+    const say = await produce(here as Log, [runId])
+    const texts = others.map((log) => read(log, runId))
+    for (const text of texts) await expect.poll(text).toContain('first')
+    let words = 0
+    await expect
+      .poll(
+        () => {
+          say(`word ${++words}`)
+          return told.at(-1)?.address
+        },
+        { interval: 20 },
+      )
+      .toBe(runId)
+    told.length = 0
+    say('the last')
+    for (const text of texts) await expect.poll(text).toContain('the last')
+    expect(told.map(({ address }) => address)).toEqual([runId])
+    for (const text of texts) {
+      expect(text().match(/the last/g)).toHaveLength(1)
+      for (let word = 1; word <= words; word++) expect(text().split(`word ${word} of`)).toHaveLength(2)
+    }
+  })
+})

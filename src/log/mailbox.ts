@@ -1,0 +1,107 @@
+/** How do the tokens of all runs of a process reach another that reads them, as one message a tick? */
+import { ignore, isThenable } from '../promises.js'
+import { nextTurn } from '../tick.js'
+import type { LogEntry, SharedStore } from './store.js'
+
+/** A message that has grown to so many characters does not wait for more. */
+const MAX_SIZE = 65_536
+
+/**
+ * Gathers what was produced in this turn of the event loop, and tells each address once: a message costs the database,
+ * the one who sends it and the one who gets it more than what is in it. An address is the name of a process, or a run's
+ * id for all who read that run; the channel of both is `readers`.
+ */
+export class Outbox {
+  readonly #shared: SharedStore
+  readonly #messages = new Map<string, string>()
+  #isDue = false
+
+  constructor(shared: SharedStore) {
+    this.#shared = shared
+  }
+
+  add(address: string, runId: string, { first, last, text }: LogEntry): void {
+    const before = this.#messages.get(address) ?? ''
+    const message = `${before}${runId} ${first} ${last} ${text.length}\n${text}`
+    if (message.length >= MAX_SIZE) {
+      this.#messages.delete(address)
+      this.#tell(address, message)
+      return
+    }
+    this.#messages.set(address, message)
+    if (this.#isDue) return
+    this.#isDue = true
+    nextTurn().then(() => this.#tellAll())
+  }
+
+  #tellAll(): void {
+    this.#isDue = false
+    for (const [address, message] of this.#messages) this.#tell(address, message)
+    this.#messages.clear()
+  }
+
+  /** What gets lost is read from the store. */
+  #tell(address: string, message: string): void {
+    try {
+      const told = this.#shared.publish(address, 'readers', message)
+      if (isThenable(told)) told.then(undefined, ignore)
+    } catch {
+      // As above.
+    }
+  }
+}
+
+/** Hands on what is in a message of an {@link Outbox}. Any other message has nothing in it. */
+export function openMessage(message: string, take: (runId: string, entry: LogEntry) => void): void {
+  for (let at = 0; at < message.length; ) {
+    const lineEnd = message.indexOf('\n', at)
+    if (lineEnd === -1) return
+    const [runId, first, last, length] = message.slice(at, lineEnd).split(' ')
+    at = lineEnd + 1 + Number(length)
+    if (!(at > lineEnd && at <= message.length)) return
+    const text = message.slice(lineEnd + 1, at)
+    take(runId as string, { first: Number(first), last: Number(last), text, end: undefined })
+  }
+}
+
+/** Where this process is told what it reads, of all runs. */
+export class Inbox {
+  readonly #shared: SharedStore
+  readonly #name: string
+  readonly #take: (runId: string, entry: LogEntry) => void
+  #opening: Promise<void> | undefined
+  #stopListening: (() => void) | undefined
+  #isClosed = false
+
+  /** @param name what others are to call this process: it has the form of a run's id. */
+  constructor(shared: SharedStore, name: string, take: (runId: string, entry: LogEntry) => void) {
+    this.#shared = shared
+    this.#name = name
+    this.#take = take
+  }
+
+  /** What others tell this process by, while it listens. */
+  get address(): string | undefined {
+    return this.#stopListening && this.#name
+  }
+
+  /** Listens, if that can be. Where it cannot, its runs are told by channels of their own. */
+  open(): Promise<void> {
+    this.#opening ??= this.#listen().catch(() => {
+      this.#opening = undefined
+    })
+    return this.#opening
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#stopListening?.()
+    this.#stopListening = undefined
+  }
+
+  async #listen(): Promise<void> {
+    const listener = (message: string) => openMessage(message, this.#take)
+    this.#stopListening = await this.#shared.subscribe(this.#name, 'readers', listener)
+    if (this.#isClosed) this.close()
+  }
+}
