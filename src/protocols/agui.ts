@@ -17,7 +17,7 @@ import type {
   ToolCallPart,
   ToolResultPart,
 } from '../types.js'
-import { cannotTakeBack, dataFrame, failureFrame, toJson } from './frames.js'
+import { cannotTakeBack, dataFrame, failureFrame, seemsWhole, toJson } from './frames.js'
 
 /** Options of {@link agui}. */
 export interface AGUIOptions {
@@ -56,9 +56,6 @@ interface Call {
   error?: string
   hasResult?: boolean
 }
-
-/** What the source says of an answer whose last call may be half a call. */
-const CUT = /^(length|content-filter|error)$/
 
 const NOT_WHOLE = 'The answer ended before this tool call was whole.'
 
@@ -277,7 +274,7 @@ class AGUIEncoder implements Encoder {
 
   /** Its answer has ended, and the source has not said that the call is whole. Parts of one's own may never say so. */
   #endCall(call: Call, reason?: FinishReason): string {
-    const isWhole = !this.#saysDone && !CUT.test(reason ?? '') && isJSON(call.input || '{}')
+    const isWhole = !this.#saysDone && seemsWhole(call.input, reason)
     if (isWhole) return this.#finish(call)
     call.error = NOT_WHOLE
     return this.#finish(call) + this.#result(call, NOT_WHOLE, true)
@@ -316,15 +313,6 @@ function parse(text: string): unknown {
     return JSON.parse(text)
   } catch {
     return text
-  }
-}
-
-function isJSON(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
   }
 }
 

@@ -18,7 +18,7 @@ import type {
   ToolResultPart,
   Usage,
 } from '../types.js'
-import { anthropicError, callsToRun, cannotTakeBack, failureFrame } from './frames.js'
+import { anthropicError, callsToRun, cannotTakeBack, failureFrame, isJSON, seemsWhole } from './frames.js'
 
 /** Options of {@link anthropicMessages}. */
 export interface AnthropicMessagesOptions {
@@ -127,7 +127,7 @@ class AnthropicEncoder implements Encoder {
     this.#hasEnded = true
     this.#waiting.push(...this.#held)
     const asked = this.#calls.filter(({ state, isAnswered }) => state !== 'dropped' && !isAnswered)
-    const isCut = this.#saysDone && asked.some(({ done }) => !done)
+    const isCut = asked.some(({ done, input }) => !done && (this.#saysDone || !seemsWhole(input, finishReason)))
     const stop_reason = stopReason(finishReason, asked.length > 0, isCut)
     return (
       this.#flush() +
@@ -146,17 +146,18 @@ class AnthropicEncoder implements Encoder {
   }
 
   answer(parts: readonly AnswerPart[], { finishReason, usage }: EncoderEnd): object {
-    const { calls, isCut } = callsToRun(parts)
+    const { calls, isCut } = callsToRun(parts, finishReason)
     const content: object[] = []
     for (const part of parts) {
+      const call = calls.get(part)
       if (part.type === 'text') content.push({ type: 'text', text: part.text })
       else if (part.type === 'reasoning') content.push(...toThinking(part))
-      else if (part.type === 'tool-call' && calls.includes(part)) {
-        const { id = this.#idOf(content.length), name = 'tool', input } = part
+      else if (call) {
+        const { id = this.#idOf(content.length), name = 'tool', input } = call
         content.push({ type: 'tool_use', id, name, input: parse(input) })
       }
     }
-    const stop_reason = stopReason(finishReason, calls.length > 0 || isCut, isCut)
+    const stop_reason = stopReason(finishReason, calls.size > 0 || isCut, isCut)
     return {
       ...JSON.parse(this.#message('null')),
       content,
@@ -351,15 +352,6 @@ function toThinking({ text, signature, redacted }: ReasoningPart): object[] {
       ? []
       : [{ type: 'thinking', thinking: text, signature: signature ?? '' }]),
   ]
-}
-
-function isJSON(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
 }
 
 function parse(input: string): unknown {

@@ -2,7 +2,7 @@
 
 import { encodeEvent } from '../encode.js'
 import { mistake } from '../failure.js'
-import type { AnswerPart, Encoder, Failure, ToolCallPart } from '../types.js'
+import type { AnswerPart, Encoder, Failure, FinishReason, ToolCallPart } from '../types.js'
 
 /** A frame of JSON text. `JSON.stringify` escapes line breaks, so the text is not searched for them. */
 export function dataFrame(json: string): string {
@@ -66,23 +66,50 @@ export function anthropicError({ code, message, retryable, status }: Failure & {
   return { type, code, message, retryable }
 }
 
+/** The finish of an answer whose last call may be half a call. */
+export const CUT = /^(length|content-filter|error)$/
+
+/** Whether a call is whole though nobody says so. Parts of one's own may never say it: then its text tells. */
+export function seemsWhole(input: string, reason: FinishReason = 'stop'): boolean {
+  return !CUT.test(reason) && isJSON(input || '{}')
+}
+
+export function isJSON(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /**
- * The calls of a whole answer that its client is to run, and whether there was one that is not whole. Parts of one's own
- * may never say of their calls that they are.
+ * The calls of a whole answer that its client is to run, by their parts, and whether there was one that is not whole. Of two
+ * with one id, which could not be told apart by their results, the second has none.
  */
-export function callsToRun(parts: readonly AnswerPart[]): { calls: ToolCallPart[]; isCut: boolean } {
+export function callsToRun(
+  parts: readonly AnswerPart[],
+  reason: FinishReason | undefined,
+): { calls: Map<AnswerPart, ToolCallPart>; isCut: boolean } {
+  const calls = new Map<AnswerPart, ToolCallPart>()
   const answered = new Set<string | undefined>()
-  const calls: ToolCallPart[] = []
+  const used = new Set<string | undefined>()
   let saysDone = false
+  let isCut = false
   for (const part of parts) {
     if (part.type === 'tool-result') answered.add(part.id)
-    if (part.type !== 'tool-call') continue
-    if (part.done) saysDone = true
-    if (!part.executed && part.error === undefined) calls.push(part)
+    if (part.type === 'tool-call' && part.done) saysDone = true
   }
-  const asked = calls.filter(({ id }) => id === undefined || !answered.has(id))
-  const whole = saysDone ? asked.filter(({ done }) => done) : asked
-  return { calls: whole, isCut: whole.length < asked.length }
+  for (const part of parts) {
+    if (part.type !== 'tool-call' || part.executed || part.error !== undefined) continue
+    const { id, input, done } = part
+    if (id !== undefined && answered.has(id)) continue
+    if (done || (!saysDone && seemsWhole(input, reason)))
+      calls.set(part, { ...part, id: used.has(id) ? undefined : id })
+    else isCut = true
+    used.add(id)
+  }
+  return { calls, isCut }
 }
 
 /** The run ends: the client would run what the provider has taken back. */

@@ -4,7 +4,7 @@ import { flag, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
 import { beginsCall } from '../tool-calls.js'
 import type { AnswerPart, Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
-import { callsToRun, cannotTakeBack, dataFrame, failureFrame } from './frames.js'
+import { callsToRun, cannotTakeBack, dataFrame, failureFrame, seemsWhole } from './frames.js'
 
 /** Options of {@link openaiChat}. */
 export interface OpenAIChatOptions {
@@ -45,13 +45,14 @@ interface Call {
   id: string | undefined
   /** Its number in this dialect, which counts tool calls alone. Absent for a call that no client is to run. */
   number?: number
-  hasInput: boolean
+  name: string
+  input: string
+  /** Whether its id is another's, or it has none. */
+  isTaken: boolean
   done?: boolean
   error?: string
   /** It was run elsewhere, or will be: its result came, or the source says so. */
   isAnswered?: boolean
-  /** Its name and input so far, where only the end tells whether a client is to run it. */
-  held?: { name: string; input: string; isTaken: boolean }
 }
 
 function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
@@ -61,11 +62,9 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   /** The latest call at each index, and with each id: a search through all calls is slow where there are many. */
   const calls = new Map<number, Call>()
   const ids = new Map<string, Call>()
+  /** Those that were sent, and those of which only the end tells whether a client is to run them. */
+  const sent: Call[] = []
   const held: Call[] = []
-  let sent = 0
-  /** Of those that were sent: whose result has not come, and which of these are not whole. */
-  let unanswered = 0
-  let unfinished = 0
   /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
   let saysDone = false
   let begun = false
@@ -82,51 +81,36 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   const callChunk = (call: object) => chunk(JSON.stringify({ tool_calls: [call] }))
 
   const beginCall = (piece: ToolCallPart, isHeld: boolean) => {
-    const { index, id, name = 'tool', input: given, done, executed, error } = piece
-    const input = given || (done ? '{}' : '')
-    const call: Call = { id, hasInput: input !== '', ...(error !== undefined && { error }) }
-    const isTaken = id !== undefined && ids.has(id)
+    const { index, id, name = 'tool', input, done, executed, error } = piece
+    // Two calls with one id could not be told apart by their results.
+    const isTaken = id === undefined || ids.has(id)
+    const call: Call = { id, name, input, isTaken, ...(done && { done }), ...(error !== undefined && { error }) }
     calls.set(index, call)
     if (id !== undefined) ids.set(id, call)
     if (executed || error !== undefined) return ''
-    if (isHeld) {
-      call.held = { name, input, isTaken }
-      held.push(call)
-      return ''
-    }
-    return send(call, name, input, isTaken)
+    if (!isHeld) return send(call)
+    held.push(call)
+    return ''
   }
-  const send = (call: Call, name: string, input: string, isTaken: boolean) => {
-    call.number = sent++
-    unanswered++
-    if (!call.done) unfinished++
-    const { id } = call
-    // Two calls with one id could not be told apart by their results.
-    const callId = id === undefined || isTaken ? `call_${runId}_${call.number}` : id
-    return callChunk({ index: call.number, id: callId, type: 'function', function: { name, arguments: input } })
-  }
-  /** The call was run elsewhere, or will be. */
-  const settle = (call: Call) => {
-    if (call.number === undefined || call.isAnswered) return
-    call.isAnswered = true
-    unanswered--
-    if (!call.done) unfinished--
+  const send = (call: Call) => {
+    const { id, name, isTaken, done } = call
+    call.number = sent.push(call) - 1
+    // Without arguments is an empty object to the clients, which parse it.
+    if (done) call.input ||= '{}'
+    const callId = isTaken ? `call_${runId}_${call.number}` : id
+    return callChunk({ index: call.number, id: callId, type: 'function', function: { name, arguments: call.input } })
   }
   const addToCall = (call: Call, { input: given, done, executed, error, replaces }: ToolCallPart) => {
-    if (call.held) {
-      call.held.input = replaces ? given : call.held.input + given
-      if (executed || error !== undefined) call.isAnswered = true
-    }
-    if (call.number === undefined) return ''
-    // Without arguments is an empty object to the clients, which parse it.
-    const input = given || (done && !call.hasInput ? '{}' : '')
-    if (error !== undefined) throw cannotTakeBack('A tool call', 'openaiChat()')
-    // The client has it, and is not asked to run it.
-    if (executed) settle(call)
-    if (replaces && call.hasInput) throw cannotTakeBack('The input of a tool call', 'openaiChat()')
-    if (input === '') return ''
-    call.hasInput = true
-    return callChunk({ index: call.number, function: { arguments: input } })
+    const { number } = call
+    const isSent = number !== undefined
+    if (isSent && error !== undefined) throw cannotTakeBack('A tool call', 'openaiChat()')
+    if (isSent && replaces && call.input !== '') throw cannotTakeBack('The input of a tool call', 'openaiChat()')
+    // The client may have it, and is not asked to run it.
+    if (executed || error !== undefined) call.isAnswered = true
+    if (done) call.done = true
+    const input = given || (isSent && done && call.input === '' ? '{}' : '')
+    call.input = replaces ? input : call.input + input
+    return isSent && input !== '' ? callChunk({ index: number, function: { arguments: input } }) : ''
   }
 
   return {
@@ -138,24 +122,14 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
           // What the provider signed or hides has no place here.
           return part.text === '' ? '' : chunk(`{"reasoning_content":${JSON.stringify(part.text)}}`)
         case 'tool-call': {
-          const known = calls.get(part.index)
-          const frames = !known || beginsCall(known, part) ? beginCall(part, hasResults) : addToCall(known, part)
           if (part.done) saysDone = true
-          const call = calls.get(part.index)
-          if (part.done && call && !call.done) {
-            call.done = true
-            if (call.number !== undefined && !call.isAnswered) unfinished--
-          }
-          return frames
+          const known = calls.get(part.index)
+          return !known || beginsCall(known, part) ? beginCall(part, hasResults) : addToCall(known, part)
         }
         case 'tool-result': {
           const call = ids.get(part.id)
-          if (call) {
-            settle(call)
-            call.isAnswered = true
-            // Its result ends it: what comes at its index is another call.
-            call.done = true
-          }
+          // Its result ends it: what comes at its index is another call.
+          if (call) call.isAnswered = call.done = true
           return ''
         }
         default:
@@ -165,16 +139,13 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     event: () => '',
     end({ finishReason, usage }) {
       let last = ''
-      for (const call of held) {
-        if (call.isAnswered || !call.held) continue
-        const { name, input, isTaken } = call.held
-        call.hasInput = input !== ''
-        last += send(call, name, input || (call.done ? '{}' : ''), isTaken)
-      }
-      const reason = reasonOf(finishReason, unanswered > 0, saysDone && unfinished > 0)
-      if (reason === 'tool-calls' && !saysDone) {
-        for (const { number, hasInput } of calls.values())
-          if (number !== undefined && !hasInput) last += callChunk({ index: number, function: { arguments: '{}' } })
+      for (const call of held) if (!call.isAnswered) last += send(call)
+      const asked = sent.filter(({ isAnswered }) => !isAnswered)
+      const isCut = asked.some(({ done, input }) => !done && (saysDone || !seemsWhole(input, finishReason)))
+      const reason = reasonOf(finishReason, asked.length > 0, isCut)
+      if (reason === 'tool-calls') {
+        for (const { number, input } of asked)
+          if (input === '') last += callChunk({ index: number, function: { arguments: '{}' } })
       }
       last += chunk('{}', JSON.stringify(FINISH[reason]))
       return wanted && usage
@@ -186,7 +157,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
         error: { code, message, retryable, type: code === 'internal' ? 'server_error' : code, param: null },
       }),
     answer(parts, { finishReason, usage }) {
-      const { message, isCut } = toMessage(parts, runId)
+      const { message, isCut } = toMessage(parts, finishReason, runId)
       const reason = FINISH[reasonOf(finishReason, message.tool_calls !== undefined || isCut, isCut)]
       return {
         id,
@@ -208,25 +179,25 @@ function reasonOf(reason: FinishReason = 'stop', isAsking: boolean, isCut: boole
 }
 
 /** The whole message, and whether a call of it is not whole: that is left out. */
-function toMessage(parts: readonly AnswerPart[], runId: string) {
-  const { calls, isCut } = callsToRun(parts)
+function toMessage(parts: readonly AnswerPart[], finishReason: FinishReason | undefined, runId: string) {
+  const { calls, isCut } = callsToRun(parts, finishReason)
   let content = ''
   let reasoning = ''
   for (const part of parts) {
     if (part.type === 'text') content += part.text
     else if (part.type === 'reasoning') reasoning += part.text
   }
-  const tool_calls = calls.map(({ id, name = 'tool', input }, index) => ({
+  const tool_calls = [...calls.values()].map(({ id, name = 'tool', input }, index) => ({
     id: id ?? `call_${runId}_${index}`,
     type: 'function',
     function: { name, arguments: input || '{}' },
   }))
   const message = {
     role: 'assistant',
-    content: content === '' && calls.length > 0 ? null : content,
+    content: content === '' && calls.size > 0 ? null : content,
     refusal: null,
     ...(reasoning !== '' && { reasoning_content: reasoning }),
-    ...(calls.length > 0 && { tool_calls }),
+    ...(calls.size > 0 && { tool_calls }),
   }
   return { message, isCut }
 }

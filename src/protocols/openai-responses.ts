@@ -16,7 +16,7 @@ import type {
   ToolCallPart,
   Usage,
 } from '../types.js'
-import { cannotTakeBack } from './frames.js'
+import { cannotTakeBack, seemsWhole } from './frames.js'
 
 /** Options of {@link openaiResponses}. */
 export interface OpenAIResponsesOptions {
@@ -86,9 +86,6 @@ const INCOMPLETE: Partial<Record<FinishReason, string>> = {
   length: 'max_output_tokens',
   'content-filter': 'content_filter',
 }
-
-/** What the source says of an answer whose last call may be half a call. */
-const CUT = /^(length|content-filter|error)$/
 
 class ResponsesEncoder implements Encoder {
   readonly #runId: string
@@ -365,7 +362,7 @@ class ResponsesEncoder implements Encoder {
       if (isOthers && !call.item) continue
       if (!call.item) frames += this.#tell(call)
       const { id, index } = call.item as unknown as Item
-      const isWhole = call.done || (!this.#saysDone && !CUT.test(reason) && isJSON(call.input || '{}'))
+      const isWhole = call.done || (!this.#saysDone && seemsWhole(call.input, reason))
       if (!isOthers) this.#hasCall = true
       if (!isOthers && isWhole) {
         call.input ||= '{}'
@@ -408,15 +405,6 @@ function summaryText(text: string): object {
 function functionCall({ item, name, input }: Call, status: 'in_progress' | 'completed' | 'incomplete'): object {
   const { id, call_id } = item as Item
   return { id, type: 'function_call', status, call_id, name, arguments: status === 'in_progress' ? '' : input }
-}
-
-function isJSON(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** What Codex does follows from the code: it asks again, and pays again, after every one that it does not know. */

@@ -17,7 +17,7 @@ import {
   type ToolCallPart,
   type ToolResultPart,
 } from '../types.js'
-import { dataFrame, failureFrame, toJson } from './frames.js'
+import { CUT, dataFrame, failureFrame, toJson } from './frames.js'
 
 /** Options of {@link uiMessage}. */
 export interface UIMessageOptions {
@@ -70,9 +70,6 @@ interface Call {
   executed?: boolean
   error?: string
 }
-
-/** What the source says of an answer whose last call may be half a call. */
-const CUT = /^(length|content-filter|error)$/
 
 const NOT_JSON = 'The input of this tool call is not JSON.'
 const NOT_WHOLE = 'The answer ended before this tool call was whole.'

@@ -10,6 +10,8 @@ export interface Answer {
   reasoning: string
   /** The calls that a client is to run. */
   calls: Call[]
+  /** Those and the ones that nobody said to be whole, of an answer that was cut: they look as if they were. */
+  told: Call[]
   /** Some call is not whole. */
   hasHalf: boolean
   finish: FinishReason | undefined
@@ -64,10 +66,10 @@ interface Thing {
 
 const NAMES = ['weather', 'time', 'now', 'search']
 
-function callOf(index: number, saysDone: boolean, isCut: boolean, choose: Chooser): Thing {
+function callOf(index: number, saysDone: boolean, choose: Chooser): Thing {
   const { of, often } = choose
   const name = of(NAMES)
-  const kind = of(['call', 'call', 'call', 'executed', 'rejected', ...(isCut ? ['half'] : [])])
+  const kind = of(['call', 'call', 'call', 'call', 'executed', 'rejected', 'half'])
   const whole = of(INPUTS)
   const input = kind === 'half' ? '{"ci' : whole
   const id = often(0.85) ? { id: `call_${index}` } : {}
@@ -119,14 +121,13 @@ export function answerOf(seed: number): Answer {
     'error',
   ])
   const saysDone = often(0.7)
-  const isCut = finish === 'length' || finish === 'content-filter'
   let index = 0
   const things = Array.from({ length: below(6) }, (): Thing => {
     switch (of(['text', 'text', 'call', 'call', 'reasoning', 'data', 'own', 'usage', 'start'])) {
       case 'text':
         return { kind: 'text', steps: pieces(of(TEXTS), choose).map((text) => ({ type: 'text', text })) }
       case 'call':
-        return callOf(index++, saysDone, isCut, choose)
+        return callOf(index++, saysDone, choose)
       case 'reasoning':
         return reasoningOf(choose)
       case 'data':
@@ -164,13 +165,15 @@ export function answerOf(seed: number): Answer {
   const hasHalf = things.some(({ isHalf }) => isHalf)
   // Where nobody says of a call that it is whole, a finish that is a cut leaves none whole.
   const isWhole = saysDone || !/length|content-filter|error/.test(finish ?? '')
+  const told = things.flatMap(({ call }) => (call ? [call] : []))
   return {
     name,
     source,
     text: joined(source, 'text'),
     reasoning: joined(source, 'reasoning'),
-    calls: isWhole ? things.flatMap(({ call }) => (call ? [call] : [])) : [],
-    hasHalf: hasHalf || (!isWhole && things.some(({ call }) => call)),
+    calls: isWhole ? told : [],
+    told,
+    hasHalf: hasHalf || (!isWhole && told.length > 0),
     finish,
   }
 }
