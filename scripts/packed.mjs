@@ -1,6 +1,7 @@
 // What trying the package as its users get it needs: packed, installed into a fresh project, in steps that say how they
 // went. `node scripts/consumers.mjs` and `node scripts/release-dry.mjs` are made of it.
 import { spawn } from 'node:child_process'
+import { setMaxListeners } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +17,8 @@ const started = performance.now()
 const running = new Map()
 const folders = []
 const ending = new AbortController()
+// One for each process.
+setMaxListeners(0, ending.signal)
 let failures = 0
 
 /** Runs everything, tells how it went, and leaves nothing behind. */

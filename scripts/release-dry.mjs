@@ -1,8 +1,9 @@
 // `node scripts/release-dry.mjs`: everything of a release but the publishing. What the tarball holds, what the changesets make of
 // the version and the changelog, and the package installed into a fresh project on every supported Node, on Bun and on
-// Deno, where each sample of the README and the quick start is run against a replayed provider. Build first.
+// Deno, where each sample and each command of the README and the quick start is run against a replayed provider, under
+// the file name that the page gives it. Build first.
 // `-- 24 Bun` takes only those runtimes; `-- --quick` only this Node, without what `npm run check` has looked at already.
-import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { basename, delimiter, dirname, join, posix } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,7 +13,7 @@ import { freePort } from './free-port.mjs'
 import { nodeProgram } from './node-program.mjs'
 import { execute, freshFolder, manifest, npm, pack, root, same, start, step, trial } from './packed.mjs'
 import { print } from './progress.mjs'
-import { pageProgram, quickStartPackages, readmeSamples, serverProgram } from './readme-samples.mjs'
+import { commandsOf, pageProgram, quickStartPackages, readmeSamples, serverProgram, typed } from './readme-samples.mjs'
 import { runtimeProgram } from './runtime-program.mjs'
 import { subpaths } from './subpaths.mjs'
 
@@ -177,7 +178,6 @@ async function install({ install, takesTarballs }, { folder, file, write }, tarb
   const dependencies = Object.fromEntries(names.map((name) => [name, versions[name] ?? '*']))
   write('package.json', {
     private: true,
-    type: 'module',
     dependencies: { ...dependencies, 'sse-relay': `file:./${from}` },
   })
   await install(folder)
@@ -193,55 +193,145 @@ console.log('all there')\n`
   if (!help.includes('doctor')) throw new Error(`The command said: ${help}`)
 }
 
-/** The samples of both pages: the servers together, then every page at the server that it is for. */
-async function readme(runtime, { folder, write }, samples) {
+/** The samples of both pages: the servers together, then every page and every command at the server that it is for. */
+async function readme(runtime, project, samples) {
+  const { folder, file, write } = project
   const { replayUpstream, collect } = await import(
     pathToFileURL(join(folder, 'node_modules/sse-relay/dist/testing.js')).href
   )
-  const upstream = await replayUpstream()
+  const upstream = await replayUpstream({ pauseMs: 60 })
   const env = {
-    PATH: process.env.PATH,
+    PATH: `${runtime.name === 'Node' ? dirname(runtime.path) + delimiter : ''}${process.env.PATH}`,
     HOME: process.env.HOME,
     ANTHROPIC_API_KEY: 'test',
     ANTHROPIC_BASE_URL: upstream.url,
     OPENAI_API_KEY: 'test',
     OPENAI_BASE_URL: `${upstream.url}/v1`,
   }
+  const isHere = ({ on = runtime.name }) => on === runtime.name
+  const of =
+    (name) =>
+    ({ asks, maps }) =>
+      name === (asks ?? maps)
   // A file named `.mjs` is JavaScript as it stands.
-  const save = (name, program, language) =>
-    language === 'js'
-      ? write(`${name}.mjs`, program)
-      : runtime.takesTypes
-        ? write(`${name}.ts`, program)
-        : write(`${name}.mjs`, ts.transpileModule(program, { compilerOptions: { module: 99, target: 9 } }).outputText)
+  const save = (name, program, language, title = 'sample') => {
+    mkdirSync(file(name), { recursive: true })
+    if (language === 'js') return write(`${name}/${title}.mjs`, program)
+    if (runtime.takesTypes) return write(`${name}/${title}.ts`, program)
+    const { outputText } = ts.transpileModule(program, { compilerOptions: { module: 99, target: 9 } })
+    return write(`${name}/${title}.mjs`, outputText)
+  }
   const servers = new Map()
+  const begin = async (name, sample, language) => {
+    const port = await freePort()
+    const program = serverProgram(sample, port, runtime.name)
+    const path = save(name.replaceAll(' ', '-'), program, language, 'server')
+    // As the page says to start it, where it does so for this runtime.
+    const [said, ...words] = sample.command?.split(' ') ?? []
+    const args = said === runtime.name.toLowerCase() ? [...words.slice(0, -1), path] : [...runtime.run, path]
+    servers.set(name, { port, ...serve(runtime, dirname(path), args, port, env) })
+  }
+  const typedServers = samples.filter(({ serves, language, command }) => serves && language === 'js' && command)
+  if (runtime.name === 'Node')
+    await step(`${runtime.title}: TypeScript takes them`, () => typeChecked(project, typedServers))
   try {
-    for (const sample of samples.filter(({ asks, on = runtime.name }) => !asks && on === runtime.name)) {
-      const port = await freePort()
-      const path = save(sample.name.replaceAll(' ', '-'), serverProgram(sample, port, runtime.name), sample.language)
-      servers.set(sample.name, serve(runtime, folder, path, port, env))
+    for (const sample of samples.filter((sample) => sample.serves && isHere(sample)))
+      await begin(sample.serves, sample, sample.language)
+    if (runtime.name === 'Node' && runtime.takesTypes) {
+      for (const sample of typedServers)
+        await begin(`${sample.serves}-typed`, { ...sample, text: typed(sample, root) }, 'ts')
     }
-    for (const [name, server] of servers) {
+    for (const [name, { listening, output }] of servers) {
       await step(`${runtime.title}: the sample for ${name}`, async () => {
-        const answer = await fetch(`${await server.listening}/api/chat`, QUESTION).catch((error) => {
-          throw new Error(`${error.message}\n${server.output()}`)
+        const answer = await fetch(`${await listening}/api/chat`, QUESTION).catch((error) => {
+          throw new Error(`${error.message}\n${output()}`)
         })
         const { outcome, text } = await collect(answer)
         same({ outcome, text }, { outcome: 'done', text: ANSWER })
       })
     }
-    for (const sample of samples.filter(({ asks }) => asks)) {
-      await step(`${runtime.title}: the sample of ${sample.name}`, async () => {
-        const path = save(
-          sample.name.replaceAll(' ', '-'),
-          pageProgram(sample, await servers.get(sample.asks).listening),
-        )
-        same(JSON.parse(await run(runtime, folder, path)), [ANSWER, ''])
-      })
+    for (const [name, { listening, port }] of servers) {
+      for (const sample of samples.filter(of(name))) {
+        const { path, line, language } = sample
+        const isCommands = language === 'sh'
+        if ((isCommands || sample.maps) && runtime.name !== 'Node') continue
+        await step(`${runtime.title}: ${path}:${line}, for ${name}`, async () => {
+          const url = await listening
+          if (isCommands) return pasted(commandsOf(sample, port), { cwd: folder, env })
+          if (sample.maps) return mapped(project, JSON.parse(sample.text), samples)
+          const saved = save(`page-${line}`, pageProgram(sample, url), language)
+          same(JSON.parse(await run(runtime, folder, saved)), [ANSWER, ''])
+        })
+      }
     }
+    if (runtime.name === 'Node') await step(`${runtime.title}: npx sse-relay demo`, () => demo(folder, env))
   } finally {
     for (const { child } of servers.values()) child.kill('SIGKILL')
     await upstream.close()
+  }
+}
+
+/** The servers as `server.ts`, in a package of modules and under the types, as the page says. */
+function typeChecked({ folder, file, write }, samples) {
+  const options = { module: 'nodenext', target: 'es2022', strict: true, noEmit: true, skipLibCheck: true }
+  const files = samples.map((sample) => {
+    const name = `${sample.serves}-typed`
+    mkdirSync(file(name), { recursive: true })
+    write(`${name}/package.json`, { type: 'module' })
+    return write(`${name}/server.ts`, typed(sample, root))
+  })
+  const program = ts.createProgram(files, ts.convertCompilerOptionsFromJson(options, folder).options)
+  const wrong = ts.getPreEmitDiagnostics(program)
+  const host = { getCanonicalFileName: (name) => name, getCurrentDirectory: () => folder, getNewLine: () => '\n' }
+  if (wrong.length > 0) throw new Error(ts.formatDiagnostics(wrong, host))
+  return `${files.length} files`
+}
+
+/** Commands in a shell: each ends well, and what streams is there to its end. */
+async function pasted(commands, options) {
+  const shown = await execute('bash', ['-e', '-c', commands], { ...options, timeout: LIMIT_MS })
+  if (!shown.includes('Nothing is wrong with this stream.')) throw new Error(`It showed\n${shown}`)
+  if (commands.includes('curl') && !shown.includes('data: [DONE]')) throw new Error(`curl showed\n${shown}`)
+}
+
+/** What a browser loads by that map, from the folder that the page says to serve. */
+async function mapped({ file }, { imports }, samples) {
+  const { text } = samples.find(({ serves }) => serves === 'Express')
+  const [, route, served] = /app\.use\('([^']+)', express\.static\('([^']+)'\)\)/.exec(
+    readFileSync(join(root, 'docs/quick-start.md'), 'utf8'),
+  )
+  same(text.includes('const app = express()'), true)
+  const loaded = new Set()
+  const load = (url) => {
+    if (loaded.has(url)) return
+    loaded.add(url)
+    if (!url.startsWith(`${route}/`)) throw new Error(`${url} is not below ${route}`)
+    const code = readFileSync(file(posix.join(served, url.slice(route.length))), 'utf8')
+    for (const [, name] of code.matchAll(/\bfrom ?["']([^"']+)["']/g)) {
+      if (!name.startsWith('.')) throw new Error(`${url} imports ${name}, which no browser finds`)
+      load(posix.join(posix.dirname(url), name))
+    }
+  }
+  for (const url of Object.values(imports)) load(url)
+  return `${loaded.size} files`
+}
+
+/** The demo, as the README says it, on a port that is free. */
+async function demo(folder, env) {
+  const port = await freePort()
+  const child = start('npx', ['sse-relay', 'demo'], {
+    cwd: folder,
+    env: { ...env, PORT: String(port) },
+    detached: true,
+  })
+  child.on('error', () => {})
+  try {
+    await listens(port, () => child.exitCode !== null)
+    const page = await fetch(`http://localhost:${port}/`)
+    same([page.status, /<title>/.test(await page.text())], [200, true])
+  } finally {
+    // With what npx started.
+    process.kill(-child.pid, 'SIGKILL')
   }
 }
 
@@ -252,8 +342,8 @@ function run({ path, run }, cwd, ...args) {
 }
 
 /** A program that is asked over that port, once it listens. */
-function serve({ path, run }, cwd, file, port, env) {
-  const child = start(path, [...run, file], { cwd, env })
+function serve({ path }, cwd, args, port, env) {
+  const child = start(path, args, { cwd, env })
   let output = ''
   let ended = false
   for (const stream of [child.stdout, child.stderr]) {
@@ -265,18 +355,22 @@ function serve({ path, run }, cwd, file, port, env) {
   child.on('close', () => {
     ended = true
   })
-  const listens = async () => {
-    const until = Date.now() + LIMIT_MS
-    for (;;) {
-      for (const host of ['127.0.0.1', '::1']) if (await accepts(host, port)) return `http://localhost:${port}`
-      if (ended || Date.now() > until) throw new Error(`${file} does not listen\n${output}`)
-      await sleep(50)
-    }
-  }
-  const listening = listens()
+  const listening = listens(port, () => ended).catch((error) => {
+    throw new Error(`${args.join(' ')}: ${error.message}\n${output}`)
+  })
   // Told where it is waited for.
   listening.catch(() => {})
   return { child, listening, output: () => output }
+}
+
+/** Its address, once something listens there. */
+async function listens(port, hasEnded) {
+  const until = Date.now() + LIMIT_MS
+  for (;;) {
+    for (const host of ['127.0.0.1', '::1']) if (await accepts(host, port)) return `http://localhost:${port}`
+    if (hasEnded() || Date.now() > until) throw new Error('it does not listen')
+    await sleep(50)
+  }
 }
 
 function accepts(host, port) {

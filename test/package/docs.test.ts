@@ -4,6 +4,7 @@ import { collect } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
 import ts from 'typescript'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { readmeSamples } from '../../scripts/readme-samples.mjs'
 import { type Block, blocksOf, filesIn, pages, read, root } from './samples/blocks.js'
 
 // The types of two SDKs and two hosts take their time.
@@ -197,6 +198,20 @@ describe.each(pages)('the links of %s', (page) => {
         return !headings.some(([, heading]) => anchorOf(heading as string) === anchor)
       })
     expect(broken).toEqual([])
+  })
+})
+
+describe('the README and the quick start', () => {
+  it('have no block that nothing runs, and import nothing that they do not say to install', () => {
+    const blocks = readmeSamples(root)
+    const due = ['README.md', 'docs/quick-start.md'].flatMap((page) => blocksOf(read(page)))
+    expect(blocks.map(({ text }) => text)).toHaveLength(due.length)
+    const idle = blocks.filter(({ installs, serves, asks, maps, by }) => !(installs || serves || asks || maps || by))
+    expect(idle).toEqual([])
+  })
+
+  it('are short: the README has less than 250 lines', () => {
+    expect(read('README.md').split('\n').length).toBeLessThanOrEqual(250)
   })
 })
 
