@@ -106,8 +106,8 @@ async function run() {
   const { assemble, clean, writeForAssistants } = await import('../site/pages.mjs')
   console.log('the pages …')
   clean()
-  assemble()
   must(tool('typedoc/bin/typedoc', ['--logLevel', 'Warn']), 'The declarations cannot be told')
+  assemble()
   if (watching) {
     for (const folder of ['docs', 'examples', '.']) {
       watch(join(root, folder), { recursive: folder !== '.' }, (_, name) => /\.(md|svg)$/.test(name) && assemble())

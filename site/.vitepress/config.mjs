@@ -33,6 +33,18 @@ export default defineConfig({
           }
         }
       })
+      md.core.ruler.push('widths', ({ tokens }) => {
+        for (const [index, { type, children }] of tokens.entries()) {
+          if (type !== 'inline') continue
+          for (const code of children.filter(({ type }) => type === 'code_inline')) {
+            // A short name stays in one piece: `sse-relay/koa` has a hyphen.
+            if (code.content.length < 25) code.attrJoin('class', 'whole')
+          }
+          const length = children.reduce((sum, { content }) => sum + content.length, 0)
+          const cell = tokens[index - 1]
+          if (cell.type === 'td_open' && length > 60) cell.attrJoin('class', length > 200 ? 'longer' : 'long')
+        }
+      })
     },
   },
   themeConfig: {
