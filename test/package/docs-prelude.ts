@@ -37,7 +37,8 @@ export declare const source: (() => SourceStream) & Probe<string>
 export declare const chat: { messages: typeof messages }
 /** The source for a conversation. */
 export declare function ask(chat: typeof messages): typeof source
-export declare const Deno: { serve(answer: (request: Request) => Promise<Response>): unknown }
+type Answer = (request: Request) => Promise<Response>
+export declare const Deno: { serve(...given: [Answer] | [options: { port: number }, Answer]): unknown }
 /** One for the whole server. */
 export declare const log: Log
 /** The id of the user who asks. */
