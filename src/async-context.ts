@@ -10,14 +10,18 @@ interface AsyncHooks {
   AsyncResource: new (name: string) => Scope
 }
 
-const { process } = globalThis as {
+const { process, navigator } = globalThis as {
   process?: { getBuiltinModule?(name: string): AsyncHooks | undefined }
+  navigator?: { userAgent?: string }
 }
 
-// Not imported: browsers and some of the edge have no such module.
-const AsyncResource = process?.getBuiltinModule?.('node:async_hooks')?.AsyncResource
+/** Workers refuse to enter one request's context from another's. A promise's reaction waits for its own request there. */
+const isWorkers = navigator?.userAgent === 'Cloudflare-Workers'
 
-/** Where there is no such module: what a promise calls runs in the context in which `then` was called. */
+// Not imported: browsers and some of the edge have no such module.
+const AsyncResource = isWorkers ? undefined : process?.getBuiltinModule?.('node:async_hooks')?.AsyncResource
+
+/** Where there is no such means: what a promise calls runs in the context in which `then` was called. */
 class Reaction implements Scope {
   #tasks: (() => void)[] = []
   #wake!: () => void

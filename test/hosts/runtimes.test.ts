@@ -148,6 +148,7 @@ describe.each(runtimes.map((runtime) => [titleOf(runtime.name), runtime] as cons
         async ended() {
           for (const limit = performance.now() + 20_000; performance.now() < limit; await sleep(20)) {
             const now = await seen()
+            expect(now.contexts.strays).toEqual([])
             if (now.ends.length > 0) return now
           }
           throw new Error(`The run has not ended: ${JSON.stringify(await seen())}`)
@@ -290,6 +291,25 @@ describe.each(runtimes.map((runtime) => [titleOf(runtime.name), runtime] as cons
 
     describe('the rest of the table', () => {
       supports(runtime.name, program?.version)
+      it('whoever triggers it, each hook runs in the context of its own request', async () => {
+        const all = ['first', 'second'].map((name) => {
+          const replay = name === 'first' ? { stallAfter: 3 } : { delayMs: Number.POSITIVE_INFINITY }
+          upstream.next(replay)
+          return exchange('web', 'openai', { heartbeatMs: 100 }, { shutdown: 'yes' })
+        })
+        for (const { open } of all) await open().until((received) => received !== '')
+        await fetch(`${server.url}/shutdown?case=another`)
+        for (const { ended, seen } of all) {
+          expect((await ended()).ends).toMatchObject([{ outcome: 'shutdown' }])
+          await expect
+            .poll(async () => (await seen()).contexts)
+            .toEqual({
+              own: expect.arrayContaining(['source', 'abort', 'onEnd', 'onClose']),
+              strays: [],
+            })
+        }
+      })
+
       it('a heartbeat commits, and then a refusal is an event', async () => {
         const { open } = answered('web', { ...providerError('openai', 429), delayMs: 1000 }, { heartbeatMs: 50 })
         const client = open()
@@ -401,6 +421,13 @@ describe.each(runtimes.map((runtime) => [titleOf(runtime.name), runtime] as cons
       if (!runtime.notices.afterBody) {
         it('without a heartbeat nobody notices that the reader of a POST left before the first token', () =>
           unnoticed('x'.repeat(1000), { delayMs: Number.POSITIVE_INFINITY }))
+      }
+    })
+
+    it('and of all that nothing ran in the context of another request', async () => {
+      for (let name = 1; name <= cases; name++) {
+        const { contexts } = (await (await fetch(`${server.url}/seen?case=${name}`)).json()) as Seen
+        expect(contexts.strays).toEqual([])
       }
     })
 

@@ -40,6 +40,7 @@ export async function bundle(path: string | URL, format: 'iife' | 'esm' = 'iife'
     write: false,
     format,
     target: 'es2022',
+    external: ['node:*'],
     // The paths in tsconfig.json lead to the source.
     ...(!process.env.SRC && { tsconfigRaw: { compilerOptions: { strict: true } } }),
     logLevel: 'silent',

@@ -3,6 +3,7 @@
  * second the source; `case` names the test, `options` are those of `relay` that are JSON. What the tests cannot see
  * from outside, `/seen` tells.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { Hono } from 'hono'
 import OpenAI from 'openai'
 import { isRelayError, type RelayOptions, type Source, type SourceContext, type Summary } from 'sse-relay'
@@ -20,6 +21,8 @@ export interface Seen {
   ends: Summary[]
   /** The messages of what `onError` was given. */
   errors: string[]
+  /** What ran in the context of its own request, and what ran in another one or in none. */
+  contexts: { own: string[]; strays: string[] }
 }
 
 /** Under which it is in every error: it must never come out. */
@@ -28,6 +31,10 @@ export const SECRET = 'sk-secret-0123456789'
 export const FLOOD = 3200
 
 const seen = new Map<string, Seen>()
+/** The name of the case in whose request something runs. */
+const requests = new AsyncLocalStorage<string>()
+/** One for the whole server, as it has it for its restart. A request makes another when it has aborted this one. */
+let shutdown = new AbortController()
 const unhandled: string[] = []
 
 export function onUnhandled(reason: unknown): void {
@@ -38,7 +45,7 @@ export function onUnhandled(reason: unknown): void {
 type WaitUntil = (promise: Promise<unknown>) => void
 
 function seenBy(name: string): Seen {
-  const found = seen.get(name) ?? { asked: 0, pulled: 0, ends: [], errors: [] }
+  const found = seen.get(name) ?? { asked: 0, pulled: 0, ends: [], errors: [], contexts: { own: [], strays: [] } }
   seen.set(name, found)
   return found
 }
@@ -80,13 +87,21 @@ const sources: Sources = {
 /** The source that the query names, the options that go with it. */
 function relayed(request: Request, waitUntil: WaitUntil | undefined): [Source, RelayOptions] {
   const { pathname, searchParams: query } = new URL(request.url)
-  const seen = seenBy(query.get('case') ?? '')
+  const name = query.get('case') ?? ''
+  const seen = seenBy(name)
+  const note = (what: string) => {
+    const { own, strays } = seen.contexts
+    if (requests.getStore() === name) own.push(what)
+    else strays.push(`${what} in the context of ${requests.getStore()}`)
+  }
   const source = sources[pathname.split('/')[2] ?? '']
   if (!source) throw new Error(`There is no source for ${pathname}`)
   return [
     (context) => {
       seen.asked++
+      note('source')
       context.signal.addEventListener('abort', () => {
+        note('abort')
         seen.aborted = context.signal.reason?.name
       })
       return source(context, query, seen)
@@ -94,10 +109,14 @@ function relayed(request: Request, waitUntil: WaitUntil | undefined): [Source, R
     {
       ...JSON.parse(query.get('options') ?? '{}'),
       waitUntil,
+      ...(query.has('shutdown') && { shutdown: shutdown.signal }),
+      onClose: () => note('onClose'),
       onEnd: ({ error, ...summary }) => {
+        note('onEnd')
         seen.ends.push({ ...summary, ...(isRelayError(error) && { error }) })
       },
       onError: (error) => {
+        note('onError')
         seen.errors.push(String((error as Error)?.message))
       },
     },
@@ -126,8 +145,18 @@ interface Context {
   passThroughOnException(): void
 }
 
-export async function handle(request: Request, context?: Context): Promise<Response> {
+export function handle(request: Request, context?: Context): Promise<Response> {
+  const name = new URL(request.url).searchParams.get('case') ?? 'none of the cases'
+  return requests.run(name, () => answer(request, context))
+}
+
+async function answer(request: Request, context?: Context): Promise<Response> {
   const { pathname, searchParams } = new URL(request.url)
+  if (pathname === '/shutdown') {
+    shutdown.abort()
+    shutdown = new AbortController()
+    return new Response(null, { status: 204 })
+  }
   if (pathname === '/seen') return Response.json(seenBy(searchParams.get('case') ?? ''))
   if (pathname === '/unhandled') return Response.json(unhandled)
   if (pathname.startsWith('/web/')) {
