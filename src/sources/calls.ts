@@ -43,8 +43,10 @@ export class Calls {
   /** The chunks are read one by one, without those before: what waits for a name would be lost. */
   readonly #isSingle: boolean
   #answer = 0
-  /** Those of the answer at hand. */
-  #calls: Call[] = []
+  /** Those of the answer at hand that are not whole yet: each is closed once, however often an answer says its end. */
+  readonly #open = new Set<Call>()
+  /** The latest of the answer at hand. */
+  #last: Call | undefined
   /** The latest of the answer under each key. */
   readonly #keys = new Map<CallKey, Call>()
   /** Those of the answer by their ids. An id that comes again in the next answer is another call. */
@@ -70,9 +72,10 @@ export class Calls {
 
   /** Another answer begins: what keyed the calls of the last one keys others now. */
   begin(): void {
-    if (this.#calls.length === 0) return
+    if (!this.#last) return
     this.#answer++
-    this.#calls = []
+    this.#last = undefined
+    this.#open.clear()
     this.#keys.clear()
     this.#ids.clear()
     this.#waiting = 0
@@ -127,7 +130,7 @@ export class Calls {
 
   /** The provider says that the answer is over, so that all its calls are whole. */
   allDone(): void {
-    for (const call of this.#calls) this.#close(call)
+    for (const call of this.#open) this.#close(call)
   }
 
   /** The provider rejected the call. `input` is what it would have been called with, if that did not come before. */
@@ -176,7 +179,7 @@ export class Calls {
     const last = this.#keys.get(key)
     if (known) return known
     // What says nothing of itself goes on with the latest.
-    if (!last) return key === undefined && id === undefined && name === undefined ? this.#calls.at(-1) : undefined
+    if (!last) return key === undefined && id === undefined && name === undefined ? this.#last : undefined
     if (id !== undefined && last.id !== undefined) return
     const isNext =
       key === undefined && id === undefined && (last.isDone || (name !== undefined && last.name !== undefined))
@@ -224,7 +227,8 @@ export class Calls {
       isExecuted: false,
       isSettled: false,
     }
-    this.#calls.push(call)
+    this.#open.add(call)
+    this.#last = call
     this.#waiting++
     return call
   }
@@ -238,7 +242,10 @@ export class Calls {
 
   #tell(call: Call, input: string, more?: Pick<ToolCallPart, 'done' | 'replaces' | 'error'>): void {
     call.input += input
-    if (more) call.isDone = true
+    if (more) {
+      call.isDone = true
+      this.#open.delete(call)
+    }
     // The name is to be in the first piece.
     if (!call.isTold && call.name === undefined && !more && !this.#isSingle) return
     const isFirst = !call.isTold

@@ -208,6 +208,13 @@ describe('an answer that a protocol encodes', () => {
     ['calls in one chunk', (count) => [chunkOf(many(count, openaiCall))]],
     ['calls in a chunk each', (count) => many(count, (i) => chunkOf([openaiCall(i)]))],
     ['calls without an index', (count) => [chunkOf(many(count, (i) => ({ ...openaiCall(i), index: undefined })))]],
+    [
+      'ends after its calls',
+      (count) => [
+        chunkOf(many(count, openaiCall)),
+        ...many(count, () => ({ id: 'c', choices: [{ index: 0, delta: {}, finish_reason: 'tool_calls' }] })),
+      ],
+    ],
     ['own events', (count) => many(count, (i) => ({ event: `e${i}`, data: i }))],
   ]
   const protocols = [
