@@ -35,7 +35,7 @@ export function encodeRetry(retry: number): string {
 }
 
 /**
- * A comment, which no client hands to anyone: what a heartbeat is. A comment has no blank line of its own;
+ * A comment, which no client hands to anyone (the relay's own heartbeats are `HEARTBEAT` of `relay.ts`). A comment has no blank line of its own;
  * line breaks in `text` make several comment lines.
  *
  * @throws {RelayError} `invalid-field` if `text` is no string.

@@ -2,10 +2,9 @@
 import type { FinishReason } from '../types.js'
 
 /**
- * Words in small letters, without what joins them; the first that fits counts. Providers put new ones together of the
- * same pieces, so the pieces are what is known.
+ * Matched in small letters, without `_`, `-` and digits; the first that fits decides. Providers put new words together of
+ * the same pieces, so the pieces are what is known.
  */
-/** Matched in small letters, without `_`, `-` and digits. The first that fits decides. */
 const WORDS: readonly (readonly [FinishReason | 'broken' | 'nothing', RegExp])[] = [
   // Servers that say a word with every chunk, or have a value for "not yet".
   ['nothing', /^(null|none|nil|(finishreason)?unspecified|inprogress|queued|pending|running)$/],

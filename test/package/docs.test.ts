@@ -5,6 +5,7 @@ import { relay } from 'sse-relay/web'
 import ts from 'typescript'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { readmeSamples } from '../../scripts/readme-samples.mjs'
+import { failureOf } from '../../src/failure.js'
 import { type Block, blocksOf, filesIn, pages, read, root } from './samples/blocks.js'
 
 // The types of two SDKs and two hosts take their time.
@@ -281,6 +282,16 @@ describe('the tables', () => {
     const subpaths = Object.keys(exports).filter((name) => name !== './package.json')
     const due = subpaths.map((name) => `sse-relay${name.slice(1)}`)
     expect(rowsUnder('README.md', 'What is in the package').sort()).toEqual(due.sort())
+  })
+})
+
+describe('the guide to errors', () => {
+  it('shows failures as clients get them', () => {
+    const shown = [...read('docs/errors-and-endings.md').matchAll(/\{"error":(\{.*?\})\}/g)].map(([, json]) =>
+      JSON.parse(json as string),
+    )
+    expect(shown.length).toBeGreaterThan(1)
+    for (const failure of shown) expect(failureOf(failure.code)).toMatchObject(failure)
   })
 })
 
