@@ -133,10 +133,67 @@ describe('the servers of', () => {
     const { made } = await load(sample)
     if (!(await servers.url())) await listen(made)
     const [path = '/api/chat', method] = sample.rest.toReversed()
-    const asked = method === 'GET' ? {} : QUESTION
+    const asked =
+      method === 'GET' ? {} : { ...QUESTION, headers: { ...QUESTION.headers, ...(await logIn(servers, sample)) } }
     const { status, outcome, events } = await collect(await fetch(`${await servers.url()}${path}`, asked))
     expect({ status, outcome }).toEqual({ status: 200, outcome: 'done' })
     expect(events.length).toBeGreaterThan(0)
+  })
+})
+
+/** The cookie of a server that has a login. */
+async function logIn(
+  servers: ReturnType<typeof listening>,
+  { text }: Runnable,
+  name = 'ann',
+): Promise<Record<string, string>> {
+  if (!text.includes("'/login'")) return {}
+  const body = JSON.stringify({ name, password: 'open sesame' })
+  const { headers } = await fetch(`${await servers.url()}/login`, { ...QUESTION, body })
+  return { cookie: headers.getSetCookie()[0]?.split(';')[0] as string }
+}
+
+describe('the server with a login by a cookie', () => {
+  it('answers the page of its origin, and lets nobody else read on or stop', async () => {
+    const [sample] = named('serve').filter(({ name }) => name.includes('login.md'))
+    const servers = listening()
+    // Anew, for a module is run once.
+    await load({ ...(sample as Runnable), name: 'with a login' })
+    const [ann, ben] = [await logIn(servers, sample as Runnable), await logIn(servers, sample as Runnable, 'ben')]
+    const url = `${await servers.url()}/api/chat`
+    const origin = 'https://app.example.com'
+    const runId = crypto.randomUUID()
+    const headers = { ...QUESTION.headers, origin, 'x-run-id': runId }
+
+    expect((await fetch(url, { ...QUESTION, headers })).status).toBe(401)
+    const preflight = await fetch(url, {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type,x-run-id',
+      },
+    })
+    expect(Object.fromEntries(preflight.headers)).toMatchObject({
+      'access-control-allow-origin': origin,
+      'access-control-allow-credentials': 'true',
+      'access-control-allow-methods': expect.stringContaining('DELETE'),
+      'access-control-allow-headers': 'content-type,x-run-id',
+    })
+    const form = { method: 'POST', headers: { ...ann, 'content-type': 'text/plain' }, body: '{}' }
+    expect((await fetch(url, form)).status).toBe(415)
+
+    const answer = await fetch(url, { ...QUESTION, headers: { ...headers, ...ann } })
+    expect(answer.headers.get('access-control-allow-origin')).toBe(origin)
+    expect(answer.headers.get('access-control-expose-headers')).toContain('x-run-id')
+    expect(await collect(answer)).toMatchObject({ outcome: 'done', text: ANSWER })
+
+    const readOn = (who: object) => fetch(url, { headers: { origin, 'last-event-id': `${runId}:0`, ...who } })
+    expect(await collect(await readOn(ann))).toMatchObject({ outcome: 'done', text: ANSWER })
+    expect((await readOn(ben)).status).toBe(404)
+    expect((await readOn({})).status).toBe(401)
+    const stop = (who: object) => fetch(`${url}/${runId}`, { method: 'DELETE', headers: { origin, ...who } })
+    expect([(await stop(ben)).status, (await stop({})).status]).toEqual([204, 401])
   })
 })
 
