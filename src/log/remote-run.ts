@@ -13,6 +13,9 @@ const GRACE_MS = 50
 const POLL_MS = 250
 /** How long until a store that did not answer, or that holds more to read, is looked at again. */
 const RETRY_MS = 1000
+/** For so long at least what was told is kept, in milliseconds: by then it is stored. And of so much at most a part. */
+const TOLD_MS = 750
+const MAX_TOLD = 65_536
 /** A producer that was heard so long after it was asked has stored what it held by then. */
 const STORED_MS = 750
 
@@ -39,6 +42,11 @@ export class RemoteRun extends LiveRun {
    */
   #isUneven = false
   #isReading = false
+  /** What was told lately, in order: the newest of it is not stored yet. The older half goes when the newer is old. */
+  #told: LogEntry[] = []
+  #toldBefore: LogEntry[] = []
+  #toldSize = 0
+  #toldSince = 0
   /** Something came while the store was read. */
   #isBehind = false
   #canListen = true
@@ -130,6 +138,8 @@ export class RemoteRun extends LiveRun {
       return
     }
     if (message === 'reconnected') {
+      // The first time is none again.
+      if (!this.#stopListening) return
       this.#announce()
       this.#readStore()
     }
@@ -143,12 +153,50 @@ export class RemoteRun extends LiveRun {
   receive(entry: LogEntry): void {
     if (this.#isClosed()) return
     this.#onSign()
-    if (this.#isReading || this.#state !== 'following' || entry.first - 1 !== this.#last) {
-      // What was read meanwhile is told once more.
-      if (this.#last === undefined || entry.last > this.#last) this.#fillGap(entry.first)
+    this.#remember(entry)
+    if (!this.#isReading && entry.first - 1 === this.#last) this.#handOn(entry)
+    // What was read meanwhile is told once more.
+    else if (this.#last === undefined || entry.last > this.#last) this.#fillGap(entry.first)
+  }
+
+  /** As the store has it, and after that what was told. */
+  override async read(after: number, limit: number): Promise<LogEntry[]> {
+    const entries = await super.read(after, limit)
+    if (entries.length >= limit) return entries
+    let cursor = entries.at(-1)?.last ?? after
+    const all = [...entries]
+    for (const entry of [...this.#toldBefore, ...this.#told]) {
+      if (entry.last <= cursor) continue
+      if (entry.first > cursor + 1 || all.length === limit) break
+      all.push(entry)
+      cursor = entry.last
+    }
+    return all
+  }
+
+  #remember(entry: LogEntry): void {
+    if (this.#heardAt - this.#toldSince > TOLD_MS || this.#toldSize > MAX_TOLD) {
+      this.#toldBefore = this.#told
+      this.#told = []
+      this.#toldSize = 0
+      this.#toldSince = this.#heardAt
+    }
+    this.#told.push(entry)
+    this.#toldSize += entry.text.length
+  }
+
+  /** What comes before a message was told to nobody here. Where it is not stored either, the producer still holds it. */
+  async #fillGap(first: number): Promise<void> {
+    if (this.#isReading) {
+      this.#isBehind = true
       return
     }
-    this.#last = entry.last
+    await this.#readStore()
+    if (!this.#isClosed() && this.#last !== undefined && this.#last < first - 1) this.#announce()
+  }
+
+  #handOn(entry: LogEntry): void {
+    this.#last = Math.max(this.#last ?? 0, entry.last)
     this.publish(entry)
   }
 
@@ -156,17 +204,13 @@ export class RemoteRun extends LiveRun {
   #onSign(): void {
     if (this.#state === 'untold' && this.#canListen) {
       this.#state = 'following'
-      this.#watchAgain((this.store.shared as SharedStore).leaseMs / 3)
+      this.#isTold = false
     }
+    // Who is not heard is looked for soon, who is has time.
+    if (this.#state === 'following' && !this.#isTold) this.#watchAgain((this.store.shared as SharedStore).leaseMs / 3)
     this.#heardAt = performance.now()
     this.#isTold = true
     this.#wake()
-  }
-
-  /** What comes before a message was told to nobody here. Where it is not stored either, the producer still holds it. */
-  async #fillGap(first: number): Promise<void> {
-    await this.#readStore()
-    if (!this.#isClosed() && this.#last !== undefined && this.#last < first - 1) this.#announce()
   }
 
   #listen(shared: SharedStore): void {
@@ -182,11 +226,21 @@ export class RemoteRun extends LiveRun {
         if (this.#isClosed()) stopListening()
         else {
           this.#stopListening = stopListening
-          this.#look()
+          this.#join(shared)
         }
       },
       (error) => this.#cannotTell(error),
     )
+  }
+
+  /** It listens: who produces the run answers when all that came before is stored. Where nobody does, the store is looked at. */
+  #join(shared: SharedStore): void {
+    if (this.#state === 'waiting') {
+      this.#look()
+      return
+    }
+    this.#announce()
+    this.#watchAgain(Math.min(this.#patienceMs, shared.leaseMs / 3))
   }
 
   /** Tells the producer that somebody reads here, and where this process is told. */
@@ -228,10 +282,7 @@ export class RemoteRun extends LiveRun {
         }
         if (this.#last === undefined) break
         const entries: LogEntry[] = await this.read(this.#last, LIMIT)
-        for (const entry of entries) {
-          this.#last = Math.max(this.#last, entry.last)
-          this.publish(entry)
-        }
+        for (const entry of entries) this.#handOn(entry)
         isAll = entries.length < LIMIT
       } while ((this.#isBehind || !isAll) && !this.#isClosed())
     } catch {

@@ -310,7 +310,7 @@ describe('what is told of runs that are read in other processes', () => {
       closing.push(log)
       return log
     }
-    return { told, openNoting }
+    return { told, openNoting, rows: () => database.runs }
   }
 
   /** Begins runs whose tokens come when a test says so, of all in one turn. */
@@ -367,6 +367,26 @@ describe('what is told of runs that are read in other processes', () => {
     expect(told).toHaveLength(1)
     expect(runIds).not.toContain(told[0]?.address)
     for (const text of texts) expect(text().match(/the last/g)).toHaveLength(1)
+  })
+
+  it('is there for who comes later to the same process, before it is stored', async () => {
+    const { told, openNoting, rows } = noting()
+    const [here, there] = [openNoting(), openNoting()]
+    const [runId] = runIds as [string]
+    const say = await produce(here, [runId])
+    const early = read(there, runId)
+    await expect.poll(early).toContain('first')
+    say('the second')
+    await expect.poll(early).toContain('the second')
+    await expect.poll(() => told.length, { interval: 5 }).toBeGreaterThan(0)
+    // From now on nothing more is stored.
+    const row = rows().get(runId) as Row
+    row.entries.push = () => 0
+    say('the third')
+    await expect.poll(early).toContain('the third')
+    const late = read(there, runId)
+    await expect.poll(late).toContain('the third')
+    for (const text of [early, late]) expect(text().match(/the (second|third)/g)).toEqual(['the second', 'the third'])
   })
 
   it('goes once to all, where several processes read a run', async () => {
