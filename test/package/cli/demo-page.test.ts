@@ -254,6 +254,26 @@ describe.skipIf(isSkipped)(`the page of the demo in Chromium${isSkipped ? ` (${N
     expect(await tags(page)).toEqual(['network', 'can be retried'])
   })
 
+  it('shows the answer to who asks from further down a phone, also after a reload', async () => {
+    const { page } = await open({ viewport: { width: 390, height: 700 }, reducedMotion: 'reduce' })
+    const isInView = () =>
+      page.locator('#state').evaluate((element) => {
+        const { top, bottom } = element.getBoundingClientRect()
+        return top >= 0 && bottom <= innerHeight
+      })
+    const bottom = () => page.evaluate(() => scrollTo(0, document.body.scrollHeight))
+    await bottom()
+    expect(await isInView()).toBe(false)
+    // As a thumb does it: the button is where it is seen, and nothing scrolls to it.
+    await page.locator('[data-demo="overloaded"]').dispatchEvent('click')
+    expect(await isInView()).toBe(true)
+    await ended(page, 'failed')
+    await bottom()
+    await page.locator('[data-loss="reload"]').dispatchEvent('click')
+    await page.getByText('Back after the reload').or(page.locator('#answer[data-state="complete"]')).first().waitFor()
+    expect(await isInView()).toBe(true)
+  })
+
   it.each(['light', 'dark'] as const)('fits a window of 320 pixels, in %s colours', async (colorScheme) => {
     const { page, errors } = await open({ viewport: { width: 320, height: 640 }, colorScheme })
     expect(await width(page)).toBe(320)

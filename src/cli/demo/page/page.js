@@ -83,6 +83,8 @@ async function read(question, answering) {
   spoken.replaceChildren()
   show('waiting', question.shown === undefined ? 'Waiting for the first token' : 'Back after the reload')
   showUpstream('open', 'The provider is answering our server.')
+  // Who asks from further down the page sees the answer too.
+  answer.scrollIntoView({ block: 'nearest' })
   stopButton.setAttribute('aria-disabled', 'false')
   timeline.start()
   const ticking = setInterval(() => isShown() && showFigures(), 100)
@@ -282,6 +284,9 @@ fetch('api/provider')
       element('detail').textContent = 'Whatever you ask, the same answer is replayed, through the provider’s real SDK.'
     }
   })
+
+// A page that is loaded again is at its top, where the answer is.
+history.scrollRestoration = 'manual'
 
 try {
   const kept = JSON.parse(sessionStorage.getItem(KEPT))
