@@ -3,7 +3,11 @@
 /** The context that was there when it was made. */
 export interface Scope {
   /** Runs the task now: in the context, where the runtime has a means to do that now. */
-  runInAsyncScope<T>(task: () => T): T
+  runInAsyncScope<This, Given extends unknown[], T>(
+    task: (this: This, ...given: Given) => T,
+    self?: This,
+    ...given: Given
+  ): T
 }
 
 interface AsyncHooks {
@@ -30,8 +34,12 @@ class Reaction implements Scope {
     this.#arm()
   }
 
-  runInAsyncScope<T>(task: () => T): T {
-    return task()
+  runInAsyncScope<This, Given extends unknown[], T>(
+    task: (this: This, ...given: Given) => T,
+    self?: This,
+    ...given: Given
+  ): T {
+    return task.apply(self as This, given)
   }
 
   runSoon(task: () => void): void {

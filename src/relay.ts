@@ -397,7 +397,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     if (this.#state === 'ended') this.#close()
     else if (this.#state === 'ending') {
       this.#deadlines.wrote()
-      this.#writeRest()
+      this.scope.runInAsyncScope(this.#writeRest, this)
     } else if (this.#state === 'blocked') {
       this.#state = 'open'
       this.#deadlines.unblock()
@@ -522,10 +522,16 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       const text = this.#next()
       if (text === '') return
       this.#deadlines.wrote()
-      if (this.#sink.write(text)) continue
+      if (this.#write(text)) continue
       // What the write set off may have ended the stream.
       if (this.#isOpen()) this.#block()
     }
+  }
+
+  /** Whoever stands around the host's `write` runs in the context of this request, not of the one that began the tick. */
+  #write(text: string): boolean {
+    const sink = this.#sink
+    return this.scope.runInAsyncScope(sink.write, sink, text)
   }
 
   #block(): void {

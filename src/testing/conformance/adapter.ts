@@ -41,7 +41,7 @@ const RULES = {
   log: '11. With a log, a run goes on without its reader, and who brings an id of its events, or its name again, reads the rest of the same run.',
   nothing: '12. No listener, timer or promise is left behind.',
   context:
-    '14. The source function, the listeners of its signal, `onError`, `onEnd` and `onClose` run in the context (`AsyncLocalStorage`) of their own request, whatever triggers them.',
+    "14. The source function, the listeners of its signal, `onError`, `onEnd` and `onClose` run in the context (`AsyncLocalStorage`) of their own request, whatever triggers them, and so does what stands around the host's `write`.",
   tied: '15. A run is tied to its response: where something else answers, or the host will not have the response, the source is aborted. A body that nobody reads is `stalled`.',
   large: '16. An event larger than the buffers goes out in slices, as there is room. No character is cut in two.',
 } as const
