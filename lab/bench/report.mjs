@@ -2,6 +2,7 @@
 // `node lab/bench/report.mjs` writes the page again without measuring.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { said } from './machine.mjs'
 import { isMet, targets } from './targets.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
@@ -61,13 +62,14 @@ export function printed(group) {
   if (group.rows.length) {
     lines.push(
       ...columns([
-        ['', 'ours', 'theirs', 'ratio', 'spread', 'target', ''],
+        ['', 'ours', 'theirs', 'ratio', 'spread', 'counted', 'target', ''],
         ...group.rows.map((row) => [
           row.name,
           number(row.ours),
           number(row.theirs),
           number(row.ratio),
           spread(row),
+          number(row.counted),
           number(row.limit ?? row.target),
           verdict(row),
         ]),
@@ -89,7 +91,7 @@ npm run bench -- --quick           # a look, in about a minute
 npm run bench -- --only tick,sdk   # single groups; --save records them here
 \`\`\`
 
-Every server runs in a process of its own, and its readers in another. A figure is the processor time, user and system, that the server's process used for one token on its way, connections included. The contenders take turns, round after round; the figure is the median of the rounds, and a ratio is the median of the ratios within the rounds, so that a slow moment of the machine meets both sides. What is compared is measured in three processes of either side or more, one after the other, because what the compiler and the allocator make of one program differs by a few percent from process to process. Before a server is measured, its answer is read and must hold the whole text; while it is measured, every byte and every frame is counted, and one that loses any is out. Ratios below 1 are in this library's favour. On an idle machine they wobble by about 5 %, on a busy one by more: look at the middle half of the rounds, and at the occasions before. The absolute figures are of this machine and say little about another.
+Every server runs in a process of its own, and its readers in another. A figure is the processor time, user and system, that the server's process used for one token on its way, connections included. The contenders take turns, round after round; the figure is the median of the rounds, and a ratio is the median of the ratios within the rounds, so that a slow moment of the machine meets both sides. What is compared is measured in three processes of either side or more, one after the other, because what the compiler and the allocator make of one program differs by a few percent from process to process. Before a server is measured, its answer is read and must hold the whole text; while it is measured, every byte and every frame is counted, and one that loses any is out. Ratios below 1 are in this library's favour. On an idle machine they wobble by about 5 %, on a busy one by more: \`npm run bench\` says at its head which of the two it found, and by how much its ratios can be trusted. Look at the middle half of the rounds, and at the occasions before. What noise cannot move is counted beside it, where there are \`valgrind\` and \`strace\`: instructions, system calls and bytes of heap per token, for both sides. Where a ratio is within the noise of its target, the counted instructions decide. The absolute figures are of this machine and say little about another.
 
 The hand-written loops do less than what stands beside them: no heartbeat, no stall clock, no failure that a client could tell from an end. What each peer leaves out is in [the comparison](comparison.md). Ten thousand streams that talk, beside a loop that does more, are in [load](load.md).
 `
@@ -97,8 +99,8 @@ The hand-written loops do less than what stands beside them: no heartbeat, no st
 function howItWasMeasured(groups) {
   const occasions = new Map()
   for (const { title, measured } of groups) {
-    const { date, node, machine, quick } = measured
-    const key = `${date}, Node ${node.slice(1)}, ${machine}${quick ? ', a quick run: fewer rounds and connections, good for a look and not for a verdict' : ''}`
+    const { date, node, machine, quick, state } = measured
+    const key = `${date}, Node ${node.slice(1)}, ${machine}${quick ? ', a quick run: fewer rounds and connections, good for a look and not for a verdict' : ''}${state ? `. ${said(state)}` : ''}`
     occasions.set(key, [...(occasions.get(key) ?? []), title])
   }
   if (occasions.size === 1) return `Measured on ${[...occasions.keys()][0]}.\n`
@@ -174,14 +176,20 @@ function figureTable({ figures, unit }) {
 }
 
 function rowTable(rows) {
+  const isCounted = rows.some(({ counted }) => counted !== undefined)
   return table(
-    ['compared', 'ours', 'theirs', 'ratio', 'middle half of the rounds', 'runs', 'target', ''],
+    [
+      ...['compared', 'ours', 'theirs', 'ratio', 'middle half of the rounds'],
+      ...(isCounted ? ['instructions'] : []),
+      ...['runs', 'target', ''],
+    ],
     rows.map((row) => [
       row.name,
       number(row.ours),
       number(row.theirs),
       ratioOf(row),
       spread(row),
+      ...(isCounted ? [number(row.counted)] : []),
       String(row.runs ?? ''),
       number(row.limit ?? row.target),
       verdict(row),
@@ -204,7 +212,7 @@ function columns(rows) {
 
 /** Of a row that has been measured on several occasions, whether it was met on each. */
 const isKept = (row) => (isMet(row) === undefined ? undefined : occasions(row).every(isMet))
-const occasions = ({ past = [], ...row }) => [row, ...past.map(({ ratio }) => ({ ...row, ratio }))]
+const occasions = ({ past = [], ...row }) => [row, ...past.map(({ ratio, counted }) => ({ ...row, ratio, counted }))]
 
 function verdict(row) {
   if (isMet(row) === undefined) return ''

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { calibrate, said } from './machine.mjs'
 import { printed, write } from './report.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
@@ -26,6 +27,7 @@ if (!Object.keys(dependencies).every(isInstalled)) npm(['install', '--no-audit',
 if (!options['no-build']) npm(['run', 'build'], root)
 
 // Not before they are installed and built.
+const { countedOf, measureCounts } = await import('./server/counts.mjs')
 const { loads, measureLoad } = await import('./server/loads.mjs')
 const { measureFirst } = await import('./server/first.mjs')
 const { measureLatency } = await import('./server/latency.mjs')
@@ -35,6 +37,7 @@ const { measureSizes } = await import('./sizes.mjs')
 
 /** In the order of the report. Each gives a group, several, or nothing when this version has not what it measures. */
 const groups = {
+  counts: measureCounts,
   ...Object.fromEntries(Object.keys(loads).map((id) => [id, (how) => measureLoad(id, how)])),
   redis: measureRedis,
   first: measureFirst,
@@ -54,14 +57,18 @@ if (unknown.length) {
 }
 const chosen = only.length ? only : Object.keys(groups).filter((name) => !quick || !SLOW.includes(name))
 
+const state = calibrate()
+console.log(`${said(state)}\n`)
+
 const measured = []
 for (const name of chosen) {
   const found = await groups[name]({ quick, progress })
-  const when = { date: new Date().toISOString().slice(0, 10), node: process.version, quick, machine: machine() }
+  const when = { date: new Date().toISOString().slice(0, 10), node: process.version, quick, machine: machine(), state }
   const some = [found ?? []].flat()
   progress('')
   if (some.length === 0) console.log(`${name}: this version has nothing to measure there.\n`)
   for (const group of some) {
+    group.rows = group.rows.map(withCounts)
     measured.push({ ...group, measured: when })
     console.log(printed(group))
   }
@@ -94,10 +101,20 @@ function withPast(group) {
     rows: group.rows.map((row) => {
       const known = old.rows.find(({ name }) => name === row.name)
       if (known?.ratio === undefined || row.ratio === undefined) return row
-      const past = [...(known.past ?? []), { date: old.measured.date, ratio: known.ratio }].slice(-2)
+      const { ratio, counted } = known
+      const past = [...(known.past ?? []), { date: old.measured.date, ratio, counted }].slice(-2)
       return { ...row, past }
     }),
   }
+}
+
+/** Each row with what was counted of it in this run. */
+function withCounts(row) {
+  const counted = countedOf(
+    measured.find(({ id }) => id === 'counts'),
+    row,
+  )
+  return counted === undefined ? row : { ...row, counted }
 }
 
 /** The client's rows come from a process of their own. */

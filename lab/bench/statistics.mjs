@@ -3,7 +3,7 @@
 export const median = (values) => quantile(values, 0.5)
 
 /** Between two values, what is so far between them. */
-function quantile(values, share) {
+export function quantile(values, share) {
   const sorted = [...values].sort((a, b) => a - b)
   const at = (sorted.length - 1) * share
   const low = sorted[Math.floor(at)]

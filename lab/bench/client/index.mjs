@@ -42,12 +42,12 @@ async function parsers() {
       if (!isWanted(name)) continue
       const row = await pair('parser', 'eventsource-parser', what, chunks)
       if (isTargeted) found.push(row)
-      add({ group, name, unit: NANOSECONDS, ...(isTargeted && { target: 1.1 }), ...row })
+      add({ group, name, unit: NANOSECONDS, target: 1, ...row })
     }
   }
   if (found.length > 1) {
     const name = `createParser, geometric mean of these ${found.length} / eventsource-parser`
-    add({ group, name, unit: NANOSECONDS, target: 0.9, ...meanOf(found) })
+    add({ group, name, unit: NANOSECONDS, target: 0.75, ...meanOf(found) })
   }
 }
 

@@ -1,4 +1,5 @@
 // One contender in a process of its own. Asked by its parent: to serve a load; to tell what it has used so far, and how many requests are coming.
+import { getPriority } from 'node:os'
 import { contenders } from './contenders.mjs'
 import { sourceOf } from './sources.mjs'
 
@@ -15,6 +16,8 @@ const tasks = {
     await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', 16_384, resolve))
     return { port: server.address().port }
   },
+  /** A call that nothing else makes, to be found in a list of them. */
+  mark: () => ({ priority: getPriority() }),
   used({ collect, coming = 1 }) {
     expected = coming
     if (collect) {

@@ -168,6 +168,14 @@ export const contenders = {
     },
     text: ofJson,
   },
+  'sse-relay/node, directWrites: false': {
+    ours: true,
+    async serve(source) {
+      const { relay } = await import('sse-relay/node')
+      return onNode(relayed(relay, source, { directWrites: false }))
+    },
+    text: ofJson,
+  },
   'sse-relay/node, memory log': {
     ours: true,
     needs: 'sse-relay/log',
@@ -187,6 +195,17 @@ export const contenders = {
       app.get('/', relayed(relay, source))
       await app.ready()
       return app.server
+    },
+    text: ofJson,
+  },
+  'sse-relay/koa': {
+    ours: true,
+    needs: 'sse-relay/koa',
+    async serve(source) {
+      const [{ relay }, { default: Koa }] = await Promise.all([import('sse-relay/koa'), import('koa')])
+      const app = new Koa()
+      app.use((ctx) => relayed(relay, source)(ctx))
+      return createServer(app.callback())
     },
     text: ofJson,
   },

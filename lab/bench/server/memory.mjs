@@ -95,14 +95,14 @@ export async function measureMemory({ quick, progress }) {
         group: 'memory',
         name: `${OURS} / ${HAND}, heap`,
         unit: 'bytes per stream',
-        target: 1.2,
+        target: 1.1,
         ...compare(of(OURS, 'heap'), of(HAND, 'heap')),
       },
       {
         group: 'memory',
         name: `${OURS} / ${HAND}, RSS`,
         unit: 'bytes per stream',
-        target: 1.2,
+        target: 1.1,
         ...compare(of(OURS, 'rss'), of(HAND, 'rss')),
       },
       {

@@ -4,10 +4,12 @@ import { fileURLToPath } from 'node:url'
 
 const LIMIT_MS = 120_000
 
-/** Starts a file of this folder; `ask(task, more)` resolves to its answer, and rejects when it takes too long. */
-export function start(file, args = [], nodeArguments = []) {
+/** Starts a file of this folder, under the program of `wrapper` if there is one; `ask(task, more)` resolves to its answer, and rejects when it takes too long. */
+export function start(file, args = [], nodeArguments = [], wrapper = []) {
+  const [execPath, ...execArgv] = [...wrapper, process.execPath, ...nodeArguments]
   const child = fork(fileURLToPath(new URL(file, import.meta.url)), args, {
-    execArgv: nodeArguments,
+    execPath,
+    execArgv,
     env: { ...process.env, NODE_ENV: 'production' },
   })
   const waiting = new Map()
@@ -23,6 +25,7 @@ export function start(file, args = [], nodeArguments = []) {
     waiting.clear()
   })
   return {
+    pid: child.pid,
     ask(task, more = {}) {
       const id = count++
       return new Promise((resolve, reject) => {
