@@ -1,9 +1,10 @@
 /** How does a request that is led to another origin leave there what is not for it? */
 
+import type { ResponseLike } from '../types.js'
 import { toBody } from './input.js'
 
-/** As much of `fetch` as is needed. */
-export type FetchLike = (url: string, init: RequestInit) => Promise<Response>
+/** As much of `fetch` as is needed: that of Expo as well, whose response has not all that the platform's has. */
+export type FetchLike = (url: string, init: RequestInit) => Promise<ResponseLike>
 
 const STATUSES = [301, 302, 303, 307, 308]
 const MAX_REDIRECTS = 20
@@ -12,7 +13,8 @@ const MAX_REDIRECTS = 20
  * As `fetch`, but that nothing of the run, and no header that the caller gave, goes to another origin: the server that
  * was asked says where, and that may be anywhere. Fetch itself takes off `authorization` alone.
  */
-export async function fetchWithin(fetch: FetchLike, url: string, init: RequestInit): Promise<Response> {
+export async function fetchWithin(ask: FetchLike, url: string, init: RequestInit): Promise<Response> {
+  const fetch = ask as (url: string, init: RequestInit) => Promise<Response>
   // The caller has decided.
   if (init.redirect) return fetch(url, init)
   // A page is not told where it was led, but it can have other origins refused.

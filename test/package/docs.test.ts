@@ -156,7 +156,8 @@ describe('the samples', () => {
   it('that are not compiled are no code, or need a package that is not installed here', () => {
     // Vue and Svelte have compilers of their own: test/package/samples.test.ts.
     const known = new Set([...COMPILED, 'vue', 'svelte', 'sh', 'text', 'http', 'nginx', 'json', 'dockerfile'])
-    const needs = /from 'next\/server'|@Post\(\)|from 'better-sse'|defineEventHandler|createProxyMiddleware/
+    const needs =
+      /from 'next\/server'|@Post\(\)|from 'better-sse'|defineEventHandler|createProxyMiddleware|from 'expo\/fetch'/
     const others = pages.flatMap((page) =>
       blocksOf(read(page))
         .filter(({ language, text }) => !known.has(language) && !(language === 'typescript' && needs.test(text)))

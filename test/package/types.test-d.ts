@@ -30,7 +30,7 @@ import {
   type Summary,
   type toParts,
 } from 'sse-relay'
-import { createParser, type EventStream, type ParsedEvent, parseSSE, readText } from 'sse-relay/client'
+import { createParser, type EventStream, fetchSSE, type ParsedEvent, parseSSE, readText } from 'sse-relay/client'
 import { relay as relayExpress, resume as resumeExpress } from 'sse-relay/express'
 import { relay as relayFastify, resume as resumeFastify } from 'sse-relay/fastify'
 import { relay as relayHono, resume as resumeHono } from 'sse-relay/hono'
@@ -371,6 +371,14 @@ export async function reading(response: Response, readable: Readable): Promise<v
   for (const texts of [readText(response), readText(parseSSE(response), {})]) {
     for await (const text of texts) text satisfies string
   }
+
+  // As Expo has it, whose response has neither `bytes` nor `clone`.
+  type ExpoInit = Pick<RequestInit, 'body' | 'credentials' | 'headers' | 'method' | 'signal' | 'redirect'>
+  const expoFetch = {} as (
+    url: string,
+    init?: ExpoInit,
+  ) => Promise<Pick<Response, 'ok' | 'status' | 'headers' | 'body' | 'bodyUsed' | 'text'>>
+  for await (const text of readText(fetchSSE('https://a.example', { fetch: expoFetch }))) text satisfies string
 
   // @ts-expect-error the promise is not awaited
   parseSSE(fetch('/'))

@@ -1,4 +1,4 @@
-/** Do the samples of docs/sources.md that need a package of these folders compile, and answer? */
+/** Do the samples of the guides that need a package of these folders compile, and answer? */
 import { once } from 'node:events'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
@@ -6,16 +6,23 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Express } from 'express'
-import { collect, replayUpstream } from 'sse-relay/testing'
+import { collect, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
 import ts from 'typescript'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { blocksOf, read, root } from '../package/samples/blocks.js'
 import { moduleOf } from '../package/samples/module.js'
 
 /** Those whose word after the language is `package`; the folder with the package is named after it. */
-const samples = blocksOf(read('docs/sources.md'))
-  .filter(({ words }) => words[0] === 'package')
-  .map(({ line, text, words }) => ({ name: `docs/sources.md:${line}`, text, family: words[1] ?? '' }))
+const samples = ['docs/sources.md', 'docs/agents.md'].flatMap((page) =>
+  blocksOf(read(page))
+    .filter(({ words }) => words[0] === 'package')
+    // It listens here, on a port that is free.
+    .map(({ line, text, words }) => ({
+      name: `${page}:${line}`,
+      text: text.replace('app.listen(3000)\n', ''),
+      family: words[1] ?? '',
+    })),
+)
 
 const QUESTION = {
   method: 'POST',
@@ -23,6 +30,13 @@ const QUESTION = {
   body: JSON.stringify({ messages: [{ role: 'user', content: 'What is an event stream?' }] }),
 }
 const cli = fileURLToPath(new URL('claude-agent/cli.mjs', import.meta.url))
+
+/** One for all: some packages keep the first client that they made. */
+let upstream: ReplayUpstream
+beforeAll(async () => {
+  upstream = await replayUpstream()
+})
+afterAll(() => upstream.close())
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -49,25 +63,23 @@ function problemsOf(path: string): string[] {
 }
 
 describe('the samples for packages', () => {
-  it('are those of five', () => {
+  it('are those of each family that the guides speak of', () => {
     expect(samples.map(({ family }) => family)).toEqual(
       expect.arrayContaining(['langchain', 'openai-agents', 'mastra', 'claude-agent']),
     )
   })
 
   it.each(samples)('$name compiles', { timeout: 300_000 }, ({ name, text, family }) => {
-    const app = `declare const app: import('express').Express\n`
+    const app = /const app\b/.test(text) ? '' : `declare const app: import('express').Express\n`
     expect(problemsOf(write(family, `${name}-types`, app + text))).toEqual([])
   })
 
   it.each(samples)('$name answers', async ({ name, text, family }) => {
-    const upstream = await replayUpstream()
-    cleanups.push(() => upstream.close())
     vi.stubEnv('OPENAI_API_KEY', 'test')
     vi.stubEnv('OPENAI_BASE_URL', `${upstream.url}/v1`)
     vi.stubEnv('ANTHROPIC_BASE_URL', upstream.url)
     // Within a graph the counts are OpenAI's only sign of the end.
-    if (/createAgent/.test(text)) upstream.always({ trace: 'openai-chat-usage.sse' })
+    upstream.always(/createAgent/.test(text) ? { trace: 'openai-chat-usage.sse' } : {})
     // The program that the Claude Agent SDK would start is a stand-in here, and Mastra asks here instead of its provider.
     const here = `{ id: 'openai/gpt-5.5', url: '${upstream.url}/v1', apiKey: 'test' }`
     const stood = text
