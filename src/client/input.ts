@@ -81,7 +81,8 @@ export function unreadable(what: string): RelayError {
 /** Absent for a response that is an event stream. */
 function refusalOf({ ok, status, headers }: ResponseLike): Body['refusal'] {
   const type = headers.get('content-type') ?? ''
-  if (ok && /^text\/event-stream *(;|$)/i.test(type)) return
+  // Of a header that two layers have set, the last counts: Fetch has it so.
+  if (ok && /(^|,) *text\/event-stream *(;[^,]*)?$/i.test(type)) return
   const [code, message] = ok
     ? ['content-type', `The answer is no event stream but "${type}": error.body has what it says`]
     : ['http-status', `The server answered with status ${status}`]

@@ -28,7 +28,7 @@ export async function fetchWithin(ask: FetchLike, url: string, init: RequestInit
     const isPost = /^post$/i.test(init.method ?? '')
     if (status === 303 || (isPost && (status === 301 || status === 302))) init = { ...init, method: 'GET', body: null }
     const target = location ? new URL(location, url) : undefined
-    const { origin, host } = new URL(url, globalThis.location?.href)
+    const { origin, host } = new URL(url, base())
     // The same server, over TLS.
     const isSecured = target?.protocol === 'https:' && target.host === host
     if (!target || (target.origin !== origin && !isSecured)) {
@@ -45,10 +45,15 @@ export async function fetchWithin(ask: FetchLike, url: string, init: RequestInit
   throw new TypeError(`There were more than ${MAX_REDIRECTS} redirects`)
 }
 
+/** What a page's addresses begin from: its own, unless a `<base>` says otherwise. */
+function base(): string | undefined {
+  return globalThis.document?.baseURI ?? globalThis.location?.href
+}
+
 function isOfPage(url: string): boolean {
-  const { origin, href } = globalThis.location ?? {}
+  const { origin } = globalThis.location ?? {}
   try {
-    return origin !== undefined && new URL(url, href).origin === origin
+    return origin !== undefined && new URL(url, base()).origin === origin
   } catch {
     return false
   }

@@ -719,6 +719,7 @@ describe('a response that is no event stream', () => {
     'text/event-streams',
     'x text/event-stream',
     'text/plain; text/event-stream',
+    'text/event-stream, text/html',
     '',
   ])('with the content type %j is an error with its body, not a stream of nothing', async (type) => {
     const { error } = await parse(respond('<h1>Hello</h1>', { headers: { 'content-type': type } }))
@@ -745,6 +746,9 @@ describe('a response that is no event stream', () => {
     'text/event-stream;',
     'Text/Event-Stream ; charset=UTF-8',
     'text/event-stream;charset=windows-1252',
+    // Two layers have set it.
+    'text/event-stream, text/event-stream;charset=utf-8',
+    'text/plain, text/event-stream',
   ])('is not what has the content type %j', async (type) => {
     expect(dataOf(await parse(respond('data: …\n\ndata: [DONE]\n\n', { headers: { 'content-type': type } })))).toEqual([
       '…',

@@ -358,6 +358,18 @@ describe('a redirect', () => {
     ])
   })
 
+  it('in a page whose addresses begin elsewhere, by its <base>, is that other origin’s', async () => {
+    vi.stubGlobal('location', new URL('http://page.example/chat'))
+    vi.stubGlobal('document', { baseURI: 'https://api.example/v1/' })
+    const inits: RequestInit[] = []
+    const fetch = async (_: string, init: RequestInit) => {
+      inits.push(init)
+      return new Response(END, { headers: HEAD })
+    }
+    for (const url of ['chat', '/chat', 'http://page.example/chat']) await read(fetchSSE(url, { fetch }))
+    expect(inits.map(({ mode }) => mode)).toEqual([undefined, undefined, 'same-origin'])
+  })
+
   it('of another origin whose target a page is not told is followed without the run', async () => {
     vi.stubGlobal('location', new URL('http://page.example/chat'))
     const inits: RequestInit[] = []

@@ -19,7 +19,9 @@ const options = { log, owner, maxDurationMs, retryMs: 200 }
 
 const app = express()
 app.get('/health', (_req, res) => res.send('ok'))
-app.use(cors({ origin: FRONTEND_ORIGIN, exposedHeaders: ['x-run-id'], maxAge: 600 }))
+app.use(
+  cors({ origin: FRONTEND_ORIGIN, exposedHeaders: ['x-run-id', 'x-heartbeat-ms', 'retry-after', 'date'], maxAge: 600 }),
+)
 
 app.post('/api/chat', express.json({ limit: '1mb' }), (req, res) =>
   relay(
