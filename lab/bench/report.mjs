@@ -157,6 +157,7 @@ const WORDS = {
   'redis-burst': 'Redis, 20 tokens at once',
   'redis-followers': 'Redis, ten readers of each run',
   'redis-here': 'Redis, read where it is produced',
+  'redis-kept': 'Redis, beside a run that is not kept',
 }
 const groupWords = (group) => WORDS[group] ?? group
 

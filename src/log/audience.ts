@@ -36,6 +36,11 @@ export class Audience {
     return this.#until !== 0 && performance.now() < this.#until
   }
 
+  /** Whether anybody has ever said so. */
+  get wasElsewhere(): boolean {
+    return this.#until !== 0
+  }
+
   /** Where the one process elsewhere that reads is told; `undefined` where several do, or one that did not say. */
   get address(): string | undefined {
     return this.#address

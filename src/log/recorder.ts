@@ -311,7 +311,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     if (this.#state === 'asking') this.#release()
     this.#isStored = true
     this.#stopListening?.()
-    this.#tell('frames')
+    // Who has come this very moment, and was not heard, looks by itself.
+    if (this.#audience.wasElsewhere) this.#tell('frames')
     if (this.#summary) this.#resolve(this.#summary)
     if (!this.#isSettled) {
       this.#settleTimer = setTimeout(() => this.settled(), SETTLE_MS)
@@ -351,6 +352,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
         if (this.#isStored || this.ending === 'lost') stopListening()
         else {
           this.#stopListening = stopListening
+          // Who waits for the run to begin: it was told the id before. Nobody can know one that was made here.
+          if (this.#options.runId !== undefined) this.#tell('frames')
           // A stop that came before it listened was noted, and is told with what is stored next.
           this.#queue.askSoon()
         }

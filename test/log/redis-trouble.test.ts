@@ -456,6 +456,8 @@ describe.skipIf(!hasRedis).concurrent('what is read of Redis', () => {
     const run = speaker(here, runId)
     run.say('first ')
     await until(async () => (await there.status(runId, { owner })).state === 'running')
+    // That it begins is told, to who may wait for it.
+    await until(() => calls('publish') === 1)
     const [published, scripts, from] = [calls('publish'), calls('evalsha'), performance.now()]
     for (let word = 0; word < 100; word++) {
       run.say(`${word} `)

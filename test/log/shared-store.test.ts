@@ -289,6 +289,38 @@ describe('readers of one run, in another process than its producer', () => {
   )
 })
 
+describe('a run that begins while it is waited for in another process', () => {
+  it('tells so: its readers need not look', async () => {
+    const database = new Database()
+    // They look three times a lease.
+    const [here, there] = [open(database, 60_000), open(database, 60_000)]
+    const runId = 'run-of-a-test-0021'
+    await here.create(runId, { owner: 'ann' })
+    let text = ''
+    const headers = { 'last-event-id': `${runId}:0` }
+    const answer = await resume(new Request('http://localhost/', { headers }), {
+      log: there,
+      owner: 'ann',
+      heartbeatMs: 20,
+    })
+    const reading = (async () => {
+      for await (const piece of answer.body ?? []) text += Buffer.from(piece)
+    })()
+    await expect.poll(() => database.listeners.get(`${runId} readers`)?.size).toBe(1)
+    let end!: () => void
+    record(
+      async function* () {
+        yield 'a word'
+        await new Promise<void>((resolve) => (end = resolve))
+      },
+      { log: here, runId, owner: 'ann' },
+    )
+    await expect.poll(() => text).toContain('a word')
+    end()
+    await reading
+  })
+})
+
 describe('what is told of runs that are read in other processes', () => {
   /** A database that notes what is told, by the channel. */
   function noting() {

@@ -51,6 +51,14 @@ export const contenders = {
       }
     },
   },
+  /** What a run costs that is not kept. Nobody else can read it. */
+  'sse-relay, no log': {
+    ours: true,
+    async connect() {
+      const { relay } = await import('sse-relay/node')
+      return { ask: (req, res, _runId, { open }) => relay(req, res, ({ signal }) => open(signal)) }
+    },
+  },
   'resumable-stream': {
     async connect(url) {
       const { createResumableStreamContext } = await import('resumable-stream/redis')

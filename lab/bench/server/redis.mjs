@@ -5,16 +5,45 @@ import { start } from './processes.mjs'
 
 const RUNS = 40
 const EVERY_MS = 10
+const OURS = 'sse-relay, Redis log'
+const THEIRS = 'resumable-stream'
+/** What is to be reached beside resumable-stream where a run is read elsewhere. */
+const ELSEWHERE = { producer: 0.9, reader: 0.9, Redis: 1, p50: 1, p99: 1 }
+/** What a client sends, and not what a script does: one that has been sent is one command. */
+const SENT = [
+  'evalsha',
+  'eval',
+  'xrange',
+  'publish',
+  'spublish',
+  'subscribe',
+  'ssubscribe',
+  'unsubscribe',
+  'sunsubscribe',
+]
 
 /**
  * Where a run is read: `elsewhere` is another process than the one that produces it, `here` the same, in the answer to
  * the request that asked for it. `readers` are those of one run.
  */
 const loads = [
-  { id: 'redis', where: 'elsewhere', readers: 1, perWrite: 1, title: 'read in another process' },
+  { id: 'redis', where: 'elsewhere', readers: 1, perWrite: 1, title: 'read in another process', targets: ELSEWHERE },
   { id: 'redis-burst', where: 'elsewhere', readers: 1, perWrite: 20, title: 'the same, 20 tokens at once' },
   { id: 'redis-followers', where: 'elsewhere', readers: 10, perWrite: 1, title: 'ten readers of each run' },
   { id: 'redis-here', where: 'here', readers: 1, perWrite: 1, title: 'read where it is produced' },
+  {
+    id: 'redis-kept',
+    where: 'here',
+    readers: 1,
+    perWrite: 1,
+    everyMs: 20,
+    // As long as an answer is: what a run costs once is a part of each of its tokens.
+    tokens: 600,
+    rounds: 5,
+    beside: 'sse-relay, no log',
+    title: 'the same, beside a run that is not kept',
+    targets: { producer: 1.15, commands: 0.05 },
+  },
 ]
 const NOTES = {
   redis: `${RUNS} runs, each with a token every ${EVERY_MS} ms. One process produces them, another serves each to one reader over HTTP, and Redis is between them. resumable-stream keeps a run in the memory of the process that produces it, and sends its tokens through Redis to who asks for them: they end with that process. The log keeps them in Redis.`,
@@ -22,6 +51,7 @@ const NOTES = {
   'redis-followers': `${RUNS / 10} runs with ten readers each, all in one process; a figure is of a token that one of them has got. The log sends a token once to each process, for all its readers; resumable-stream publishes it once for each.`,
   'redis-here':
     'Nobody reads elsewhere, which is the usual case. resumable-stream then leaves Redis alone, but for a key of each run; the log stores every token all the same.',
+  'redis-kept': `What keeping costs: the same process and the same readers with and without the log, ${RUNS} runs with 50 tokens a second each, of 600 tokens. A command is what the client sends, a script being one.`,
 }
 
 export async function measureRedis({ quick, progress }) {
@@ -30,9 +60,6 @@ export async function measureRedis({ quick, progress }) {
     return undefined
   }
   const { contenders } = await import('./redis-contenders.mjs')
-  const names = Object.keys(contenders)
-  const rounds = quick ? 3 : 7
-  const tokens = quick ? 60 : 200
   const redis = await startRedis()
   const url = `redis://127.0.0.1:${redis.port}`
   const { createClient } = await import('redis')
@@ -45,9 +72,9 @@ export async function measureRedis({ quick, progress }) {
   }
   let ids = 0
 
-  /** One run of all readers: the microseconds of CPU a token that every process has used, and its delays. */
-  async function run({ client, producer, reader, upstream }, { where, readers, perWrite }) {
-    const load = { kind: 'socket', port: upstream[perWrite] }
+  /** One run of all readers: the microseconds of CPU a token that every process has used, its delays, and its commands. */
+  async function run({ producer, reader }, client, upstream, { where, readers, tokens }) {
+    const load = { kind: 'socket', port: upstream }
     const served = [await producer.ask('serve', { load }), await reader.ask('serve', { load })]
     const runIds = Array.from({ length: RUNS / readers }, () => `bench-run-${String(ids++).padStart(8, '0')}`)
     const before = await used()
@@ -68,47 +95,48 @@ export async function measureRedis({ quick, progress }) {
         `${delays.frames.join(' to ')} events came where ${due[0]} were due, ${delays.count} tokens in all`,
       )
     }
-    const cpu = Object.fromEntries(
+    const { commands, ...cpu } = Object.fromEntries(
       Object.keys(before).map((which) => [which, (after[which] - before[which]) / delays.count]),
     )
-    return { ...cpu, all: Object.values(cpu).reduce((sum, value) => sum + value), p50: delays.p50, p99: delays.p99 }
+    const all = Object.values(cpu).reduce((sum, value) => sum + value)
+    return { ...cpu, all, commands, p50: delays.p50, p99: delays.p99 }
 
     async function used() {
-      const info = await admin.info('cpu')
+      const info = `${await admin.info('cpu')}${await admin.info('commandstats')}`
       const seconds = (which) => Number(new RegExp(`^used_cpu_${which}:([\\d.]+)`, 'm').exec(info)[1])
+      const calls = (which) => Number(new RegExp(`^cmdstat_${which}:calls=(\\d+)`, 'm').exec(info)?.[1] ?? 0)
       return {
         producer: await producer.ask('used'),
         reader: await reader.ask('used'),
         Redis: (seconds('user') + seconds('sys')) * 1e6,
+        commands: SENT.reduce((sum, which) => sum + calls(which), 0),
       }
     }
   }
 
   try {
     const client = begin('client.mjs')
-    const upstream = {}
-    for (const perWrite of new Set(loads.map((load) => load.perWrite))) {
-      const size = { tokens, everyMs: EVERY_MS * perWrite, perWrite, holds: true }
-      upstream[perWrite] = (await client.ask('upstream', size)).port
-    }
     const sides = {}
-    for (const name of names) {
+    for (const name of Object.keys(contenders)) {
       sides[name] = {
-        client,
-        upstream,
         producer: begin('redis-child.mjs', [name, url]),
         reader: begin('redis-child.mjs', [name, url]),
       }
     }
     const groups = []
-    for (const load of loads) {
+    for (const { beside = THEIRS, ...given } of loads) {
+      const load = { rounds: 7, tokens: 200, everyMs: EVERY_MS * given.perWrite, ...given }
+      if (quick) Object.assign(load, { rounds: 3, tokens: Math.min(150, 0.3 * load.tokens) })
+      const { tokens, everyMs, perWrite, rounds } = load
+      const upstream = (await client.ask('upstream', { tokens, everyMs, perWrite, holds: true })).port
       const title = `Redis: ${load.title}`
-      for (const name of names) await run(sides[name], load)
+      const names = [OURS, beside]
+      for (const name of names) await run(sides[name], client, upstream, load)
       const values = await alternate(names, rounds, async (name, round) => {
         progress(`${title}: ${round + 1} of ${rounds}, ${name}`)
-        return run(sides[name], load)
+        return run(sides[name], client, upstream, load)
       })
-      groups.push(group({ ...load, title }, values))
+      groups.push(group({ ...load, title, beside }, values))
     }
     return groups
   } finally {
@@ -117,23 +145,34 @@ export async function measureRedis({ quick, progress }) {
     redis.close()
   }
 
-  function group({ id, title, where }, values) {
-    const [ours, theirs] = names
+  function group({ id, title, where, beside, targets = {} }, values) {
+    const [ours, theirs] = [OURS, beside]
     const of = (name, which) => values[name].map((value) => value[which])
     const row = (label, which, unit) => ({
       group: id,
       name: `${ours} / ${theirs}, ${label}`,
       unit,
       ...compare(of(ours, which), of(theirs, which)),
+      ...(which in targets && { target: targets[which] }),
     })
     const cpu = 'µs of CPU per token'
-    const processes = where === 'here' ? ['producer', 'Redis'] : ['producer', 'reader', 'Redis']
+    const isKept = beside !== THEIRS
+    // Who keeps nothing does not ask Redis.
+    const processes = isKept ? ['producer'] : where === 'here' ? ['producer', 'Redis'] : ['producer', 'reader', 'Redis']
+    const commands = {
+      group: id,
+      name: `${ours}, commands to Redis`,
+      unit: 'commands per token',
+      ours: median(of(ours, 'commands')),
+      runs: values[ours].length,
+      target: targets.commands,
+    }
     return {
       id,
       title,
       note: NOTES[id],
       unit: `${cpu}, all processes`,
-      figures: names.toReversed().map((name) => {
+      figures: [theirs, ours].map((name) => {
         const [all, p50, p99] = ['all', 'p50', 'p99'].map((which) => median(of(name, which)))
         return {
           name,
@@ -148,6 +187,7 @@ export async function measureRedis({ quick, progress }) {
         row('all processes', 'all', cpu),
         row('p50', 'p50', 'ms'),
         row('p99', 'p99', 'ms'),
+        ...(isKept ? [commands] : []),
       ],
     }
   }
