@@ -76,8 +76,9 @@ class AGUIEncoder implements Encoder {
   readonly #calls = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
   readonly #growing = new Set<Call>()
-  /** Of those that no client is to run: whose result has not come. */
+  /** Whose result has not come: of those that no client is to run, and of those of which only the end tells. */
   readonly #unanswered = new Set<Call>()
+  readonly #unsettled = new Set<Call>()
   /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
   #saysDone = false
 
@@ -86,14 +87,14 @@ class AGUIEncoder implements Encoder {
     this.#names = { threadId, runId: asked }
   }
 
-  part(part: EncoderPart): string {
+  part(part: EncoderPart, hasResults = false): string {
     switch (part.type) {
       case 'text':
         return part.text === '' ? '' : this.#say('text', part.text)
       case 'reasoning':
         return this.#think(part)
       case 'tool-call':
-        return this.#begin() + this.#addCall(part)
+        return this.#begin() + this.#addCall(part, hasResults)
       case 'tool-result':
         return this.#begin() + this.#addResult(part)
       case 'data':
@@ -125,7 +126,8 @@ class AGUIEncoder implements Encoder {
 
   /** What is open is closed first: a client keeps what came, and a call without a result would be its own to run. */
   fail(error: Failure): string {
-    const frames = this.#close() + this.#endCalls('error')
+    let frames = this.#close() + this.#endCalls('error')
+    for (const call of this.#unsettled) frames += this.#result(call, '')
     return frames + failureFrame({ type: 'RUN_ERROR', message: error.message, code: error.code, error })
   }
 
@@ -201,7 +203,7 @@ class AGUIEncoder implements Encoder {
     return encrypted === undefined ? frames : frames + this.#close(encrypted)
   }
 
-  #addCall(part: ToolCallPart): string {
+  #addCall(part: ToolCallPart, hasResults = false): string {
     const { index, input, done, replaces, executed, error } = part
     if (done) this.#saysDone = true
     let frames = ''
@@ -215,6 +217,7 @@ class AGUIEncoder implements Encoder {
       this.#calls.set(index, call)
       if (id !== undefined) this.#ids.set(id, call)
       this.#growing.add(call)
+      if (hasResults) this.#unsettled.add(call)
       this.#parent ??= this.#newId()
       const { toolCallId } = call
       frames += frame('TOOL_CALL_START', { toolCallId, toolCallName: name, parentMessageId: this.#parent })
@@ -248,6 +251,7 @@ class AGUIEncoder implements Encoder {
     if (call.hasResult) return ''
     call.hasResult = true
     this.#unanswered.delete(call)
+    this.#unsettled.delete(call)
     // What is called after that is called by another message.
     this.#parent = undefined
     return frame('TOOL_CALL_RESULT', {

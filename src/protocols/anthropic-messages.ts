@@ -94,6 +94,8 @@ class AnthropicEncoder implements Encoder {
   /** The latest call at each index, and with each id. */
   readonly #indexes = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
+  /** The ids that the client knows. */
+  readonly #used = new Set<string>()
   /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
   #saysDone = false
 
@@ -213,10 +215,11 @@ class AnthropicEncoder implements Encoder {
   }
 
   #showCall(call: Call): string {
-    const { id, name, input } = call
+    const { name, input } = call
     // Two calls with one id could not be told apart by their results.
-    const isTaken = id === undefined || this.#ids.get(id) !== call
-    const start = { type: 'tool_use', id: isTaken ? this.#idOf(this.#index + 1) : id, name, input: {} }
+    const id = call.id === undefined || this.#used.has(call.id) ? this.#idOf(this.#index + 1) : call.id
+    this.#used.add(id)
+    const start = { type: 'tool_use', id, name, input: {} }
     call.state = 'open'
     const frames = this.#start(call, JSON.stringify(start)) + (input === '' ? '' : this.#inputDelta(input))
     return call.done ? frames + this.#close() : frames
@@ -237,7 +240,7 @@ class AnthropicEncoder implements Encoder {
         ...(done && { done }),
       }
       this.#indexes.set(index, call)
-      if (id !== undefined && !this.#ids.has(id)) this.#ids.set(id, call)
+      if (id !== undefined) this.#ids.set(id, call)
       this.#calls.push(call)
       // At its index another call begins: the one before is over.
       if (known) known.done = true

@@ -83,6 +83,18 @@ export function isJSON(text: string): boolean {
   }
 }
 
+/** The calls of a whole answer that were answered in it. Some agents count their calls anew in each turn. */
+export function callsAnswered(parts: readonly AnswerPart[]): Set<AnswerPart> {
+  const answered = new Set<AnswerPart>()
+  const latest = new Map<string | undefined, AnswerPart>()
+  for (const part of parts) {
+    if (part.type === 'tool-call') latest.set(part.id, part)
+    const call = part.type === 'tool-result' && latest.get(part.id)
+    if (call) answered.add(call)
+  }
+  return answered
+}
+
 /**
  * The calls of a whole answer that its client is to run, by their parts, and whether there was one that is not whole. Of two
  * with one id, which could not be told apart by their results, the second has none.
@@ -92,18 +104,13 @@ export function callsToRun(
   reason: FinishReason | undefined,
 ): { calls: Map<AnswerPart, ToolCallPart>; isCut: boolean } {
   const calls = new Map<AnswerPart, ToolCallPart>()
-  const answered = new Set<string | undefined>()
+  const answered = callsAnswered(parts)
   const used = new Set<string | undefined>()
-  let saysDone = false
+  const saysDone = parts.some((part) => part.type === 'tool-call' && part.done)
   let isCut = false
   for (const part of parts) {
-    if (part.type === 'tool-result') answered.add(part.id)
-    if (part.type === 'tool-call' && part.done) saysDone = true
-  }
-  for (const part of parts) {
-    if (part.type !== 'tool-call' || part.executed || part.error !== undefined) continue
+    if (part.type !== 'tool-call' || part.executed || part.error !== undefined || answered.has(part)) continue
     const { id, input, done } = part
-    if (id !== undefined && answered.has(id)) continue
     if (done || (!saysDone && seemsWhole(input, reason)))
       calls.set(part, { ...part, id: used.has(id) ? undefined : id })
     else isCut = true

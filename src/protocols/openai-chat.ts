@@ -47,8 +47,6 @@ interface Call {
   number?: number
   name: string
   input: string
-  /** Whether its id is another's, or it has none. */
-  isTaken: boolean
   done?: boolean
   error?: string
   /** It was run elsewhere, or will be: its result came, or the source says so. */
@@ -64,6 +62,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   const ids = new Map<string, Call>()
   /** Those that were sent, and those of which only the end tells whether a client is to run them. */
   const sent: Call[] = []
+  const used = new Set<string>()
   const held: Call[] = []
   /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
   let saysDone = false
@@ -82,9 +81,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
 
   const beginCall = (piece: ToolCallPart, isHeld: boolean) => {
     const { index, id, name = 'tool', input, done, executed, error } = piece
-    // Two calls with one id could not be told apart by their results.
-    const isTaken = id === undefined || ids.has(id)
-    const call: Call = { id, name, input, isTaken, ...(done && { done }), ...(error !== undefined && { error }) }
+    const call: Call = { id, name, input, ...(done && { done }), ...(error !== undefined && { error }) }
     calls.set(index, call)
     if (id !== undefined) ids.set(id, call)
     if (executed || error !== undefined) return ''
@@ -93,11 +90,13 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     return ''
   }
   const send = (call: Call) => {
-    const { id, name, isTaken, done } = call
+    const { id, name, done } = call
     call.number = sent.push(call) - 1
+    // Two calls with one id could not be told apart by their results.
+    const callId = id === undefined || used.has(id) ? `call_${runId}_${call.number}` : id
+    used.add(callId)
     // Without arguments is an empty object to the clients, which parse it.
     if (done) call.input ||= '{}'
-    const callId = isTaken ? `call_${runId}_${call.number}` : id
     return callChunk({ index: call.number, id: callId, type: 'function', function: { name, arguments: call.input } })
   }
   const addToCall = (call: Call, { input: given, done, executed, error, replaces }: ToolCallPart) => {

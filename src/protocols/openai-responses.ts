@@ -16,7 +16,7 @@ import type {
   ToolCallPart,
   Usage,
 } from '../types.js'
-import { cannotTakeBack, seemsWhole } from './frames.js'
+import { callsAnswered, cannotTakeBack, seemsWhole } from './frames.js'
 
 /** Options of {@link openaiResponses}. */
 export interface OpenAIResponsesOptions {
@@ -70,8 +70,6 @@ interface Call {
   /** The id as the source gave it, if it did. */
   readonly id: string | undefined
   readonly name: string
-  /** Whether its id is another's, or it has none. */
-  readonly isTaken: boolean
   /** Once the client was told of it. */
   item?: Item
   input: string
@@ -100,6 +98,7 @@ class ResponsesEncoder implements Encoder {
   readonly #calls = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
   readonly #asked: Call[] = []
+  readonly #used = new Set<string>()
   /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
   #saysDone = false
   /** Whether there is a call that nobody took back, and whether one of those is not whole. */
@@ -157,12 +156,9 @@ class ResponsesEncoder implements Encoder {
 
   answer(parts: readonly AnswerPart[], end: EncoderEnd): object {
     const encoder = new ResponsesEncoder(this.#runId, this.#model)
-    const answered = new Set(parts.map((part) => (part.type === 'tool-result' ? part.id : undefined)))
-    for (const part of parts) {
-      if (part.type === 'event' || part.type === 'chunk') continue
-      if (part.type === 'tool-call' && part.id !== undefined && answered.has(part.id)) continue
-      encoder.part(part)
-    }
+    const answered = callsAnswered(parts)
+    for (const part of parts)
+      if (part.type !== 'event' && part.type !== 'chunk' && !answered.has(part)) encoder.part(part)
     encoder.#finish(end.finishReason)
     return encoder.#response(end)
   }
@@ -305,8 +301,7 @@ class ResponsesEncoder implements Encoder {
     let call = this.#calls.get(index)
     if (!call || beginsCall(call, part)) {
       const { id, name = 'tool' } = part
-      // Two calls with one id could not be told apart by their results.
-      call = { id, name, isTaken: id === undefined || this.#ids.has(id), input: '' }
+      call = { id, name, input: '' }
       this.#calls.set(index, call)
       if (id !== undefined) this.#ids.set(id, call)
       if (!executed && error === undefined) {
@@ -332,7 +327,10 @@ class ResponsesEncoder implements Encoder {
 
   #tell(call: Call): string {
     const { id, index } = this.#item('fc')
-    call.item = { id, index, call_id: call.isTaken ? `call_${this.#runId}_${index}` : (call.id as string) }
+    // Two calls with one id could not be told apart by their results.
+    const isTaken = call.id === undefined || this.#used.has(call.id)
+    call.item = { id, index, call_id: isTaken ? `call_${this.#runId}_${index}` : (call.id as string) }
+    this.#used.add(call.item.call_id)
     return (
       this.#begin() +
       this.#close() +

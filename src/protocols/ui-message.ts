@@ -91,6 +91,8 @@ class UIMessageEncoder implements Encoder {
   readonly #ids = new Map<string, Call>()
   /** The calls that have not ended. */
   readonly #growing = new Set<Call>()
+  /** Of those that have: whose output has not come. */
+  readonly #unsettled = new Set<Call>()
   /** Whether the source says of its calls when they are whole. */
   #saysDone = false
   #blocks = 0
@@ -149,8 +151,11 @@ class UIMessageEncoder implements Encoder {
 
   fail(error: Failure): string {
     const failure = { type: 'error', errorText: error.message, error }
-    // assistant-ui's reader runs what is left open: that it is not whole is said first.
-    return this.#client ? this.#closeCalls('error') + frame(failure) + dataFrame(DONE) : failureFrame(failure)
+    if (!this.#client) return failureFrame(failure)
+    let frames = this.#closeCalls('error')
+    // assistant-ui's reader runs at the end whatever has no output, of a failure, too.
+    for (const call of this.#unsettled) frames += outputChunk(call, { errorText: error.message })
+    return frames + frame(failure) + dataFrame(DONE)
   }
 
   /** Asked for once, though there may be both a stream and a body. */
@@ -224,8 +229,9 @@ class UIMessageEncoder implements Encoder {
   }
 
   #beginCall({ index, id, name = 'tool', executed, ...piece }: ToolCallPart): string {
-    // A step does not hold two calls with one id: its reader would make one of them.
-    const isTaken = id === undefined || this.#ids.get(id)?.step === this.#step
+    // A step does not hold two calls with one id: its reader would make one of them. For assistant-ui's no message does.
+    const known = id === undefined ? undefined : this.#ids.get(id)
+    const isTaken = id === undefined || (known && (this.#client || known.step === this.#step))
     const toolCallId = isTaken ? `${this.#messageId}-call-${this.#unnamed++}` : id
     const call: Call = { id, toolCallId, toolName: name, input: '', step: this.#step, ...(executed && { executed }) }
     this.#calls.set(index, call)
@@ -238,6 +244,7 @@ class UIMessageEncoder implements Encoder {
   #correct(call: Call, { input, replaces, error }: ToolCallPart): string {
     if (error !== undefined) {
       call.error = error
+      this.#unsettled.delete(call)
       return outputChunk(call, { errorText: error })
     }
     if (!replaces || call.error !== undefined) return ''
@@ -252,6 +259,7 @@ class UIMessageEncoder implements Encoder {
     call.done = true
     call.input = ''
     try {
+      this.#unsettled.add(call)
       const said = frame({ type: 'tool-input-available', ...head(call), input: parseInput(input || '{}') })
       if (!this.#client || !call.executed) return said
       // assistant-ui runs every call that has no output, whoever else does; this one is not the last word.
@@ -302,6 +310,7 @@ class UIMessageEncoder implements Encoder {
       call.executed = true
       frames += this.#finish(call)
     }
+    this.#unsettled.delete(call)
     return frames + outputChunk(call, error === undefined ? { output: output ?? null } : { errorText: error })
   }
 

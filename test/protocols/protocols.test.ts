@@ -472,6 +472,28 @@ describe.each(
     expect(said).not.toMatch(/tool_use|"tool_calls"|tool-input-available/)
   })
 
+  it('knows the calls of turns that count anew apart: what was answered, and what is for the client', async () => {
+    const turn = (more: object[]) => [
+      { type: 'start-step', request: {}, warnings: [] },
+      { type: 'tool-call', toolCallId: 'call_0', toolName: 'weather', input: { turn: more.length } },
+      ...more,
+      { type: 'finish-step', finishReason: 'tool-calls', usage: {}, response: {} },
+    ]
+    const result = { type: 'tool-result', toolCallId: 'call_0', toolName: 'weather', input: {}, output: 1 }
+    const end = { type: 'finish', finishReason: 'tool-calls', totalUsage: {} }
+    const allAnswered = [...turn([result]), ...turn([result]), { ...end, finishReason: 'stop' }]
+    const lastOpen = [...turn([result]), ...turn([]), end]
+    const asks = /tool_use"|"tool_calls"|"type":"function_call"/
+    for (const stream of [true, false]) {
+      if (/agui|ui-message/.test(name)) continue
+      expect(await wire(protocol(), allAnswered, { stream, toolResults: false })).not.toMatch(asks)
+      const said = await wire(protocol(), lastOpen, { stream, toolResults: false })
+      expect(said).toMatch(asks)
+      expect(said).toContain('call_0')
+      expect(said).not.toMatch(/turn[\\":]+1/)
+    }
+  })
+
   it('calls a tool that has no name "tool", as all the others do', async () => {
     const call = pieces({ id: 'call_1', input: '{}', done: true })
     expect(await wire(protocol(), call)).toMatch(/"(name|toolCallName|toolName)":"tool"/)

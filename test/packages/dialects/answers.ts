@@ -5,7 +5,7 @@ import type { Call } from './clients.js'
 export interface Answer {
   /** What is in it, for a title. */
   name: string
-  source: (Part | { event: string; data: unknown })[]
+  source: object[]
   text: string
   reasoning: string
   /** The calls that a client is to run. */
@@ -181,4 +181,69 @@ export function answerOf(seed: number): Answer {
 /** What a text comes to. What was cut in the middle of a character and did not go on there is whole again at its end. */
 function joined(source: readonly Part[], type: 'text' | 'reasoning'): string {
   return source.map((part) => (part.type === type ? part.text : '')).join('')
+}
+
+/**
+ * The answer of an agent with a number, as the AI SDK streams it: turns with calls that it runs itself, or its provider
+ * does; those of the last turn may be for the client.
+ */
+export function agentAnswerOf(seed: number): Answer {
+  const choose = chooser(seed)
+  const { below, of, often } = choose
+  const turns = 1 + below(3)
+  const source: object[] = [{ type: 'start' }]
+  const calls: Call[] = []
+  const kinds: string[] = []
+  let text = ''
+  let reasoning = ''
+  let reason = 'stop'
+  for (let turn = 0; turn < turns; turn++) {
+    const results: object[] = []
+    source.push({ type: 'start-step', request: {}, warnings: [] })
+    reason = 'stop'
+    for (let count = below(4), thing = 0; thing < count; thing++) {
+      const kind = of(['text', 'reasoning', 'call', 'call'])
+      // Some agents count anew in each turn.
+      const id = often(0.5) ? `call_${thing}` : `call_${turn}_${thing}`
+      if (kind !== 'call') {
+        const said = of(TEXTS)
+        source.push({ type: `${kind}-start`, id: `${kind}-${turn}-${thing}` })
+        for (const piece of pieces(said, choose))
+          source.push({ type: `${kind}-delta`, id: `${kind}-${turn}-${thing}`, text: piece })
+        source.push({ type: `${kind}-end`, id: `${kind}-${turn}-${thing}` })
+        if (kind === 'text') text += said
+        else reasoning += said
+        kinds.push(kind)
+        continue
+      }
+      const toolName = of(NAMES)
+      const input = JSON.parse(of(INPUTS) || '{}')
+      const whose = of(turn === turns - 1 ? ['client', 'agent', 'provider'] : ['agent', 'provider'])
+      const executed = whose === 'provider' && { providerExecuted: true }
+      if (often(0.7)) {
+        source.push({ type: 'tool-input-start', id, toolName, ...executed })
+        for (const delta of pieces(JSON.stringify(input), choose)) source.push({ type: 'tool-input-delta', id, delta })
+        source.push({ type: 'tool-input-end', id })
+      }
+      source.push({ type: 'tool-call', toolCallId: id, toolName, input, ...executed })
+      const result = often(0.8)
+        ? { type: 'tool-result', toolCallId: id, toolName, input, output: { degrees: 21 }, ...executed }
+        : { type: 'tool-error', toolCallId: id, toolName, input, error: new Error('SECRET'), ...executed }
+      if (whose === 'client') {
+        calls.push([toolName, input])
+        reason = 'tool-calls'
+      } else if (often(0.5)) source.push(result)
+      else results.push(result)
+      kinds.push(`call of the ${whose}`)
+    }
+    source.push(...results)
+    const usage = { inputTokens: 5, outputTokens: 3, totalTokens: 8 }
+    source.push({ type: 'finish-step', finishReason: turn === turns - 1 ? reason : 'tool-calls', usage, response: {} })
+    kinds.push(';')
+  }
+  const totalUsage = { inputTokens: 5 * turns, outputTokens: 3 * turns, totalTokens: 8 * turns }
+  source.push({ type: 'finish', finishReason: reason, totalUsage })
+  const name = `agent ${seed}: ${kinds.join(' ')}`
+  const finish = reason as FinishReason
+  return { name, source, text, reasoning, calls, told: calls, hasHalf: false, finish }
 }

@@ -408,16 +408,10 @@ async function useChat(url: string, isWhole: boolean): Promise<Told> {
     if (!response.ok) return { ...told, failure: body.error.message }
     message = body
     told.finish = 'done'
-    for (const part of message?.parts ?? [])
-      if (part.type === 'dynamic-tool' && part.state === 'input-available' && !part.providerExecuted)
-        told.calls.push([part.toolName, part.input])
   } else {
     const chat = new Chat({
       state: new State(),
       transport: new DefaultChatTransport<UIMessage>({ api: url }),
-      onToolCall({ toolCall: { toolName, input } }) {
-        told.calls.push([toolName, input])
-      },
       onFinish({ finishReason }) {
         told.finish = finishReason ?? 'done'
       },
@@ -430,8 +424,12 @@ async function useChat(url: string, isWhole: boolean): Promise<Told> {
   for (const part of message.parts) {
     if (part.type === 'text') told.text += part.text
     else if (part.type === 'reasoning') told.reasoning = (told.reasoning ?? '') + part.text
+    // `onToolCall` hears of the calls of a server's tools as well, as it does where the AI SDK streams: this is what is open.
+    else if (part.type === 'dynamic-tool' && part.state === 'input-available' && !part.providerExecuted)
+      told.calls.push([part.toolName, part.input])
   }
-  return told
+  // Of an answer that has failed it asks nothing.
+  return told.failure === undefined ? told : { ...told, calls: [] }
 }
 
 /** What `useDataStreamRuntime` of assistant-ui is made of. */

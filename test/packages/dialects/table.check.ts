@@ -7,12 +7,15 @@ import type { RelayOptions, Source } from 'sse-relay'
 import { createMemoryLog } from 'sse-relay/log'
 import { relay, resume } from 'sse-relay/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Answer, answerOf } from './answers.js'
+import { type Answer, agentAnswerOf, answerOf } from './answers.js'
 import { type Client, clients, type Told } from './clients.js'
 
 // More of them: SEED=1000 COUNT=300 npm run packages -- dialects
 const first = Number(env.SEED ?? 1)
-const answers = Array.from({ length: Number(env.COUNT ?? 12) }, (_, index) => answerOf(first + index))
+const answers = Array.from({ length: Number(env.COUNT ?? 12) }, (_, index) => [
+  answerOf(first + index),
+  agentAnswerOf(first + index),
+]).flat()
 
 let server: Server
 const listeners = new Map<string, RequestListener>()
