@@ -125,9 +125,9 @@ async function run() {
 /** Until it is stopped. */
 function serve(args) {
   const [command, all] = vitepress(args)
-  spawn(command, all, { cwd: site, stdio: 'inherit' }).on('close', (status) => {
-    process.exitCode = status ?? 0
-  })
+  const server = spawn(command, all, { cwd: site, stdio: 'inherit' })
+  process.once('SIGTERM', () => server.kill())
+  server.on('close', (status) => process.exit(status ?? 0))
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

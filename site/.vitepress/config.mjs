@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitepress'
-import { linkTo, sidebar, sourceOf } from '../pages.mjs'
+import { guides, linkTo, pages, sidebar, sourceOf } from '../pages.mjs'
+
+/** What the list of guides says of each page. */
+const about = new Map(guides().flatMap(({ items }) => items.map(({ path, about }) => [pages.get(path), about])))
 
 /** The anchor a heading gets on a repository's page, for which the guides are written. */
 const slugify = (heading) =>
@@ -16,6 +19,10 @@ export default defineConfig({
   srcExclude: ['public/**'],
   outDir: 'dist',
   cacheDir: '.cache/vitepress',
+  transformPageData(page) {
+    const text = about.get(page.relativePath)?.replaceAll('`', '')
+    if (text) page.description = text[0].toUpperCase() + text.slice(1)
+  },
   transformHead: ({ siteData }) => [
     ['link', { rel: 'icon', href: `${siteData.base}favicon.svg`, type: 'image/svg+xml' }],
   ],
@@ -60,6 +67,16 @@ export default defineConfig({
     search: {
       provider: 'local',
       options: {
+        // What is searched needs no colours, which cost more than the rest; at once, for the pages render beside it.
+        _render(text, env, md) {
+          const { highlight } = md.options
+          md.options.highlight = null
+          try {
+            return md.render(text, env)
+          } finally {
+            md.options.highlight = highlight
+          }
+        },
         miniSearch: {
           searchOptions: {
             // The guides first, then the examples; the API and tables of figures after them.
