@@ -57,7 +57,6 @@ const BLOCKS = {
     { has: 'fetchSSE(', asks: 'resume' },
     { has: 'HTTP/1.1 200 OK', by: 'test/package/docs.test.ts, the wire sample of the README' },
     { has: 'npx sse-relay doctor', asks: 'the README' },
-    { has: 'npm ci && npm test', by: '.ci/run' },
   ],
   'docs/quick-start.md': [
     { has: 'npm install sse-relay @anthropic-ai/sdk', installs: true },

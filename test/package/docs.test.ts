@@ -196,7 +196,10 @@ describe.each(pages)('the links of %s', (page) => {
         const target = join(root, path === '' ? page : join(dirname(page), path))
         if (relative(root, target).startsWith('..') || !existsSync(target)) return true
         if (anchor === undefined) return false
-        const headings = [...prose(readFileSync(target, 'utf8')).matchAll(/^#+ (.+)$/gm)]
+        const text = prose(readFileSync(target, 'utf8'))
+        const headings = [...text.matchAll(/^#+ (.+)$/gm)]
+        // A heading that was renamed has its old anchor above it.
+        if (text.includes(`<a id="${anchor}"></a>`)) return false
         return !headings.some(([, heading]) => anchorOf(heading as string) === anchor)
       })
     expect(broken).toEqual([])
