@@ -82,7 +82,7 @@ export const targets = [
     against: '`resumable-stream`, one Redis',
     target: '≤ 0.9 / 1.0 / 1.0',
     bound:
-      'Redis is asked nothing for a token but its message, and the messages of a turn are one. What is left is that it wakes for them, which is most of what it does on either side, and what keeps the run: entries twice a second, and ten scripts or so at the beginning and the end, which `resumable-stream` has not. The longer a run is the less that is; the bench’s are of two seconds.',
+      'Redis is asked nothing for a token but its message, and the messages of a turn are one. What is left is that it wakes for them (more than half of its time is the kernel’s, on either side), and what keeps the run: an entry twice a second, and ten scripts or so in a run of two seconds, which `resumable-stream` has not. The longer a run is the less of it is at each token.',
     rows: (row) => row.group === 'redis' && row.target !== undefined,
   },
   {

@@ -14,7 +14,7 @@ import {
   type RelayOptions,
   type RunStatus,
 } from '../options.js'
-import { isThenable, type MaybePromise, settle } from '../promises.js'
+import { ignore, isThenable, type MaybePromise, settle } from '../promises.js'
 import { failureFrames } from '../protocols/frames.js'
 import type { Source, Summary } from '../types.js'
 import { discard } from '../upstream.js'
@@ -24,13 +24,15 @@ import { Reader, type ReaderOptions, type ReaderOutlet } from './reader.js'
 import { Recorder } from './recorder.js'
 import { RemoteRun } from './remote-run.js'
 import { StopMarks } from './stop-marks.js'
-import type { LogEnd, LogStore, RunStart, StoredRun } from './store.js'
+import type { LogEnd, LogStore, RunStart, SharedStore, StoredRun } from './store.js'
 
 const ABANDON_MS = 60_000
 const MAX_ENTRY_SIZE = 65_536
 /** How long a stop is kept for a run that is not known yet, in milliseconds. */
 const STOP_MS = 300_000
 const MAX_UNANSWERED = 1000
+/** A run that a shared store does not know is looked for again after so long, and again: its producer may know it. */
+const FORGOTTEN_MS = [100, 650]
 /** What closing may take besides the grace, in milliseconds. */
 const CLOSE_MS = 800
 /** A run of this process needs no lease in a store of this process. */
@@ -418,6 +420,7 @@ export class RunLog implements Log {
     owner: string | null,
     cursor: number | undefined,
     unknownCode = 'run-not-found',
+    looks = 0,
   ): void {
     const here = this.#runs.get(runId)?.run
     if (here instanceof Recorder && here.owner === owner) {
@@ -432,7 +435,14 @@ export class RunLog implements Log {
         if (reader.isOver) return
         const isMine = run !== undefined && run.owner === owner
         if (cursor === undefined && !(isMine && isActive(run))) reader.endEmpty()
-        else if (!isMine) reader.failAs(unknownCode)
+        else if (!isMine && unknownCode === 'run-not-found' && this.#store.shared && looks < FORGOTTEN_MS.length) {
+          // Who has a place in it was told of it: the store has lost it, perhaps, and gets it back from its producer.
+          if (looks === 0) this.#askProducer(runId, this.#store.shared)
+          const look = () => {
+            if (!reader.isOver) this.#read(reader, runId, owner, cursor, unknownCode, looks + 1)
+          }
+          setTimeout(look, FORGOTTEN_MS[looks])
+        } else if (!isMine) reader.failAs(unknownCode)
         else {
           const ending = run.lost ? 'lost' : run.ended ? 'ended' : undefined
           reader.start(this.#remote(runId, run), run.headers, cursor ?? 0, ending)
@@ -446,6 +456,11 @@ export class RunLog implements Log {
           }),
         ),
     )
+  }
+
+  /** Has the producer, if there is one, see whether the store knows its run. */
+  #askProducer(runId: string, shared: SharedStore): void {
+    settle(() => shared.publish(runId, 'producer', 'ask'), ignore, ignore)
   }
 
   #remote(runId: string, stored: StoredRun): LiveRun {

@@ -371,6 +371,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
 
   #onMessage(message: string, leaseMs: number): void {
     if (message === 'stop' || message === `stop ${JSON.stringify(this.owner)}`) this.stop('stopped')
+    if (message === 'ask') this.#queue.ask()
     if (!message.startsWith('here ')) return
     this.#audience.heard(leaseMs, message.slice('here '.length))
     // Who has come is to find all there is, and is told when that is stored; what comes from now on it is told at once.

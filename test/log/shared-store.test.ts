@@ -289,6 +289,51 @@ describe('readers of one run, in another process than its producer', () => {
   )
 })
 
+describe('a run that a store has forgotten while it goes on', () => {
+  async function forgotten() {
+    const database = new Database()
+    // Its producer looks three times a lease, and its source says nothing.
+    const [here, there] = [open(database, 60_000), open(database, 60_000)]
+    const runId = 'run-of-a-test-0031'
+    let say!: (text: string) => void
+    record(
+      async function* () {
+        yield 'a word'
+        yield await new Promise<string>((resolve) => (say = resolve))
+      },
+      { log: here, runId, owner: 'ann', onError: () => {} },
+    )
+    await expect.poll(() => database.runs.get(runId)?.last).toBe(1)
+    await expect.poll(() => database.listeners.get(`${runId} producer`)?.size).toBe(1)
+    database.runs.clear()
+    const ask = (lastEventId: string, owner = 'ann') =>
+      resume(new Request('http://localhost/', { headers: { 'last-event-id': lastEventId } }), {
+        log: there,
+        owner,
+        heartbeatMs: 20,
+      })
+    return { runId, ask, say: (text: string) => say(text), there }
+  }
+
+  it('goes on for who comes back to another process before its producer has noticed', async () => {
+    const { runId, ask, say } = await forgotten()
+    const answer = await ask(`${runId}:1`)
+    expect(answer.status).toBe(200)
+    say('another')
+    expect(await answer.text()).toContain(`id: ${runId}:2\ndata: {"text":"another"}`)
+  })
+
+  it('is no other’s for that, and no page’s that knows none of it', async () => {
+    const { runId, ask, there } = await forgotten()
+    expect((await ask(`${runId}:1`, 'bob')).status).toBe(404)
+    expect((await ask('run-of-a-test-0032:1')).status).toBe(404)
+    expect(
+      (await resume(new Request('http://localhost/'), { log: there, owner: 'ann', runId: 'run-of-a-test-0032' }))
+        .status,
+    ).toBe(204)
+  })
+})
+
 describe('a run that begins while it is waited for in another process', () => {
   it('tells so: its readers need not look', async () => {
     const database = new Database()
