@@ -489,7 +489,7 @@ export class Run implements Feeder {
       return this.fail(
         new RelayError(
           'truncated',
-          'The source ended without the finish its provider sends last: the answer is not complete',
+          "The source ended without its provider's sign of completion: the answer was cut off. For a server that never sends one set requireFinish: false",
           { retryable: true },
         ),
       )

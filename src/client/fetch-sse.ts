@@ -151,7 +151,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       const heartbeatMs = Number(headers.get('x-heartbeat-ms'))
       if (heartbeatMs > 0) connector.idleTimeoutMs = Math.max(LEAST_IDLE_MS, HEARTBEATS * heartbeatMs)
       if ((lost || place) && status === 204)
-        throw new RelayError('truncated', 'The server has nothing more: the answer is not complete', {
+        throw new RelayError('truncated', 'The answer was cut off: the server has no more of it', {
           status,
           ...(lost && { cause: lost }),
         })

@@ -88,7 +88,10 @@ function readJSON<T>(
       json = JSON.parse(data)
     } catch (cause) {
       if (event !== undefined) return
-      throw new RelayError('invalid-json', `An event is not JSON: ${data.slice(0, 80)}`, { cause, body: data })
+      throw new RelayError('invalid-json', `An event is not JSON, so parseSSE is for it: ${data.slice(0, 80)}`, {
+        cause,
+        body: data,
+      })
     }
     dialect ??= dialectOf(json, event)
     const failure = dialect !== TEXT && dialect !== PARTS && event === undefined && failureIn(json, data)

@@ -252,7 +252,9 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
         // After a lone CR the parser takes the first LF for its other half, and the second is still a blank line.
         parser.feed(done && eof === 'dispatch' ? `${text}\n\n` : text)
         if (done && sentinel !== false)
-          throw new RelayError('truncated', 'No sentinel came: the answer is not complete', { retryable: true })
+          throw new RelayError('truncated', 'The answer was cut off before it was complete: no sentinel came', {
+            retryable: true,
+          })
         if (done) complete()
       }
     } catch (error) {
