@@ -30,6 +30,11 @@ const MIN_LUMP_SILENCE_MS = 500
 const QUIET_MS = 100
 const MS_PER_EVENT = 5
 const EVENTS_PER_ARRIVAL = 4
+/** Small lumps at an even pace, which a page shows as jerks: so many of them, so far apart, and so near to their median. */
+const MIN_BEATS = 5
+const MIN_BEAT_MS = 150
+const AT_ONCE_MS = 25
+const EVEN = 0.3
 
 export const RULES: readonly Rule[] = [
   {
@@ -135,6 +140,18 @@ export const RULES: readonly Rule[] = [
     },
     why: 'Something on the way gathers the answer and hands it over in one piece: a proxy, compression, or the server itself.',
     mend: 'Ask the server directly, then through each proxy, to see which one it is. nginx: set proxy_buffering off in the one that shows it; the header x-accel-buffering is no help behind proxy_ignore_headers or a second nginx. Compression: cache-control: no-transform. A server of your own: write each event as it comes, and flush.',
+  },
+  {
+    code: 'lumps',
+    severity: 'warning',
+    of: 'stream',
+    find(observation) {
+      const beat = isBuffered(observation) ? undefined : findBeat(observation)
+      if (!beat) return
+      return `events came ${beat.events} at a time, every ${duration(beat.ms)}, with nothing in between`
+    },
+    why: 'A model writes its tokens one by one. Something gathers them for a moment, and the page shows the text in jerks.',
+    mend: 'Ask the server directly: if it shows the same, it is the provider, or a loop of your own that waits. HAProxy: option http-no-delay. Compression and other middleware: leave this route out, or flush after each event.',
   },
   {
     code: 'silence',
@@ -336,6 +353,32 @@ export function isBuffered(observation: Pick<Observation, 'arrivals' | 'events'>
   const inLumps = lumps.reduce((sum, lump) => sum + lump.events, 0)
   const silenceMs = lumps.reduce((sum, lump) => sum + lump.silenceMs, 0)
   return inLumps > 0 && inLumps >= events * 0.8 && silenceMs >= MIN_SILENCE_MS
+}
+
+/** Whether nearly all of it came two or more events at once, at an even pace; and how many, how far apart. */
+function findBeat({ arrivals }: Pick<Observation, 'arrivals'>): { events: number; ms: number } | undefined {
+  const groups: { events: number; atMs: number; lastMs: number }[] = []
+  for (const { atMs, events } of arrivals) {
+    if (events === 0) continue
+    const group = groups.at(-1)
+    if (group && atMs - group.lastMs < AT_ONCE_MS) {
+      group.events += events
+      group.lastMs = atMs
+    } else groups.push({ events, atMs, lastMs: atMs })
+  }
+  // The first often has the beginning of the answer beside its text, the last one the end.
+  const inner = groups.slice(1, -1)
+  const gaps = inner.map(({ atMs }, index) => atMs - (groups[index] as { atMs: number }).atMs)
+  const ms = median(gaps)
+  const isEven = (gap: number) => Math.abs(gap - ms) <= ms * EVEN
+  const most = inner.length * 0.8
+  if (inner.length < MIN_BEATS || ms < MIN_BEAT_MS || gaps.filter(isEven).length < most) return
+  if (inner.filter(({ events }) => events > 1).length < most) return
+  return { events: median(inner.map(({ events }) => events)), ms }
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0
 }
 
 /** Of the body, up to the answer's last event. */

@@ -78,6 +78,9 @@ const ALLOWED = {
 
 const lengthOf = (frames: readonly string[]) => String(Buffer.byteLength(frames.join('')))
 
+/** Three events at once. */
+const THREES = Array.from({ length: 8 }, () => FRAMES.slice(0, 3).join(''))
+
 /** Each server, the one finding it must yield, and what that says. */
 const faults: [
   fault: string,
@@ -139,6 +142,18 @@ const faults: [
     'buffered',
     { frames: [0, 1, 2].map(() => FRAMES.join('')).concat(DONE), pauseMs: (index) => (index < 3 ? 700 : 0) },
     /^37 events came in 3 lumps/,
+  ],
+  [
+    'gathers it for 300 ms at a time',
+    'lumps',
+    { frames: [...THREES, DONE], pauseMs: 300 },
+    /^events came 3 at a time, every \d+ ms, with nothing in between$/,
+  ],
+  [
+    'sends two events together again and again',
+    'lumps',
+    { frames: [...THREES.map((frames) => frames.replace(/^.*\n\n/, '')), DONE], pauseMs: 200 },
+    /^events came 2 at a time, every \d+ ms/,
   ],
   [
     'is silent for more than ten seconds',
