@@ -70,10 +70,9 @@ export function brokenLinks(folder, base = '/') {
 }
 
 const linksOfPage = (text) =>
-  [...text.matchAll(/<([a-z]+)\b[^>]*?\s(?:href|src|srcset)="([^"]*)"/g)].map(([, tag, link]) => ({
-    tag,
-    link: plainOf(link),
-  }))
+  [...text.matchAll(/<([a-z]+)(\s[^<>]*)>/g)].flatMap(([, tag, attributes]) =>
+    [...attributes.matchAll(/\s(?:href|src|srcset)="([^"]*)"/g)].map(([, link]) => ({ tag, link: plainOf(link) })),
+  )
 
 const linksOfText = (text) => [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, link]) => ({ tag: 'a', link }))
 

@@ -1,7 +1,7 @@
 // Modules by the names they are imported under, and a page for each.
 import { posix } from 'node:path'
 import { Converter, ReflectionKind } from 'typedoc'
-import { ModuleRouter } from 'typedoc-plugin-markdown'
+import { MarkdownPageEvent, ModuleRouter } from 'typedoc-plugin-markdown'
 import { subpaths } from '../scripts/subpaths.mjs'
 
 /** What TypeDoc calls each module, and what it is imported as. */
@@ -18,6 +18,10 @@ export function load(app) {
     }
   })
   app.renderer.defineRouter('modules', Modules)
+  // In a cell a type that is one of several begins with the first of them.
+  app.renderer.on(MarkdownPageEvent.END, (page) => {
+    page.contents = page.contents?.replaceAll('| \\| ', '| ')
+  })
 }
 
 class Modules extends ModuleRouter {

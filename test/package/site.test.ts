@@ -17,7 +17,8 @@ it('finds the links of a site that lead to no file, and to no place in one', () 
   writeFileSync(
     join(folder, 'index.html'),
     `<h1 id="here">A</h1><a href="#here">a</a><a class="x" href="documents/b.html#there">b</a>
-    <a href="documents/b.html#nowhere">c</a><img alt="" src="gone.svg"><a href="https://example.com/x">d</a>`,
+    <a href="documents/b.html#nowhere">c</a><img alt="" src="gone.svg"
+      srcset="lost.svg"><a href="https://example.com/x">d</a>`,
   )
   writeFileSync(
     join(folder, 'documents/b.html'),
@@ -25,10 +26,11 @@ it('finds the links of a site that lead to no file, and to no place in one', () 
   )
   expect(brokenLinks(folder)).toEqual({
     pages: 2,
-    links: 8,
+    links: 9,
     broken: [
       'index.html → documents/b.html#nowhere',
       'index.html → gone.svg',
+      'index.html → lost.svg',
       join('documents', 'b.html → ../index.html#gone'),
       join('documents', 'b.html → c.html'),
     ].sort(),
