@@ -117,9 +117,9 @@ export interface RelayOptions {
    */
   maxDurationMs?: number | undefined
   /**
-   * On Node and Express: whether tokens are written to Node's socket itself, framed as Node would, where the response is
-   * Node's own and nobody has replaced its methods. `false` writes everything through the response. Other hosts pass over
-   * it.
+   * On Node, Express, Fastify and Koa: whether tokens are written to Node's socket itself, framed as Node would, where the
+   * response is Node's own and nobody has replaced its methods. `false` writes everything through the response. Other
+   * hosts pass over it.
    * @default true
    */
   directWrites?: boolean | undefined

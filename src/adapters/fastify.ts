@@ -57,7 +57,7 @@ export function relay(
   source: Source,
   options?: RelayOptions,
 ): Promise<Summary> {
-  return connect(request, reply, (sink, head) => relayTo(sink, source, withRequest(options, head)))
+  return connect(request, reply, options, (sink, head) => relayTo(sink, source, withRequest(options, head)))
 }
 
 /**
@@ -72,24 +72,28 @@ export function relay(
  * ```
  */
 export function resume(request: FastifyRequest, reply: FastifyReply, options: ResumeOptions): Promise<Summary> {
-  return connect(request, reply, (sink, head) => resumeTo(sink, lastEventIdOf(head), withRequest(options, head)))
+  return connect(request, reply, options, (sink, head) =>
+    resumeTo(sink, lastEventIdOf(head), withRequest(options, head)),
+  )
 }
 
 function connect(
   request: FastifyRequest,
   reply: FastifyReply,
+  options: RelayOptions | undefined,
   begin: (sink: Sink, request: RequestHead) => RelayHandle,
 ): Promise<Summary> {
   const tell = (error: unknown) => {
     if (typeof reply?.send !== 'function' || reply.sent) printError(error)
     else reply.send(error instanceof Error ? error : new Error(String(error), { cause: error }))
   }
-  return owned((resolve, reject) => answer(request, reply, begin).then(resolve, reject), tell)
+  return owned((resolve, reject) => answer(request, reply, options, begin).then(resolve, reject), tell)
 }
 
 async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
+  options: RelayOptions | undefined,
   begin: (sink: Sink, request: RequestHead) => RelayHandle,
 ): Promise<Summary> {
   const { raw: req } = request ?? {}
@@ -104,6 +108,7 @@ async function answer(
   }
   const sink = new BodySink({
     res,
+    options,
     isUsed: () => reply.sent,
     send(status, headers, body) {
       // A length set earlier would cut the stream off there.

@@ -52,7 +52,7 @@ export interface KoaContext {
  * ```
  */
 export function relay(ctx: KoaContext, source: Source, options?: RelayOptions): Promise<void> {
-  return connect(ctx, (sink, request) => relayTo(sink, source, withRequest(options, request)))
+  return connect(ctx, options, (sink, request) => relayTo(sink, source, withRequest(options, request)))
 }
 
 /**
@@ -67,10 +67,14 @@ export function relay(ctx: KoaContext, source: Source, options?: RelayOptions): 
  * ```
  */
 export function resume(ctx: KoaContext, options: ResumeOptions): Promise<void> {
-  return connect(ctx, (sink, request) => resumeTo(sink, lastEventIdOf(request), withRequest(options, request)))
+  return connect(ctx, options, (sink, request) => resumeTo(sink, lastEventIdOf(request), withRequest(options, request)))
 }
 
-function connect(ctx: KoaContext, begin: (sink: Sink, request: RequestHead) => RelayHandle): Promise<void> {
+function connect(
+  ctx: KoaContext,
+  options: RelayOptions | undefined,
+  begin: (sink: Sink, request: RequestHead) => RelayHandle,
+): Promise<void> {
   const { req, res } = ctx ?? {}
   const lack = ctx ? (lackOf(req, res) ?? (typeof ctx.append !== 'function' && 'it has no append')) : 'there is none'
   if (lack) {
@@ -83,6 +87,7 @@ function connect(ctx: KoaContext, begin: (sink: Sink, request: RequestHead) => R
     (resolve, reject) => {
       const sink = new BodySink({
         res,
+        options,
         isUsed: () => ctx.respond === false,
         send(status, { 'set-cookie': cookies, ...headers }, body) {
           ctx.status = status

@@ -115,6 +115,20 @@ function whileQueued({ socket }: NodeRequest, res: NodeResponse, closed: () => v
 
 const NGHTTP2_INTERNAL_ERROR = 2
 
+/** As much of the options as says how to write. */
+export interface WriteOptions {
+  directWrites?: boolean | undefined
+}
+
+function isDirect(options: WriteOptions | undefined): boolean {
+  try {
+    return options?.directWrites !== false
+  } catch {
+    // An option that throws when it is read is met where that is caught.
+    return false
+  }
+}
+
 /** Writes to Node's response itself. */
 export class NodeSink implements Sink {
   handle: RelayHandle | undefined
@@ -127,9 +141,9 @@ export class NodeSink implements Sink {
   readonly #isDirect: boolean
   #isListening = false
 
-  constructor(res: NodeResponse, isDirect = false) {
+  constructor(res: NodeResponse, options: WriteOptions | undefined) {
     this.res = res
-    this.#isDirect = isDirect
+    this.#isDirect = isDirect(options)
   }
 
   get gone(): boolean {
@@ -163,25 +177,35 @@ export class NodeSink implements Sink {
     res.writeHead(status, headers)
     // Node keeps the head it sends for as long as the stream is open.
     if (typeof res._header === 'string') flatten(res._header)
-    // Looked up once: a property that is not there is searched for through every prototype that Express puts in.
+    this.look()
+  }
+
+  /** Once: a property that is not there is searched for through every prototype that Express puts in. */
+  protected look(): void {
+    const { res } = this
     if (!res.stream) this.socket = res.socket
     this.#flushes = res.flush !== undefined
     if (this.#isDirect && !this.#flushes) this.#direct = (this.socket ?? undefined) as DirectSocket | undefined
   }
 
   write(text: string): boolean {
+    const taken = this.writeDirect(text)
+    if (taken !== undefined) return taken
     const { res } = this
-    if (this.#direct) {
-      const taken = writeDirect(res as DirectResponse, this.#direct, text)
-      if (taken === false) this.#listenTo(this.#direct)
-      if (taken !== undefined) return taken
-    }
     if (this.socket) gather(this.socket)
     // Whoever wraps `write`, to log or to count, may return nothing. Only `false` is followed by 'drain'.
     const isFull = res.write(text) === false
     if (this.#flushes) res.flush?.()
     if (isFull) this.#listen()
     return !isFull
+  }
+
+  /** Past the response, where that is the same; undefined where it is not. */
+  protected writeDirect(text: string): boolean | undefined {
+    if (!this.#direct) return
+    const taken = writeDirect(this.res as DirectResponse, this.#direct, text)
+    if (taken === false) this.#listenTo(this.#direct)
+    return taken
   }
 
   /** Node tells the response of a drain only if it was the response that was full. */

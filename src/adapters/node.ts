@@ -72,14 +72,5 @@ function connect(
       ),
     )
   }
-  return serveNode(req, res, new NodeSink(res, isDirect(options)), begin)
-}
-
-function isDirect(options: RelayOptions | undefined): boolean {
-  try {
-    return options?.directWrites !== false
-  } catch {
-    // An option that throws when it is read is met where that is caught.
-    return false
-  }
+  return serveNode(req, res, new NodeSink(res, options), begin)
 }

@@ -2,11 +2,13 @@
 
 import { Readable } from 'node:stream'
 import type { SinkHeaders } from '../relay.js'
-import { gather, type NodeResponse, NodeSink } from './node-sink.js'
+import { isPipedTo } from './http1-chunk.js'
+import { gather, type NodeResponse, NodeSink, type WriteOptions } from './node-sink.js'
 
 /** How a host that has Node's response in its own hands is given an answer. */
 export interface BodyHost {
   readonly res: NodeResponse
+  readonly options: WriteOptions | undefined
   /** Whether the host was told to leave the response alone. */
   isUsed(): boolean
   /** Hands the answer over; the body is null where the status has none. */
@@ -24,7 +26,7 @@ export class BodySink extends NodeSink {
   #isFull = false
 
   constructor(host: BodyHost) {
-    super(host.res)
+    super(host.res, host.options)
     this.#host = host
   }
 
@@ -38,7 +40,7 @@ export class BodySink extends NodeSink {
     if (status !== 204) this.#body = this.#open()
     this.#host.send(status, headers, this.#body ?? null)
     this.#sent = true
-    if (!this.res.stream) this.socket = this.res.socket
+    this.look()
   }
 
   protected override get isUsed(): boolean {
@@ -46,6 +48,8 @@ export class BodySink extends NodeSink {
   }
 
   override write(text: string): boolean {
+    const taken = this.#body && isPipedTo(this.#body, this.res) ? this.writeDirect(text) : undefined
+    if (taken !== undefined) return taken
     if (this.socket) gather(this.socket)
     this.#isFull = !this.#push(text)
     return !this.#isFull

@@ -2,12 +2,17 @@
 import { once } from 'node:events'
 import { createServer, OutgoingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
+import { type AddressInfo, connect, type Server, Socket } from 'node:net'
+import { PassThrough, type Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { connect as connectTls } from 'node:tls'
 import compression from 'compression'
 import fc from 'fast-check'
+import fastify from 'fastify'
+import Koa from 'koa'
 import type { RelayOptions, Source } from 'sse-relay'
+import { relay as relayFastify } from 'sse-relay/fastify'
+import { relay as relayKoa } from 'sse-relay/koa'
 import { relay } from 'sse-relay/node'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { certificate } from './certificate.js'
@@ -257,5 +262,70 @@ describe('a reader that takes nothing', () => {
     for (let count = 0; count < 4; count++) socket.write(count < 3 ? GET.replace('connection: close\r\n', '') : GET)
     expect((await answers).toString('latin1').match(/\[DONE\]/g)).toHaveLength(4)
     expect(new Set(counts).size).toBe(1)
+  })
+})
+
+/** What a host does with the body before it is sent. */
+type Meddle = (body: Readable) => Readable
+
+const asItIs: Meddle = (body) => body
+
+const hosts: Record<string, (source: () => Source, options: RelayOptions, meddle: Meddle) => Promise<Server>> = {
+  async Fastify(source, options, meddle) {
+    const app = fastify()
+    app.addHook('onSend', async (_request, _reply, body) => meddle(body as Readable))
+    app.get('/', (request, reply) => relayFastify(request, reply as never, source(), options))
+    await app.ready()
+    return app.server
+  },
+  async Koa(source, options, meddle) {
+    const app = new Koa()
+    app.use(async (ctx, next) => {
+      await next()
+      ctx.body = meddle(ctx.body as Readable)
+    })
+    app.use((ctx) => relayKoa(ctx as never, source(), options))
+    return createServer(app.callback())
+  },
+}
+
+describe.each(Object.keys(hosts))('%s, which pipes a body', (name) => {
+  /** The bytes of an answer, and how often its response was written to. */
+  async function answerOf(directWrites: boolean, meddle = asItIs, request = GET) {
+    const make = hosts[name] as (typeof hosts)[string]
+    const server = await make(() => inTicks(PIECES)(), { directWrites }, meddle)
+    const port = await listen(server)
+    const writes = vi.spyOn(Socket.prototype, 'write')
+    const bytes = await bytesOf(port, request)
+    const direct = writes.mock.calls.filter((args) => args.length === 2 && /^[0-9a-f]+\r\n/.test(String(args[0])))
+    writes.mockRestore()
+    return { bytes: bytes.replaceAll(/^keep-alive: .*$/gim, ''), direct: direct.length }
+  }
+
+  it.each([
+    ['closed after the answer', GET],
+    ['kept alive', GET.replace('connection: close\r\n', '') + GET],
+  ])('writes the bytes that Node writes to a connection that is %s', async (_, request) => {
+    const direct = await answerOf(true, asItIs, request)
+    const through = await answerOf(false, asItIs, request)
+    expect(direct.bytes).toBe(through.bytes)
+    expect(direct.bytes).toContain('data: [DONE]\n\n\r\n0\r\n')
+    expect(direct.direct).toBeGreaterThan(2)
+    expect(through.direct).toBe(0)
+  })
+
+  it('leaves it to the body where that goes through another stream', async () => {
+    const { bytes, direct } = await answerOf(true, (body) => body.pipe(new PassThrough()))
+    expect(bytes).toContain('data: [DONE]')
+    expect(direct).toBe(0)
+  })
+
+  it('leaves it to the body where somebody else listens to it', async () => {
+    const seen: Buffer[] = []
+    const { bytes, direct } = await answerOf(true, (body) => body.on('data', (piece) => seen.push(piece)))
+    const text = Buffer.concat(seen).toString()
+    expect(text.match(/^data: /gm)).toHaveLength(bytes.match(/^data: /gm)?.length ?? 0)
+    expect(text).toContain('data: [DONE]')
+    expect(direct).toBe(0)
   })
 })
