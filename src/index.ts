@@ -32,7 +32,7 @@ const HOSTS = 'sse-relay/express, /fastify, /hono, /koa, /node or /web'
  * @throws {RelayError} `invalid-option`, always, with the names there are.
  */
 export function relay(..._: unknown[]): never {
-  throw mistake('invalid-option', `relay of sse-relay is for no server: import it from ${HOSTS}`)
+  throw mistake('invalid-option', `sse-relay has no relay of its own: import it from the name of your server, ${HOSTS}`)
 }
 
 /**
@@ -42,5 +42,8 @@ export function relay(..._: unknown[]): never {
  * @throws {RelayError} `invalid-option`, always, with the names there are.
  */
 export function resume(..._: unknown[]): never {
-  throw mistake('invalid-option', `resume of sse-relay is for no server: import it from ${HOSTS}`)
+  throw mistake(
+    'invalid-option',
+    `sse-relay has no resume of its own: import it from the name of your server, ${HOSTS}`,
+  )
 }

@@ -48,7 +48,7 @@ class Gatherer implements Encoder {
     if (!encoder.answer) {
       throw mistake(
         'invalid-option',
-        `stream cannot be false with the protocol ${name}: its encoder has no answer(parts, end)`,
+        `stream cannot be false with the protocol ${name}: its encoder has no answer(parts, end). Leave stream out, or give the encoder one`,
       )
     }
     this.#encoder = encoder

@@ -19,7 +19,7 @@ const COMMANDS: Record<string, { about: string; load(): Promise<Command> }> = {
 const names = Object.keys(COMMANDS)
 
 const HELP = `\
-sse-relay: event streams of language models, looked at from outside
+sse-relay: tools for the event streams of language models
 
 ${Object.entries(COMMANDS)
   .map(([name, { about }]) => `  sse-relay ${name.padEnd(8)}${about}`)

@@ -43,7 +43,7 @@ export function observe(source: ObservableLike): { next(): Promise<unknown>; ret
           end({
             error: new RelayError(
               'internal',
-              `An Observable has ${MAX_WAITING} values waiting for a reader that is slower than it`,
+              `An Observable is faster than its reader, and ${MAX_WAITING} values wait: hand over an async iterable, which can be made to wait`,
             ),
           })
           leave()

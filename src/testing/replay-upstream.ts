@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { anything, type Rule, type Rules, words } from '../check.js'
+import { show } from '../errors.js'
 import { mistake } from '../failure.js'
 import { checkOptions, duration } from '../options.js'
 import { answerOf, WRITERS } from './provider-answers.js'
@@ -357,7 +358,10 @@ function checked(replay: Replay): Replay {
   const { trace, record, forward, pauseMs } = replay
   if (trace !== undefined) readTrace(trace)
   if (record !== undefined && forward === undefined)
-    throw mistake('invalid-option', 'What is to be recorded has to be asked for: give forward beside record')
+    throw mistake(
+      'invalid-option',
+      `record cannot be ${show(record)} alone: give forward as well, the address of the provider`,
+    )
   if (pauseMs === 'recorded' && !readRecorded(trace ?? ''))
     throw mistake('invalid-option', "pauseMs cannot be 'recorded': give the path of a trace that was recorded")
   return replay

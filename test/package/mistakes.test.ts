@@ -100,8 +100,13 @@ cycle.self = cycle
 /** What one does, how, the value as it is shown, and the remedy. */
 const mistakes: [string, () => unknown, value: string, remedy: string][] = [
   // A host.
-  ['relay of the root', () => relayOfRoot({}, {}, 'x'), 'relay of sse-relay', 'import it from sse-relay/express'],
-  ['resume of the root', () => resumeOfRoot({}, {}), 'resume of sse-relay', '/fastify, /hono, /koa, /node or /web'],
+  [
+    'relay of the root',
+    () => relayOfRoot({}, {}, 'x'),
+    'no relay of its own',
+    'the name of your server, sse-relay/express',
+  ],
+  ['resume of the root', () => resumeOfRoot({}, {}), 'no resume of its own', '/fastify, /hono, /koa, /node or /web'],
   ['a Web request on Node', () => relayOnNode(js(request()), js({}), []), 'no method writeHead', 'sse-relay/web'],
   ["Fastify's pair on Node", onFastify, 'no method writeHead', 'for sse-relay/fastify'],
   ['the arguments swapped', () => relayOnExpress(js({}), js({ headers: {} }), []), 'no headers', '(req, res, source'],

@@ -897,7 +897,7 @@ describe('the replay upstream', () => {
     it('answers 502 where nobody is, and refuses what cannot be', async () => {
       const upstream = await upstreamFor({ forward: 'http://127.0.0.1:1' })
       expect((await ask(upstream.url)).status).toBe(502)
-      expect(() => upstream.next({ record: 'x' })).toThrow('give forward beside record')
+      expect(() => upstream.next({ record: 'x' })).toThrow('give forward as well')
       expect(() => upstream.next({ forward: 'api.openai.com' })).toThrow('give the address of a provider')
       expect(() => upstream.next({ trace: 'openai-chat-text.sse', pauseMs: 'recorded' })).toThrow('that was recorded')
     })
