@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
+import { chromium } from 'playwright-core'
 import { fetchSSE, readText } from 'sse-relay/client'
 import { providerError, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
@@ -231,6 +232,59 @@ describe('a page', () => {
     const page = await (await fetch(gateway.url)).text()
     const [, path] = /"sse-relay\/client": "\.(.+?)"/.exec(page) ?? []
     expect((await fetch(`${gateway.url}${path}`)).headers.get('content-type')).toMatch(/javascript/)
+  })
+})
+
+const executablePath = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
+  (path) => path && existsSync(path),
+)
+describe.skipIf(!executablePath && !process.env.CI)('the page, in Chromium', () => {
+  const open = async () => {
+    const browser = await chromium.launch({ ...(executablePath && { executablePath }), args: ['--no-sandbox'] })
+    onTestFinished(() => browser.close())
+    const page = await browser.newPage()
+    page.setDefaultTimeout(30_000)
+    await page.goto(gateway.url)
+    const ask = async (key: string) => {
+      await page.getByLabel('Your key').fill(key)
+      await page.getByRole('button', { name: 'Send' }).click()
+    }
+    const says = (text: string | RegExp) => page.getByText(text).waitFor()
+    const status = (text: string) => page.getByRole('status').filter({ hasText: text }).waitFor()
+    return { page, ask, says, status }
+  }
+
+  it('shows the answer of any provider as it comes', async () => {
+    upstream.next({ ...said.claude(HELLO), pauseMs: 20 })
+    const { page, ask, says, status } = await open()
+    await ask(KEY)
+    await says(HELLO.text.join(''))
+    await status('Complete')
+    upstream.next(said.gpt(text('And the other one')))
+    await page.getByLabel('The model').fill('gpt-5.5')
+    await ask(KEY)
+    await says('And the other one')
+  })
+
+  it('says that a key is not known, and that a provider is overloaded, in words of the gateway', async () => {
+    const { page, ask, status } = await open()
+    await ask('key-of-nobody')
+    await status('This key is not known here.')
+    upstream.next(providerError('anthropic', 529, 'SECRET'))
+    await ask(KEY)
+    await status('The service is overloaded')
+    expect(await page.content()).not.toContain('SECRET')
+  })
+
+  it('stops the provider', async () => {
+    upstream.next({ ...said.claude(LONG), pauseMs: 20 })
+    const request = upstream.request()
+    const { page, ask, says, status } = await open()
+    await ask(KEY)
+    await says(/0 1 2/)
+    await page.getByRole('button', { name: 'Stop' }).click()
+    await status('Stopped')
+    expect((await (await request).closed).by).toBe('client')
   })
 })
 
