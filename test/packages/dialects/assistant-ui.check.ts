@@ -2,6 +2,7 @@
 import { AssistantMessageAccumulator, UIMessageStreamDecoder } from 'assistant-stream'
 import { uiMessage } from 'sse-relay/protocols'
 import { describe, expect, it } from 'vitest'
+import { listening } from '../../serving.js'
 import { answers, cutting, failing, pausing, refused, relaying, TEXT, TIME, WEATHER } from './serving.js'
 
 const protocol = uiMessage({ client: 'assistant-ui' })
@@ -61,7 +62,21 @@ describe('assistant-stream', () => {
     expect(await reading).toMatchObject({ end: 'complete' })
   })
 
-  it('has words of its own for a failure that is told as others want it', async () => {
+  it('reads every answer of plain uiMessage(), but has words of its own for a failure', async () => {
+    expect(await read(await relaying(uiMessage(), answers.text))).toMatchObject({ text: TEXT, end: 'complete' })
     expect((await read(await relaying(uiMessage(), failing))).failure).toBe('Unknown SSE event type: error')
+  })
+
+  // Why there is an option, and not one answer for all.
+  it.each([
+    ['an error without a name', '', 'Stream ended abruptly without receiving [DONE] marker'],
+    ['an error without a name, and then one with it', 'event: error\ndata: {}\n\n', 'Unknown SSE event type: error'],
+    ['an error without a name, and then [DONE]', 'data: [DONE]\n\n', 'our words'],
+  ])('shows the text of a failure only where [DONE] comes after it: %s', async (_, after, shown) => {
+    const url = await listening((_req, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' })
+      res.end(`data: {"type":"start"}\n\ndata: {"type":"error","errorText":"our words"}\n\n${after}`)
+    })
+    expect((await read(url)).failure).toBe(shown)
   })
 })
