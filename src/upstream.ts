@@ -106,15 +106,21 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
 
 /** The body of a `fetch` answer, by what its content type says it is. */
 function readResponse(response: ResponseLike, reading: Reading): Iteration['iterator'] {
-  const format = response.ok ? formatOf(response.headers.get('content-type') ?? '') : undefined
-  const { body } = response
-  if (format === undefined || !isStream(body)) return readEventStream(response, reading)
+  const { ok, headers, body } = response
+  const type = headers.get('content-type') ?? ''
+  const format = formatOf(type)
+  // Where the type says nothing the first byte does.
+  const isBytes = format !== undefined || /^\s*($|;|\w+\/octet-stream)/i.test(type)
+  if (!ok || !isBytes || !isStream(body)) return readEventStream(response, reading)
   return readBytes(iterate(body, reading).iterator, format, reading)
 }
 
-/** What a chunk begins that is a stream itself: its own chunks are read in its place. Bytes are the stream they are of. */
+/**
+ * What a chunk begins that is a stream itself, or a list of chunks: its own are read in its place. Bytes are the stream
+ * they are of.
+ */
 export function iterateInner(outer: Iteration, chunk: object, reading: Reading): Iteration {
-  if (isStream(chunk)) return { ...iterate(chunk, reading), outer }
+  if (isStream(chunk) || Array.isArray(chunk)) return { ...iterate(chunk, reading), outer }
   return iterateBytes(outer, chunk, reading)
 }
 

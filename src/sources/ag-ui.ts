@@ -12,7 +12,8 @@ interface AGUIEvent {
   name?: string
   value?: unknown
   subagentRunId?: string
-  outcome?: { type?: string }
+  /** A word, in some versions. */
+  outcome?: string | { type?: string }
   usage?: unknown
   /** TanStack AI's own. */
   metadata?: { finishReason?: string; tanstack?: { finishReason?: string } }
@@ -61,7 +62,7 @@ export const agui: ChunkShape = {
       reading.counts(event.usage)
       if (type === 'RUN_ERROR') reading.error(event)
       else {
-        const { type: word } = outcome ?? {}
+        const word = typeof outcome === 'string' ? outcome : outcome?.type
         // It says no more than success; a run that is interrupted waits for the client.
         const { finishReason: told, tanstack } = event.metadata ?? {}
         reading.end(tanstack?.finishReason ?? told ?? (word === 'interrupt' ? 'suspended' : (word ?? 'stop')))

@@ -1,5 +1,5 @@
 /** What do the chunks of the AI SDK's version 4 say, and those of xsai, which are like them? */
-import { readPart, type StreamPart } from './ai-sdk.js'
+import { readEnd, readPart, type StreamPart } from './ai-sdk.js'
 import type { ChunkShape, Reading } from './reading.js'
 
 interface OldPart extends StreamPart {
@@ -57,7 +57,7 @@ export const aiSDK4: ChunkShape = {
     else if (type === 'finish') {
       reading.counts(usage)
       // Of a cut answer xsai says no more than this.
-      reading.end(finishReason === 'other' && !reading.counted.outputTokens ? 'unknown' : finishReason)
+      readEnd(reading, undefined, finishReason === 'other' && !reading.counted.outputTokens ? 'unknown' : finishReason)
     } else readPart(part, reading)
     if (type === 'tool-result') reading.notes.isAnswered = true
   },

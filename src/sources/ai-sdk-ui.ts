@@ -5,6 +5,8 @@ import { type ChunkShape, emptied, type Reading, withoutRequest } from './readin
 interface UIChunk extends StreamPart {
   transient?: boolean
   messageMetadata?: { usage?: Counts }
+  /** Of a model alone, whose other parts are the same. */
+  usage?: object
 }
 
 /** It says that it is complete with `finish`. */
@@ -53,7 +55,7 @@ export const aiSDKUI: ChunkShape = {
 
   read(chunk: UIChunk, reading: Reading) {
     const { type, id, transient, data } = chunk
-    if (type === 'finish') readEnd(reading, chunk.messageMetadata?.usage, chunk.finishReason)
+    if (type === 'finish') readEnd(reading, chunk.usage ?? chunk.messageMetadata?.usage, chunk.finishReason)
     else if (type === 'source-url' || type === 'source-document') readSource(chunk, reading)
     else if (type.startsWith('data-'))
       reading.data(type.slice(5), data, { ...(id !== undefined && { id }), ...(transient && { transient }) })

@@ -45,13 +45,15 @@ export interface StreamPart {
   file?: { mediaType?: string; base64?: string }
   error?: unknown
   errorText?: string
-  finishReason?: string
+  /** Of a model alone, since version 6, in two words. */
+  finishReason?: string | { unified?: string }
   rawFinishReason?: string
   totalUsage?: Counts
 }
 
 /** The part types that no other shape has, but for the pieces. Most of them say nothing to a client. */
-const TYPE = /^((text|reasoning)-(start|end)|(start|finish)-step|reasoning-file|steering-message|ping|abort|raw)$/
+const TYPE =
+  /^((text|reasoning)-(start|end)|(start|finish)-step|stream-start|response-metadata|reasoning-file|steering-message|ping|abort|raw)$/
 
 const TOOL = /^tool-(result|error|output-denied|approval-re(quest|sponse))$/
 
@@ -207,7 +209,7 @@ function isCut({ finishReason, rawFinishReason, totalUsage }: StreamPart): boole
 }
 
 /** The counts, and the end, if it is one. */
-export function readEnd(reading: Reading, counts: Counts | undefined, reason: string | undefined): void {
+export function readEnd(reading: Reading, counts: object | undefined, reason: StreamPart['finishReason']): void {
   reading.counts(counts)
-  reading.end(reason)
+  reading.end(typeof reason === 'object' ? reason.unified : reason)
 }

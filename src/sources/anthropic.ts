@@ -115,8 +115,8 @@ function readBlock(index: number, block: ContentBlock, reading: Reading): void {
 }
 
 /**
- * Some gateways say all of a block at its beginning. The helper stream fills the block that it has handed out, too: so
- * it counts only if no piece of it came.
+ * Some gateways say all of a block at its beginning, or the first piece. The helper stream fills the block that it has
+ * handed out, too: so it counts only if no piece of it came, or another.
  */
 function readBegun(reading: Reading): void {
   const { text, thinking, signature } = (reading.notes.block ?? {}) as ContentBlock
@@ -127,7 +127,13 @@ function readBegun(reading: Reading): void {
 }
 
 function readDelta(index: number, delta: NonNullable<MessagesEvent['delta']>, reading: Reading): void {
-  reading.notes.block = undefined
+  const block = reading.notes.block as ContentBlock | undefined
+  if (block) {
+    // What the helper stream has filled begins with the piece that it was filled with.
+    const piece = delta.text ?? delta.thinking
+    if (piece && !(block.text || block.thinking)?.startsWith(piece)) readBegun(reading)
+    reading.notes.block = undefined
+  }
   switch (delta.type) {
     case 'text_delta':
       reading.text(delta.text)

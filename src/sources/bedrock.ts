@@ -12,7 +12,7 @@ interface ConverseEvent {
     contentBlockIndex?: number
     delta?: {
       text?: string
-      reasoningContent?: { text?: string; signature?: string; redactedContent?: unknown }
+      reasoningContent?: { text?: string; signature?: string; redactedContent?: Uint8Array }
       toolUse?: { input?: string }
       citation?: unknown
       toolResult?: unknown
@@ -69,6 +69,8 @@ export const bedrock: ChunkShape = {
       reading.text(text)
       reading.reasoning(reasoningContent?.text)
       reading.signature(reasoningContent?.signature)
+      const { redactedContent: redacted = [] } = reasoningContent ?? {}
+      reading.redacted(btoa(String.fromCharCode(...redacted)))
       if (toolUse?.input) reading.call(piece.contentBlockIndex ?? 0, toolUse.input)
       reading.citation(citation)
     }

@@ -43,7 +43,8 @@ class ByteChunks {
   #at = 0
   #depth = 0
   #isString = false
-  readonly #chunks: unknown[] = []
+  /** Looked into when it is their turn: what is wrong in one is no fault of those before it. */
+  readonly #chunks: (() => unknown)[] = []
 
   constructor(source: ByteSource, format: Format | 'json' | undefined, reading: Reading) {
     this.#source = source
@@ -56,7 +57,8 @@ class ByteChunks {
   async next(): Promise<unknown> {
     for (;;) {
       if (this.#events) return this.#events.next()
-      if (this.#chunks.length > 0) return { done: false, value: this.#chunks.shift() }
+      const chunk = this.#chunks.shift()
+      if (chunk) return { done: false, value: chunk() }
       if (this.#state === 'over') return { done: true, value: undefined }
       const { done, value } = (await this.#source.next()) as IteratorResult<unknown>
       this.#take(done ? this.#decoder.decode() : this.#decode(value), done === true)
@@ -84,7 +86,8 @@ class ByteChunks {
     if (this.#state === 'lines') this.#takeLines(isEnd)
     else if (this.#state === 'array') this.#takeElements()
     else if (this.#state === 'text') {
-      if (this.#text !== '') this.#chunks.push(this.#text)
+      const text = this.#text
+      if (text !== '') this.#chunks.push(() => text)
       this.#text = ''
     } else if (this.#state === 'events') {
       this.#events = readEvents(this.#rest(), this.#reading)
@@ -125,12 +128,13 @@ class ByteChunks {
   #takeLines(isEnd: boolean): void {
     const lines = this.#text.replaceAll('\u001e', '\n').split('\n')
     const last = lines.pop() ?? ''
-    for (const line of lines) if (line.trim() !== '') this.#chunks.push(parse(line))
+    for (const line of lines) if (line.trim() !== '') this.#chunks.push(() => parse(line))
     this.#text = last
     if (!isEnd || last.trim() === '') return
     // A last line without an end may be cut.
     try {
-      this.#chunks.push(JSON.parse(last))
+      const value: unknown = JSON.parse(last)
+      this.#chunks.push(() => value)
     } catch {
       throw new RelayError('truncated', 'The upstream was cut in the middle of a chunk', { retryable: true })
     }
@@ -149,7 +153,8 @@ class ByteChunks {
       else if (character === '[' || character === '{') {
         if (++this.#depth === 2) start = this.#at
       } else if ((character === ']' || character === '}') && --this.#depth === 1) {
-        this.#chunks.push(parse(this.#text.slice(start, this.#at + 1)))
+        const element = this.#text.slice(start, this.#at + 1)
+        this.#chunks.push(() => parse(element))
         start = this.#text.length
       }
     }

@@ -24,6 +24,8 @@ interface Call {
   input: string
   /** The input that the beginning had, if it had one. */
   given: unknown
+  /** The input is plain text: in JSON a string. */
+  isText: boolean
   /** Whether a piece was told; before it the name is waited for. */
   isTold: boolean
   isDone: boolean
@@ -85,6 +87,12 @@ export class Calls {
     return this.#keys.has(key)
   }
 
+  /** Another key of the same call: some servers say now one, now the other. */
+  alias(key: CallKey, other: CallKey): void {
+    const call = this.#keys.get(key)
+    if (call) this.#keys.set(other, call)
+  }
+
   /** The next piece of a call. */
   piece(key: CallKey, input: string, head: CallHead = {}): void {
     const { id, name } = clean(head)
@@ -102,8 +110,21 @@ export class Calls {
     }
     this.#know(key, call, id, name, head.executed)
     if (!isEmpty(head.given)) call.given = head.given
-    // A server that has said all of it at the beginning says `{}` for the pieces.
-    this.#tell(call, call.given !== undefined && call.input === '' && input === '{}' ? '' : input)
+    // Where `{}` begins the input, all of it was said before, or pieces follow; and some servers end with all of it again.
+    if (call.input === '' && input === '{}' && !this.#isSingle) {
+      call.given ??= input
+      input = ''
+    } else if (input === call.input && input.startsWith('{')) input = ''
+    this.#tell(call, input)
+  }
+
+  /** The next piece of an input that is plain text. */
+  text(key: CallKey, text: string, head?: CallHead): void {
+    const before = this.#keys.get(key)
+    const isNext = !before || before.isDone
+    this.piece(key, `${isNext || before.input === '' ? '"' : ''}${JSON.stringify(text).slice(1, -1)}`, head)
+    const call = this.#keys.get(key)
+    if (call) call.isText = true
   }
 
   /** The whole value of a call, which may have come in pieces before. A text is the JSON of it. */
@@ -180,7 +201,8 @@ export class Calls {
     if (known) return known
     // What says nothing of itself goes on with the latest.
     if (!last) return key === undefined && id === undefined && name === undefined ? this.#last : undefined
-    if (id !== undefined && last.id !== undefined) return
+    // Some servers make an id for each piece: what has no name goes on with a call that is not whole.
+    if (id !== undefined && last.id !== undefined) return name === undefined && !isJSON(last.input) ? last : undefined
     const isNext =
       key === undefined && id === undefined && (last.isDone || (name !== undefined && last.name !== undefined))
     return isNext ? undefined : last
@@ -202,8 +224,9 @@ export class Calls {
   /** Nothing more comes of it. */
   #close(call: Call): void {
     if (call.isDone) return
-    const { input, given } = call
-    this.#tell(call, input === '' && given !== undefined ? toText(given) : '', { done: true })
+    const { input, given, isText } = call
+    const rest = input === '' && given !== undefined ? toText(given) : isText ? '"' : ''
+    this.#tell(call, rest, { done: true })
   }
 
   #settle(call: Call): void {
@@ -222,6 +245,7 @@ export class Calls {
       name,
       input: '',
       given: undefined,
+      isText: false,
       isTold: false,
       isDone: false,
       isExecuted: false,

@@ -29,8 +29,13 @@ export function countsOf(told: unknown, counts: Usage = {}): Usage {
       for (const name of Object.keys(one) as (keyof Usage)[]) counts[name] = (counts[name] ?? 0) + (one[name] ?? 0)
   } else if (isObject(told)) {
     for (const key of Object.keys(told)) {
-      const value = (told as Record<string, unknown>)[key]
+      let value = (told as Record<string, unknown>)[key]
       const name = NAMES.get(key)
+      // The AI SDK's models tell a sum with its parts.
+      if (name && isObject(value)) {
+        countsOf(value, counts)
+        value = (value as { total?: unknown }).total
+      }
       // One of them is not zero where a server tells a count under two names.
       if (name) {
         if (Number.isFinite(value) && (value || counts[name] === undefined)) counts[name] = value as number

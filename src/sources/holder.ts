@@ -5,7 +5,7 @@ import { genkit } from './genkit.js'
 import type { Reading } from './reading.js'
 
 /** The names under which results hold their stream; the first that is one counts. */
-const NAMES = ['stream', 'fullStream', 'events', 'body', 'completion'] as const
+const NAMES = ['stream', 'fullStream', 'events', 'body', 'completion', 'data'] as const
 
 /** The stream, and the promise of the whole answer that stands beside it, if there is one. */
 export interface Held {

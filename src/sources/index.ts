@@ -65,7 +65,7 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
 /** A server-sent event as an object may hold a provider's chunk; what else is known by no shape has its own rules. */
 function readOther(chunk: object, reading: Reading): OwnEvent | undefined {
   const isBytes = ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer
-  if (!reading.isSingle && (isBytes ? reading.isFresh : isStream(chunk))) {
+  if (!reading.isSingle && (isBytes ? reading.isFresh : isStream(chunk) || isBatch(chunk, reading))) {
     reading.inner = chunk
     return
   }
@@ -73,6 +73,11 @@ function readOther(chunk: object, reading: Reading): OwnEvent | undefined {
   if (held === DONE) reading.end()
   else if (held !== undefined) return readChunk(held, reading)
   else return readUnknown(chunk, reading)
+}
+
+/** A list of known chunks: as an event emitter's are handed on, and those that are gathered for a while. */
+function isBatch(chunk: object, reading: Reading): boolean {
+  return Array.isArray(chunk) && chunk.length > 0 && chunk.every((one) => isObject(one) && shapeOf(one, reading))
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What do the messages and events of LangChain's models say? LangGraph's are made of them. */
 import { isObject } from '../errors.js'
-import type { ChunkShape, Reading } from './reading.js'
+import { addressOf, type ChunkShape, listOf, type Reading } from './reading.js'
 
 interface ToolCallChunk {
   id?: string | null
@@ -15,6 +15,12 @@ interface Block {
   thinking?: string
   reasoning?: string
   signature?: string
+  annotations?: unknown[]
+  /** Of an image, by one version's names and another's. */
+  image_url?: unknown
+  url?: string
+  data?: string
+  mimeType?: string
   /** Of a tool call, in the events of a model. */
   id?: string
   name?: string
@@ -236,8 +242,13 @@ function readContent(content: Message['content'], reading: Reading, isRepeated: 
     reading.text(content)
     return
   }
-  for (const { type, text, thinking, reasoning, signature } of content) {
-    if (type === 'text' || type === 'text_delta') reading.text(text)
+  for (const block of content) {
+    const { type, text, thinking, reasoning, signature } = block
+    if (type === 'text' || type === 'text_delta') {
+      reading.text(text)
+      for (const annotation of listOf(block.annotations)) reading.citation(annotation)
+    } else if (type === 'image' || type === 'image_url')
+      reading.file(block.mimeType, block.url ?? addressOf(block.image_url), block.data)
     else if ((type === 'thinking' || type === 'reasoning') && !isRepeated) {
       reading.reasoning(thinking ?? reasoning)
       reading.signature(signature)

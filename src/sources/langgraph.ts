@@ -2,6 +2,7 @@
 import { isObject } from '../errors.js'
 import { isPart } from './is-part.js'
 import {
+  langchainRunEvents,
   type Message,
   type ModelEvent,
   messageOf,
@@ -132,8 +133,14 @@ export const langgraphPlatform: ChunkShape = {
     const [name = ''] = event.split('|')
     if (name === 'messages/partial' || name === 'messages/complete') readPartial(data as Message[], reading)
     else if (name === 'error') reading.error(data)
+    else if (name === 'events') readRunEvent(data, reading)
     else readMode(name, data, reading)
   },
+}
+
+/** What `streamEvents` would say. */
+function readRunEvent(data: unknown, reading: Reading): void {
+  if (isObject(data) && langchainRunEvents.is(data)) langchainRunEvents.read(data as never, reading)
 }
 
 interface ToolEvent {

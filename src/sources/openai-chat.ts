@@ -8,12 +8,20 @@ interface Called {
   arguments?: unknown
 }
 
+/** Gemini behind OpenAI's API. */
+interface Google {
+  google?: { thought?: boolean; thought_signature?: string }
+}
+
 interface ToolCall extends Called {
   index?: number
   id?: string
   function?: Called
-  /** Gemini behind OpenAI's API. */
-  extra_content?: { google?: { thought_signature?: string } }
+  /** A tool whose input is plain text. */
+  custom?: { name?: string; input?: string }
+  extra_content?: Google
+  /** LiteLLM. */
+  provider_specific_fields?: { thought_signature?: string }
 }
 
 interface Detail {
@@ -46,6 +54,7 @@ interface Delta {
   reasoningDetails?: Delta['reasoning_details']
   /** LiteLLM: beside the text of it. */
   thinking_blocks?: Detail[] | null
+  extra_content?: Google | null
   tool_calls?: ToolCall[] | null
   toolCalls?: ToolCall[] | null
   function_call?: Called | null
@@ -69,6 +78,7 @@ interface Choice {
   stop_reason?: string | null
   /** Kimi. */
   usage?: object
+  error?: unknown
 }
 
 export interface Completion {
@@ -115,13 +125,13 @@ function hasAside(choice: Choice | null): boolean {
   const { delta, message } = choice
   const isAnswered = (said: object | null | undefined) =>
     isObject(said) && ('executed_tools' in said || 'context' in said)
-  return 'error' in choice || isAnswered(delta) || isAnswered(message)
+  return 'error' in choice || isAnswered(delta) || isAnswered(message) || withoutRequest(choice) !== choice
 }
 
 function redactChoice(choice: Choice | null): object | null {
   if (!choice) return choice
   const { delta, message } = choice
-  return emptied(choice, {
+  return emptied(withoutRequest(choice), {
     error: null,
     delta: delta && emptied(delta, ANSWERED),
     message: message && emptied(message, ANSWERED),
@@ -140,8 +150,11 @@ export function readCompletion(chunk: Completion, reading: Reading): void {
   const { choices, usage, x_groq: groq, citations, search_results: found } = chunk
   if (choices) for (const choice of choices) if (choice && (choice.index ?? 0) === 0) readChoice(chunk, choice, reading)
   if (usage) {
-    // Some servers count with every chunk: only the chunk without choices is the last one.
-    if (!choices?.length) reading.end()
+    // Some servers count with every chunk, or before they answer: only a chunk without choices may be the last one.
+    if (!choices?.length && reading.isStarted) {
+      reading.notes.isCounted = reading.proof === 'missing'
+      reading.end()
+    }
     reading.counts(usage)
   }
   if (groq?.usage) reading.counts(groq.usage)
@@ -158,9 +171,14 @@ function readChoice(chunk: Completion, choice: Choice, reading: Reading): void {
   if (delta) readDelta(delta, reading)
   else if (message) readMessage(chunk, message, reading)
   if (text && !delta?.content) reading.text(text)
+  // What was taken for the last counts was not.
+  if (reading.notes.isCounted && reading.parts.length > 0) reading.proof = 'missing'
   if (choice.usage) reading.counts(choice.usage)
-  const finish = choice.finish_reason ?? choice.finishReason ?? choice.stop_reason
-  if (finish && typeof finish === 'string' && !chunk.error) reading.end(finish)
+  if (choice.error && !chunk.error) reading.error(choice.error)
+  const finish = choice.finish_reason || choice.finishReason || choice.stop_reason
+  if (!finish || typeof finish !== 'string' || chunk.error) return
+  reading.notes.isCounted = false
+  reading.end(finish)
 }
 
 function begin({ id, model, created }: Completion, said: Delta | null | undefined, reading: Reading): void {
@@ -182,11 +200,12 @@ function readMessage(chunk: Completion, message: Delta, reading: Reading): void 
 
 function readDelta(delta: Delta, reading: Reading): void {
   const reasoning =
-    delta.reasoning_content ?? delta.reasoningContent ?? delta.reasoning ?? delta.reasoning_text ?? delta.thinking
+    delta.reasoning_content || delta.reasoningContent || delta.reasoning || delta.reasoning_text || delta.thinking
   if (reasoning) reading.reasoning(reasoning)
   const details = delta.reasoning_details ?? delta.reasoningDetails ?? delta.thinking_blocks
   if (details) for (const detail of listOf(details)) readDetail(detail, !!reasoning, reading)
-  readContent(reading, delta.content)
+  if (delta.extra_content?.google || reading.notes.isThought) readThought(delta, reading)
+  else readContent(reading, delta.content)
   if (delta.audio) reading.text(delta.audio.transcript)
   if (delta.refusal) reading.refused = true
   reading.text(delta.refusal)
@@ -204,6 +223,21 @@ function readDelta(delta: Delta, reading: Reading): void {
   if (delta.context) for (const source of listOf(delta.context.citations)) readSource(source, reading)
 }
 
+/** Gemini's thoughts are content with a flag, and in a tag, too, whose end may stand before the answer. */
+function readThought({ content, extra_content: extra }: Delta, reading: Reading): void {
+  const { thought, thought_signature: signature } = extra?.google ?? {}
+  const { notes } = reading
+  if (typeof content !== 'string') readContent(reading, content)
+  else if (!thought) reading.text(notes.isThought ? content.replace(/^<\/thought>/, '') : content)
+  else {
+    const [said, answer] = content.split('</thought>')
+    reading.reasoning(said?.replace(/^<thought>/, ''))
+    reading.text(answer)
+  }
+  if (content) notes.isThought = thought === true
+  reading.signature(signature)
+}
+
 /** Its text stands beside it, too, as a rule. */
 function readDetail({ type, text, summary, signature, data }: Detail, isTold: boolean, reading: Reading): void {
   if (!isTold) reading.reasoning(text ?? summary)
@@ -213,11 +247,12 @@ function readDetail({ type, text, summary, signature, data }: Detail, isTold: bo
 
 function readCall(call: ToolCall, reading: Reading): void {
   if (!isObject(call)) throw new TypeError('A tool call is no object')
-  const { index, id, function: called = call, extra_content: extra } = call
+  const { index, id, function: called = call, custom, extra_content: extra, provider_specific_fields: more } = call
   if (Object.keys(call).length === 0) return
+  if (custom) reading.calls.text(index, custom.input ?? '', { id, name: custom.name })
   // The SDK of Mistral has the word "null" for a call without an id.
-  reading.call(index ?? undefined, called.arguments, { id: id === 'null' ? undefined : id, name: called.name })
-  reading.signature(extra?.google?.thought_signature)
+  else reading.call(index ?? undefined, called.arguments, { id: id === 'null' ? undefined : id, name: called.name })
+  reading.signature(extra?.google?.thought_signature ?? more?.thought_signature)
 }
 
 /** A source that is told again in each chunk, once. */

@@ -12,6 +12,12 @@ interface OutputItem {
   operation?: unknown
   /** Of `shell_call`, `local_shell_call` and `computer_call`. */
   action?: unknown
+  actions?: unknown
+  /** Where the shell is. */
+  environment?: { type?: string } | null
+  /** Of the API's own tools. */
+  code?: string
+  queries?: unknown
   /** Of the API's own tools. */
   output?: unknown
   outputs?: unknown
@@ -31,6 +37,7 @@ interface Content {
   type?: string
   text?: string
   refusal?: string
+  annotations?: unknown[]
 }
 
 export interface ResponsesEvent {
@@ -112,7 +119,7 @@ export const openaiResponses: ChunkShape = {
 
   read(event: ResponsesEvent, reading: Reading) {
     const { type, delta, item, response } = event
-    const index = event.output_index ?? event.item_id ?? item?.id ?? 0
+    const index = keyOf(event, reading)
     const { notes } = reading
     switch (type) {
       case 'response.created':
@@ -155,9 +162,12 @@ export const openaiResponses: ChunkShape = {
         if (item) readItem(index, item, true, reading)
         break
       case 'response.function_call_arguments.delta':
-      case 'response.custom_tool_call_input.delta':
       case 'response.mcp_call_arguments.delta':
-        if (delta) readPiece(index, type, delta, reading)
+        if (delta) reading.call(index, delta)
+        break
+      case 'response.custom_tool_call_input.delta':
+        // Chunk by chunk nobody knows whether a piece is the first.
+        if (delta && !reading.isSingle) reading.calls.text(index, delta)
         break
       case 'response.function_call_arguments.done':
       case 'response.mcp_call_arguments.done':
@@ -169,6 +179,7 @@ export const openaiResponses: ChunkShape = {
         if (reading.calls.has(index)) reading.calls.whole(index, JSON.stringify(event.input ?? ''))
         break
       case 'response.output_text.annotation.added':
+        notes.cited = true
         reading.citation(event.annotation)
         break
       case 'response.completed':
@@ -182,6 +193,12 @@ export const openaiResponses: ChunkShape = {
         reading.error(event)
     }
   },
+}
+
+/** The item that an event is of. Some servers say another place than the item's, or none; others another id each time. */
+function keyOf({ item_id, item, output_index }: ResponsesEvent, { calls }: Reading): number | string {
+  const id = item_id ?? item?.id
+  return id !== undefined && calls.has(id) ? id : (output_index ?? id ?? 0)
 }
 
 function withoutAnswer(item: OutputItem): object {
@@ -205,16 +222,12 @@ function isTold(came: unknown, { isSingle }: Reading): boolean {
   return isSingle || came === true
 }
 
-/** All of a message's text, unless pieces of it came. */
-function readContent({ text, refusal }: Content, reading: Reading): void {
+/** All of a message's text, and its sources, unless pieces of it came. */
+function readContent({ text, refusal, annotations }: Content, reading: Reading): void {
+  if (!isTold(reading.notes.cited, reading)) for (const annotation of listOf(annotations)) reading.citation(annotation)
   if (isTold(reading.notes.said, reading) || (text ?? refusal) === undefined) return
   if (refusal) reading.refused = true
   readText(text ?? refusal, reading)
-}
-
-/** The input of a custom tool is text: as JSON it is a string, of which the pieces cannot be told. */
-function readPiece(index: number | string, type: string, delta: string, reading: Reading): void {
-  if (type !== 'response.custom_tool_call_input.delta') reading.call(index, delta)
 }
 
 function readItem(index: number | string, item: OutputItem, isDone: boolean, reading: Reading): void {
@@ -224,16 +237,29 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
   if (CLIENT_CALL.test(type)) {
     // Chunk by chunk nobody knows of the pieces before.
     if (isDone && reading.isSingle) return
-    const head = { id: key, name: name ?? type.replace(/_call$/, '') }
+    const executed = (!!item.environment && item.environment.type !== 'local') || undefined
+    const head = { id: key, name: name ?? type.replace(/_call$/, ''), executed }
     const value =
-      item.input === undefined ? (item.arguments ?? item.operation ?? item.action) : JSON.stringify(item.input)
+      item.input === undefined
+        ? (item.arguments ?? item.operation ?? item.action ?? item.actions)
+        : JSON.stringify(item.input)
     if (isDone) reading.calls.whole(index, value ?? {}, head)
     else reading.call(index, '', { ...head, given: item.input === undefined && value })
+    reading.calls.alias(index, id)
+  } else if (type.endsWith('_call_output')) {
+    // Of a shell that the API runs.
+    if (isDone && callId) reading.result(callId, item.output ?? null)
   } else if (API_CALL.test(type)) {
     const head = { id: id ?? callId, name: name ?? type.replace(/_call$/, ''), executed: true }
     if (!isDone) reading.call(index, '', head)
     else {
-      const { arguments: input = item.action ?? {}, output = item.results ?? item.outputs ?? null, error } = item
+      const {
+        code,
+        queries,
+        arguments: input = item.action ?? { code, queries },
+        output = item.results ?? item.outputs ?? null,
+        error,
+      } = item
       reading.calls.whole(index, input, head)
       if (head.id) reading.result(head.id, output, head.name, !!error)
     }
@@ -252,7 +278,7 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
     if (isDone) for (const content of listOf(item.content)) readContent(content, reading)
     else {
       reading.paragraph('text')
-      reading.notes.said = false
+      reading.notes.said = reading.notes.cited = false
     }
   }
 }
@@ -288,6 +314,7 @@ function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>
       const key = output_index ?? id ?? 0
       if (!reading.calls.has(key)) reading.calls.whole(key, input, { id, name })
     }
-    reading.end(items.some(isCall) ? 'tool_calls' : 'stop')
+    // Chunk by chunk nobody knows of the calls before.
+    reading.end(reading.isSingle && items.some(isCall) ? 'tool_calls' : 'stop')
   }
 }

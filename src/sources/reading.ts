@@ -357,6 +357,7 @@ const ASIDE = new Set([
   'prompt',
   'prompt_token_ids',
   'prompt_logprobs',
+  '__verbose',
   'rawEvent',
   'providerData',
   'stack',

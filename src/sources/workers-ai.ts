@@ -1,8 +1,10 @@
 /** What do the chunks of Cloudflare's Workers AI say that are not OpenAI's? */
+import { isObject } from '../errors.js'
 import type { ChunkShape, Reading } from './reading.js'
 
 interface WorkersAIChunk {
-  response: string
+  /** A digit is a number. */
+  response: string | number | null
   tool_calls?: { name?: string; arguments?: unknown }[]
   usage?: { prompt_tokens?: number; completion_tokens?: number; total_tokens?: number }
 }
@@ -10,7 +12,8 @@ interface WorkersAIChunk {
 /** The event stream of `env.AI.run`. It is complete at its `[DONE]`, and nothing else says so. */
 export const workersAI: ChunkShape = {
   is: (chunk) =>
-    typeof (chunk as Partial<WorkersAIChunk>).response === 'string' &&
+    'response' in chunk &&
+    !isObject(chunk.response) &&
     Object.keys(chunk).every((key) => /^(response|tool_calls|usage|p)$/.test(key)),
 
   read({ response, tool_calls: calls, usage }: WorkersAIChunk, reading: Reading) {

@@ -58,6 +58,9 @@ const done = (index: number | undefined, fields: object) =>
   event('output_item.done', { output_index: index, item: fields })
 const message = { type: 'message', id: 'x', content: [{ type: 'output_text', text: 'Hello' }] }
 
+/** Of LangChain. */
+const lc = (content: unknown) => ({ content, tool_call_chunks: [], response_metadata: {} })
+
 type Row = [name: string, chunks: unknown[], right: object]
 const table = (title: string, rows: Row[]) =>
   it.each(rows)(title, (_, chunks, right) => {
@@ -131,11 +134,62 @@ describe('what a server says in a field of its own', () => {
       { calls: [called(undefined)] },
     ],
     ['texts under other types', [chat({ content: [{ type: 'output_text', text: 'H' }, 'i'] }), end()], { text: 'Hi' }],
+    [
+      'redacted reasoning in bytes (Bedrock)',
+      [{ contentBlockDelta: { delta: { reasoningContent: { redactedContent: Uint8Array.of(1, 2, 3) } } } }],
+      { rest: [{ redacted: 'AQID' }] },
+    ],
+    [
+      'an image of a LangChain model, and a source',
+      [
+        lc([{ type: 'image_url', image_url: { url: 'data:x' } }]),
+        lc([{ type: 'image', data: 'AAAA', mimeType: 'image/png' }]),
+        lc([{ type: 'text', text: 'Hi', annotations: [{ url: 'u' }] }]),
+      ],
+      {
+        text: 'Hi',
+        rest: [
+          { name: 'file', data: { url: 'data:x' } },
+          { name: 'file', data: { url: 'data:image/png;base64,AAAA' } },
+          { name: 'citation', data: { url: 'u' } },
+        ],
+      },
+    ],
     ['a block without a list', [chat({ content: { type: 'text', text: 'Hi' } }), end()], { text: 'Hi' }],
     [
       'an image amid the content',
       [chat({ content: [{ type: 'image_url', image_url: { url: 'data:x' } }] }), end()],
       { rest: [{}, { name: 'file', data: { url: 'data:x' } }] },
+    ],
+  ])
+})
+
+describe('of two fields for one thing', () => {
+  table('the one that is filled counts: %s', [
+    ['reasoning', [chat({ reasoning_content: '', reasoning: 'Hm' }), end()], { reasoning: 'Hm' }],
+    ['a word for the end', [hi, chat({}, { finish_reason: '', stop_reason: 'length' })], { finish: 'length' }],
+  ])
+})
+
+describe('thoughts of Gemini behind OpenAI’s API', () => {
+  const google = (fields: object) => ({ extra_content: { google: fields } })
+  const thought = (content: string) => chat({ content, ...google({ thought: true }) })
+  const right = { text: 'Hi', reasoning: 'Hm, so', isComplete: true }
+  table('are reasoning, without their tag: %s', [
+    ['flagged', [thought('Hm,'), thought(' so'), hi, end()], right],
+    ['in a tag', [thought('<thought>Hm,'), thought(' so'), chat({ content: '</thought>Hi' }), end()], right],
+    ['all at once', [thought('<thought>Hm, so</thought>Hi'), end()], right],
+  ])
+  table('have signatures: %s', [
+    [
+      'of the answer',
+      [chat({ content: 'Hi', ...google({ thought_signature: 's' }) }), end()],
+      { text: 'Hi', rest: [{}, { signature: 's' }] },
+    ],
+    [
+      'of a call, through LiteLLM',
+      [tools({ ...tool(0, 'a', 'w', ARGS), provider_specific_fields: { thought_signature: 's' } }), end('tool_calls')],
+      { calls: [called('a')], rest: [{}, { signature: 's' }] },
     ],
   ])
 })
@@ -215,6 +269,18 @@ describe('the proof', () => {
       ],
       cut,
     ],
+    ['counts before the answer are none', [{ id: 'c', choices: [], usage: { prompt_tokens: 1 } }, hi], cut],
+    ['counts amid the answer are none', [hi, { id: 'c', choices: [], usage: { prompt_tokens: 1 } }, hi], cut],
+    [
+      'counts before the answer, and after it',
+      [{ id: 'c', choices: [], usage: { prompt_tokens: 1 } }, hi, { id: 'c', usage: { prompt_tokens: 1 } }],
+      complete,
+    ],
+    [
+      'counts before the finish, and a late token',
+      [hi, { id: 'c', choices: [], usage: { prompt_tokens: 1 } }, end(), chat({ content: '!' })],
+      complete,
+    ],
     ['counts with each chunk are none', [chat({ content: 'Hi' }, {}, { usage: { prompt_tokens: 1 } })], cut],
     ['completed, but cancelled', [created, completed([], { status: 'cancelled' })], cut],
     [
@@ -224,6 +290,14 @@ describe('the proof', () => {
     ],
     ['response.done', [created, event('done', { response: { status: 'completed' } })], complete],
   ])
+
+  it.each([
+    ['alone', { finish_reason: null }],
+    ['with a word', { finish_reason: 'error' }],
+  ])('is none where a choice says that it failed, %s', (_, fields) => {
+    const { error } = read([hi, chat({}, { ...fields, error: { code: 502, message: 'SECRET' } })])
+    expect(error).toMatchObject({ status: 502 })
+  })
 
   it('is none where the status says that it failed', () => {
     const told = read([
@@ -302,6 +376,16 @@ describe('calls, by whatever they are keyed,', () => {
       { calls: [called(undefined)] },
     ],
     [
+      'another id in each piece',
+      [tools(tool(0, 'a', 'w', '{"city":')), tools(tool(0, 'b', undefined, '"Oslo"}')), end('tool_calls')],
+      { calls: [called('a')] },
+    ],
+    [
+      'no name, and the id, in the second piece',
+      [tools(tool(0, undefined, undefined, '{"city":')), tools(tool(0, 'a', 'w', '"Oslo"}')), end('tool_calls')],
+      { calls: [called('a')] },
+    ],
+    [
       'an empty name before the name',
       [tools(tool(0, 'a', '', '')), tools(tool(0, '', 'w', ARGS)), end('tool_calls')],
       { calls: [called('a')] },
@@ -352,6 +436,41 @@ describe('calls, by whatever they are keyed,', () => {
         completed(),
       ],
       two,
+    ],
+    [
+      'items with an index, pieces without',
+      [
+        created,
+        added(0, item()),
+        added(1, item({ id: 'g', call_id: 'b', name: 'v' })),
+        event('function_call_arguments.delta', { item_id: 'f', delta: ARGS }),
+        event('function_call_arguments.delta', { item_id: 'g', delta: ARGS }),
+        completed(),
+      ],
+      two,
+    ],
+    [
+      'pieces that have the index of another item',
+      [
+        created,
+        added(0, { type: 'reasoning', id: 'x' }),
+        added(1, item()),
+        event('function_call_arguments.delta', { output_index: 0, item_id: 'f', delta: ARGS }),
+        done(1, item({ arguments: ARGS })),
+        completed(),
+      ],
+      { calls: [called('a')] },
+    ],
+    [
+      'items with another id each time',
+      [
+        created,
+        added(0, item()),
+        event('function_call_arguments.delta', { output_index: 0, item_id: 'f2', delta: ARGS }),
+        done(0, item({ id: 'f3', arguments: ARGS })),
+        completed(),
+      ],
+      { calls: [called('a')] },
     ],
     [
       'items that are all 0',
@@ -410,6 +529,61 @@ describe('a whole value', () => {
       ],
       { calls: [called('a', 'w', '"hi"')] },
     ],
+    [
+      'of a custom tool, in pieces alone',
+      [
+        created,
+        added(0, item({ type: 'custom_tool_call', input: '' })),
+        event('custom_tool_call_input.delta', { output_index: 0, delta: 'h"' }),
+        event('custom_tool_call_input.delta', { output_index: 0, delta: 'i' }),
+        completed(),
+      ],
+      { calls: [called('a', 'w', '"h\\"i"')] },
+    ],
+    [
+      'of a custom tool of chat',
+      [
+        tools({ index: 0, id: 'a', type: 'custom', custom: { name: 'w', input: 'h' } }),
+        tools({ index: 0, custom: { input: 'i' } }),
+        end('tool_calls'),
+      ],
+      { calls: [called('a', 'w', '"hi"')] },
+    ],
+    [
+      'of a custom tool without input',
+      [tools({ index: 0, id: 'a', type: 'custom', custom: { name: 'w' } }), end('tool_calls')],
+      { calls: [called('a', 'w', '""')] },
+    ],
+    [
+      'of a computer, in a list',
+      [created, done(0, item({ type: 'computer_call', name: undefined, actions: [{ type: 'wait' }] })), completed()],
+      { calls: [called('a', 'computer', '[{"type":"wait"}]')], finish: 'tool-calls' },
+    ],
+    [
+      'of a shell that the API runs',
+      [
+        created,
+        done(0, item({ type: 'shell_call', name: undefined, action: {}, environment: { type: 'container' } })),
+        done(1, { type: 'shell_call_output', call_id: 'a', output: [] }),
+        completed(),
+      ],
+      { calls: [{ ...called('a', 'shell', '{}'), executed: true }], finish: 'stop' },
+    ],
+    [
+      'of the API’s own tools',
+      [created, done(0, { type: 'code_interpreter_call', id: 'a', code: '1' }), completed()],
+      { calls: [{ ...called('a', 'code_interpreter', '{"code":"1"}'), executed: true }] },
+    ],
+    [
+      'sources in the item',
+      [created, done(0, { ...message, content: [{ text: 'Hi', annotations: [{ url: 'u' }] }] }), completed()],
+      { text: 'Hi', rest: [{}, { name: 'citation', data: { url: 'u' } }] },
+    ],
+    [
+      'a first piece of text in the block’s beginning',
+      [begun, block(0, 'text', { text: 'Hel' }), say('lo'), closed(0), ...ended],
+      { text: 'Hello' },
+    ],
     ['in the block’s beginning', [begun, block(0, 'tool_use', w({ input: INPUT })), closed(0), ...ended], whole],
     ['in a block that never ends', [begun, block(0, 'tool_use', w({ input: INPUT })), ...ended], whole],
     [
@@ -431,6 +605,20 @@ describe('a whole value', () => {
     [
       'an object that is empty before the pieces',
       [tools(tool(0, 'a', 'w', {})), tools(tool(0, undefined, undefined, ARGS)), end('tool_calls')],
+      whole,
+    ],
+    [
+      'a text that is empty before the pieces',
+      [tools(tool(0, 'a', 'w', '{}')), tools(tool(0, undefined, undefined, ARGS)), end('tool_calls')],
+      whole,
+    ],
+    [
+      'in pieces, and all of them again',
+      [
+        tools(tool(0, 'a', 'w', '{"city":')),
+        tools(tool(0, undefined, undefined, '"Oslo"}')),
+        end('tool_calls', { tool_calls: [tool(0, 'a', 'w', ARGS)] }),
+      ],
       whole,
     ],
     [
@@ -572,6 +760,33 @@ describe('a field of another form', () => {
       [chat({ tool_calls: tool(0, 'a', 'w', ARGS) }), end('tool_calls')],
       { calls: [called('a')] },
     ],
+    [
+      'a finish in two words, and counts with their parts (a model of the AI SDK)',
+      [
+        { type: 'stream-start', warnings: [] },
+        { type: 'text-delta', id: '0', delta: 'Hi' },
+        {
+          type: 'finish',
+          finishReason: { unified: 'length', raw: 'max' },
+          usage: { inputTokens: { total: 3, cacheRead: 1 }, outputTokens: { total: 4, reasoning: 2 } },
+        },
+      ],
+      {
+        ...hello,
+        finish: 'length',
+        usage: { inputTokens: 3, cachedInputTokens: 1, outputTokens: 4, reasoningTokens: 2 },
+      },
+    ],
+    [
+      'an outcome in one word (AG-UI)',
+      [
+        { type: 'RUN_STARTED' },
+        { type: 'TEXT_MESSAGE_CHUNK', messageId: 'm', delta: 'Hi' },
+        { type: 'RUN_FINISHED', outcome: 'interrupt' },
+      ],
+      { ...hello, finish: 'tool-calls' },
+    ],
+    ['a digit that is a number, and no text (Workers AI)', [{ response: 7 }, { response: null }], { text: '7' }],
     ['no calls in a list', [tools(null), hi, end()], hello],
     ['no calls as an object', [chat({ content: 'Hi', tool_calls: {} }), end()], { ...hello, calls: [] }],
     ['reasoning as an object', [chat({ reasoning: { content: 'Hm' } }), hi, end()], { ...hello, reasoning: 'Hm' }],

@@ -248,6 +248,20 @@ describe('what @langchain/langgraph-sdk yields', () => {
   })
   const begin = { event: 'metadata', data: { run_id: 'r', attempt: 1 } }
 
+  it('of events is what their models say', () => {
+    const piece = (fields: object) => ({
+      event: 'events',
+      data: { event: 'on_chat_model_stream', run_id: 'r', metadata, data: { chunk: plain(fields) } },
+    })
+    const read = clean([
+      begin,
+      { event: 'events', data: { event: 'on_chain_start', run_id: 'r', metadata, data: { input: 'SECRET' } } },
+      piece({ content: 'Hello ' }),
+      piece({ content: 'world', response_metadata: { finish_reason: 'stop' } }),
+    ])
+    expect(read).toMatchObject({ text: 'Hello world', proof: 'given', finishReason: 'stop' })
+  })
+
   it('of messages is what the models say, and nothing of the state', () => {
     const read = clean([
       begin,

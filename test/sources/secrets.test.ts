@@ -259,9 +259,15 @@ const shapes: Record<string, Shape> = {
       // Groq's own tools.
       delta({ executed_tools: [{ name: 'search', arguments: '{}', output: S('executed_tools'), search_results: [] }] }),
       delta({ tool_calls: [{ index: 0, id: 'call_1', function: { name: 'weather', arguments: ARGS } }] }),
-      delta({}, { finish_reason: 'tool_calls', error: { message: S('choice.error') } }),
+      {
+        choices: [
+          { index: 0, delta: {}, finish_reason: 'tool_calls', prompt_logprobs: [S('choice.logprobs')] },
+          { index: 1, delta: {}, finish_reason: 'error', error: { message: S('second.error') } },
+        ],
+        __verbose: { prompt: S('verbose') },
+      },
     ],
-    failure: { choices: [], model: 'm', error: failed('error') },
+    failure: delta({}, { finish_reason: 'error', error: failed('choice.error') }),
   },
   'OpenAI Responses': {
     isWire: true,
@@ -324,7 +330,15 @@ const shapes: Record<string, Shape> = {
     chunks: [
       { data: delta({ role: 'assistant', content: 'Hello ' }), ...around('mistral') },
       { data: delta({ content: 'there.' }) },
-      { data: { id: '1', choices: [{ index: 0, delta: {}, finishReason: 'stop', error: S('choice.error') }] } },
+      {
+        data: {
+          id: '1',
+          choices: [
+            { index: 0, delta: {}, finishReason: 'stop' },
+            { index: 1, delta: {}, error: S('second.error') },
+          ],
+        },
+      },
     ],
     failure: { error: failed('error') },
   },

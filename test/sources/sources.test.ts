@@ -380,7 +380,7 @@ describe('toParts, of Anthropic messages', () => {
       block({ type: 'server_tool_use', id: 's', name: 'web_search', input: {} }, 0),
       delta({ type: 'input_json_delta', partial_json: '{"query"' }, 0),
       block({ type: 'tool_use', id: 't', name: 'f', input: {} }, 1),
-      delta({ type: 'input_json_delta', partial_json: '{}' }, 1),
+      delta({ type: 'input_json_delta', partial_json: '{"a"' }, 1),
       block({ type: 'server_tool_use', id: 'u', name: 'web_search', input: {} }, 2),
       delta({ type: 'input_json_delta', partial_json: '{"query"' }, 2),
     ]
@@ -391,7 +391,7 @@ describe('toParts, of Anthropic messages', () => {
     const executed = parts.flatMap((part) => (part.type === 'tool-call' && part.executed ? [part.index] : []))
     expect(executed).toEqual([0, 2])
     const called = parts.filter((part) => part.type === 'tool-call' && !executed.includes(part.index))
-    expect(called).toEqual([tool(1, '', { id: 't', name: 'f' }), tool(1, '{}')])
+    expect(called).toEqual([tool(1, '', { id: 't', name: 'f' }), tool(1, '{"a"')])
   })
 })
 

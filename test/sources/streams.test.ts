@@ -1,3 +1,4 @@
+import { EventEmitter, on } from 'node:events'
 import { encodeEvent, type Part, type Source } from 'sse-relay'
 import { parts } from 'sse-relay/protocols'
 import { collect } from 'sse-relay/testing'
@@ -63,6 +64,8 @@ describe('bytes and responses are read by what they are', () => {
     ['an event stream in bytes', () => bytes(...cutUp(events)), 'Hello'],
     ['a JSON text a line, in bytes', () => bytes(...cutUp(ndjson)), 'Hello'],
     ['a JSON array in bytes', () => bytes(...cutUp(array)), 'Hell"]}o'],
+    ['a response that does not say what it is', () => response('', ...cutUp(events)), 'Hello'],
+    ['a response that says no more than that it is bytes', () => response('binary/octet-stream', ndjson), 'Hello'],
     ['a response of NDJSON', () => response('application/x-ndjson', ...cutUp(ndjson)), 'Hello'],
     ['a response of JSON lines', () => response('application/jsonl; charset=utf-8', ndjson), 'Hello'],
     [
@@ -91,6 +94,13 @@ describe('bytes and responses are read by what they are', () => {
     ['a JSON array', () => bytes(array.slice(0, array.lastIndexOf(',{')))],
   ])('%s that is cut is truncated', async (_, source) => {
     expect((await relayed(source())).outcome).toBe('truncated')
+  })
+
+  it('what came before a line that is broken is told', async () => {
+    const source = bytes(ndjson.replace('{"message":{"content":""}', '{"message":{SECRET'))
+    const { text, outcome, body } = await relayed(source)
+    expect({ text, outcome }).toEqual({ text: 'Hello', outcome: 'error' })
+    expect(body).not.toContain('SECRET')
   })
 
   const message = (fields: object) => ({
@@ -229,6 +239,18 @@ describe('what holds, gives or pushes a stream', () => {
       () => ({ fullStream: of(chat('Hi', 'stop')), usage: Promise.reject(new Error('no')) }),
     ],
     ['an object with events', () => ({ events: of(chat('Hi', 'stop')) })],
+    ['an object with data', () => ({ data: of(chat('Hi', 'stop')), response: new Response('') })],
+    ['lists of chunks', () => of([chat('H')], [chat('i'), chat('', 'stop')])],
+    [
+      'what an event emitter emits',
+      () => {
+        const emitter = new EventEmitter()
+        const events = on(emitter, 'data', { close: ['end'] })
+        emitter.emit('data', chat('Hi', 'stop'))
+        emitter.emit('end')
+        return events
+      },
+    ],
     // biome-ignore lint/suspicious/noThenProperty: that is what it is about
     ['what is iterable and thenable', () => Object.assign(of(chat('Hi', 'stop')), { then: () => {} })],
     [
@@ -315,6 +337,11 @@ describe('what holds, gives or pushes a stream', () => {
 })
 
 describe('what is not known', () => {
+  it('a list with anything else in it stays the user’s', async () => {
+    const own = [chat('Hi'), null]
+    expect(await relayed(of(own) as Source)).toMatchObject({ read: [{ name: 'data', data: own }], outcome: 'done' })
+  })
+
   it('stays here once a provider’s shape is known', async () => {
     const { body, outcome } = await relayed(of(chat('Hi'), { code: 'X', secret: 'sk-secret' }, chat('', 'stop')))
     expect(outcome).toBe('done')
