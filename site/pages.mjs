@@ -163,7 +163,6 @@ export function assemble() {
   for (const path of readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })) {
     if (path.endsWith('.svg')) cpSync(join(root, 'docs', path), join(folder, 'docs', path))
   }
-  cpSync(fileURLToPath(new URL('relay-narrow.svg', import.meta.url)), join(folder, 'relay-narrow.svg'))
   cpSync(join(root, 'src/cli/demo/page/favicon.svg'), join(folder, 'public/favicon.svg'))
 }
 
