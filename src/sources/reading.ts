@@ -65,7 +65,6 @@ export class Reading {
   refused = false
   /** A shape's own notes on the answer at hand: emptied when another begins. */
   notes: Record<string, unknown> = {}
-  readonly calls: Calls
   /** Chunks are read one by one, without those before. */
   readonly isSingle: boolean
 
@@ -79,10 +78,16 @@ export class Reading {
   #text = ''
   #reasoning = ''
   #usage: Usage = {}
+  #calls: Calls | undefined
 
   constructor(isSingle = false) {
     this.isSingle = isSingle
-    this.calls = new Calls(this.parts, isSingle)
+  }
+
+  /** Made when there is one: its tables would be more than a kilobyte of every open stream. */
+  get calls(): Calls {
+    this.#calls ??= new Calls(this.parts, this.isSingle)
+    return this.#calls
   }
 
   /** Whether nothing was read yet. */
@@ -99,7 +104,7 @@ export class Reading {
     this.failure = undefined
     this.refused = false
     this.notes = {}
-    this.calls.begin()
+    this.#calls?.begin()
     this.#textBreak = this.#reasoningBreak = true
     this.#isStarted = false
     this.#idVaries = false
@@ -260,9 +265,9 @@ export class Reading {
     const said = meaningOf(word)
     if (said === 'broken') this.proof = 'broken'
     if (said === 'broken' || said === 'nothing') return
-    const reason = this.refused ? 'content-filter' : said === 'stop' && this.calls.isWaiting ? 'tool-calls' : said
+    const reason = this.refused ? 'content-filter' : said === 'stop' && this.#calls?.isWaiting ? 'tool-calls' : said
     // A model that ran out of room has not written its last call to the end.
-    if (reason === 'stop' || reason === 'tool-calls') this.calls.allDone()
+    if (reason === 'stop' || reason === 'tool-calls') this.#calls?.allDone()
     this.parts.push({ type: 'finish', reason })
   }
 
