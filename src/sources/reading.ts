@@ -63,8 +63,6 @@ export class Reading {
   failure: Error | undefined
   /** The model refused: its finish is `content-filter`, whatever the provider calls it. */
   refused = false
-  /** A shape's own notes on the answer at hand: emptied when another begins. */
-  notes: Record<string, unknown> = {}
   /** Chunks are read one by one, without those before. */
   readonly isSingle: boolean
 
@@ -77,11 +75,18 @@ export class Reading {
   #reasoningBreak = false
   #text = ''
   #reasoning = ''
-  #usage: Usage = {}
+  #usage: Usage | undefined
+  #notes: Record<string, unknown> | undefined
   #calls: Calls | undefined
 
   constructor(isSingle = false) {
     this.isSingle = isSingle
+  }
+
+  /** A shape's own notes on the answer at hand: emptied when another begins. */
+  get notes(): Record<string, unknown> {
+    this.#notes ??= {}
+    return this.#notes
   }
 
   /** Made when there is one: its tables would be more than a kilobyte of every open stream. */
@@ -103,13 +108,13 @@ export class Reading {
     this.proof = 'missing'
     this.failure = undefined
     this.refused = false
-    this.notes = {}
+    this.#notes = undefined
     this.#calls?.begin()
     this.#textBreak = this.#reasoningBreak = true
     this.#isStarted = false
     this.#idVaries = false
     this.#roles = 0
-    this.#usage = {}
+    this.#usage = undefined
   }
 
   /** Another turn of the same agent begins, which clients show as a step of its own. */
@@ -240,10 +245,10 @@ export class Reading {
     for (const name of Object.keys(counts) as (keyof Usage)[]) {
       const count = counts[name]
       // Of counts that come in halves one may be a zero where nothing was counted.
-      if (Number.isFinite(count) && (count || !this.#usage[name])) usage[name] = count as number
+      if (Number.isFinite(count) && (count || !this.#usage?.[name])) usage[name] = count as number
     }
     if (Object.keys(usage).length === 0) return
-    Object.assign(this.#usage, usage)
+    this.#usage = { ...this.#usage, ...usage }
     this.parts.push({ type: 'usage', usage })
   }
 
@@ -254,7 +259,7 @@ export class Reading {
 
   /** The counts of the answer so far, for providers that tell them in halves. */
   get counted(): Usage {
-    return this.#usage
+    return this.#usage ?? {}
   }
 
   /**
