@@ -1,12 +1,12 @@
 /** Which headers does a request bring, and which does its answer get? */
-import { show } from './errors.js'
+import { isObject, show } from './errors.js'
 import { mistake } from './failure.js'
 
 /** Response headers by their lower-case names. */
 export type SinkHeaders = Record<string, string | string[]>
 
-/** A `Headers`, pairs, or a plain object. */
-export type HeadersLike = Headers | Iterable<readonly [string, string]> | Record<string, string>
+/** A `Headers`, pairs, or a plain object; what is `undefined` in one was not given. */
+export type HeadersLike = Headers | Iterable<readonly [string, string]> | Record<string, string | undefined>
 
 /** The head of the request that is answered. */
 export interface RequestHead {
@@ -63,7 +63,10 @@ export function extraHeaders(headers: HeadersLike | undefined): SinkHeaders {
   if (headers === undefined) return result
   let checked: Headers
   try {
-    checked = new Headers(headers as HeadersInit)
+    // `Headers` would send the word.
+    const isPlain = isObject(headers) && !(Symbol.iterator in headers)
+    const given = isPlain ? Object.entries(headers).filter(([, value]) => value !== undefined) : headers
+    checked = new Headers(given as HeadersInit)
   } catch (cause) {
     const shown = (JSON.stringify(headers) ?? String(headers)).slice(0, 200)
     throw mistake('invalid-option', `headers cannot be ${shown}: ${(cause as Error).message}`, cause)

@@ -188,6 +188,13 @@ describe('the options', () => {
     }
   })
 
+  it('may have a header that is undefined: it is not sent', async () => {
+    const headers = { 'x-model': 'm', 'x-request-id': undefined }
+    const response = await relay(new Request('http://localhost/'), ['Hello'], { headers })
+    expect([response.headers.get('x-model'), response.headers.has('x-request-id')]).toEqual(['m', false])
+    await response.text()
+  })
+
   it('hold headers as pairs, an object or Headers, and a protocol has its own: all are sent', async () => {
     const protocol = { ...text(), headers: { 'x-dialect': 'text' } }
     for (const headers of [[['x-model', 'm']], { 'x-model': 'm' }, new Headers({ 'x-model': 'm' })] as never[]) {
