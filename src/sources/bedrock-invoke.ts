@@ -4,7 +4,7 @@ import { readInner } from './inner.js'
 import type { ChunkShape, Reading } from './reading.js'
 
 interface InvokeEvent {
-  chunk: { bytes: Uint8Array }
+  chunk?: { bytes: Uint8Array }
 }
 
 /** What the models say that have events of their own: Llama, Titan, Mistral, Cohere. */
@@ -21,18 +21,28 @@ interface ModelEvent {
   'amazon-bedrock-invocationMetrics'?: { inputTokenCount?: number; outputTokenCount?: number }
 }
 
+/** Words of which a model's event has one. Another JSON text is what an agent answers. */
+const MODEL = /^(generation|outputText|text|outputs|is_finished|finish_reason|stop_reason|completionReason|amazon-.*)$/
+
 /** Bytes of each model's own events, which are complete where that model says so; of agents the bytes are text. */
 export const bedrockInvoke: ChunkShape = {
-  is: (chunk) => (chunk as Partial<InvokeEvent>).chunk?.bytes instanceof Uint8Array,
+  // What an agent traces has its prompts, also before it answers; what it would have the caller run is not read.
+  is: (chunk) =>
+    (chunk as InvokeEvent).chunk?.bytes instanceof Uint8Array ||
+    Object.entries(chunk).some(([key, event]) => /^(trace|returnControl)$/.test(key) && isAgentEvent(event)),
+
+  isEarly: ({ chunk }: InvokeEvent) => !chunk,
 
   signalOnly: () => 'Bedrock',
 
   redact: false,
 
   read({ chunk }: InvokeEvent, reading: Reading) {
+    if (!chunk) return
     const text = new TextDecoder().decode(chunk.bytes)
     const event = parse(text)
-    if (event === undefined) {
+    const isKnown = event !== undefined && readInner(event, reading)
+    if (!event || (!isKnown && !Object.keys(event).some((key) => MODEL.test(key)))) {
       reading.text(text)
       // An agent says nothing of its end.
       reading.end()
@@ -40,7 +50,7 @@ export const bedrockInvoke: ChunkShape = {
     }
     const { outputs, is_finished: isFinished, ...model } = event
     const [output] = outputs ?? []
-    if (!readInner(event, reading)) {
+    if (!isKnown) {
       reading.text(
         model.generation ?? model.outputText ?? output?.text ?? (isFinished === false ? model.text : undefined),
       )
@@ -50,6 +60,10 @@ export const bedrockInvoke: ChunkShape = {
     const metrics = event['amazon-bedrock-invocationMetrics']
     reading.counts(metrics)
   },
+}
+
+function isAgentEvent(event: unknown): boolean {
+  return isObject(event) && ['agentId', 'sessionId', 'invocationId'].some((key) => key in event)
 }
 
 function parse(text: string): ModelEvent | undefined {

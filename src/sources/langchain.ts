@@ -302,6 +302,7 @@ export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): vo
         reading.call(key, content.args, content)
         reading.notes[key] = content.args ?? ''
       } else if (content?.type === 'text') reading.text(content.text)
+      else if (content?.type === 'reasoning') reading.reasoning(content.reasoning)
       break
     case 'content-block-delta':
       if (delta?.type === 'text-delta') reading.text(delta.text)
@@ -311,6 +312,8 @@ export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): vo
       break
     case 'content-block-finish':
       if (content?.type === 'tool_call') reading.calls.whole(key, content.args ?? {}, content)
+      else if (content?.type === 'invalid_tool_call') reading.reject(key, content, content.args)
+      else if (content?.type === 'image') reading.file(content.mimeType, content.url, content.data)
       break
     case 'usage':
       readCounts(usage, reading)

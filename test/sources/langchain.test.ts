@@ -295,6 +295,25 @@ describe('streamEvents without a version', () => {
     expect(JSON.stringify(read)).not.toContain('SECRET')
   })
 
+  it('has reasoning that begins with its block, images whole, and calls that no client may run', () => {
+    const block = (event: string, index: number, content: object) => ({
+      event: `content-block-${event}`,
+      index,
+      content,
+    })
+    const read = readAll([
+      { event: 'message-start', id: 'm' },
+      block('start', 0, { type: 'reasoning', reasoning: 'Hm' }),
+      block('finish', 1, { type: 'image', data: 'AAAA', mimeType: 'image/png' }),
+      block('start', 2, { type: 'tool_call_chunk', id: 'a', name: 'w', args: '{"x' }),
+      block('finish', 2, { type: 'invalid_tool_call', id: 'a', name: 'w', args: '{"x', error: 'SECRET' }),
+      { event: 'message-finish', reason: 'tool_use' },
+    ])
+    expect(read).toMatchObject({ reasoning: 'Hm', data: [['file', { url: 'data:image/png;base64,AAAA' }]] })
+    expect(read.parts.find((part) => part.type === 'tool-call' && part.error)).toMatchObject({ done: true })
+    expect(JSON.stringify(read)).not.toContain('SECRET')
+  })
+
   it('is complete at a message-finish with a reason: one that was cut has none, or no finish', () => {
     expect(readAll([...start, { event: 'message-finish' }]).proof).toBe('missing')
     expect(readAll(start).proof).toBe('missing')

@@ -361,6 +361,17 @@ describe('the events of Bedrock’s InvokeModelWithResponseStream', () => {
     const told = read([bytes('Hello '), { trace: { trace: SECRET } }, bytes('there.')])
     expect(told).toMatchObject({ text: 'Hello there.', rest: [], isComplete: true })
   })
+
+  it('of an agent may be JSON, and what it traces before them stays here', () => {
+    const trace = { agentId: 'a', sessionId: 's', trace: { orchestrationTrace: 'SECRET' } }
+    const told = read([{ trace }, { chunk: { bytes: new TextEncoder().encode('{"a":1}') } }, { trace }])
+    expect(told).toMatchObject({ text: '{"a":1}', isComplete: true, rest: [] })
+    expect(read([{ returnControl: { invocationId: 'i', invocationInputs: [] } }])).toMatchObject({ rest: [] })
+  })
+
+  it('do not claim a trace of the user’s', () => {
+    expect(read([{ trace: 'x' }, { trace: { step: 1 } }]).rest).toHaveLength(2)
+  })
 })
 
 describe('the events of a prediction on Replicate', () => {
