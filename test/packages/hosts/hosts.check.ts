@@ -1,9 +1,15 @@
-// What people put around a host, and what they test it with, as it is installed: loggers, Nest's interceptors, doubles
-// of Node's request and response.
+// What people put around a host and in front of it, and what they test it with, as it is installed: loggers, sessions,
+// timeouts, the proxy of Node, Nest's interceptors, doubles of Node's request and response.
 
 import 'reflect-metadata'
 import { EventEmitter } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import {
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import {
@@ -57,21 +63,87 @@ async function arrives(url: string, feed: Feed<string>): Promise<void> {
   expect(await client.closed).toMatchObject({ complete: true })
 }
 
-describe('a logger of Express', () => {
-  const LOGGERS: Record<string, () => express.RequestHandler> = {
+describe('what stands before a route of Express', () => {
+  const BEFORE: Record<string, () => express.RequestHandler> = {
     // Its `write` returns nothing.
     'express-requests-logger': () =>
       require('express-requests-logger')({ logger: { info() {}, warn() {}, error() {} } }),
     morgan: () => require('morgan')('combined', { stream: { write() {} } }),
     'response-time': () => require('response-time')(),
+    'pino-http': () => require('pino-http')({}, { write() {} }),
+    // It wraps `write` and `end`.
+    'express-mung': () => require('express-mung').write((chunk: unknown) => chunk),
+    // Its `end` waits until the session is saved.
+    'express-session': () => require('express-session')({ secret: 'x', resave: true, saveUninitialized: true }),
+    'connect-timeout': () => require('connect-timeout')('60s'),
   }
 
-  it.each(Object.entries(LOGGERS))('%s holds back no token', async (_, logger) => {
+  it.each(Object.entries(BEFORE))('%s holds back no token', async (_, before) => {
     const feed = new Feed<string>()
     const app = express()
-    app.use(logger())
+    app.use(before())
     app.get('/', (req, res) => relayExpress(req, res, feed.source, { heartbeatMs: 0 }))
     await arrives(await listen(app), feed)
+  })
+})
+
+it('connect-timeout, while the model thinks, ends the run with its 503', async () => {
+  const feed = new Feed<string>()
+  const onEnd = vi.fn()
+  const app = express()
+  app.set('env', 'test')
+  app.use(require('connect-timeout')('20ms'))
+  app.get('/', (req, res) => relayExpress(req, res, feed.source, { heartbeatMs: 0, onEnd }))
+  expect((await fetch(await listen(app))).status).toBe(503)
+  await feed.aborted
+  await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
+})
+
+describe('http-proxy-middleware', () => {
+  /** As docs/deploy.md has it. */
+  const TOLD = {
+    proxyReq: (toServer: ClientRequest, _: unknown, res: ServerResponse) => res.on('close', () => toServer.destroy()),
+    proxyRes: (fromServer: IncomingMessage, _: unknown, res: ServerResponse) =>
+      fromServer.on('aborted', () => res.destroy()),
+  }
+
+  async function inFront(source: Feed<string>['source'], on: object): Promise<string> {
+    const target = await listen((req, res) => void relayNode(req, res, source, { heartbeatMs: 0 }))
+    const app = express()
+    app.use(require('http-proxy-middleware').createProxyMiddleware({ target, on }))
+    return listen(app)
+  }
+
+  it.each([
+    ['as it comes', {}],
+    ['that is told', TOLD],
+  ])('%s holds back no token', async (_, on) => {
+    const feed = new Feed<string>()
+    await arrives(await inFront(feed.source, on), feed)
+  })
+
+  it('that is told passes on that the reader left before the first token', async () => {
+    const feed = new Feed<string>()
+    const client = openClient(await inFront(feed.source, TOLD), { method: 'POST' })
+    await feed.asked
+    client.leave()
+    await feed.aborted
+  })
+
+  it('that is told passes on that the server died', async () => {
+    const feed = new Feed('one')
+    let die = () => {}
+    const source: typeof feed.source = (context) => feed.source(context)
+    const target = await listen((req, res) => {
+      die = () => void req.socket.destroy()
+      relayNode(req, res, source, { heartbeatMs: 0 })
+    })
+    const app = express()
+    app.use(require('http-proxy-middleware').createProxyMiddleware({ target, on: TOLD }))
+    const client = openClient(await listen(app))
+    await client.until(frame('one'))
+    die()
+    expect(await client.closed).toMatchObject({ complete: false })
   })
 })
 
