@@ -212,7 +212,7 @@ export class RunLog implements Log {
     }
     const run = await this.#store.get(runId)
     if (!run || run.owner !== owner) return { state: 'unknown' }
-    if (run.lost || (!run.begun && run.leaseMs === 0)) return { state: 'ended', outcome: 'error' }
+    if (this.#isLost(run)) return { state: 'ended', outcome: 'error' }
     if (!run.begun) return { state: 'waiting' }
     if (!run.ended) return { state: 'running' }
     const outcome = run.end?.outcome ?? (await this.#outcomeOf(runId))
@@ -444,7 +444,7 @@ export class RunLog implements Log {
           setTimeout(look, FORGOTTEN_MS[looks])
         } else if (!isMine) reader.failAs(unknownCode)
         else {
-          const ending = run.lost ? 'lost' : run.ended ? 'ended' : undefined
+          const ending = this.#isLost(run) ? 'lost' : run.ended ? 'ended' : undefined
           reader.start(this.#remote(runId, run), run.headers, cursor ?? 0, ending)
         }
       },
@@ -456,6 +456,11 @@ export class RunLog implements Log {
           }),
         ),
     )
+  }
+
+  /** Whether nothing more comes of a run that has not ended: in a store that processes share, of one that goes on others say so. */
+  #isLost({ begun, ended, lost, leaseMs }: StoredRun): boolean {
+    return lost === true || (!ended && leaseMs === 0 && !(begun && this.#store.shared))
   }
 
   /** Has the producer, if there is one, see whether the store knows its run. */

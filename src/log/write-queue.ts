@@ -243,13 +243,15 @@ export class WriteQueue {
       const sentAt = performance.now()
       this.#sentAt = sentAt
       const stored = this.#store.append(this.#runId, entry)
-      if (!isThenable(stored)) {
+      if (!(isThenable(stored) || this.#store.shared)) {
         if (entry.end) this.#finishIfStored()
         return
       }
-      // Kept until it is confirmed.
+      // Kept until it is confirmed. What a store that processes share has to tell is heard after what goes on here.
       this.#keep(entry)
-      stored.then((news) => this.#confirm(entry, sentAt, news)).then(undefined, (error) => this.#fail(error))
+      Promise.resolve(stored)
+        .then((news) => this.#confirm(entry, sentAt, news))
+        .then(undefined, (error) => this.#fail(error))
     } catch (error) {
       this.#keep(entry)
       this.#fail(error)

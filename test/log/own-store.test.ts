@@ -331,3 +331,16 @@ describe('a protocol whose failure frame has no blank line', () => {
     expect(body).toMatch(/id: run-of-a-test-0001:2\nevent: error\ndata: .*"code":"internal".*\n\n$/)
   })
 })
+
+describe('a run whose process is gone, in a store that no other shares', () => {
+  it.each([0, 2, 99])('is told to be lost to who has had %i of its events', async (place) => {
+    const { log } = keeping(() => ({
+      get: () => ({ owner, headers: {}, begun: true, ended: false, leaseMs: 0 }),
+      read: () => [],
+    }))
+    const answer = await resume(request({ 'last-event-id': `${runId}:${place}` }), { log, owner })
+    expect(answer.status).toBe(200)
+    expect(await answer.text()).toMatch(new RegExp(`^id: ${runId}:end\\nevent: error\\ndata: .*"producer-lost"`))
+    expect(await log.status(runId, { owner })).toEqual({ state: 'ended', outcome: 'error' })
+  })
+})

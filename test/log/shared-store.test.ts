@@ -7,6 +7,7 @@ import {
   type LogStore,
   type ProducerNews,
   record,
+  type SharedStore,
 } from 'sse-relay/log'
 import { logBehaviours } from 'sse-relay/testing'
 import { resume } from 'sse-relay/web'
@@ -36,10 +37,9 @@ class Database {
   now = () => performance.now()
 }
 
-/** What one process has of it. It answers a turn later, as a database does. */
-function storeOf(database: Database, leaseMs: number): LogStore {
+/** What one process has of it. It answers at once, as a database in a file does. */
+function storeAtOnce(database: Database, leaseMs: number): LogStore {
   const { runs, stops, listeners } = database
-  const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
   const newsOf = (run: Row): ProducerNews => {
     if (run.isLost) return 'lost'
     if (run.isStopped) return 'stopped'
@@ -76,15 +76,13 @@ function storeOf(database: Database, leaseMs: number): LogStore {
     isLost: false,
   })
   return {
-    async create(runId, { owner, leaseMs }) {
-      await turn()
+    create(runId, { owner, leaseMs }) {
       const run = runs.get(runId)
       if (run && (run.owner !== owner || run.begun || run.aliveUntil > database.now())) return false
       runs.set(runId, fresh(owner, leaseMs))
       return true
     },
-    async begin(runId, { owner, headers, producer, after = 0 }) {
-      await turn()
+    begin(runId, { owner, headers, producer, after = 0 }) {
       const known = runs.get(runId)
       const isAgain = known?.producer === producer && !known.isLost
       if (known && (known.owner !== owner || (!isAgain && (known.begun || known.aliveUntil <= database.now()))))
@@ -98,8 +96,7 @@ function storeOf(database: Database, leaseMs: number): LogStore {
       stops.delete(mark)
       return run.isStopped ? 'stopped' : true
     },
-    async append(runId, entry) {
-      await turn()
+    append(runId, entry) {
       const run = runs.get(runId)
       if (!run) throw new RelayError('run-not-found', 'It is not known')
       if (run.isLost) throw new RelayError('producer-lost', 'It was declared lost')
@@ -111,25 +108,21 @@ function storeOf(database: Database, leaseMs: number): LogStore {
       }
       return newsOf(run)
     },
-    async get(runId) {
-      await turn()
+    get(runId) {
       return stored(runs.get(runId))
     },
-    async read(runId, after, limit) {
-      await turn()
+    read(runId, after, limit) {
       return (runs.get(runId)?.entries ?? []).filter(({ last }) => last > after).slice(0, limit)
     },
     shared: {
       leaseMs,
-      async renew(runId, ms) {
-        await turn()
+      renew(runId, ms) {
         const run = runs.get(runId)
         if (!run) return 'unknown'
         if (!run.isLost) run.aliveUntil = database.now() + ms
         return newsOf(run)
       },
-      async stop(runId, { owner, keepMs }) {
-        await turn()
+      stop(runId, { owner, keepMs }) {
         const run = runs.get(runId)
         const isOver = run && (run.isLost || run.entries.at(-1)?.end)
         if (run?.begun && run.owner === owner && !isOver) {
@@ -139,8 +132,7 @@ function storeOf(database: Database, leaseMs: number): LogStore {
         if (!run?.begun) stops.set(`${runId} ${owner}`, database.now() + keepMs)
         return false
       },
-      async watch(runId) {
-        await turn()
+      watch(runId) {
         const run = runs.get(runId)
         const now = database.now()
         if (run?.begun && !run.entries.at(-1)?.end) {
@@ -153,12 +145,10 @@ function storeOf(database: Database, leaseMs: number): LogStore {
         }
         return stored(run)
       },
-      async publish(runId, channel: Channel, message) {
-        await turn()
+      publish(runId, channel: Channel, message) {
         for (const listener of listeners.get(`${runId} ${channel}`) ?? []) listener(message)
       },
-      async subscribe(runId, channel, listener) {
-        await turn()
+      subscribe(runId, channel, listener) {
         const name = `${runId} ${channel}`
         const all = listeners.get(name) ?? new Set()
         listeners.set(name, all.add(listener))
@@ -166,6 +156,23 @@ function storeOf(database: Database, leaseMs: number): LogStore {
       },
     },
   }
+}
+
+/** The same, a turn later, as a database does. */
+function storeOf(database: Database, leaseMs: number): LogStore {
+  const { shared, ...store } = storeAtOnce(database, leaseMs)
+  return { ...later(store), shared: { ...later(shared as SharedStore), leaseMs } }
+}
+
+function later<T extends object>(methods: T): T {
+  const slow = Object.entries(methods).map(([name, method]) => [
+    name,
+    async (...given: unknown[]) => {
+      await new Promise((resolve) => setImmediate(resolve))
+      return method(...given)
+    },
+  ])
+  return Object.fromEntries(slow)
 }
 
 const closing: Log[] = []
@@ -183,6 +190,19 @@ describe('a store of one’s own for several processes', () => {
     it(name, () => {
       const database = new Database()
       return run(() => open(database))
+    })
+  }
+})
+
+describe('a store of one’s own for several processes that answers at once', () => {
+  for (const { name, run } of logBehaviours) {
+    it(name, () => {
+      const database = new Database()
+      return run(() => {
+        const log = createLog(storeAtOnce(database, 10_000))
+        closing.push(log)
+        return log
+      })
     })
   }
 })

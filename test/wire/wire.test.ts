@@ -597,6 +597,18 @@ describe('a run that is kept', () => {
     const gone = await readOn(small, `${RUN}:1`)
     expect([gone.status, JSON.parse(gone.body).error.code]).toEqual([410, 'cursor-gone'])
 
+    let goOn = () => {}
+    const going = await keeping(async function* () {
+      yield 'a'
+      await new Promise<void>((resolve) => {
+        goOn = resolve
+      })
+    })
+    const running = begin(going)
+    await vi.waitFor(async () => expect((await readOn(going, `${RUN}:999`)).status).toBe(410))
+    goOn()
+    await running
+
     const reject = () => Promise.reject(new Error('out of reach'))
     const store: LogStore = { create: reject, begin: reject, append: reject, get: reject, read: reject }
     const lost = await readOn(await keeping(source, createLog(store)), `${RUN}:1`)
@@ -733,6 +745,12 @@ describe('a run that is kept', () => {
     const { body } = await readOn(url, `${RUN}:0`)
     expect(body).toMatch(new RegExp(`^(: \\n)*id: ${RUN}:end\\nevent: error\\n`))
     expect(failureIn(body.replace(/id: .*:end\n/, ''))).toMatchObject({ code: 'producer-lost', retryable: true })
+    // Whoever comes, with any place in it, is told the same.
+    const told = body.slice(body.indexOf('id: '))
+    for (const place of [0, 7]) {
+      const again = await readOn(url, `${RUN}:${place}`)
+      expect([again.status, again.body.slice(again.body.indexOf('id: '))]).toEqual([200, told])
+    }
   })
 
   it('9.10 tells an EventSource without an id where it is, in a block that is no event', async () => {
