@@ -22,6 +22,8 @@ import type { Protocol } from 'sse-relay'
 import { agui, anthropicMessages, openaiChat, openaiResponses, uiMessage } from 'sse-relay/protocols'
 import { z } from 'zod'
 
+type Fetch = typeof fetch
+
 /** A call that the client would run. */
 export type Call = [name: string, input: unknown]
 
@@ -41,7 +43,7 @@ export interface Client {
   readonly dialect: string
   protocol(): Protocol
   /** Reads the answer of a url; `isWhole` is one that asks for one body. */
-  read(url: string, isWhole: boolean): Promise<Told>
+  read(url: string, isWhole: boolean, fetch?: Fetch): Promise<Told>
   /** It can ask for one body. */
   readonly asksWhole?: boolean
   /** An answer that is not complete (`length`, `content-filter`) is a failure to it. */
@@ -57,7 +59,7 @@ export interface Client {
 }
 
 /** The tools that an answer may call. */
-export const TOOLS = ['weather', 'time', 'now', 'search']
+export const TOOLS = ['weather', 'time', 'now', 'search', 'get_weather', 'get_time']
 
 /** What was told until the client threw, and what it threw. */
 async function telling(told: Told, reading: () => Promise<unknown>): Promise<Told> {
@@ -78,8 +80,9 @@ function parse(input: string): unknown {
   }
 }
 
-const openai = (url: string) => new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, maxRetries: 0 })
-const anthropic = (url: string) => new Anthropic({ apiKey: 'test', baseURL: url, maxRetries: 0 })
+const key = { apiKey: 'test' }
+const openai = (url: string, fetch: Fetch) => new OpenAI({ ...key, baseURL: `${url}/v1`, maxRetries: 0, fetch })
+const anthropic = (url: string, fetch: Fetch) => new Anthropic({ ...key, baseURL: url, maxRetries: 0, fetch })
 const messages = [{ role: 'user' as const, content: 'Hi' }]
 
 function ofMessage({ content, stop_reason }: Anthropic.Message): Told {
@@ -92,22 +95,22 @@ function ofMessage({ content, stop_reason }: Anthropic.Message): Told {
   return { ...told, finish: stop_reason ?? undefined }
 }
 
-function messagesHelper(url: string, isWhole: boolean): Promise<Told> {
+function messagesHelper(url: string, isWhole: boolean, fetch = globalThis.fetch): Promise<Told> {
   const told = nothing()
   const question = { model: 'any', max_tokens: 64, messages }
   return telling(told, async () => {
     const asked = isWhole
-      ? anthropic(url).messages.create(question)
-      : anthropic(url).messages.stream(question).finalMessage()
+      ? anthropic(url, fetch).messages.create(question)
+      : anthropic(url, fetch).messages.stream(question).finalMessage()
     Object.assign(told, ofMessage(await asked))
   })
 }
 
 /** As many write it: the events alone. */
-function messagesEvents(url: string): Promise<Told> {
+function messagesEvents(url: string, _: boolean, fetch = globalThis.fetch): Promise<Told> {
   const told = nothing()
   return telling(told, async () => {
-    const stream = await anthropic(url).messages.create({ model: 'any', max_tokens: 64, messages, stream: true })
+    const stream = await anthropic(url, fetch).messages.create({ model: 'any', max_tokens: 64, messages, stream: true })
     const calls = new Map<number, [string, string]>()
     let index = -1
     for await (const event of stream) {
@@ -137,11 +140,11 @@ function ofResponse({ output, output_text, status, incomplete_details }: OpenAI.
   return told
 }
 
-function responsesHelper(url: string, isWhole: boolean): Promise<Told> {
+function responsesHelper(url: string, isWhole: boolean, fetch = globalThis.fetch): Promise<Told> {
   const told = nothing()
   const question = { model: 'any', input: 'Hi' }
   return telling(told, async () => {
-    const { responses } = openai(url)
+    const { responses } = openai(url, fetch)
     const response = await (isWhole ? responses.create(question) : responses.stream(question).finalResponse())
     Object.assign(told, ofResponse(response))
     // It resolves where the answer broke off, and says so in its status.
@@ -149,12 +152,12 @@ function responsesHelper(url: string, isWhole: boolean): Promise<Told> {
   })
 }
 
-function responsesEvents(url: string): Promise<Told> {
+function responsesEvents(url: string, _: boolean, fetch = globalThis.fetch): Promise<Told> {
   const told = nothing()
   return telling(told, async () => {
     let number = -1
     let text = ''
-    for await (const event of await openai(url).responses.create({ model: 'any', input: 'Hi', stream: true })) {
+    for await (const event of await openai(url, fetch).responses.create({ model: 'any', input: 'Hi', stream: true })) {
       if ('sequence_number' in event && event.sequence_number !== ++number)
         throw new Error(`${event.sequence_number} is not the next after ${number - 1}`)
       if (event.type === 'response.output_text.delta') text += event.delta
@@ -183,10 +186,10 @@ function ofCompletion({ message, finish_reason }: OpenAI.ChatCompletion.Choice):
   }
 }
 
-function chatHelper(url: string, isWhole: boolean): Promise<Told> {
+function chatHelper(url: string, isWhole: boolean, fetch = globalThis.fetch): Promise<Told> {
   const told = nothing()
   return telling(told, async () => {
-    const { completions } = openai(url).chat
+    const { completions } = openai(url, fetch).chat
     const question = { model: 'any', messages }
     const { choices } = await (isWhole
       ? completions.create(question)
@@ -197,11 +200,11 @@ function chatHelper(url: string, isWhole: boolean): Promise<Told> {
   })
 }
 
-function chatEvents(url: string): Promise<Told> {
+function chatEvents(url: string, _: boolean, fetch = globalThis.fetch): Promise<Told> {
   const told = nothing()
   return telling(told, async () => {
     const calls: [string, string][] = []
-    for await (const { choices } of await openai(url).chat.completions.create({
+    for await (const { choices } of await openai(url, fetch).chat.completions.create({
       model: 'any',
       messages,
       stream: true,
@@ -224,8 +227,8 @@ function chatEvents(url: string): Promise<Told> {
 
 /** The AI SDK, which runs the tools itself. */
 const aiSDK =
-  (modelOf: (url: string) => LanguageModel) =>
-  (url: string, isWhole: boolean): Promise<Told> => {
+  (modelOf: (settings: { apiKey: string; baseURL: string; fetch: Fetch }) => LanguageModel) =>
+  (url: string, isWhole: boolean, fetch = globalThis.fetch): Promise<Told> => {
     const told = nothing()
     const execute = (name: string) => (input: object) => {
       told.calls.push([name, input])
@@ -234,7 +237,7 @@ const aiSDK =
     const tools = Object.fromEntries(
       TOOLS.map((name) => [name, sdkTool({ inputSchema: z.looseObject({}), execute: execute(name) })]),
     )
-    const question = { model: modelOf(url), prompt: 'Hi', maxRetries: 0, tools }
+    const question = { model: modelOf({ ...key, baseURL: `${url}/v1`, fetch }), prompt: 'Hi', maxRetries: 0, tools }
     return telling(told, async () => {
       if (isWhole) {
         const { text, reasoningText, finishReason } = await generateText(question)
@@ -256,7 +259,7 @@ const aiSDK =
 /** The Agents SDK, which runs the tools itself: one turn of it. */
 const agents =
   (modelOf: (client: never) => Model) =>
-  (url: string, isWhole: boolean): Promise<Told> => {
+  (url: string, isWhole: boolean, fetch = globalThis.fetch): Promise<Told> => {
     const told = nothing()
     const tools = TOOLS.map((name) =>
       tool({
@@ -272,7 +275,7 @@ const agents =
     )
     const agent = new Agent({
       name: 'a',
-      model: modelOf(openai(url) as never),
+      model: modelOf(openai(url, fetch) as never),
       tools,
       toolUseBehavior: 'stop_on_first_tool',
     })
@@ -303,15 +306,17 @@ const agents =
  * When a connection breaks, the agent cancels what is broken and lets the rejection of that end the process, whoever
  * reads it: here its cancelling does not reject.
  */
-const calmly: typeof fetch = async (input, init) => {
-  const response = await fetch(input, init)
-  if (!response.ok) return response
-  const reader = response.body?.getReader()
-  const cancel = () => reader?.cancel().catch(() => {})
-  return Object.defineProperty(response, 'body', {
-    value: { getReader: () => ({ read: () => reader?.read(), cancel }) },
-  })
-}
+const calmly =
+  (fetch: Fetch): Fetch =>
+  async (input, init) => {
+    const response = await fetch(input, init)
+    if (!response.ok) return response
+    const reader = response.body?.getReader()
+    const cancel = () => reader?.cancel().catch(() => {})
+    return Object.defineProperty(response, 'body', {
+      value: { getReader: () => ({ read: () => reader?.read(), cancel }) },
+    })
+  }
 
 interface AgentMessage {
   role: string
@@ -335,7 +340,7 @@ export function ofAgentMessages(messages: AgentMessage[]): Told {
 
 const agent =
   (Agent: typeof HttpAgent) =>
-  async (url: string, isWhole: boolean): Promise<Told> => {
+  async (url: string, isWhole: boolean, fetch = globalThis.fetch): Promise<Told> => {
     if (isWhole) {
       // None of these asks for one body: it is what they make of the stream.
       const response = await fetch(url, { method: 'POST' })
@@ -343,7 +348,9 @@ const agent =
       if (!response.ok) return { ...nothing(), failure: body.error.message }
       return { ...ofAgentMessages(body.newMessages), finish: body.metadata?.finishReason ?? 'done' }
     }
-    const client = new Agent({ url, threadId: 't_1', fetch: calmly } as ConstructorParameters<typeof HttpAgent>[0])
+    const client = new Agent({ url, threadId: 't_1', fetch: calmly(fetch) } as ConstructorParameters<
+      typeof HttpAgent
+    >[0])
     const told = nothing()
     await telling(told, () =>
       client.runAgent({ runId: 'r_1' }, {
@@ -358,10 +365,10 @@ const agent =
     return { ...told, ...ofAgentMessages(client.messages as AgentMessage[]) }
   }
 
-async function tanstack(url: string): Promise<Told> {
+async function tanstack(url: string, _: boolean, fetch = globalThis.fetch): Promise<Told> {
   const told = nothing()
   const client = new ChatClient({
-    connection: fetchServerSentEvents(url, { reconnect: { delayMs: 10 } }),
+    connection: fetchServerSentEvents(url, { reconnect: { delayMs: 10 }, fetchClient: fetch }),
     onChunk(chunk) {
       if (chunk.type !== 'RUN_FINISHED') return
       told.finish = (chunk as { metadata?: { finishReason?: string } }).metadata?.finishReason ?? 'done'
@@ -399,7 +406,7 @@ class State implements ChatState<UIMessage> {
 }
 class Chat extends AbstractChat<UIMessage> {}
 
-async function useChat(url: string, isWhole: boolean): Promise<Told> {
+async function useChat(url: string, isWhole: boolean, fetch = globalThis.fetch): Promise<Told> {
   const told = nothing()
   let message: UIMessage | undefined
   if (isWhole) {
@@ -411,7 +418,7 @@ async function useChat(url: string, isWhole: boolean): Promise<Told> {
   } else {
     const chat = new Chat({
       state: new State(),
-      transport: new DefaultChatTransport<UIMessage>({ api: url }),
+      transport: new DefaultChatTransport<UIMessage>({ api: url, fetch }),
       onFinish({ finishReason }) {
         told.finish = finishReason ?? 'done'
       },
@@ -433,7 +440,7 @@ async function useChat(url: string, isWhole: boolean): Promise<Told> {
 }
 
 /** What `useDataStreamRuntime` of assistant-ui is made of. */
-export async function assistantUI(url: string): Promise<Told> {
+async function assistantUI(url: string, _: boolean, fetch = globalThis.fetch): Promise<Told> {
   const told = nothing()
   const response = await fetch(url, { method: 'POST' })
   if (!response.ok) return { ...told, failure: await response.text() }
@@ -486,15 +493,15 @@ export const clients: Client[] = [
   {
     ...byAnthropic,
     name: '@ai-sdk/anthropic',
-    read: aiSDK((url) => createAnthropic({ apiKey: 'test', baseURL: `${url}/v1` })('any')),
+    read: aiSDK((settings) => createAnthropic(settings)('any')),
     asksWhole: true,
   },
   { ...byResponses, name: 'openai, responses.stream()', read: responsesHelper, asksWhole: true },
-  { ...byResponses, name: 'openai, the events of a response', read: responsesEvents },
+  { ...byResponses, name: 'openai, the events of a response', read: responsesEvents, missesCuts: true },
   {
     ...byResponses,
     name: '@ai-sdk/openai, responses',
-    read: aiSDK((url) => createOpenAI({ apiKey: 'test', baseURL: `${url}/v1` })('any')),
+    read: aiSDK((settings) => createOpenAI(settings)('any')),
     asksWhole: true,
   },
   {
@@ -506,11 +513,11 @@ export const clients: Client[] = [
     runsAny: true,
   },
   { ...byChat, name: 'openai, chat.completions.stream()', read: chatHelper, asksWhole: true },
-  { ...byChat, name: 'openai, the chunks of a completion', read: chatEvents },
+  { ...byChat, name: 'openai, the chunks of a completion', read: chatEvents, missesCuts: true },
   {
     ...byChat,
     name: '@ai-sdk/openai, chat',
-    read: aiSDK((url) => createOpenAI({ apiKey: 'test', baseURL: `${url}/v1` }).chat('any')),
+    read: aiSDK((settings) => createOpenAI(settings).chat('any')),
     asksWhole: true,
   },
   {

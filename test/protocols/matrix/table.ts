@@ -38,6 +38,24 @@ The AI SDK's \`textStream\` is text and nothing else: not the tool calls, and no
 \`done\` there. Relay its \`stream\`. Its OpenAI provider passes over an error inside a chunk, as OpenRouter sends it.
 `
 
+/** The beginning of the last table. Its clients are not installed with this repository: `test/packages/dialects` writes it. */
+export const CLIENTS = `
+## More clients
+
+The same answers of all providers, read by each client that people have for a dialect. What is counted is right in text,
+reasoning, calls and the ending. Written by \`npm run packages -- dialects --update\`.
+
+| protocol | client | right | what it does besides |
+|---|---|---|---|
+`
+
+/** The page with another last table. */
+export function withClients(page: string, table: string): string {
+  const [title = ''] = CLIENTS.trim().split('\n')
+  const [before = ''] = page.split(`\n${title}`)
+  return before + table
+}
+
 /** The page, from what was wrong in each cell. */
 export function render(
   rows: readonly Row[],
