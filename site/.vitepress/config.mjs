@@ -30,6 +30,9 @@ export default defineConfig({
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-default' },
     anchor: { slugify },
     config(md) {
+      // Braces in a guide are braces, and nothing that Vue fills in.
+      const { text } = md.renderer.rules
+      md.renderer.rules.text = (...args) => text(...args).replaceAll('{{', '&#123;&#123;')
       md.core.ruler.push('links of the repository', ({ tokens, env }) => {
         const source = sourceOf(env.relativePath ?? '')
         if (!source) return
@@ -40,10 +43,11 @@ export default defineConfig({
           }
         }
       })
-      md.core.ruler.push('widths', ({ tokens }) => {
+      md.core.ruler.push('code and cells', ({ tokens }) => {
         for (const [index, { type, children }] of tokens.entries()) {
           if (type !== 'inline') continue
           for (const code of children.filter(({ type }) => type === 'code_inline')) {
+            code.attrSet('v-pre', '')
             // A short name stays in one piece: `sse-relay/koa` has a hyphen.
             if (code.content.length < 25) code.attrJoin('class', 'whole')
           }
