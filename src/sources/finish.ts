@@ -2,31 +2,34 @@
 import type { FinishReason } from '../types.js'
 
 /**
- * Matched in small letters, without `_`, `-` and digits; the first that fits decides. Providers put new words together of
+ * Matched in small letters, without `_`, `-`, digits and a `FINISH_REASON_`; the first that fits decides. Providers put new words together of
  * the same pieces, so the pieces are what is known.
  */
 const WORDS: readonly (readonly [FinishReason | 'broken' | 'nothing', RegExp])[] = [
   // Servers that say a word with every chunk, or have a value for "not yet".
-  ['nothing', /^(null|none|nil|(finishreason)?unspecified|inprogress|queued|pending|running)$/],
+  ['nothing', /^(null|none|nil|unspecified|inprogress|queued|pending|running|notfinished)$/],
   [
     'content-filter',
-    /filter|refus|block|sensitive|guardrail|tripwire|toxic|safety|recitation|prohibited|^spii$|^language$|moderat|policy|flagged|armor|riskcontrol|copyright/,
+    /filter|refus|block|sensitive|guardrail|tripwire|toxic|safety|recitation|prohibited|^spii$|^language$|moderat|policy|flagged|armor|riskcontrol|copyright|unsafe|harm/,
   ],
   [
     'broken',
-    /abort|cancel|interrupt|network|connection|disconnect|^time(d?out)|unavailable|insufficient|overload|\werror$|preempt|evict|shutdown|fail(ed|ure)|deadline|expired|^unknown|kill|terminated|(rate|time)limit|quota|exhausted/,
+    /abort|cancel|interrupted|network|connection|disconnect|closed|premature|crash|unexpectedeof|outofmemory|^internal|^time(d?out)|unavailable|insufficient|overload|\werror$|preempt|evict|shutdown|fail(ed|ure)|deadline|expired|^unknown|kill|terminated|(rate|time)limit|quota|exhausted/,
   ],
   ['tool-calls', /^(client)?(tools?|tool(calls?|use)|functioncalls?|requiresaction|suspended)$/],
   [
     'stop',
-    /^(imend|stop(sequences?|token|str(ing)?|words?)?|end(of)?(turn|text|token|sentence|sequence|stream|message)?|eo[st](token)?|completed?|success(ful)?|finish(ed)?|done|normal)$/,
+    /^(imend|stop(ped|sequences?|token|str(ing)?|words?)?|end(of)?(turn|text|token|sentence|sequence|stream|message)?|eo[st](token)?|completed?|success(ful)?|finish(ed)?|done|normal)$/,
   ],
   ['error', /^error$|malformed|unexpected|toomany|missingthought/],
-  ['length', /length|token|limit|^max|contextwindow|budget|^incomplete$/],
+  ['length', /length|token|limit|truncat|^max|contextwindow|budget|^incomplete$/],
 ]
 
 /** Why the model stopped, in our words; `broken` after which the answer is not complete, whatever else is said. */
 export function meaningOf(word: string): FinishReason | 'broken' | 'nothing' {
-  const plain = word.toLowerCase().replace(/[^a-z]/g, '')
+  const plain = word
+    .toLowerCase()
+    .replace(/[^a-z]/g, '')
+    .replace(/^(finish)?reason/, '')
   return WORDS.find(([, words]) => words.test(plain))?.[0] ?? 'other'
 }

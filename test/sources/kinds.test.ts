@@ -199,28 +199,32 @@ describe('a word for the end', () => {
 
   it.each(
     words(
-      'abort aborted network_error insufficient_system_resource interrupted cancelled canceled failed timeout timed_out TIMEOUT server_error internal_error internal_server_error connection_error connection_closed client_disconnect disconnected request_cancelled user_cancelled shutdown preempted engine_error overloaded service_unavailable deadline_exceeded expired stream_error upstream_failure killed terminated rate_limit time_limit quota_exceeded model_error generation_error unknown',
+      'abort aborted network_error insufficient_system_resource interrupted cancelled canceled failed timeout timed_out TIMEOUT server_error internal_error internal_server_error connection_error connection_closed client_disconnect disconnected request_cancelled user_cancelled shutdown preempted engine_error overloaded service_unavailable deadline_exceeded expired stream_error upstream_failure killed terminated stream_closed premature_close crashed unexpected_eof out_of_memory internal rate_limit time_limit quota_exceeded model_error generation_error unknown',
     ),
   )('that says it was broken off is no proof: %s', (word) => {
     expect(read([hi, end(word)]).isComplete).toBe(false)
   })
 
-  it.each(words('null none NONE FINISH_REASON_UNSPECIFIED in_progress'))('that says nothing is none: %s', (word) => {
-    expect(read([end(word, { content: 'Hi' })])).toMatchObject({ isComplete: false, finish: undefined })
-    expect(read([end(word, { content: 'Hi' }), end()])).toMatchObject({ isComplete: true, finish: 'stop' })
-  })
+  it.each(words('null none NONE FINISH_REASON_UNSPECIFIED in_progress not_finished'))(
+    'that says nothing is none: %s',
+    (word) => {
+      expect(read([end(word, { content: 'Hi' })])).toMatchObject({ isComplete: false, finish: undefined })
+      expect(read([end(word, { content: 'Hi' }), end()])).toMatchObject({ isComplete: true, finish: 'stop' })
+    },
+  )
 
   it.each(
     Object.entries({
-      stop: 'stop STOP end_turn eos eos_token stop_token end finish finished normal COMPLETE completed done end_of_text end_of_turn end_of_sentence end_token stop_sequence stop_str success',
+      stop: 'stop STOP end_turn eos eos_token stop_token end finish finished normal COMPLETE completed done end_of_text end_of_turn end_of_sentence end_token stop_sequence stop_str success stopped REASON_STOP FINISH_REASON_STOP',
       length:
-        'length max_tokens MAX_TOKENS max_output_tokens max_completion_tokens max_new_tokens max_length token_limit length_limit context_length_exceeded model_context_window_exceeded model_length max_tokens_reached incomplete',
-      'tool-calls': 'tool_calls tool_call tool_use TOOL_CALL tools function_call function_calls requires_action',
+        'length max_tokens MAX_TOKENS max_output_tokens max_completion_tokens max_new_tokens max_length token_limit length_limit context_length_exceeded model_context_window_exceeded model_length max_tokens_reached incomplete REASON_MAX_LEN REASON_MAX_CONTEXT truncated',
+      'tool-calls':
+        'tool_calls tool_call tool_use TOOL_CALL tools function_call function_calls requires_action REASON_TOOL_CALLS',
       'content-filter':
-        'content_filter content_filtered SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT sensitive refusal refused guardrail_intervened moderation risk_control ERROR_TOXIC policy_violation flagged MODEL_ARMOR',
+        'content_filter content_filtered SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT sensitive refusal refused guardrail_intervened moderation risk_control ERROR_TOXIC policy_violation flagged MODEL_ARMOR unsafe harmful',
       error:
         'error MALFORMED_FUNCTION_CALL UNEXPECTED_TOOL_CALL MALFORMED_RESPONSE TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE malformed_tool_use',
-      other: 'OTHER pause_turn repetition IMAGE_OTHER NO_IMAGE compaction',
+      other: 'OTHER pause_turn repetition IMAGE_OTHER NO_IMAGE compaction interrupt',
     }).flatMap(([reason, list]) => list.split(' ').map((word): [string, string] => [word, reason])),
   )('has its meaning: %s is %s', (word, finish) => {
     expect(read([hi, end(word)])).toMatchObject({ isComplete: true, finish })
