@@ -8,9 +8,9 @@ const WORDS: Record<keyof Usage, string> = {
   outputTokens: 'output_tokens completion_tokens output_token_count',
   totalTokens: 'total_tokens',
   cachedInputTokens:
-    'cached_input_tokens cached_tokens cached_content_tokens cache_read cache_read_tokens cache_read_input_tokens prompt_cache_hit_tokens',
+    'cached_input_tokens cached_tokens cached_content_tokens cache_read cache_read_tokens cache_read_input_tokens cache_read_input_token_count prompt_cache_hit_tokens',
   cacheWriteInputTokens:
-    'cache_write_input_tokens cache_write_tokens cache_creation cache_creation_tokens cache_creation_input_tokens',
+    'cache_write_input_tokens cache_write_tokens cache_creation cache_creation_tokens cache_creation_input_tokens cache_write_input_token_count',
   reasoningTokens: 'reasoning_tokens reasoning reasoning_output_tokens thoughts_tokens',
 }
 

@@ -707,6 +707,10 @@ describe('counts', () => {
     told({ choices: [], object: 'chat.completion.chunk', x_groq: { usage } }, read12),
     counts({ ...usage, prompt_cache_hit_tokens: 1 }, { cachedInputTokens: 1 }),
     counts({ ...usage, cached_tokens: 1 }, { cachedInputTokens: 1 }),
+    counts(
+      { ...usage, cacheReadInputTokenCount: 1, cacheWriteInputTokenCount: 4 },
+      { cachedInputTokens: 1, cacheWriteInputTokens: 4 },
+    ),
     counts({ ...usage, reasoning_tokens: 1 }, { reasoningTokens: 1 }),
     counts(
       { ...usage, prompt_tokens_details: { cached_tokens: 1, cache_creation_tokens: 4 } },
