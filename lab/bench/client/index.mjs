@@ -117,7 +117,7 @@ async function witnesses() {
     ['parser', 'createParser', 'eventsource-parser'],
     ['encoder', 'encodeEvent', 'hand-written'],
   ]) {
-    for (const trace of kind === 'parser' ? TARGETED : ['plain text']) {
+    for (const trace of kind === 'parser' ? [...TARGETED, ...OTHERS] : ['plain text']) {
       const ours = await instructions(kind, 'sse-relay', trace)
       const theirs = await instructions(kind, peer, trace)
       const name = `instructions: ${what}, ${trace}${kind === 'parser' ? ', one event' : ''} / ${peer}`
@@ -145,7 +145,9 @@ async function measured(contenders) {
   const names = Object.keys(contenders)
   const bytes = {}
   const values = await renew(ROUNDS, async (rounds) => {
-    const children = Object.fromEntries(names.map((name) => [name, start('./child.mjs', contenders[name].map(String))]))
+    const children = Object.fromEntries(
+      names.map((name) => [name, start('../client/child.mjs', contenders[name].map(String))]),
+    )
     try {
       const results = {}
       for (const name of names) results[name] = await children[name].ask('warm', { ms: WARM_MS })
