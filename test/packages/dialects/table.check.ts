@@ -3,9 +3,11 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { env } from 'node:process'
+import OpenAI from 'openai'
 import type { RelayOptions, Source } from 'sse-relay'
-import { createMemoryLog } from 'sse-relay/log'
+import { createMemoryLog, record } from 'sse-relay/log'
 import { relay, resume } from 'sse-relay/node'
+import { openaiResponses } from 'sse-relay/protocols'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Answer, agentAnswerOf, answerOf } from './answers.js'
 import { type Client, clients, type Told } from './clients.js'
@@ -150,3 +152,50 @@ describe.each(clients.filter(({ dialect }, index) => clients.findIndex((one) => 
     })
   },
 )
+
+describe('openai', () => {
+  it.each(answers)('reads on after every number of $name', async ({ source }) => {
+    const kept = { ...common, log: createMemoryLog(), owner: null, protocol: openaiResponses() }
+    const whole = serve((req, res) => void relay(req, res, source as Source, kept))
+    const events: { type: string }[] = []
+    const client = (url: string) => new OpenAI({ apiKey: 'test', baseURL: `${url}/v1`, maxRetries: 0 })
+    for await (const event of await client(whole).responses.create({ model: 'any', input: 'Hi', stream: true }))
+      events.push(event)
+    const { response } = events[0] as unknown as { response: { id: string } }
+    const rest = serve((req, res) => {
+      const after = Number(new URL(req.url ?? '', 'http://localhost').searchParams.get('starting_after')) + 1
+      void resume(req, res, { ...kept, runId: response.id.replace('resp_', ''), after, empty: 200 })
+    })
+    for (let number = 0; number < events.length; number++) {
+      const read: object[] = []
+      const from = { stream: true as const, starting_after: number }
+      for await (const event of await client(rest).responses.retrieve(response.id, from)) read.push(event)
+      expect(read).toEqual(events.slice(number + 1))
+    }
+  })
+})
+
+describe('TanStack AI', () => {
+  const client = clients.find(({ name }) => name === '@tanstack/ai-client') as Client
+
+  it.each(answers)('goes on where its connection breaks, after each event of $name', async (answer) => {
+    const { length } = await framesOf(client, answer.source as Source)
+    for (let count = 1; count < length; count++) {
+      const kept = { ...common, log: createMemoryLog(), owner: null, protocol: client.protocol() }
+      let asked = 0
+      const url: string = serve(async (req, res) => {
+        if (req.method === 'GET') return void resume(req, res, kept)
+        if (++asked > 1) return void relay(req, res, answer.source as Source, kept)
+        const runId = String(req.headers['x-run-id'])
+        // The whole run is in the log, and a part of it is all that arrives.
+        await record(answer.source as Source, { ...kept, runId })
+        const whole = await (await fetch(url, { headers: { 'last-event-id': `${runId}:0` } })).text()
+        const part = whole.split(/(?<=\n\n)/).slice(0, count)
+        res.writeHead(200, { 'content-type': 'text/event-stream' })
+        res.write(part.join(''), () => res.socket?.destroy())
+      })
+      check(client, answer, await client.read(url, false), false)
+      expect(asked).toBe(2)
+    }
+  })
+})
