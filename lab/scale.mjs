@@ -144,7 +144,7 @@ How many streams a process, a Redis and a cluster carry, what gives out first, a
 | an open stream besides, its entries stored twice a second | ${number(perStream)} µs of CPU a second |
 | the same for Redis | ${number(redisPerStream)} µs of CPU a second |
 | a token that is read in another process: told by the one, and read by the other | ${tell.toFixed(1)} and ${read.toFixed(1)} µs of CPU |
-| the same for Redis: one message | ${redisMessage.toFixed(1)} µs of CPU |
+| the same for Redis: its part of a message, which is one for all runs of a turn | ${redisMessage.toFixed(1)} µs of CPU |
 | an open stream, with its connection | ${number(memory / 1024)} KiB of memory |
 
 A core is planned to be busy for ${BUSY * 100} %: the rest is for bursts, and for what else the process does.
@@ -162,7 +162,7 @@ Open streams at a time, by how many tokens a second each has:
 | one Redis, one stream in ten read elsewhere | ${rates.map((rate) => number(node(rate, SHARE))).join(' | ')} |
 | a cluster of N nodes, with \`sharded: true\` | ${rates.map((rate) => `N × ${number(node(rate, SHARE))}`).join(' | ')} |
 
-Without \`sharded\` every node of a cluster has every message, and a cluster carries no more messages than one node.
+Without \`sharded\` every node of a cluster has every message, and a cluster carries no more messages than one node. What a token costs that is read elsewhere was measured with a hundred streams between two processes: with more of them more tokens share a message, and with each of a process’ readers in another process fewer do.
 
 ## At ten thousand, a hundred thousand, a million streams
 
@@ -183,7 +183,7 @@ What gives out first:
 
 - **Ten thousand** (${processes(10_000, 50)} cores at 50 tokens a second, ${nodes(10_000, 50)} of Redis). The CPU of the processes: each has enough memory and not enough core. \`ulimit -n\` has to be above the number of connections of a process, and so does the limit of the proxy in front of it.
 - **A hundred thousand** (${processes(100_000, 50)} and ${nodes(100_000, 50)}). One Redis, if it was one until then: it is one core. And the proxies: each stream is two connections of theirs, and a proxy has some 28 000 ports to each address behind it. More addresses, or HTTP/2 to the processes.
-- **A million** (${processes(1_000_000, 50)} and ${nodes(1_000_000, 50)}). A deploy that sends everybody back at once: let a few processes go at a time, and give \`retryMs\` a few seconds, since each reader that comes back costs Redis about ten commands. Storing is most of what Redis does; runs whose readers need not survive their process can go without a log, or with one in memory.
+- **A million** (${processes(1_000_000, 50)} and ${nodes(1_000_000, 50)}). A deploy that sends everybody back at once: let a few processes go at a time, and give \`retryMs\` a few seconds, since each reader that comes back costs Redis about eight commands. Storing is most of what Redis does; runs whose readers need not survive their process can go without a log, or with one in memory.
 
 What it costs in machines: the cores of the table, by eight to a machine, say, and the same again for the proxies. The tokens cost more than all of it.
 
