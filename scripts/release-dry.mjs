@@ -79,6 +79,12 @@ async function version() {
   await execute('git', ['init', '--quiet'], { cwd: folder })
   write('package-lock.json', { name: manifest.name, lockfileVersion: 3, packages: {} })
   const waiting = readdirSync(file('.changeset')).filter((name) => name.endsWith('.md') && name !== 'README.md')
+  // Nobody had a version before the first, so there is nothing to tell of what changed on the way.
+  const others = waiting.filter((name) => name !== 'first-release.md')
+  if (manifest.version === '0.0.0' && others.length > 0)
+    throw new Error(
+      `Until 0.1.0 there is one changeset: what is new in ${others.join(', ')} goes into first-release.md`,
+    )
   if (waiting.length > 0)
     await execute(process.execPath, [bin('@changesets/cli', 'bin.js'), 'version'], { cwd: folder })
   const { version } = JSON.parse(readFileSync(file('package.json'), 'utf8'))
