@@ -22,6 +22,8 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
   if (isText(json)) return json.text
   // Providers that name their events say the name again in `type`; others have a shape that tells, or a name that does.
   const { type, event_type } = json as { type?: unknown; event_type?: unknown }
+  const typed = withType(json, event, reading)
+  if (typed) return typed
   const named = { event, data: json }
   if (event !== undefined && shapeOf(named, reading)) return named
   return known ||
@@ -32,6 +34,13 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
     shapeOf(json, reading)
     ? json
     : ({ type: 'data', name: event, data: json } satisfies Part)
+}
+
+/** The chunk of a server that says its type in the name of the event alone. A plain word may be anybody's. */
+export function withType(json: object, event: unknown, reading: Reading): object | undefined {
+  if (typeof event !== 'string' || 'type' in json || !/[._]/.test(event)) return
+  const chunk = { type: event, ...json }
+  return shapeOf(chunk, reading) && chunk
 }
 
 /** What the relay before this one, or the provider, says of its failure. */

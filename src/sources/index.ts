@@ -2,7 +2,7 @@
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
-import { parse } from './event-content.js'
+import { parse, withType } from './event-content.js'
 import { isStream } from './holder.js'
 import { Reading } from './reading.js'
 import { shapeOf } from './shape-of.js'
@@ -95,6 +95,8 @@ function toHeld(chunk: object, reading: Reading): unknown {
   if (isEvent && data === DONE) return isAmid ? DONE : undefined
   if (isEvent && data.startsWith('{')) {
     const read = parse(data)
+    const typed = isObject(read) && withType(read, event, reading)
+    if (typed) return typed
     const isKnown = isObject(read) && (shapeOf(read, reading) || ('error' in read && Object.keys(read).length === 1))
     return isKnown ? read : undefined
   }

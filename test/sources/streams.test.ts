@@ -202,6 +202,35 @@ describe('bytes and responses are read by what they are', () => {
   })
 })
 
+describe('events that say their type in their name alone', () => {
+  const said: [string, object][] = [
+    ['response.created', { response: { id: 'r', instructions: 'SECRET' } }],
+    ['response.output_text.delta', { delta: 'Hello' }],
+    ['response.completed', { response: { status: 'completed', output: [] } }],
+  ]
+  const events = said.map(([event, data]) => ({ event, data: JSON.stringify(data) }))
+
+  it.each<[string, () => Source]>([
+    ['in bytes', () => bytes(events.map(encodeEvent).join(''))],
+    ['as objects', () => of(...events)],
+  ])('are chunks, %s', async (_, source) => {
+    const { text, outcome, body } = await relayed(source())
+    expect({ text, outcome }).toEqual({ text: 'Hello', outcome: 'done' })
+    expect(body).not.toContain('SECRET')
+  })
+
+  it('an event of the relay before is none, whatever its name', async () => {
+    const own = ['tool_status', 'finish', 'abort'].map((event) => encodeEvent({ event, data: '{"a":1}' }))
+    const { read } = await relayed(bytes(...own, encodeEvent({ data: '{"text":"Hi"}' }), 'data: [DONE]\n\n'))
+    expect(read.map((part) => (part.type === 'data' ? part.name : part.type))).toEqual([
+      'tool_status',
+      'finish',
+      'abort',
+      'text',
+    ])
+  })
+})
+
 describe('server-sent events as objects', () => {
   const held = (data: unknown, more: object = {}) => ({ data, ...more })
   it.each<[string, object[], string]>([
