@@ -15,6 +15,7 @@ interface Row {
   theirs?: number
   target?: number
   limit?: number
+  counted?: number
   runs: number
 }
 interface Group {
@@ -83,6 +84,14 @@ describe('a verdict', () => {
     expect(isMet({ ours: 0, target: 0 })).toBe(true)
     expect(isMet({ ours: 3, target: 0 })).toBe(false)
     expect(isMet({ ratio: 2 })).toBeUndefined()
+  })
+
+  it('is of the counted instructions where the ratio is as near to the target as noise could bring it', async () => {
+    const { isMet } = (await load('lab/bench/targets.mjs')) as { isMet(row: Partial<Row>): boolean | undefined }
+    expect(isMet({ ratio: 0.83, target: 0.8, counted: 0.52 })).toBe(true)
+    expect(isMet({ ratio: 0.78, target: 0.8, counted: 0.85 })).toBe(false)
+    expect(isMet({ ratio: 0.9, target: 0.8, counted: 0.52 })).toBe(false)
+    expect(isMet({ ratio: 0.7, target: 0.8, counted: 0.85 })).toBe(true)
   })
 
   it('is over all occasions that are known', async () => {
