@@ -162,9 +162,9 @@ async function play({ readers, runs, tokens }) {
     if (failures > 0) problems.push(`${failures} readers; for example:\n  ${examples.join('\n  ')}`)
   }
   const subscribed = listening.filter(({ sub }) => sub > 0)
-  if (listening.length !== 2 || subscribed.length !== 1 || subscribed[0].sub !== runs) {
+  if (listening.length !== 2 || subscribed.length !== 1 || subscribed[0].sub !== runs + 1) {
     problems.push(
-      `expected one connection for commands and one that listens on ${runs} channels; CLIENT LIST has ${JSON.stringify(listening)}`,
+      `expected one connection for commands and one that listens on ${runs + 1} channels (each run's, and that of the process); CLIENT LIST has ${JSON.stringify(listening)}`,
     )
   }
   return {
