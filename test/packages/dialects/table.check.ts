@@ -14,7 +14,7 @@ import { type Client, clients, type Told } from './clients.js'
 
 // More of them: SEED=1000 COUNT=300 npm run packages -- dialects
 const first = Number(env.SEED ?? 1)
-const answers = Array.from({ length: Number(env.COUNT ?? 12) }, (_, index) => [
+const answers = Array.from({ length: Number(env.COUNT ?? 6) }, (_, index) => [
   answerOf(first + index),
   agentAnswerOf(first + index),
 ]).flat()
