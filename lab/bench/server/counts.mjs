@@ -24,7 +24,7 @@ const COMPILER = /^v8::internal::Runtime_Compile/
 const counters = {
   instructions: {
     unit: 'instructions per token',
-    nodeArguments: [ALONE, '--predictable-gc-schedule'],
+    nodeArguments: [ALONE, '--predictable-gc-schedule', '--expose-gc'],
     wrapper: (folder) => [
       ...['valgrind', '--quiet', '--tool=callgrind', `--callgrind-out-file=${folder}/counts`, '--instr-atstart=no'],
       // The compiler writes code while it runs.
@@ -39,7 +39,7 @@ const counters = {
   },
   'system calls': {
     unit: 'system calls per token',
-    nodeArguments: [ALONE],
+    nodeArguments: [ALONE, '--expose-gc'],
     wrapper: (folder) => ['strace', '-f', '-qq', '-o', `${folder}/calls`],
     begin: (child) => child.ask('mark'),
     async end(child, folder) {
@@ -124,6 +124,10 @@ async function count(counter, name, load) {
   let server
   try {
     server = await prepare(name, size, client, nodeArguments, wrapper(folder))
+    // So that the next collection of everything comes after the end for each of them: one is as much as all the rest. What
+    // it takes away of the compiler's, a round more brings back.
+    await server.child.ask('used', { collect: true })
+    await run(server, size, client)
     const begun = await begin(server.child)
     for (let round = 0; round < ROUNDS; round++) await run(server, size, client)
     return (await end(server.child, folder, begun)) / (ROUNDS * CONNECTIONS * load.tokens)
