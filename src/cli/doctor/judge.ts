@@ -3,7 +3,7 @@
 import { duration } from '../terminal.js'
 import type { Flaw } from './lines.js'
 import { isEventStream, type Observation } from './observe.js'
-import { endingOf, findLumps, isBuffered, longestSilence, RULES, type Rule, type Severity } from './rules.js'
+import { allows, endingOf, findLumps, isBuffered, longestSilence, RULES, type Rule, type Severity } from './rules.js'
 
 export interface Finding {
   code: string
@@ -95,17 +95,28 @@ function notesOn(observation: Observation): string[] {
   }
   if (ending === 'cut' && endingOf(observation)) notes.push('The connection was closed without an end of HTTP’s own.')
   if (headers['x-accel-buffering'] === undefined) {
+    const seen = streamsVisibly(observation)
+      ? 'The pieces came as they were made, so there is nothing to mend on this way'
+      : 'Ask the server itself to see whether it sends it'
     notes.push(
-      'No x-accel-buffering: no. An nginx in front needs it to pass tokens on as they come; one that obeyed it takes it away, so ask the server itself to see whether it sends it.',
+      `No x-accel-buffering: no. ${seen}. An nginx needs the header of the server behind it to pass tokens on as they come, and takes it away where it obeyed.`,
     )
   }
   return notes
 }
 
-/** That it was asked, where there is nothing to find. */
+/** That it was asked, where there is nothing to find; and what only some pages need. */
 function notesOnCors({ cors }: Observation, findings: readonly Finding[]): string[] {
-  if (!cors || findings.some(({ code }) => code.startsWith('cors-'))) return []
-  return [`A page of ${cors.origin} may send this request and read its answer.`]
+  if (!cors || findings.some(({ code }) => code === 'cors-preflight' || code === 'cors-origin')) return []
+  const notes: string[] = []
+  if (cors.stop && !allows(cors.stop.headers, 'DELETE', cors)) {
+    notes.push(
+      `A page of ${cors.origin} may not send DELETE to this address: allow it if the page stops runs there, with a stopUrl.`,
+    )
+  }
+  if (findings.some(({ code }) => code === 'cors-resume')) return notes
+  const rest = cors.resume ? ', also to read on,' : ''
+  return [`A page of ${cors.origin} may send this request${rest} and read its answer.`, ...notes]
 }
 
 /** Whether events came at moments that are clearly apart. */

@@ -35,10 +35,21 @@ export interface SeenEvent extends ParsedEvent {
   atMs: number
 }
 
+/** What makes the browser ask first, and the answer to that. */
+export interface Preflight extends SideAnswer {
+  method: string
+  /** The names of headers that it asks for. */
+  asked: string[]
+}
+
 export interface CorsObservation {
   origin: string
-  /** What makes the browser ask first, and the answer to that; absent if it would not ask. */
-  preflight?: SideAnswer & { asked: string[] }
+  /** What the browser asks before the request itself; absent if it would not ask. */
+  preflight?: Preflight
+  /** What it asks before a page reads a lost answer on; absent where no such page is known of. */
+  resume?: Preflight
+  /** What it asks before a page stops the run. */
+  stop?: Preflight
   /** Whether the request carries cookies, which the wildcard is not enough for. */
   credentials: boolean
 }
@@ -104,7 +115,7 @@ export async function observe(request: CliRequest, options: ObserveOptions): Pro
   const observation = await observeStream(request.url, asked, options)
   if (origin) {
     options.onProgress?.('asking as a page of another origin')
-    observation.cors = await observeCors(request.url, asked, origin, options)
+    observation.cors = await observeCors(request.url, asked, origin, options, isKept(observation))
   }
   const isStream = observation.status === 200 && observation.ending === 'complete'
   if (request.method === 'GET' && isStream) {
@@ -253,28 +264,50 @@ function decompressed({ headers, body }: Answer): Readable {
 /** What a page may send without asking first, by the Fetch standard. */
 const SAFE_TYPES = /^\s*(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)\s*(;|$)/i
 const SAFE_HEADERS = new Set(['accept', 'accept-language', 'content-language', 'range'])
+export const SAFE_METHODS = new Set(['GET', 'HEAD', 'POST'])
 /** The browser's own, or of no page. */
 const BROWSERS_HEADERS = new Set(['accept-encoding', 'cookie', 'host', 'origin', 'user-agent', 'referer'])
 
-async function observeCors(url: URL, asked: Asked, origin: string, options: ObserveOptions): Promise<CorsObservation> {
+async function observeCors(
+  url: URL,
+  asked: Asked,
+  origin: string,
+  options: ObserveOptions,
+  isKept: boolean,
+): Promise<CorsObservation> {
   const { headers, method } = asked
   const names = Object.keys(headers)
     .filter((name) => !SAFE_HEADERS.has(name) && !BROWSERS_HEADERS.has(name) && !/^(sec|proxy)-/.test(name))
     .filter((name) => name !== 'content-type' || !SAFE_TYPES.test(headers[name] ?? ''))
     .sort()
-  const credentials = 'cookie' in headers
-  if (names.length === 0 && ['GET', 'HEAD', 'POST'].includes(method)) return { origin, credentials }
-  const preflight = await aside(url, options, (connection) =>
-    connection.ask({
-      method: 'OPTIONS',
-      headers: {
-        origin,
-        'access-control-request-method': method,
-        ...(names.length > 0 && { 'access-control-request-headers': names.join(',') }),
-      },
-    }),
-  )
-  return { origin, credentials, preflight: { ...preflight, asked: names } }
+  const preflight = async (method: string, asked: string[]): Promise<Preflight> => {
+    const answer = await aside(url, options, (connection) =>
+      connection.ask({
+        method: 'OPTIONS',
+        headers: {
+          origin,
+          'access-control-request-method': method,
+          ...(asked.length > 0 && { 'access-control-request-headers': asked.join(',') }),
+        },
+      }),
+    )
+    return { ...answer, method, asked }
+  }
+  const cors: CorsObservation = { origin, credentials: 'cookie' in headers }
+  if (names.length > 0 || !SAFE_METHODS.has(method)) cors.preflight = await preflight(method, names)
+  // An EventSource reads on without asking, and has no headers of its own.
+  if (isKept && (cors.preflight || method !== 'GET')) {
+    const always = new Set(names.filter((name) => !name.startsWith('content-'))).add('x-run-id')
+    cors.resume = await preflight('GET', [...new Set(always).add('last-event-id')].sort())
+    cors.stop = await preflight('DELETE', [...always].sort())
+  }
+  return cors
+}
+
+/** Whether it is a run that can be read on: one of a log of ours, whose events have its id. */
+export function isKept({ headers, events }: Pick<Observation, 'headers' | 'events'>): boolean {
+  const runId = headers['x-run-id']
+  return runId !== undefined && events.some(({ id }) => id?.startsWith(`${runId}:`))
 }
 
 async function observeHead(url: URL, asked: Asked, runMs: number, options: ObserveOptions): Promise<HeadObservation> {

@@ -3,7 +3,15 @@ import { isComplete, isFailed } from '../../client/endings.js'
 import { duration } from '../terminal.js'
 import { exceeded, FIRST_BYTE_LIMIT, LIMITS, type Limit } from './limits.js'
 import type { Flaw } from './lines.js'
-import { isEventStream, type Observation, type SeenEvent } from './observe.js'
+import {
+  type CorsObservation,
+  isEventStream,
+  isKept,
+  type Observation,
+  type Preflight,
+  SAFE_METHODS,
+  type SeenEvent,
+} from './observe.js'
 
 /** `fault`: a reader gets something wrong, late or not at all. `warning`: it works here, and will not everywhere. */
 export type Severity = 'fault' | 'warning'
@@ -278,27 +286,7 @@ export const RULES: readonly Rule[] = [
     code: 'cors-preflight',
     severity: 'fault',
     of: 'answer',
-    find({ cors, request }) {
-      if (!cors?.preflight) return
-      const { status, headers, asked } = cors.preflight
-      if (status === 0) return 'OPTIONS was not answered'
-      if (status < 200 || status > 299) return `OPTIONS was answered with ${status}`
-      const origin = refusalOf(headers, cors)
-      if (origin) return `OPTIONS: ${origin}`
-      const methods = listOf(headers['access-control-allow-methods'])
-      const isSafe = ['GET', 'HEAD', 'POST'].includes(request.method)
-      const wildcard = !cors.credentials
-      if (!isSafe && !methods.includes(request.method.toLowerCase()) && !(wildcard && methods.includes('*'))) {
-        return `access-control-allow-methods is ${headers['access-control-allow-methods'] ?? 'missing'}, without ${request.method}`
-      }
-      const allowed = listOf(headers['access-control-allow-headers'])
-      // The wildcard never stands for authorization.
-      const missing = asked.filter(
-        (name) => !allowed.includes(name) && !(wildcard && allowed.includes('*') && name !== 'authorization'),
-      )
-      if (missing.length === 0) return
-      return `access-control-allow-headers is ${headers['access-control-allow-headers'] ?? 'missing'}, without ${missing.join(', ')}`
-    },
+    find: ({ cors }) => cors?.preflight && deniedBy(cors.preflight, cors),
     why: 'Before this request the browser asks whether it may, and without this permission it never sends it.',
     mend: 'Answer OPTIONS before any authentication, with 204 and the three access-control-allow headers: the cors middleware of your framework, put first.',
   },
@@ -309,6 +297,35 @@ export const RULES: readonly Rule[] = [
     find: ({ cors, headers }) => cors && refusalOf(headers, cors),
     why: 'The browser hides the answer from the page, which sees a failed request and no reason.',
     mend: 'Set access-control-allow-origin on the answer itself, errors included, to this origin; with cookies also access-control-allow-credentials: true.',
+  },
+  {
+    code: 'cors-resume',
+    severity: 'warning',
+    of: 'stream',
+    find({ cors }) {
+      if (!cors?.resume || (cors.preflight && deniedBy(cors.preflight, cors))) return
+      return deniedBy(cors.resume, cors)
+    },
+    why: 'The events of this answer have ids, so it can be read on. fetchSSE with a resumeUrl or a stopUrl sends x-run-id with each request, the first one included, and last-event-id to read on: without this permission such a page cannot ask at all.',
+    mend: 'Allow the headers x-run-id and last-event-id besides those of the request. A page that only reads, and never reads on, needs neither.',
+  },
+  {
+    code: 'cors-exposed',
+    severity: 'warning',
+    of: 'stream',
+    find(observation) {
+      const { cors, headers } = observation
+      if (!cors || refusalOf(headers, cors)) return
+      const value = headers['access-control-expose-headers']
+      const exposed = listOf(value)
+      const read = ['x-run-id', 'x-heartbeat-ms'].filter((name) => name in headers)
+      if (isKept(observation)) read.push('retry-after', 'date')
+      const hidden = read.filter((name) => !exposed.includes(name) && (cors.credentials || !exposed.includes('*')))
+      if (hidden.length === 0) return
+      return `access-control-expose-headers is ${value ?? 'missing'}, without ${hidden.join(', ')}`
+    },
+    why: 'The browser hides these headers of the answer from the page, so the client does not know what they say: how often heartbeats come, without which it cannot tell a silent connection from a dead one; the run’s id; and how long to wait before it asks again.',
+    mend: 'Expose them, with a log x-run-id, x-heartbeat-ms, retry-after and date: exposedHeaders in the cors of Express and Fastify, exposeHeaders in hono/cors and @koa/cors.',
   },
 ]
 
@@ -431,11 +448,37 @@ function asLine(body = ''): string {
   return words.replace(/\s+/g, ' ').trim().slice(0, 200)
 }
 
-/** Why the browser would keep the answer from a page of this origin. */
-function refusalOf(
+/** What a preflight's answer lacks for the browser to send the request. */
+function deniedBy({ status, headers, method, asked }: Preflight, cors: CorsObservation): string | undefined {
+  if (status === 0) return 'OPTIONS was not answered'
+  if (status < 200 || status > 299) return `OPTIONS was answered with ${status}`
+  const origin = refusalOf(headers, cors)
+  if (origin) return `OPTIONS: ${origin}`
+  const wildcard = !cors.credentials
+  if (!allows(headers, method, cors)) {
+    return `access-control-allow-methods is ${headers['access-control-allow-methods'] ?? 'missing'}, without ${method}`
+  }
+  const allowed = listOf(headers['access-control-allow-headers'])
+  // The wildcard never stands for authorization.
+  const missing = asked.filter(
+    (name) => !allowed.includes(name) && !(wildcard && allowed.includes('*') && name !== 'authorization'),
+  )
+  if (missing.length === 0) return
+  return `access-control-allow-headers is ${headers['access-control-allow-headers'] ?? 'missing'}, without ${missing.join(', ')}`
+}
+
+/** Whether a preflight's answer lets a page use the method. */
+export function allows(
   headers: Record<string, string>,
-  { origin, credentials }: NonNullable<Observation['cors']>,
-): string | undefined {
+  method: string,
+  { credentials }: Pick<CorsObservation, 'credentials'>,
+): boolean {
+  const methods = listOf(headers['access-control-allow-methods'])
+  return SAFE_METHODS.has(method) || methods.includes(method.toLowerCase()) || (!credentials && methods.includes('*'))
+}
+
+/** Why the browser would keep the answer from a page of this origin. */
+function refusalOf(headers: Record<string, string>, { origin, credentials }: CorsObservation): string | undefined {
   const allowed = headers['access-control-allow-origin']
   if (allowed !== origin && (allowed !== '*' || credentials)) {
     const hint = allowed?.includes(',') ? ' (two layers set it, and one value is all there may be)' : ''

@@ -13,6 +13,7 @@ import { createGzip, gzipSync, constants as zlib } from 'node:zlib'
 import compression from 'compression'
 import express from 'express'
 import { relay as relayExpress } from 'sse-relay/express'
+import { createMemoryLog } from 'sse-relay/log'
 import { relay } from 'sse-relay/node'
 import { replayUpstream } from 'sse-relay/testing'
 import { describe, expect, it, vi } from 'vitest'
@@ -74,6 +75,24 @@ const ALLOWED = {
   'access-control-allow-origin': ORIGIN,
   'access-control-allow-methods': 'POST',
   'access-control-allow-headers': 'content-type',
+}
+
+/** What a page needs that asks, reads on and stops. */
+const RESUMABLE = {
+  'access-control-allow-origin': ORIGIN,
+  'access-control-allow-methods': 'GET, POST, DELETE',
+  'access-control-allow-headers': 'content-type, x-run-id, last-event-id',
+  'access-control-expose-headers': 'x-run-id, x-heartbeat-ms, retry-after, date',
+}
+
+/** A relay with a log, and these headers on each of its answers. */
+const kept = (headers: Record<string, string>): RequestListener => {
+  const log = createMemoryLog()
+  return (req, res) => {
+    for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+    if (req.method === 'OPTIONS') res.writeHead(204).end()
+    else relay(req, res, tokens, { log, owner: null })
+  }
 }
 
 const lengthOf = (frames: readonly string[]) => String(Buffer.byteLength(frames.join('')))
@@ -238,6 +257,46 @@ const faults: [
     { origin: ORIGIN },
   ],
   [
+    'does not allow what fetchSSE sends to read on',
+    'cors-resume',
+    kept({ ...RESUMABLE, 'access-control-allow-headers': 'content-type' }),
+    /^access-control-allow-headers is content-type, without last-event-id, x-run-id$/,
+    POST,
+    { origin: ORIGIN },
+  ],
+  [
+    'has a wildcard for what fetchSSE sends, where cookies are sent',
+    'cors-resume',
+    kept({
+      ...RESUMABLE,
+      'access-control-allow-credentials': 'true',
+      'access-control-allow-headers': '*, content-type',
+    }),
+    /without last-event-id, x-run-id$/,
+    { ...POST, headers: { ...POST.headers, cookie: 'a=b' } },
+    { origin: ORIGIN },
+  ],
+  [
+    'exposes nothing of an answer without a log',
+    'cors-exposed',
+    (req, res) => {
+      for (const [name, value] of Object.entries(ALLOWED)) res.setHeader(name, value)
+      if (req.method === 'OPTIONS') res.writeHead(204).end()
+      else relay(req, res, tokens)
+    },
+    /^access-control-expose-headers is missing, without x-heartbeat-ms$/,
+    POST,
+    { origin: ORIGIN },
+  ],
+  [
+    'exposes the run’s id of an answer with a log, and no more',
+    'cors-exposed',
+    kept({ ...RESUMABLE, 'access-control-expose-headers': 'X-Run-Id' }),
+    /is X-Run-Id, without x-heartbeat-ms, retry-after, date$/,
+    POST,
+    { origin: ORIGIN },
+  ],
+  [
     'breaks a line inside of the data',
     'malformed',
     { frames: [...FRAMES, 'data: two\nlines\n\n', DONE] },
@@ -362,6 +421,7 @@ describe.concurrent('nothing is wrong with', () => {
   it('a relay that lets the page of another origin in', async () => {
     await using served = await serve((req, res) => {
       res.setHeader('access-control-allow-origin', ORIGIN).setHeader('access-control-allow-headers', 'content-type')
+      res.setHeader('access-control-expose-headers', 'x-heartbeat-ms')
       if (req.method === 'OPTIONS') res.writeHead(204).end()
       else relay(req, res, tokens)
     })
@@ -369,6 +429,37 @@ describe.concurrent('nothing is wrong with', () => {
     expect(findings).toEqual([])
     expect(notes).toContain(`A page of ${ORIGIN} may send this request and read its answer.`)
     expect(observation.cors?.preflight).toMatchObject({ status: 204, asked: ['content-type'] })
+  })
+
+  it('a relay with a log whose page may also read on and stop', async () => {
+    const allowed = { ...RESUMABLE, 'access-control-allow-credentials': 'true' }
+    await using served = await serve(kept(allowed))
+    const cookie = { ...POST, headers: { ...POST.headers, cookie: 'a=b' } }
+    const { findings, observation, notes } = await look(served.url, cookie, { origin: ORIGIN })
+    expect(findings).toEqual([])
+    expect(notes).toContain(`A page of ${ORIGIN} may send this request, also to read on, and read its answer.`)
+    expect(notes.join()).not.toMatch(/DELETE/)
+    expect(observation.cors).toMatchObject({
+      preflight: { method: 'POST', asked: ['content-type'] },
+      resume: { method: 'GET', asked: ['last-event-id', 'x-run-id'] },
+      stop: { method: 'DELETE', asked: ['x-run-id'] },
+    })
+  })
+
+  it('a relay with a log that does not allow DELETE, but that a page cannot stop it there is said', async () => {
+    await using served = await serve(kept({ ...RESUMABLE, 'access-control-allow-methods': 'GET, POST' }))
+    const { findings, notes } = await look(served.url, POST, { origin: ORIGIN })
+    expect(findings).toEqual([])
+    expect(notes).toContainEqual(expect.stringMatching(/may not send DELETE to this address/))
+  })
+
+  it('a relay with a log that an EventSource of another origin reads, which asks for no permission', async () => {
+    await using served = await serve(
+      kept({ 'access-control-allow-origin': ORIGIN, 'access-control-expose-headers': '*' }),
+    )
+    const { findings, observation } = await look(served.url, {}, { origin: ORIGIN })
+    expect(findings).toEqual([])
+    expect(observation.cors).toEqual({ origin: ORIGIN, credentials: false })
   })
 
   it('a provider’s own stream, which ends in its own way', async () => {
@@ -395,7 +486,13 @@ describe.concurrent('nothing is wrong with', () => {
     await using served = await serve(scripted({}))
     const { findings, notes, unsure } = await look(served.url, POST)
     expect({ findings, unsure }).toEqual({ findings: [], unsure: undefined })
-    expect(notes).toContainEqual(expect.stringMatching(/^No x-accel-buffering: no\./))
+    expect(notes).toContainEqual(expect.stringMatching(/^No x-accel-buffering: no\. .*nothing to mend on this way/))
+  })
+
+  it('a short answer without x-accel-buffering, but not that there is nothing to mend', async () => {
+    await using served = await serve(scripted({ frames: [[...FRAMES.slice(0, 2), DONE].join('')] }))
+    const { notes } = await look(served.url, POST)
+    expect(notes).toContainEqual(expect.stringMatching(/^No x-accel-buffering: no\. Ask the server itself/))
   })
 
   it('a stream without a sentinel, or with another one, where that is said', async () => {
