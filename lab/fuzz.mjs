@@ -675,32 +675,15 @@ const warning = Object.defineProperties(
 
 const isObject = (value) => typeof value === 'object' && value !== null
 
-/** What the source says of itself: by these alone is such a chunk known. */
+/** By what such a chunk is known. One with `choices`, a `type` or an `event` is asked for among those of others. */
 function isGemini(chunk) {
   if (!isObject(chunk) || Object.getPrototypeOf(chunk) !== warning) return false
-  const { candidates, promptFeedback, usageMetadata, choices } = chunk
-  if (
-    Array.isArray(choices) ||
-    EARLIER.has(chunk.type) ||
-    (typeof chunk.type === 'string' && chunk.type.startsWith('response.'))
-  )
-    return false
+  const { candidates, promptFeedback, usageMetadata, choices, type, event } = chunk
+  if (Array.isArray(choices) || typeof type === 'string' || typeof event === 'string') return false
   return (
     (Array.isArray(candidates) && candidates.every(isObject)) || isObject(promptFeedback) || isObject(usageMetadata)
   )
 }
-
-/** Types that are asked for before Gemini is. */
-const EARLIER = new Set([
-  'message_start',
-  'message_delta',
-  'message_stop',
-  'content_block_start',
-  'content_block_delta',
-  'content_block_stop',
-  'ping',
-  'error',
-])
 
 function spoiledChunk(chance) {
   const chunk = structuredClone(chance.of(CHUNKS))
