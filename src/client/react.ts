@@ -83,7 +83,8 @@ const IDLE: RelayAnswer = {
 }
 
 /**
- * An answer in a React component: `text`, `parts` and `status` as they grow, at most one render an animation frame.
+ * An answer in a React component: `text`, `parts` and `status` as they grow; however many tokens come, they are one
+ * render an animation frame.
  * Unmounting stops it; under StrictMode there is one request.
  *
  * @example
@@ -181,15 +182,10 @@ class AnswerStore {
   }
 
   #unmount(): void {
-    if (this.#isReading) {
-      this.#drop()
-      const words = 'The component was hidden or left before the answer had ended'
-      this.#end('error', new RelayError('truncated', words, { retryable: true }))
-    }
-    if (!this.#cancelFrame) return
-    this.#cancelFrame()
-    this.#cancelFrame = undefined
-    this.#shown = this.#answer()
+    if (!this.#isReading) return
+    this.#drop()
+    const words = 'The component was hidden or left before the answer had ended'
+    this.#end('error', new RelayError('truncated', words, { retryable: true }))
   }
 
   /** Leaves the answer that still comes, and has it stopped. */
@@ -267,15 +263,19 @@ class AnswerStore {
     this.#set(status, error)
   }
 
-  /** Shows the answer with the next animation frame, so that a burst of tokens is not a burst of renders. */
+  /** What is asked, stopped or over shows at once; tokens show with the next animation frame, many in one render. */
   #set(status: RelayAnswer['status'], error?: unknown): void {
     this.#status = status
     this.#error = error
-    this.#cancelFrame ??= onNextFrame(() => {
-      this.#cancelFrame = undefined
-      this.#shown = this.#answer()
-      for (const listener of this.#listeners) listener()
-    })
+    if (status === 'streaming') this.#cancelFrame ??= onNextFrame(() => this.#show())
+    else this.#show()
+  }
+
+  #show(): void {
+    this.#cancelFrame?.()
+    this.#cancelFrame = undefined
+    this.#shown = this.#answer()
+    for (const listener of this.#listeners) listener()
   }
 }
 

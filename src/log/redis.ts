@@ -69,12 +69,15 @@ const OPTIONS: Rules<keyof RedisLogOptions> = {
  * Takes a client of `redis` or `ioredis` for its commands, and makes one more connection of its own, a `duplicate()`,
  * to be woken by; `log.close()` closes that one.
  *
- * While Redis is out of reach, who reads in the process that produces reads on; `onError` is told once a run.
+ * While Redis is out of reach, who reads in the process that produces reads on; `onError` is told once a run. Where the
+ * client has no listener for `error`, without which a client of `redis` ends its process, it gets one that does nothing.
  *
  * @throws {RelayError} `invalid-option` for what is no such client, and for a bad option.
  * @example
  * ```ts
- * const client = await createClient({ url: process.env.REDIS_URL }).connect()
+ * const client = createClient({ url: process.env.REDIS_URL })
+ * client.on('error', console.error)
+ * await client.connect()
  * const log = createRedisLog(client)
  * ```
  */
@@ -86,6 +89,9 @@ export function createRedisLog(
   const { ttlMs = 3_600_000, prefix = 'sse-relay:', leaseMs = 10_000, timeoutMs = 2000 } = options
   const { maxEntries = 10_000, sharded = false } = options
   const connection = connectionOf(client, sharded)
+  // A connection that breaks would end the process, with all its answers. The log says itself what it could not do.
+  const emitter = client as unknown as EventEmitterLike
+  if (emitter.listenerCount?.('error') === 0) emitter.on('error', () => {})
   return createLog(new RedisStore(connection, { ttlMs, prefix, leaseMs, timeoutMs, maxEntries, sharded }))
 }
 
@@ -108,6 +114,11 @@ interface Listening {
   subscribe(channel: string): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
   close(): unknown
+}
+
+interface EventEmitterLike {
+  listenerCount?(event: string): number
+  on(event: string, listener: () => void): unknown
 }
 
 interface Duplicate {

@@ -219,12 +219,27 @@ describe('useRelay in a page', () => {
     await until({ status: 'ready', text: tokens.join('') })
     const after = await counts()
     const shown = (await seen()).slice(before.seen)
-    const frames = shown.map(({ frame }) => frame)
+    const frames = shown.filter(({ status }) => status === 'streaming').map(({ frame }) => frame)
     expect(frames).toEqual([...new Set(frames)])
     expect(after.renders - before.renders).toBe(shown.length)
-    expect(shown.length).toBeLessThanOrEqual(after.frames - before.frames + 1)
+    // That it was asked, and that it is over, show at once.
+    expect(shown.length).toBeLessThanOrEqual(after.frames - before.frames + 3)
     // It is shown while it grows, and not at its end.
     expect(shown.filter(({ status }) => status === 'streaming').length).toBeGreaterThan(3)
+  })
+
+  it('shows that it was asked, or stopped, before the next frame: a second click finds the button disabled', async () => {
+    answer(() => hanging())
+    await show()
+    const statusAfter = (act: 'send' | 'stop') =>
+      page.evaluate(async (act) => {
+        window.requestAnimationFrame = () => 0
+        window.chat[act]()
+        await new Promise((resolve) => setTimeout(resolve))
+        return window.chat.seen.at(-1)?.status
+      }, act)
+    expect(await statusAfter('send')).toBe('submitted')
+    expect(await statusAfter('stop')).toBe('ready')
   })
 
   it.each([

@@ -11,7 +11,7 @@ import { type RelayOptions, relay, resume } from 'sse-relay/node'
 import { createRedisLog, type RedisLogOptions } from 'sse-relay/redis'
 import { openClient } from 'sse-relay/testing'
 import * as web from 'sse-relay/web'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { hasRedis, type RedisServer, startRedis } from './redis-server.js'
 
 const closing: (() => unknown)[] = []
@@ -167,6 +167,23 @@ describe.skipIf(!hasRedis)('with Redis out of reach', () => {
       code: 'log-failure',
       message: expect.stringContaining('await client.connect()'),
     })
+  })
+
+  it('a client of redis to whose errors nobody listens ends no process: the log is there again with its Redis', async () => {
+    const redis = await startServer()
+    const client = await createClient({ socket: { port: redis.port, reconnectStrategy: () => 50 } }).connect()
+    const log = createRedisLog(client as never)
+    closing.push(async () => {
+      await log.close()
+      client.destroy()
+    })
+    await redis.kill()
+    await vi.waitFor(() => expect(client.isReady).toBe(false), { timeout: 30_000 })
+    await redis.restart()
+    await vi.waitFor(() => log.stop(RUN, { owner: 'ann' }), { timeout: 30_000 })
+    const listened = createClient().on('error', () => {})
+    createRedisLog(listened as never)
+    expect(listened.listenerCount('error')).toBe(1)
   })
 
   it('a worker says that it cannot record, and its source is not called', async () => {
