@@ -494,8 +494,9 @@ export class RunLog implements Log {
   #checkPulse(): void {
     const leaseMs = this.#store.shared?.leaseMs
     if (leaseMs === undefined) return
-    const ms = Math.max(performance.now() - this.#awakeAt, Date.now() - this.#awakeAtWall)
+    const [before, beforeWall] = [this.#awakeAt, this.#awakeAtWall]
     this.#isAwake()
+    const ms = Math.max(this.#awakeAt - before, this.#awakeAtWall - beforeWall)
     if (ms > leaseMs * 0.8) for (const recorder of this.#producing()) recorder.ask()
   }
 

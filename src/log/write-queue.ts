@@ -1,4 +1,5 @@
 /** How does what a run says get into the store, however that behaves? */
+import { flatten } from '../encode.js'
 import { isRelayError, RelayError } from '../errors.js'
 import { isThenable, settle } from '../promises.js'
 import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
@@ -168,6 +169,8 @@ export class WriteQueue {
     clearTimeout(this.#holdTimer)
     this.#holdTimer = undefined
     if (this.#held === '' || this.#state === 'over') return
+    // It is kept for seconds, and that of many runs.
+    flatten(this.#held)
     const entry: LogEntry = { first: this.#heldFirst, last: this.#last, text: this.#held, end }
     this.#held = ''
     this.#heldFirst = this.#last + 1
