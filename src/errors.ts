@@ -63,9 +63,10 @@ export class RelayError extends Error {
   declare readonly pending?: string
 
   constructor(code: ErrorCode, message: string, options?: RelayErrorOptions) {
-    // Error itself takes the cause, if there is one, and keeps it from being listed.
-    super(message, options)
-    Object.assign(this, { code, retryable: false }, options)
+    // Error itself takes the cause, if there is one, and keeps it from being listed; none is not printed as one.
+    const { cause, ...more } = options ?? {}
+    super(message, cause === undefined ? undefined : { cause })
+    Object.assign(this, { code, retryable: false }, more)
   }
 }
 
@@ -79,6 +80,7 @@ export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
   if (typeof value === 'function') return 'a function'
   if (!isObject(value)) return String(value)
+  if (typeof (value as { then?: unknown }).then === 'function') return 'a promise that nobody awaited (await it first)'
   return `an object (${value.constructor?.name ?? 'without a prototype'})`
 }
 

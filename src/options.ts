@@ -282,14 +282,17 @@ export function checkRunId(runId: unknown): void {
   if (!isRunId(runId)) throw invalid('runId', runId, 'give 16 to 128 of A-Z a-z 0-9 _ -')
 }
 
-/** @throws {TypeError} with the code `invalid-option`. */
-export function checkOwner(owner: unknown): void {
+/**
+ * @param form how the call is written that has the owner, where that is not beside a log.
+ * @throws {TypeError} with the code `invalid-option`.
+ */
+export function checkOwner(owner: unknown, form = ''): void {
   if (owner === null || (typeof owner === 'string' && owner !== '')) return
   const remedy =
     typeof owner === 'number'
       ? 'give the id as a string, String(id)'
       : "give the user's id as a string, or null if whoever holds the run's id may read it. A login that is missing must not open the runs of others"
-  throw typeMistake('invalid-option', `owner cannot be ${show(owner)}: ${remedy}`)
+  throw typeMistake('invalid-option', `owner cannot be ${show(owner)}: ${remedy}${form && `. Write ${form}`}`)
 }
 
 function invalid(name: string, value: unknown, remedy: string): Error {

@@ -33,7 +33,7 @@ export interface HonoContext {
  * ```
  */
 export function relay(c: HonoContext, source: Source, options?: RelayOptions): Promise<Response> {
-  return serveWeb(c?.req?.raw, (sink, head) => relayTo(sink, source, withRequest(options, head)), responding(c))
+  return serveWeb(c?.req?.raw, (sink, head) => relayTo(sink, source, withRequest(options, head)), responding(c), c)
 }
 
 /**
@@ -52,6 +52,7 @@ export function resume(c: HonoContext, options: ResumeOptions): Promise<Response
     c?.req?.raw,
     (sink, head) => resumeTo(sink, lastEventIdOf(head), withRequest(options, head)),
     responding(c),
+    c,
   )
 }
 

@@ -23,18 +23,23 @@ export type Respond = (
   headers: SinkHeaders,
 ) => Response
 
-/** What begins with a sink whose answer is an object that the host sends. */
+/**
+ * What begins with a sink whose answer is an object that the host sends.
+ *
+ * @param given what the caller was given for the request, to name it where it is none.
+ */
 export function serveWeb(
   request: WebRequest,
   begin: (sink: Sink, request: RequestHead) => RelayHandle,
   respond: Respond,
+  given: unknown = request,
 ): Promise<Response> {
   if (typeof request?.headers?.get !== 'function') {
     const remedy = "Node's req and res are for sse-relay/node, those of Express for sse-relay/express"
     return Promise.reject(
       typeMistake(
         'invalid-option',
-        `The request cannot be ${show(request)}: sse-relay/web takes a Web Request, sse-relay/hono a context of Hono; ${remedy}`,
+        `The request cannot be ${show(given)}: sse-relay/web takes a Web Request, sse-relay/hono a context of Hono, relay(c, source); ${remedy}`,
       ),
     )
   }

@@ -26,13 +26,21 @@ export function serverError(
   })
 }
 
-/** What a lost connection looks like from here; an abort and an error of ours stay what they are. */
+/** What `fetch` says, in one runtime or another, of an address that it cannot ask: the cause is Node's. */
+const NO_URL = /(parse|valid).* URL|URL.*(valid|scheme)|unknown scheme/i
+
+/**
+ * What a lost connection looks like from here; an abort and an error of ours stay what they are. An address that cannot
+ * be asked is a mistake, the same however often it is tried.
+ */
 export function networkError(cause: unknown): unknown {
   if (cause instanceof RelayError || (cause as Error)?.name === 'AbortError') return cause
-  return new RelayError('network', `The connection failed: ${(cause as Error | undefined)?.message ?? cause}`, {
-    cause,
-    retryable: true,
-  })
+  const { message, cause: reason } = (cause ?? {}) as { message?: unknown; cause?: { message?: unknown } }
+  if (NO_URL.test(`${message} ${reason?.message}`)) {
+    const remedy = 'outside of a page give a whole URL, https://…'
+    return new RelayError('invalid-option', `The request cannot be sent (${message}): ${remedy}`, { cause })
+  }
+  return new RelayError('network', `The connection failed: ${message ?? cause}`, { cause, retryable: true })
 }
 
 /** A text in a message. */

@@ -4,7 +4,7 @@ import { anything, type Rule, type Rules } from '../check.js'
 import { RelayError } from '../errors.js'
 import type { EventStream } from '../types.js'
 import { Patience } from './backoff.js'
-import { isTransient, quote } from './failures.js'
+import { isTransient, networkError, quote } from './failures.js'
 import { toBody } from './input.js'
 import { type Connector, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 import { type FetchLike, fetchWithin } from './redirects.js'
@@ -221,8 +221,13 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     const patience = new Patience()
     for (;;) {
       const sentAt = Date.now()
-      // Without the stream's signal, and `keepalive`: a page that stops often leaves at once.
-      const response = await send(target, { ...request(null, 'DELETE'), keepalive: true }).catch(() => undefined)
+      let response: Response | undefined
+      try {
+        // Without the stream's signal, and `keepalive`: a page that stops often leaves at once.
+        response = await send(target, { ...request(null, 'DELETE'), keepalive: true })
+      } catch (error) {
+        if ((networkError(error) as RelayError).code === 'invalid-option') return false
+      }
       if (response) toBody(response).cancel()
       if (response && !isTransient(response.status)) return response.ok
       if (!(await patience.backOff(Date.now() - sentAt, response && retryAfter(response)))) return false

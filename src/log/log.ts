@@ -74,6 +74,15 @@ const STOP: Rules<keyof Parameters<Log['stop']>[1]> = { owner: anything }
 const STATUS: Rules<keyof Parameters<Log['status']>[1]> = { owner: anything }
 const CLOSE: Rules<keyof NonNullable<Parameters<Log['close']>[0]>> = { graceMs: duration }
 
+/** Looks over the options of a method of a log, which have the owner. */
+function checkOwned(method: string, options: { owner?: unknown } | undefined, rules: Rules): void {
+  const form = `log.${method}(runId, { owner })`
+  if (options !== undefined && !isObject(options))
+    throw mistake('invalid-option', `options cannot be ${show(options)}: give an object. Write ${form}`)
+  checkOptions(`log.${method}`, options ?? {}, rules)
+  checkOwner(options?.owner, form)
+}
+
 /**
  * A log over a store: what `createMemoryLog` and `createRedisLog` return, and what makes a log of a store of your own.
  *
@@ -140,9 +149,8 @@ export class RunLog implements Log {
   }
 
   async create(runId: string, options: { owner: string | null; startMs?: number }): Promise<boolean> {
-    checkOptions('log.create', options ?? {}, CREATE)
-    const { owner, startMs = 300_000 } = options ?? {}
-    checkOwner(owner)
+    checkOwned('create', options, CREATE)
+    const { owner, startMs = 300_000 } = options
     checkRunId(runId)
     if (await this.#store.create(runId, { owner, leaseMs: Math.min(startMs, Number.MAX_SAFE_INTEGER) })) return true
     const run = await this.#store.get(runId)
@@ -151,9 +159,8 @@ export class RunLog implements Log {
   }
 
   async stop(runId: string, options: { owner: string | null }): Promise<boolean> {
-    checkOptions('log.stop', options ?? {}, STOP)
-    const { owner } = options ?? {}
-    checkOwner(owner)
+    checkOwned('stop', options, STOP)
+    const { owner } = options
     if (!isRunId(runId)) return false
     const here = this.#runs.get(runId)?.run
     if (here instanceof Recorder && here.owner === owner && !here.ended) {
@@ -200,9 +207,8 @@ export class RunLog implements Log {
   }
 
   async status(runId: string, options: { owner: string | null }): Promise<RunStatus> {
-    checkOptions('log.status', options ?? {}, STATUS)
-    const { owner } = options ?? {}
-    checkOwner(owner)
+    checkOwned('status', options, STATUS)
+    const { owner } = options
     if (!isRunId(runId)) return { state: 'unknown' }
     const here = this.#runs.get(runId)?.run
     if (here instanceof Recorder && here.owner === owner) {

@@ -33,7 +33,7 @@ export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefin
     if (reading.proof === 'not-needed') reading.proof = 'missing'
     warnOnce(
       'unknown',
-      `a chunk that no provider's shape knows was left out, with the keys ${keysOf(chunk)}. What is for the client goes as { type: 'data', name, data } or as an event of your own, { event, data }`,
+      `a chunk that no provider's shape knows${withKeys(chunk)} was left out. What is for the client goes as { type: 'data', name, data } or as an event of your own, { event, data }`,
     )
   }
 }
@@ -81,11 +81,11 @@ function isFailed(word: unknown): boolean {
 function unknownClass(chunk: object): Error {
   return mistake(
     'invalid-source',
-    `The source yields ${show(chunk)} with the keys ${keysOf(chunk)}, an instance of a class that is no known provider's chunk: yield a part of it, such as { type: 'text', text }, or a plain object`,
+    `The source yields ${show(chunk)}${withKeys(chunk)}, an instance of a class that is no known provider's chunk: yield a part of it, such as { type: 'text', text }, or a plain object`,
   )
 }
 
-function keysOf(chunk: object): string {
+function withKeys(chunk: object): string {
   const keys = Object.keys(chunk)
-  return keys.length === 0 ? 'none' : keys.slice(0, 12).join(', ').slice(0, 200)
+  return keys.length === 0 ? '' : ` with the keys ${keys.slice(0, 12).join(', ').slice(0, 200)}`
 }

@@ -401,3 +401,39 @@ describe('a redirect', () => {
     })
   })
 })
+
+describe('an address that fetch cannot ask', () => {
+  it.each(['/api/chat', 'localhost:3000/api', 'http://'])(
+    'is a mistake that no repetition mends, also with a resumeUrl: %s',
+    async (url) => {
+      const { error } = await read(fetchSSE(url, { resumeUrl: url }))
+      expect(error).toMatchObject({ code: 'invalid-option', retryable: false })
+      expect(error?.message).toMatch(/^The request cannot be sent .*give a whole URL/)
+    },
+  )
+
+  it.each([
+    ['Chromium', "Failed to execute 'fetch' on 'Window': Failed to parse URL from http://"],
+    ['Firefox', 'Window.fetch: http:// is not a valid URL.'],
+    ['Safari', 'URL is not valid or contains user credentials.'],
+    ['Bun', 'fetch() URL is invalid'],
+    ['Deno', "Invalid URL: '/api/chat'"],
+  ])('is known by the words of %s', async (_, words) => {
+    const fetch = () => Promise.reject(new TypeError(words))
+    expect((await read(fetchSSE('/api', { fetch }))).error?.code).toBe('invalid-option')
+  })
+
+  it('is not what a failed connection says', async () => {
+    for (const words of ['Failed to fetch', 'fetch failed', 'Load failed', 'Network request failed']) {
+      const fetch = () => Promise.reject(new TypeError(words))
+      expect((await read(fetchSSE('/api', { fetch }))).error?.code).toBe('network')
+    }
+  })
+
+  it('ends the telling of stop() at once', async () => {
+    const { url } = await serve((_req, res) => void res.writeHead(200, HEAD).write('data: a\n\n'))
+    const stream = fetchSSE(url, { stopUrl: '/api/chat' })
+    await stream.next()
+    expect(await stream.stop()).toBe(false)
+  })
+})

@@ -7,7 +7,14 @@ import Fastify from 'fastify'
 import { createElement } from 'react'
 import { renderToString } from 'react-dom/server'
 import { createClient } from 'redis'
-import { encodeComment, encodeEvent, relay as relayOfRoot, resume as resumeOfRoot, toParts } from 'sse-relay'
+import {
+  encodeComment,
+  encodeEvent,
+  RelayError,
+  relay as relayOfRoot,
+  resume as resumeOfRoot,
+  toParts,
+} from 'sse-relay'
 import { createParser, fetchSSE, parseSSE, readText } from 'sse-relay/client'
 import { relay as relayOnExpress } from 'sse-relay/express'
 import { relay as relayOnFastify } from 'sse-relay/fastify'
@@ -115,8 +122,14 @@ const mistakes: [string, () => unknown, value: string, remedy: string][] = [
   [
     "Express's request on Hono",
     () => relayOnHono(js({ headers: {} }), []),
-    'request cannot be undefined',
+    'request cannot be an object (Object)',
     'for sse-relay/express',
+  ],
+  [
+    'a Web request on Hono',
+    () => relayOnHono(js(request()), []),
+    'object (Request)',
+    'a context of Hono, relay(c, source)',
   ],
   ['an address as a request', () => relay(js('/api'), []), '"/api"', 'takes a Web Request'],
   ['a response that has begun', used, 'already written to', 'hand relay an untouched response'],
@@ -133,8 +146,8 @@ const mistakes: [string, () => unknown, value: string, remedy: string][] = [
   ['a page of HTML', () => relaying(html), '"text/html"', 'error.body'],
   ['one JSON text', () => relaying(() => Response.json({})), 'one JSON text', 'is stream: true set?'],
   ['an instance in the stream', () => relaying([new Chunk()]), '(Chunk) with the keys delta', "{ type: 'text', text }"],
-  ['a Map in the stream', () => relaying([new Map()]), 'object (Map)', 'or a plain object'],
-  ['a Date in the stream', () => relaying([new Date()]), 'object (Date)', 'yield a part of it'],
+  ['a Map in the stream', () => relaying([new Map()]), 'object (Map), an instance', 'or a plain object'],
+  ['a Date in the stream', () => relaying([new Date()]), 'object (Date), an instance', 'yield a part of it'],
   ['numbers in the stream', () => relaying([42]), '42', 'yield strings or objects'],
   ['a function in the stream', () => relaying([() => 'a']), 'a function', 'yield strings or objects'],
   ['bytes in the stream', () => relaying(['a', new Uint8Array(2)]), 'bytes', 'through a TextDecoderStream'],
@@ -187,8 +200,26 @@ const mistakes: [string, () => unknown, value: string, remedy: string][] = [
   ['record without an owner', () => record([], js({ log })), 'owner cannot be undefined', "the user's id"],
 
   // Logs.
-  ['log.stop without an owner', () => log.stop(RUN, js(undefined)), 'owner cannot be undefined', "give the user's id"],
-  ['log.stop with a bare owner', () => log.stop(RUN, js('ann')), '"ann"', 'give an object'],
+  [
+    'log.stop without options',
+    () => log.stop(RUN, js(undefined)),
+    'owner cannot be undefined',
+    'log.stop(runId, { owner })',
+  ],
+  ['log.stop without an owner', () => log.stop(RUN, js({})), 'owner cannot be undefined', "give the user's id"],
+  ['log.stop with a bare owner', () => log.stop(RUN, js('ann')), '"ann"', 'Write log.stop(runId, { owner })'],
+  ['log.status with a bare owner', () => log.status(RUN, js('ann')), '"ann"', 'Write log.status(runId, { owner })'],
+  ['log.create with null', () => log.create(RUN, js(null)), 'null', 'Write log.create(runId, { owner })'],
+  [
+    'a promise for a log',
+    () => relaying([], { log: Promise.resolve(log), owner: 'ann' }),
+    'a promise',
+    'await it first',
+  ],
+  ['a promise for a store', () => createLog(js(Promise.resolve({}))), 'a promise', 'await it first'],
+  ['a promise for a client', () => createRedisLog(js(Promise.resolve())), 'a promise', 'await it first'],
+  ['a promise for a request', () => relay(js(Promise.resolve(request())), []), 'a promise', 'await it first'],
+  ['a promise for an owner', () => relaying([], { log, owner: Promise.resolve('ann') }), 'a promise', 'await it first'],
   ['log.create with a bad id', () => log.create('x', { owner: 'ann' }), '"x"', 'give 16 to 128'],
   ['an option of a log', () => createMemoryLog(js({ ttl: 5 })), 'ttl', 'use ttlMs'],
   ['a Map for a store', () => createLog(js(new Map())), 'object (Map)', 'create, begin, append, get and read'],
@@ -218,6 +249,13 @@ const mistakes: [string, () => unknown, value: string, remedy: string][] = [
   ['events that readText does not know', () => reading(readText(UNKNOWN)), 'the keys delta', 'with parseSSE'],
   ['an option of fetchSSE', () => fetchSSE('/', js({ resumeURL: '/' })), 'resumeURL', 'use resumeUrl'],
   ['an id that no header carries', () => fetchSSE('/', { lastEventId: 'a\nb' }), '"a\\nb"', 'no control characters'],
+  ['a part of an address, outside of a page', () => reading(fetchSSE('/api')), '/api', 'a whole URL, https://'],
+  [
+    'an address without http:',
+    () => reading(fetchSSE('localhost:3000/api')),
+    'cannot be sent',
+    'a whole URL, https://',
+  ],
   ['a body and no method', () => fetchSSE('/', { body: '{}' }), 'GET with a body', "give 'POST'"],
   ['a parser without onEvent', () => createParser(js(() => {})), 'createParser', 'takes { onEvent }'],
   [
@@ -283,4 +321,11 @@ it.each(mistakes)('%s is told with the value and the remedy', async (_, make, va
   expect(error).toBeInstanceOf(Error)
   expect(error.message).toContain(value)
   expect(error.message).toContain(remedy)
+})
+
+it('an error without a cause is printed without one', () => {
+  for (const error of [new RelayError('a', 'b', { cause: undefined, status: 500 }), new RelayError('a', 'b')])
+    expect('cause' in error).toBe(false)
+  expect(Object.keys(new RelayError('a', 'b', { cause: 0 }))).not.toContain('cause')
+  expect(new RelayError('a', 'b', { cause: 0 }).cause).toBe(0)
 })
