@@ -51,7 +51,8 @@ export interface Log {
    *
    * @returns `false` if the same owner's run is known already. That says nothing of the queue, for a process can die
    * between this and enqueueing: enqueue each time, under the run's id. A run that did not begin in time is kept anew.
-   * @throws {RelayError} `run-exists` if the id is another owner's, `invalid-option` for a bad id or `startMs`.
+   * @throws {RelayError} `run-exists` if the id is another owner's, `invalid-option` for a bad id or `startMs`,
+   * `log-failure` if the log is out of reach, `overload` if it is full.
    * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
    */
   create(
@@ -67,12 +68,15 @@ export interface Log {
    * is not known yet it is kept for five minutes: where this owner begins it then, it is stopped and its source not called.
    *
    * @returns whether a running run was told. Unknown, foreign and finished look alike: `false`.
+   * @throws {RelayError} `log-failure` if the log is out of reach: nothing is kept then, so ask again. Whoever produces
+   * the run may have been told all the same.
    * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
    */
   stop(runId: string, options: { owner: string | null }): Promise<boolean>
   /**
    * Tells what becomes of a run.
    *
+   * @throws {RelayError} `log-failure` if the log is out of reach.
    * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
    */
   status(runId: string, options: { owner: string | null }): Promise<RunStatus>
@@ -257,7 +261,8 @@ export function checkRelayOptions(what: 'relay' | 'resume' | 'record', options: 
   const base: object | null = Object.getPrototypeOf(options)
   if (base && base !== Object.prototype) fail(unknownIn(what, base, rules, findMeant))
   const { log, runId, owner, protocol } = options
-  if (runId !== undefined) checkRunId(runId)
+  // What `resume` is asked for may come from the address of a page: an id that is none is that of no run.
+  if (runId !== undefined && !(what === 'resume' && typeof runId === 'string')) checkRunId(runId)
   for (const name of ['sentinel', 'heartbeat'] as const) {
     const frame = protocol?.[name]
     if (frame === undefined || frame === '' || (typeof frame === 'string' && frame.endsWith('\n\n'))) continue

@@ -2,7 +2,7 @@
 
 import { captureScope, type Scope } from '../async-context.js'
 import { anything, callback, findSame, positive, type Rules } from '../check.js'
-import { isObject, RelayError, show } from '../errors.js'
+import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { idLine, isRunId, newRunId, parseEventId } from '../event-id.js'
 import { failureOf, mistake } from '../failure.js'
 import {
@@ -152,8 +152,13 @@ export class RunLog implements Log {
     checkOwned('create', options, CREATE)
     const { owner, startMs = 300_000 } = options
     checkRunId(runId)
-    if (await this.#store.create(runId, { owner, leaseMs: Math.min(startMs, Number.MAX_SAFE_INTEGER) })) return true
-    const run = await this.#store.get(runId)
+    let run: StoredRun | undefined
+    try {
+      if (await this.#store.create(runId, { owner, leaseMs: Math.min(startMs, Number.MAX_SAFE_INTEGER) })) return true
+      run = await this.#store.get(runId)
+    } catch (cause) {
+      throw outOfReach(`The log cannot take the run ${runId}`, cause)
+    }
     if (run && run.owner === owner) return false
     throw exists(runId)
   }
@@ -167,6 +172,16 @@ export class RunLog implements Log {
       here.stop('stopped')
       return true
     }
+    try {
+      return await this.#stopElsewhere(runId, owner)
+    } catch (cause) {
+      // A store that takes no note, full or read-only, may hand a message on all the same. Nobody waits for that.
+      this.#tellToStop(runId, owner)
+      throw outOfReach(`The run ${runId} may not have been stopped`, cause)
+    }
+  }
+
+  async #stopElsewhere(runId: string, owner: string | null): Promise<boolean> {
     const run = await this.#store.get(runId)
     if (!run) return this.#stopUnknown(runId, owner)
     if (run.owner !== owner || run.ended || run.lost || (!run.begun && run.leaseMs === 0)) return false
@@ -184,8 +199,17 @@ export class RunLog implements Log {
     if (!shared) return false
     if (!(await shared.stop(runId, { owner, keepMs: STOP_MS }))) return false
     // Who cannot be told finds the note.
-    await Promise.resolve(shared.publish(runId, 'producer', 'stop')).catch(() => {})
+    await this.#tellToStop(runId, owner)
     return true
+  }
+
+  /** Tells whoever produces the run, if it is this owner's. */
+  async #tellToStop(runId: string, owner: string | null): Promise<void> {
+    try {
+      await this.#store.shared?.publish(runId, 'producer', `stop ${JSON.stringify(owner)}`)
+    } catch {
+      // It was not told.
+    }
   }
 
   /** The run is on its way, perhaps, or the store has lost it: the stop is kept for when it comes. */
@@ -193,7 +217,7 @@ export class RunLog implements Log {
     const { shared } = this.#store
     if (shared) {
       const isTold = await shared.stop(runId, { owner, keepMs: STOP_MS })
-      await Promise.resolve(shared.publish(runId, 'producer', `stop ${JSON.stringify(owner)}`)).catch(() => {})
+      await this.#tellToStop(runId, owner)
       return isTold
     }
     // It may have begun while the store was asked.
@@ -216,6 +240,14 @@ export class RunLog implements Log {
       if (!outcome) return { state: 'running' }
       return { state: 'ended', outcome: outcome === 'disconnected' || outcome === 'stalled' ? 'stopped' : outcome }
     }
+    try {
+      return await this.#statusElsewhere(runId, owner)
+    } catch (cause) {
+      throw outOfReach(`The log of the run ${runId} cannot be read`, cause)
+    }
+  }
+
+  async #statusElsewhere(runId: string, owner: string | null): Promise<RunStatus> {
     const run = await this.#store.get(runId)
     if (!run || run.owner !== owner) return { state: 'unknown' }
     if (this.#isLost(run)) return { state: 'ended', outcome: 'error' }
@@ -322,7 +354,8 @@ export class RunLog implements Log {
     const cursor = parseEventId(place)
     const id = runId ?? cursor?.runId ?? ''
     const reader = new Reader(id, outlet, options, false)
-    if (place === undefined && runId === undefined) reader.endEmpty()
+    // An id that is none is that of no run.
+    if (place === undefined && !isRunId(id)) reader.endEmpty()
     else if (place !== undefined && !cursor) reader.failAs('run-not-found')
     else if (cursor?.seq === 'end') reader.endEmpty()
     else this.#read(reader, id, owner, cursor?.seq as number | undefined)
@@ -349,11 +382,7 @@ export class RunLog implements Log {
       // It may have begun all the same: the queue's next try is the same producer's.
       if (this.#unanswered.size >= MAX_UNANSWERED) this.#unanswered.clear()
       this.#unanswered.set(runId, start)
-      if ((cause as RelayError)?.code === 'overload') throw cause
-      throw new RelayError('log-failure', `The log cannot take the run ${runId}: see the cause`, {
-        cause,
-        retryable: true,
-      })
+      throw outOfReach(`The log cannot take the run ${runId}`, cause)
     }
     if (begun) {
       const isStopped = begun === 'stopped' || this.#marks.take(runId, start.owner)
@@ -454,13 +483,7 @@ export class RunLog implements Log {
           reader.start(this.#remote(runId, run), run.headers, cursor ?? 0, ending)
         }
       },
-      (cause) =>
-        reader.fail(
-          new RelayError('log-failure', `The log of the run ${runId} cannot be read: see the cause`, {
-            cause,
-            retryable: true,
-          }),
-        ),
+      (cause) => reader.fail(outOfReach(`The log of the run ${runId} cannot be read`, cause)),
     )
   }
 
@@ -524,17 +547,23 @@ export class RunLog implements Log {
   }
 }
 
+/** What a store has thrown, told as what it means: that it is full it says itself, and may say what is wrong. */
+function outOfReach(what: string, cause: unknown): unknown {
+  if (isRelayError(cause) && (cause.code === 'overload' || cause.code === 'log-failure')) return cause
+  return new RelayError('log-failure', `${what}: see the cause`, { cause, retryable: true })
+}
+
 function exists(runId: string): RelayError {
   return mistake('run-exists', `There is a run with the id ${runId} already: give each run an id of its own`)
 }
 
 /** Where to read on: what the request says comes first, for who reconnects is further than the code that made the page. */
 function placeOf({ lastEventId, runId, after }: LogResume): string | undefined {
-  // Of the run that is asked for; of another run it is no place in this one.
-  if (lastEventId !== undefined && (runId === undefined || parseEventId(lastEventId)?.runId === runId))
-    return lastEventId
-  if (typeof after === 'number') return runId === undefined ? undefined : `${runId}:${after}`
-  return after
+  // A number is one of the run that is asked for.
+  const known = typeof after === 'number' ? runId && `${runId}:${after}` : after
+  // Of another run it is no place in this one.
+  const isHere = (place: string | undefined) => runId === undefined || parseEventId(place)?.runId === runId
+  return [lastEventId, known].find((place) => place !== undefined && isHere(place))
 }
 
 /** Whether who knows the id alone is to read it. */

@@ -370,7 +370,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   #onMessage(message: string, leaseMs: number): void {
-    if (message === 'stop' || message === `stop ${JSON.stringify(this.owner)}`) this.stop('stopped')
+    if (message === `stop ${JSON.stringify(this.owner)}`) this.stop('stopped')
     if (message === 'ask') this.#queue.ask()
     if (!message.startsWith('here ')) return
     this.#audience.heard(leaseMs, message.slice('here '.length))

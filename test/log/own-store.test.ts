@@ -344,3 +344,24 @@ describe('a run whose process is gone, in a store that no other shares', () => {
     expect(await log.status(runId, { owner })).toEqual({ state: 'ended', outcome: 'error' })
   })
 })
+
+describe('a store that throws', () => {
+  const full = () => new RelayError('overload', 'There is no room', { retryable: true })
+  it.each([
+    ['is out of reach, whatever it throws', () => new Error('OOM command not allowed'), 'log-failure'],
+    ['is full where it says so', full, 'overload'],
+  ])('%s and whatever it was asked for', async (_, thrown, code) => {
+    const fail = () => {
+      throw thrown()
+    }
+    const { log } = keeping(() => ({ create: fail, begin: fail, get: async () => fail() }))
+    const asked = {
+      create: log.create(runId, { owner }),
+      stop: log.stop(runId, { owner }),
+      status: log.status(runId, { owner }),
+      record: record(['paid'], { log, runId, owner }),
+    }
+    const told = await Promise.all(Object.values(asked).map((promise) => promise.catch((error) => error)))
+    for (const error of told) expect(error).toMatchObject({ name: 'RelayError', code, retryable: true })
+  })
+})

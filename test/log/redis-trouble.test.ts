@@ -556,3 +556,28 @@ describe.skipIf(!hasRedis).concurrent('a question that is stopped on its way', (
     expect(ttl).toBeLessThanOrEqual(300_000)
   })
 })
+
+describe.skipIf(!hasRedis).concurrent('a stop of which Redis takes no note', () => {
+  it.each([
+    ['full', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
+    ['read-only', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+  ])('since it is %s stops the run all the same, and is answered so that it comes again', async (_, fault, mend) => {
+    const redis = await startServer()
+    const [here, there] = [openLog(redis.port), openLog(redis.port)]
+    const runId = newId()
+    const run = speaker(here, runId)
+    run.say('first ')
+    const reader = read(there, runId)
+    await until(() => reader.text.includes('first'))
+    redis.cli(...fault)
+    const failed = await there.stop(runId, { owner: 'bob' }).catch((error) => error)
+    expect(failed).toBe(false)
+    await expect(there.stop(runId, { owner })).rejects.toMatchObject({ code: 'log-failure', retryable: true })
+    await until(async () => (await here.status(runId, { owner })).state === 'ended')
+    redis.cli(...mend)
+    expect((await run.done).outcome).toBe('stopped')
+    await reader.over
+    expect(reader.text).toMatch(/"code":"stopped"/)
+    expect(await there.stop(runId, { owner })).toBe(false)
+  })
+})

@@ -759,6 +759,28 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
       await refused(log, 404, 'run-not-found', { after: `${newId()}:1`, empty: 200 })
     },
   ],
+  [
+    'what is no id of a run is that of none, and a place in another run is none in this one',
+    async (open) => {
+      const log = await open()
+      for (const runId of ['', 'short', '*', '{}', `${newId()}:1`, 'x'.repeat(500)]) {
+        await refused(log, 204, undefined, { runId })
+        await refused(log, 200, undefined, { runId, after: 1, empty: 200 })
+      }
+      const runId = newId()
+      const source = new Told().yield('a', 'b')
+      const recording = recorded(log, runId, source)
+      await source.called()
+      for (const place of [{ lastEventId: `${newId()}:1` }, { after: `${newId()}:1` }, { after: 'none' }]) {
+        const reader = read(log, { runId, ...place })
+        await reader.untilText('"b"')
+        assert.deepEqual(reader.numbers, [1, 2])
+        reader.left()
+      }
+      source.end()
+      await recording
+    },
+  ],
 ]
 
 /** Waits until who knows the id alone finds nothing any more. */
