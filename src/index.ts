@@ -7,7 +7,7 @@ import { mistake } from './failure.js'
 export { DONE, encodeComment, encodeEvent } from './encode.js'
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
 export type { HeadersLike } from './headers.js'
-export type { Connection, ErrorContext, Log, RelayOptions, ShownFailure } from './options.js'
+export type { Connection, ErrorContext, Log, OptionsOfRelay, RelayOptions, ShownFailure } from './options.js'
 export {
   lastEventIdOf,
   type RelayHandle,
@@ -29,9 +29,13 @@ const HOSTS = 'sse-relay/express, /fastify, /hono, /koa, /node or /web'
  * Is not here: each server has its own, `sse-relay/express` for example.
  *
  * @deprecated Import it from the name of your server.
+ * @param _where is what no argument is, so that TypeScript says the words where it is called.
  * @throws {RelayError} `invalid-option`, always, with the names there are.
  */
-export function relay(..._: unknown[]): never {
+export function relay(
+  _where: 'import it from sse-relay/express, /fastify, /hono, /koa, /node or /web',
+  ..._: unknown[]
+): never {
   throw mistake('invalid-option', `sse-relay has no relay of its own: import it from the name of your server, ${HOSTS}`)
 }
 
@@ -39,9 +43,13 @@ export function relay(..._: unknown[]): never {
  * Is not here: each server has its own, `sse-relay/express` for example.
  *
  * @deprecated Import it from the name of your server.
+ * @param _where is what no argument is, so that TypeScript says the words where it is called.
  * @throws {RelayError} `invalid-option`, always, with the names there are.
  */
-export function resume(..._: unknown[]): never {
+export function resume(
+  _where: 'import it from sse-relay/express, /fastify, /hono, /koa, /node or /web',
+  ..._: unknown[]
+): never {
   throw mistake(
     'invalid-option',
     `sse-relay has no resume of its own: import it from the name of your server, ${HOSTS}`,

@@ -68,9 +68,7 @@ export interface RelayHandle {
 }
 
 /** {@link RelayOptions}, and the request's head from the adapter. */
-export interface RelayToOptions extends RelayOptions {
-  request?: RequestHead
-}
+export type RelayToOptions = RelayOptions & { request?: RequestHead }
 
 /** Options of every adapter's `resume`, which mean what they mean for `relay`. */
 export interface ResumeOptions

@@ -109,11 +109,16 @@ const mistakes: [string, () => unknown, value: string, remedy: string][] = [
   // A host.
   [
     'relay of the root',
-    () => relayOfRoot({}, {}, 'x'),
+    () => relayOfRoot(js({}), {}, 'x'),
     'no relay of its own',
     'the name of your server, sse-relay/express',
   ],
-  ['resume of the root', () => resumeOfRoot({}, {}), 'no resume of its own', '/fastify, /hono, /koa, /node or /web'],
+  [
+    'resume of the root',
+    () => resumeOfRoot(js({}), {}),
+    'no resume of its own',
+    '/fastify, /hono, /koa, /node or /web',
+  ],
   ['a Web request on Node', () => relayOnNode(js(request()), js({}), []), 'no method writeHead', 'sse-relay/web'],
   ["Fastify's pair on Node", onFastify, 'no method writeHead', 'for sse-relay/fastify'],
   ['the arguments swapped', () => relayOnExpress(js({}), js({ headers: {} }), []), 'no headers', '(req, res, source'],

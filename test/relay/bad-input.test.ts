@@ -127,7 +127,7 @@ it.each([
   ['relay', relayOfRoot],
   ['resume', resumeOfRoot],
 ])('%s is not in the root of the package, which says where it is', (_, ofRoot) => {
-  expect(() => ofRoot(new Request('http://localhost/'), ['Hello'])).toThrow(
+  expect(() => ofRoot(new Request('http://localhost/') as never, ['Hello'])).toThrow(
     expect.objectContaining({ code: 'invalid-option', message: expect.stringMatching(/sse-relay\/express.*\/web/) }),
   )
 })

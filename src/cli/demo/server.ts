@@ -131,7 +131,8 @@ export async function createDemo({
       ended = resolve
     })
     const run = relay(req, res, source, {
-      ...(keep && { log: runs, owner: null }),
+      log: keep ? runs : undefined,
+      owner: null,
       shutdown: shutdown.signal,
       onError: (error) => log(`  ${error instanceof Error ? `${error.name}: ${error.message}` : error}`),
       onEnd(summary) {
