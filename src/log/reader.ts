@@ -320,7 +320,13 @@ export class Reader implements Feeder, Subscriber {
       frames = this.#say(failure)
       frames = numberFrames(frames, countFrames(frames), idPrefix(this.#runId), 1)
     }
-    const isRefusal = this.#isFirst && failure && count === 1 && !this.#outlet.sent
+    // Some dialects say a failure in several events; an answer that had begun has more.
+    const isRefusal =
+      this.#isFirst &&
+      failure &&
+      !this.#outlet.sent &&
+      count === this.#cursor &&
+      (count === 1 || count === countFrames(this.#say(failure)))
     try {
       if (!isRefusal) this.#outlet.begin()
     } catch (error) {

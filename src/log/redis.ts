@@ -276,6 +276,8 @@ if command == 'begin' then
     if run[1] ~= owner then return 0 end
     if not isAgain and (run[2] or number(run[3]) <= now) then return 0 end
   end
+  -- A Redis that is short of memory may drop a head alone: what is left is of a run that nobody knows, nor whose it was.
+  if not run[2] then call('DEL', frames) end
   -- The first entry makes the stream, and tells it how long to live.
   call('HSET', head, 'o', owner, 'b', '1', 'h', headers, 'p', producer,
     'n', math.max(after, number(run[5])), 'a', now + leaseMs, 'k', '0')

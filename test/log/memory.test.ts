@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { fetchSSE, readText } from 'sse-relay/client'
 import { createMemoryLog, type Log, type MemoryLogOptions, record } from 'sse-relay/log'
 import { relay as relayOnNode, resume as resumeOnNode } from 'sse-relay/node'
+import * as protocols from 'sse-relay/protocols'
 import { collect } from 'sse-relay/testing'
 import { relay, resume } from 'sse-relay/web'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -378,4 +379,52 @@ describe('a reader that was cut', () => {
     server.close()
     server.closeAllConnections()
   }, 20_000)
+})
+
+describe('what fails before its first part', () => {
+  const { text, parts, raw, openaiChat, openaiResponses, anthropicMessages, agui, uiMessage } = protocols
+  const dialects = { text, parts, raw, openaiChat, openaiResponses, anthropicMessages, agui, uiMessage }
+  const sources = {
+    async 'is refused by the provider'() {
+      throw Object.assign(new Error('slow down'), { status: 429 })
+    },
+    // A part that opens the answer is none of it.
+    async *'is refused after it was begun'() {
+      yield { type: 'start', id: 'a' }
+      throw Object.assign(new Error('busy'), { status: 529 })
+    },
+    *'is cut'() {
+      yield { id: 'c', object: 'chat.completion.chunk', choices: [{ index: 0, delta: { role: 'assistant' } }] }
+    },
+  }
+  const cases = Object.entries(dialects).flatMap(([name, make]) =>
+    Object.entries(sources).map(([how, source]) => ({ name, make, how, source })),
+  )
+  it.each(cases)(
+    'and $how has its status in $name, as without a log, and again when it is asked again',
+    async (row) => {
+      const ask = async (kept: object) => {
+        const request = new Request('http://localhost/', { method: 'POST', headers: { 'x-run-id': idOf('a') } })
+        const answer = await relay(request, row.source, { ...kept, protocol: row.make(), onError() {} })
+        // What raw() has sent by then has ids with a log.
+        const body = (await answer.text()).replaceAll(/^id: .*\n/gm, '')
+        return [answer.status, answer.headers.get('content-type'), body]
+      }
+      const wanted = await ask({})
+      const log = open({})
+      expect(await ask({ log, owner })).toEqual(wanted)
+      expect(await ask({ log, owner })).toEqual(wanted)
+    },
+  )
+
+  it.each(Object.entries(dialects))('since it was stopped on its way has a status in %s', async (_, make) => {
+    const log = open({})
+    await log.stop(idOf('a'), { owner })
+    for (let tries = 0; tries < 2; tries++) {
+      const request = new Request('http://localhost/', { method: 'POST', headers: { 'x-run-id': idOf('a') } })
+      const answer = await relay(request, ['paid'], { log, owner, protocol: make() })
+      expect(answer.status).toBe(409)
+      expect(await answer.json()).toMatchObject({ error: { code: 'stopped' } })
+    }
+  })
 })

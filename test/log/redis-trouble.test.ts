@@ -581,3 +581,40 @@ describe.skipIf(!hasRedis).concurrent('a stop of which Redis takes no note', () 
     expect(await there.stop(runId, { owner })).toBe(false)
   })
 })
+
+describe.skipIf(!hasRedis).concurrent('a Redis that drops keys for want of memory', () => {
+  it('and has the frames of a run without its head gets the run again, and its readers elsewhere go on', async () => {
+    const redis = await startServer()
+    const [here, there] = [openLog(redis.port), openLog(redis.port)]
+    const runId = newId()
+    const run = speaker(here, runId)
+    run.say('first ')
+    const reader = follow(() => there, runId)
+    await run.sayWhile(sleep(LEASE_MS))
+    redis.cli('DEL', `sse-relay:{${runId}}`)
+    await run.sayWhile(sleep(LONG_MS))
+    run.end()
+    expect((await run.done).outcome).toBe('done')
+    const text = await reader
+    expect(text).toMatch(/\[DONE\]\n\n$/)
+    expect(numbers(text)).toEqual(upTo(numbers(text).length))
+    expect(await there.status(runId, { owner })).toEqual({ state: 'ended', outcome: 'done' })
+  })
+
+  it.each(['asks under', 'creates'])(
+    'and forgot whose a run was hands none of it to who %s its id next',
+    async (how) => {
+      const redis = await startServer()
+      const log = openLog(redis.port)
+      const runId = newId()
+      await record(['of ann'], { log, runId, owner })
+      redis.cli('DEL', `sse-relay:{${runId}}`)
+      if (how === 'creates') await log.create(runId, { owner: 'bob' })
+      expect((await record(['of bob'], { log, runId, owner: 'bob' })).outcome).toBe('done')
+      const request = new Request('http://localhost/', { headers: { 'last-event-id': `${runId}:0` } })
+      const text = await (await resume(request, { log: openLog(redis.port), owner: 'bob' })).text()
+      expect(text).toContain('of bob')
+      expect(text).not.toContain('of ann')
+    },
+  )
+})
