@@ -8,10 +8,10 @@ import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store
 const ENTRY_SIZE = 16_384
 const ENTRY_MS = 500
 /**
- * What is due in so short a time goes with what comes now: a token that is told elsewhere goes to the store's server in
- * the same breath, and a server that has to wake for an entry alone pays more for that than for the entry.
+ * All runs store what they hold at the beats of one clock, so far apart in milliseconds: what several send at one time is
+ * one system call here and one awakening of the store's server. Each keeps its own beat, so that not all come at once.
  */
-const EARLY_MS = 25
+const BEAT_MS = 50
 /**
  * This much may wait for the store, in characters, besides one entry of any size. A store that answers slows the source
  * then; of one that does not, the oldest of it is dropped.
@@ -62,8 +62,6 @@ export class WriteQueue {
   /** What was not stored yet since it is too little. */
   #held = ''
   #heldFirst = 1
-  /** Since when. */
-  #heldAt = 0
   #last = 0
   /** What the store has not confirmed, in order. */
   #pending: LogEntry[] = []
@@ -157,11 +155,11 @@ export class WriteQueue {
     this.#held += text
     const { shared } = this.#store
     if (end || this.#held.length >= this.#entrySize || (shared && first === 1)) this.flush(end)
-    else if (!shared) return
-    else if (this.#holdTimer === undefined) {
-      this.#heldAt = performance.now()
-      this.#holdTimer = setTimeout(onHoldTimer, ENTRY_MS, this)
-    } else if (performance.now() - this.#heldAt > ENTRY_MS - EARLY_MS) this.flush()
+    else if (shared && this.#holdTimer === undefined) {
+      const now = performance.now()
+      const beat = Math.round((now + ENTRY_MS) / BEAT_MS) * BEAT_MS
+      this.#holdTimer = setTimeout(onHoldTimer, beat - now, this)
+    }
   }
 
   /** Stores what is held. */
