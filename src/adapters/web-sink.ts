@@ -4,7 +4,7 @@ import { RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { owned } from '../owned-promise.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
-import { printError } from '../report.js'
+import { printError, warnOnce } from '../report.js'
 import { callAtTickEnd } from '../tick.js'
 import type { ReadableStreamLike } from '../types.js'
 
@@ -89,6 +89,8 @@ class WebSink implements Sink {
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined
   #pending = ''
   #wanted = false
+  /** Whether anybody ever asked for the body. */
+  #isRead = false
   #ended = false
   isLeft = false
 
@@ -140,6 +142,12 @@ class WebSink implements Sink {
     }
     try {
       // An error would be printed by some hosts, and a client that left is none.
+      if (!this.isLeft && !this.#isRead) {
+        warnOnce(
+          'unread',
+          'a response was made and nobody ever read its body, so its run was given up after stallTimeoutMs. Does the handler return what relay returns? In a test, read the body',
+        )
+      }
       if (this.isLeft) controller.close()
       else controller.error(new RelayError('stalled', 'The client took nothing for stallTimeoutMs and was dropped'))
     } catch {
@@ -158,7 +166,7 @@ class WebSink implements Sink {
           this.#controller = controller
         },
         pull: () => {
-          this.#wanted = true
+          this.#wanted = this.#isRead = true
           if (this.#pending === '') this.handle?.drained()
           else this.#handOut()
         },

@@ -1,11 +1,12 @@
 // What a `Response` does without a server: how it is told that the reader left, and when it asks for more.
 
 import { getEventListeners } from 'node:events'
+import { Hono } from 'hono'
 import { relay as relayHono } from 'sse-relay/hono'
 import { openaiChat } from 'sse-relay/protocols'
 import { flooding, stalling, throwing, tokens } from 'sse-relay/testing'
 import { relay as relayWeb } from 'sse-relay/web'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 
 const MB = 1024 * 1024
 const SENTINEL = 'data: [DONE]\n\n'
@@ -13,6 +14,25 @@ const frame = (token: string) => `data: ${JSON.stringify({ text: token })}\n\n`
 
 describe('web without a server', () => {
   const request = (init?: RequestInit) => new Request('http://localhost/', init)
+
+  // First of all: it is said once a process.
+  it.each([
+    ['forgets the return', (answer: () => Promise<Response>) => void answer(), 1],
+    ['waits for relay, and forgets the return', async (answer: () => Promise<Response>) => void (await answer()), 0],
+  ])(
+    'a handler that %s has answered 404, and its run is stalled; the console says why, once',
+    async (_, handler, count) => {
+      const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+      onTestFinished(() => warn.mockRestore())
+      const onEnd = vi.fn()
+      const app = new Hono()
+      app.post('/', (c) => handler(() => relayHono(c, tokens('Hello'), { stallTimeoutMs: 20, onEnd })) as never)
+      expect((await app.request('/', { method: 'POST' })).status).toBe(404)
+      await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
+      expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'stalled' })
+      expect(warn.mock.calls).toEqual(Array(count).fill([expect.stringMatching(/return what relay returns/)]))
+    },
+  )
 
   it('a body that is cancelled is a disconnect, for runtimes that tell it only so', async () => {
     const source = stalling(['Hello'])
