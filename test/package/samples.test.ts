@@ -155,12 +155,14 @@ async function logIn(
 }
 
 describe('the server with a login by a cookie', () => {
-  it('answers the page of its origin, and lets nobody else read on or stop', async () => {
-    const [sample] = named('serve').filter(({ name }) => name.includes('login.md'))
+  const samples = named('serve').filter(({ name }) => name.includes('login.md'))
+  it('is there for Express and for Hono', () => expect(samples).toHaveLength(2))
+
+  it.each(samples)('answers the page of its origin, and lets nobody else read on or stop: $name', async (sample) => {
     const servers = listening()
     // Anew, for a module is run once.
-    await load({ ...(sample as Runnable), name: 'with a login' })
-    const [ann, ben] = [await logIn(servers, sample as Runnable), await logIn(servers, sample as Runnable, 'ben')]
+    await load({ ...sample, name: `${sample.name} with a login` })
+    const [ann, ben] = [await logIn(servers, sample), await logIn(servers, sample, 'ben')]
     const url = `${await servers.url()}/api/chat`
     const origin = 'https://app.example.com'
     const runId = crypto.randomUUID()
