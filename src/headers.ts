@@ -35,10 +35,11 @@ export function headerOf(request: RequestHead | undefined, name: string): string
   return (Array.isArray(value) ? value[0] : value) ?? undefined
 }
 
-/** The request's `Last-Event-ID`, for {@link resumeTo}. */
+/** The request's `Last-Event-ID`, for {@link resumeTo}. An empty one is none, as in the standard. */
 export function lastEventIdOf(request: RequestHead | undefined): string | undefined {
   const value = headerOf(request, 'last-event-id')
-  if (value === undefined || !/[\x80-\xff]/.test(value) || /[^\0-\xff]/.test(value)) return value
+  if (!value) return undefined
+  if (!/[\x80-\xff]/.test(value) || /[^\0-\xff]/.test(value)) return value
   // It is UTF-8, and hosts hand headers over byte by byte.
   return new TextDecoder().decode(Uint8Array.from(value, (character) => character.charCodeAt(0)))
 }

@@ -95,4 +95,12 @@ describe.each([
     }
     expect((await ask(`${url}/chat`, 'GET')).status).toBe(204)
   })
+
+  it('take a place that is empty for none: a page that has no id yet may send it all the same', async () => {
+    const { url } = await serve(make)
+    expect((await ask(`${url}/chat`, 'GET', { 'last-event-id': '' })).status).toBe(204)
+    const asked = await ask(`${url}/chat`, 'POST', { 'last-event-id': '', 'x-run-id': RUN })
+    expect(asked.status).toBe(200)
+    expect(await asked.text()).toContain('[DONE]')
+  })
 })
