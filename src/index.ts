@@ -7,7 +7,7 @@ import { mistake } from './failure.js'
 export { DONE, encodeComment, encodeEvent } from './encode.js'
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
 export type { HeadersLike } from './headers.js'
-export type { Connection, ErrorContext, Log, OptionsOfRelay, RelayOptions, ShownFailure } from './options.js'
+export type { Connection, ErrorContext, Log, RelayOptions, ShownFailure } from './options.js'
 export {
   lastEventIdOf,
   type RelayHandle,

@@ -88,11 +88,8 @@ export interface Log {
   close(options?: { graceMs?: number }): Promise<void>
 }
 
-/** Options of every adapter's `relay`: with a `log` there is an `owner`. */
-export type RelayOptions = OptionsOfRelay & ({ log?: undefined } | { owner: string | null })
-
-/** Each of them by itself. Durations are in milliseconds. */
-export interface OptionsOfRelay {
+/** Options of every adapter's `relay`. Durations are in milliseconds. */
+export interface RelayOptions {
   /** The dialect spoken to the client. @default text() */
   protocol?: Protocol | undefined
   /**

@@ -68,7 +68,9 @@ export interface RelayHandle {
 }
 
 /** {@link RelayOptions}, and the request's head from the adapter. */
-export type RelayToOptions = RelayOptions & { request?: RequestHead }
+export interface RelayToOptions extends RelayOptions {
+  request?: RequestHead
+}
 
 /** Options of every adapter's `resume`, which mean what they mean for `relay`. */
 export interface ResumeOptions

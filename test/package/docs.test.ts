@@ -260,7 +260,7 @@ function namesOf(path: string, type: string): string[] {
 
 describe('the tables', () => {
   it.each([
-    ['README.md', 'Options', 'src/options.ts', 'OptionsOfRelay'],
+    ['README.md', 'Options', 'src/options.ts', 'RelayOptions'],
     ['README.md', 'How an answer ends', 'src/types.ts', 'Outcome'],
     ['docs/errors-and-endings.md', 'The codes', 'src/errors.ts', 'ErrorCode'],
     ['docs/errors-and-endings.md', 'The summary', 'src/types.ts', 'Summary'],

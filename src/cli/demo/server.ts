@@ -131,8 +131,7 @@ export async function createDemo({
       ended = resolve
     })
     const run = relay(req, res, source, {
-      log: keep ? runs : undefined,
-      owner: null,
+      ...(keep && { log: runs, owner: null }),
       shutdown: shutdown.signal,
       onError: (error) => log(`  ${error instanceof Error ? `${error.name}: ${error.message}` : error}`),
       onEnd(summary) {
