@@ -1,8 +1,8 @@
 /** How does a request of Koa become a relay? No feature of its own, only a translation. */
 
+import { owned } from '../awaited-promise.js'
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
-import { owned } from '../owned-promise.js'
 import {
   lastEventIdOf,
   type RelayHandle,

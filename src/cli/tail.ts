@@ -1,7 +1,7 @@
 /** `sse-relay tail`: the events of a stream as they come. */
 
-import { isComplete } from '../client/endings.js'
 import { fetchSSE } from '../client/fetch-sse.js'
+import { isComplete } from '../client/final-events.js'
 import { isRelayError, type RelayError } from '../errors.js'
 import { toParts } from '../sources/index.js'
 import { Recording } from '../testing/traces.js'

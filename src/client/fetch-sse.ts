@@ -5,9 +5,9 @@ import { RelayError } from '../errors.js'
 import type { EventStream } from '../types.js'
 import { Patience } from './backoff.js'
 import { isTransient, networkError, quote } from './failures.js'
-import { toBody } from './input.js'
 import { type Connector, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 import { type FetchLike, fetchWithin } from './redirects.js'
+import { toBody } from './sse-input.js'
 
 export type { FetchLike } from './redirects.js'
 

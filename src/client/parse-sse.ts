@@ -1,11 +1,11 @@
 /** How does a program read one event stream to its end? */
 
 import type { EventStream } from '../types.js'
-import { type SSEInput, toBody } from './input.js'
 import { check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
+import { type SSEInput, toBody } from './sse-input.js'
 
-export type { SSEInput } from './input.js'
 export type { ParseSSEOptions } from './reading-loop.js'
+export type { SSEInput } from './sse-input.js'
 
 /**
  * The events of `input`, pulled: nothing is read that was not asked for.

@@ -3,7 +3,7 @@
 import { useState, useSyncExternalStore } from 'react'
 import { anything, internal, type Rules } from '../check.js'
 import { type AnswerPart, JoinedAnswer } from './answer.js'
-import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './dialects.js'
+import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './detect-dialect.js'
 import { FETCH_OPTIONS } from './fetch-sse.js'
 import { type FetchSSEOptions, type FetchStream, fetchSSE, RelayError, type WirePart } from './index.js'
 import { check } from './reading-loop.js'

@@ -4,8 +4,8 @@ import { anything, findNear, positive, type Rules, unknownIn, wrongIn } from '..
 import { RelayError } from '../errors.js'
 import { DONE, type EventStream, type ParsedEvent, type ResponseLike } from '../types.js'
 import { MAX_BODY, networkError, serverError } from './failures.js'
-import { type Body, toBody, unreadable } from './input.js'
 import { createParser } from './parser.js'
+import { type Body, toBody, unreadable } from './sse-input.js'
 
 /** Options of `parseSSE`. */
 export interface ParseSSEOptions {

@@ -1,7 +1,7 @@
 /** How does a request that is led to another origin leave there what is not for it? */
 
 import type { ResponseLike } from '../types.js'
-import { toBody } from './input.js'
+import { toBody } from './sse-input.js'
 
 /** As much of `fetch` as is needed: that of Expo as well, whose response has not all that the platform's has. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<ResponseLike>

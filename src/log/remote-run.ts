@@ -1,7 +1,7 @@
 /** How does a run that another process produces, or that has not begun, reach its readers in this process? */
 import { ignore, settle } from '../promises.js'
 import { warnOnce } from '../report.js'
-import { LiveRun } from './live-run.js'
+import { LiveRun } from './local-readers.js'
 import { type Inbox, openMessage } from './mailbox.js'
 import type { LogEntry, LogStore, SharedStore, StoredRun } from './store.js'
 

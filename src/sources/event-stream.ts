@@ -3,7 +3,7 @@
 import { parseSSE, type SSEInput } from '../client/parse-sse.js'
 import type { RelayError } from '../errors.js'
 import { DONE, type ResponseLike } from '../types.js'
-import { toChunk } from './event-content.js'
+import { toChunk } from './event-to-chunk.js'
 import type { Reading } from './reading.js'
 
 /** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */

@@ -2,7 +2,7 @@
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
-import { parse, withType } from './event-content.js'
+import { parse, withType } from './event-to-chunk.js'
 import { isStream } from './holder.js'
 import { Reading } from './reading.js'
 import { shapeOf } from './shape-of.js'

@@ -6,8 +6,8 @@ import { Duplex, type Readable } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { anything, flag, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
+import { endOfStream, type Head, readResponse } from './http1-response.js'
 import { Waiting } from './waiting.js'
-import { endOfStream, type Head, readResponse } from './wire.js'
 
 /** What {@link openClient} asks for, and how. */
 export interface ClientOptions {

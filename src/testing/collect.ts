@@ -1,6 +1,6 @@
 /** What did a client get? A whole answer, read to its end. */
 
-import { isComplete } from '../client/endings.js'
+import { isComplete } from '../client/final-events.js'
 import { type ParseSSEOptions, parseSSE, type SSEInput } from '../client/parse-sse.js'
 import { isRelayError, type RelayError } from '../errors.js'
 import type { ParsedEvent } from '../types.js'

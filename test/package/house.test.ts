@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
  * Units of one floor do not know each other.
  */
 const floors = [
-  ['types.ts', 'errors.ts', 'tool-calls.ts'],
+  ['types.ts', 'errors.ts', 'call-boundaries.ts'],
   [
     'encode.ts',
     'failure.ts',
@@ -22,12 +22,12 @@ const floors = [
     'async-context.ts',
     'halves.ts',
   ],
-  ['headers.ts', 'owned-promise.ts'],
+  ['headers.ts', 'awaited-promise.ts'],
   // Below the sources: an upstream's event stream is read with it.
   ['client/', 'options.ts'],
   ['report.ts'],
   ['sources/', 'protocols/'],
-  ['upstream.ts', 'whole-answer.ts'],
+  ['upstream.ts', 'json-answer.ts'],
   ['run.ts'],
   ['log/'],
   ['relay.ts', 'adapters/http1-chunk.ts', 'adapters/unread-body.ts'],

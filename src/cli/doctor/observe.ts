@@ -1,7 +1,7 @@
 /** One request, and when what came of it. */
 import type { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, constants as zlib } from 'node:zlib'
-import { isComplete, isFailed } from '../../client/endings.js'
+import { isComplete, isFailed } from '../../client/final-events.js'
 import { createParser } from '../../client/parser.js'
 import { DONE, type ParsedEvent } from '../../types.js'
 import type { CliRequest } from '../request.js'

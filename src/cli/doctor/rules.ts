@@ -1,5 +1,5 @@
 /** What can be wrong with a stream: one rule each, with its reason and its remedy. */
-import { isComplete, isFailed } from '../../client/endings.js'
+import { isComplete, isFailed } from '../../client/final-events.js'
 import { duration } from '../terminal.js'
 import { exceeded, FIRST_BYTE_LIMIT, LIMITS, type Limit } from './limits.js'
 import type { Flaw } from './lines.js'
