@@ -133,7 +133,7 @@ const mistakes: [string, () => unknown, value: string, remedy: string][] = [
   [
     'a Web request on Hono',
     () => relayOnHono(js(request()), []),
-    'object (Request)',
+    'object (Request',
     'a context of Hono, relay(c, source)',
   ],
   ['an address as a request', () => relay(js('/api'), []), '"/api"', 'takes a Web Request'],

@@ -111,6 +111,8 @@ async function measure(program: (modules: Modules) => Promise<Findings>) {
   const timer = setTimeout(() => child.kill('SIGKILL'), 280_000)
   const code = await new Promise((resolve) => child.on('close', resolve))
   clearTimeout(timer)
+  // That nobody reads is said once, and is what one of them does on purpose.
+  errors = errors.replace(/^sse-relay: a response was made and nobody ever read its body.*\n/, '')
   // Warnings of too many listeners come here, and so do rejections nobody handled.
   expect(errors).toBe('')
   expect(code).toBe(0)
