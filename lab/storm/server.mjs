@@ -41,7 +41,11 @@ const stray = []
 process.on('uncaughtException', (error) => stray.push(`uncaught exception: ${error?.stack ?? String(error)}`))
 process.on('unhandledRejection', (error) => stray.push(`unhandled rejection: ${error?.stack ?? String(error)}`))
 process.on('warning', (warning) => stray.push(`warning: ${warning.stack}`))
-console.warn = (...words) => stray.push(`console.warn: ${words.join(' ')}`)
+console.warn = (...words) => {
+  // Some hosts answer by other means here, on purpose, and that is said once.
+  if (!/a response was made and nobody ever read its body/.test(words[0]))
+    stray.push(`console.warn: ${words.join(' ')}`)
+}
 console.error = (...words) => {
   // What was thrown on purpose has nowhere else to go when onError throws; a host prints why a body broke.
   if (words.some((word) => word instanceof StormError || (isRelayError(word) && word.code === 'stalled'))) return
