@@ -82,7 +82,8 @@ export interface LogStore {
    */
   begin(runId: string, run: RunStart): MaybePromise<boolean | 'stopped'>
   /**
-   * Stores an entry after those before. An `end` ends the run. One that is stored already changes nothing. Rejects with
+   * Stores an entry after those before; it may be called again before the last one has settled, and keeps their order.
+   * An `end` ends the run. One that is stored already changes nothing. Rejects with
    * the code `cursor-gone` for one that would leave a hole, `run-not-found` where the run is not known, and
    * `producer-lost` where it was declared lost. In a shared store it is a sign of life as {@link SharedStore.renew} is,
    * and may tell the same.
