@@ -584,7 +584,19 @@ class Context implements SourceContext {
   }
 
   abort(outcome: Outcome): void {
-    this.#reason = new DOMException(`The run has ended: ${outcome}`, 'AbortError')
+    this.#reason = abortReason(`The run has ended: ${outcome}`)
     this.#controller?.abort(this.#reason)
   }
+}
+
+/**
+ * Without a stack: until it is printed, an error of V8 holds what its calls were made on, here the run with its request
+ * and response, and Node's `fetch` may keep the reason that it was given for long.
+ */
+function abortReason(message: string): DOMException {
+  const { stackTraceLimit } = Error as { stackTraceLimit?: number }
+  if (stackTraceLimit !== undefined) Reflect.set(Error, 'stackTraceLimit', 0)
+  const reason = new DOMException(message, 'AbortError')
+  if (stackTraceLimit !== undefined) Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
+  return reason
 }

@@ -214,6 +214,9 @@ describe('relayTo', () => {
     handle.left()
     expect(context?.signal.aborted).toBe(true)
     expect(context?.signal.reason).toMatchObject({ name: 'AbortError' })
+    // Whoever keeps the reason would keep the run by the calls on its stack.
+    expect(context?.signal.reason.stack).not.toMatch(/^ +at /m)
+    expect(new Error('after it').stack).toMatch(/^ +at /m)
   })
 
   it('lets go of a source that was handed in as it is when the request is HEAD, and pulls nothing', async () => {
