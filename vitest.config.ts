@@ -1,5 +1,4 @@
 // Which tests there are, what they are run against, and which of them need more than Node.
-import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
@@ -30,14 +29,6 @@ const needsMore = [
   'test/package/samples.test.ts',
   'test/relay/shutdown-bun.test.ts',
 ]
-
-// These change the process that they run in (its clock, its globals, its classes, its handlers), or measure it, and get
-// one of their own. The others share a few, so that the SDKs and servers are loaded once and not a hundred times.
-const changesProcess = /useFakeTimers|stubGlobal|spyOn|unhandledRejection|global\.gc|setFlags|\.prototype\.\w+ = /
-const alone = readdirSync(file('test'), { recursive: true, encoding: 'utf8' })
-  .map((path) => `test/${path}`)
-  .filter((path) => path.endsWith('.test.ts') && !needsMore.includes(path))
-  .filter((path) => changesProcess.test(readFileSync(file(path), 'utf8')))
 
 // The longest first, so that none of them is left alone at the end.
 const longest = [
@@ -86,14 +77,8 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: {
-          name: 'node',
-          isolate: false,
-          include: ['test/**/*.test.ts'],
-          exclude: ['**/node_modules/**', ...needsMore, ...alone],
-        },
+        test: { name: 'node', include: ['test/**/*.test.ts'], exclude: ['**/node_modules/**', ...needsMore] },
       },
-      { extends: true, test: { name: 'node-alone', include: alone } },
       { extends: true, test: { name: 'more', include: needsMore, exclude: ['**/node_modules/**'] } },
     ],
   },

@@ -151,7 +151,7 @@ export async function startMatrix(): Promise<Matrix> {
       const name = String(asked.size)
       const direct: Source = async ({ signal }) => {
         const stream = await open(upstream?.url ?? url, signal)
-        return protocol.name === 'raw' && !via && !('body' in Object(stream)) ? tap(stream, seen) : stream
+        return protocol.name === 'raw' && !via && !(stream instanceof Response) ? tap(stream, seen) : stream
       }
       if (via) {
         const options = { protocol: via.protocol(), onError() {} }
