@@ -79,12 +79,6 @@ async function version() {
   await execute('git', ['init', '--quiet'], { cwd: folder })
   write('package-lock.json', { name: manifest.name, lockfileVersion: 3, packages: {} })
   const waiting = readdirSync(file('.changeset')).filter((name) => name.endsWith('.md') && name !== 'README.md')
-  // Nobody had a version before the first, so there is nothing to tell of what changed on the way.
-  const others = waiting.filter((name) => name !== 'first-release.md')
-  if (manifest.version === '0.0.0' && others.length > 0)
-    throw new Error(
-      `Until 0.1.0 there is one changeset: what is new in ${others.join(', ')} goes into first-release.md`,
-    )
   if (waiting.length > 0)
     await execute(process.execPath, [bin('@changesets/cli', 'bin.js'), 'version'], { cwd: folder })
   const { version } = JSON.parse(readFileSync(file('package.json'), 'utf8'))
@@ -92,6 +86,10 @@ async function version() {
   const [, latest, entry] = /^# .*\n+## (\S+)\n([\s\S]*?)(?=^## |$(?![\s\S]))/m.exec(changelog) ?? []
   if (latest !== version) throw new Error(`CHANGELOG.md begins with ${latest ?? 'nothing'}, the version is ${version}`)
   if (!/\w/.test(entry)) throw new Error(`CHANGELOG.md says nothing of ${version}`)
+  // Nobody had a version before the first, so there is nothing to tell of what changed on the way.
+  const told = entry.match(/^- /gm)?.length
+  if (manifest.version === '0.0.0' && told !== 1)
+    throw new Error(`CHANGELOG.md is to have one entry of ${version}, that of first-release.md, and has ${told}`)
   if (waiting.length === 0) return `${version}, and no changeset is waiting`
   print(entry.trim().replace(/^/gm, '    '))
   return `${waiting.join(', ')} would make it ${version}, as above`
