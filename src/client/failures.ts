@@ -27,7 +27,7 @@ export function serverError(
 }
 
 /** What `fetch` says, in one runtime or another, of an address that it cannot ask: the cause is Node's. */
-const NO_URL = /(parse|valid).* URL|URL.*(valid|scheme)|unknown scheme/i
+const NO_URL = /(parse|valid).* URL|URL.*(valid|credentials)|scheme|bad port/i
 
 /**
  * What a lost connection looks like from here; an abort and an error of ours stay what they are. An address that cannot
@@ -37,7 +37,7 @@ export function networkError(cause: unknown): unknown {
   if (cause instanceof RelayError || (cause as Error)?.name === 'AbortError') return cause
   const { message, cause: reason } = (cause ?? {}) as { message?: unknown; cause?: { message?: unknown } }
   if (NO_URL.test(`${message} ${reason?.message}`)) {
-    const remedy = 'outside of a page give a whole URL, https://…'
+    const remedy = 'outside of a page give a whole URL, https://…, and never with a password in it'
     return new RelayError('invalid-option', `The request cannot be sent (${message}): ${remedy}`, { cause })
   }
   return new RelayError('network', `The connection failed: ${message ?? cause}`, { cause, retryable: true })

@@ -403,17 +403,25 @@ describe('a redirect', () => {
 })
 
 describe('an address that fetch cannot ask', () => {
-  it.each(['/api/chat', 'localhost:3000/api', 'http://'])(
-    'is a mistake that no repetition mends, also with a resumeUrl: %s',
-    async (url) => {
-      const { error } = await read(fetchSSE(url, { resumeUrl: url }))
-      expect(error).toMatchObject({ code: 'invalid-option', retryable: false })
-      expect(error?.message).toMatch(/^The request cannot be sent .*give a whole URL/)
-    },
-  )
+  it.each([
+    '/api/chat',
+    'localhost:3000/api',
+    'http://',
+    'http://me:secret@localhost/',
+    'about:blank',
+    'http://localhost:6000/',
+  ])('is a mistake that no repetition mends, also with a resumeUrl: %s', async (url) => {
+    const { error } = await read(fetchSSE(url, { resumeUrl: url }))
+    expect(error).toMatchObject({ code: 'invalid-option', retryable: false })
+    expect(error?.message).toMatch(/^The request cannot be sent .*give a whole URL/)
+  })
 
   it.each([
     ['Chromium', "Failed to execute 'fetch' on 'Window': Failed to parse URL from http://"],
+    [
+      'Chromium, of a password',
+      "Failed to execute 'fetch' on 'Window': Request cannot be constructed from a URL that includes credentials: http://a:b@c/",
+    ],
     ['Firefox', 'Window.fetch: http:// is not a valid URL.'],
     ['Safari', 'URL is not valid or contains user credentials.'],
     ['Bun', 'fetch() URL is invalid'],
