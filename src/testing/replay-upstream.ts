@@ -381,7 +381,23 @@ function withContent(replay: Replay, { method, path, json }: ReplayRequest): Rep
   }
   const write = WRITERS[asked]
   if (replay.text !== undefined && write) return { ...replay, body: answerOf(write, replay.text) }
-  return status === 200 ? { ...replay, trace: known.trace } : { ...replay, ...providerError(known.provider, status) }
+  if (status !== 200) return { ...replay, ...providerError(known.provider, status) }
+  return wantsUsage(json) ? { ...replay, body: counted(known.trace) } : { ...replay, trace: known.trace }
+}
+
+function wantsUsage(json: unknown): boolean {
+  return (json as { stream_options?: { include_usage?: unknown } } | undefined)?.stream_options?.include_usage === true
+}
+
+/** OpenAI counts in a chunk of its own, before the last line, where the request asks for it. */
+function counted(trace: string): string {
+  const answer = readTrace(trace).toString()
+  const [, chunk = '{}'] = /^data: (.*)/.exec(answer) ?? []
+  const usage = { prompt_tokens: 19, completion_tokens: 14, total_tokens: 33 }
+  return answer.replace(
+    'data: [DONE]',
+    `data: ${JSON.stringify({ ...JSON.parse(chunk), choices: [], usage })}\n\ndata: [DONE]`,
+  )
 }
 
 interface Content {

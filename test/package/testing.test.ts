@@ -779,6 +779,29 @@ describe('the replay upstream', () => {
     await expect(replayUpstream({ trace: 'x' })).rejects.toThrow(RangeError)
   })
 
+  it('counts tokens at the end where an OpenAI client asked for it, and only there', async () => {
+    const upstream = await upstreamFor()
+    const client = new OpenAI({ apiKey: 'test', baseURL: `${upstream.url}/v1` })
+    const ask = async (options: object) => {
+      const chunks: OpenAI.ChatCompletionChunk[] = []
+      const request = { model: 'any', messages: [], stream: true as const, ...options }
+      for await (const chunk of await client.chat.completions.create(request)) chunks.push(chunk)
+      const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('')
+      return { text, usage: chunks.flatMap(({ usage }) => usage ?? []) }
+    }
+    expect(await ask({})).toEqual({ text: ANSWER, usage: [] })
+    expect(await ask({ stream_options: { include_usage: true } })).toEqual({
+      text: ANSWER,
+      usage: [{ prompt_tokens: 19, completion_tokens: 14, total_tokens: 33 }],
+    })
+  })
+
+  it('has its traces in a table of the guide, each of them', async () => {
+    const guide = await readFile(new URL('../../docs/testing.md', import.meta.url), 'utf8')
+    const named = [...guide.matchAll(/^\| `([\w-]+\.(?:sse|ndjson|eventstream))` \|/gm)].map(([, name]) => name)
+    expect(named.sort()).toEqual(traceNames())
+  })
+
   describe('that records', () => {
     let folder = ''
     const fileIn = async () => {
