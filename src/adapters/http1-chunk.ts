@@ -15,10 +15,10 @@ export interface DirectResponse {
 
 export interface DirectSocket {
   readonly writable?: boolean
+  readonly writableLength: number
+  readonly writableHighWaterMark: number
   readonly _httpMessage?: unknown
-  write(text: string, encoding: 'latin1' | 'utf8'): boolean
-  on(event: 'drain', listener: () => void): unknown
-  off(event: 'drain', listener: () => void): unknown
+  write(text: string, encoding: 'latin1' | 'utf8'): unknown
 }
 
 type Methods = Pick<DirectResponse, 'write' | 'end' | '_send' | '_writeRaw'>
@@ -46,16 +46,20 @@ function findOwn(): Methods | undefined {
   }
 }
 
+/** More than the frame of a chunk takes. */
+const FRAME = 16
+
 /**
  * Writes a chunk to the socket itself, framed as Node would: three pieces and a `writev` of Node's are one string here,
  * and one `write` (bench row `relay, one a tick`). The bytes are the same.
  *
  * Only where that is all Node would do: its own response, whose methods nobody has replaced, chunked, its head sent, its
- * turn on the connection come, and nothing waiting in it.
+ * turn on the connection come, nothing waiting in it, and room on the connection for more than this. What fills it is
+ * for the response to write: then it knows that it is full (`writableNeedDrain`), and has its 'drain'.
  *
- * @returns as `write` does; undefined if the response has to write it.
+ * @returns `false` if the response has to write it.
  */
-export function writeDirect(res: DirectResponse, socket: DirectSocket, text: string): boolean | undefined {
+export function writeDirect(res: DirectResponse, socket: DirectSocket, text: string): boolean {
   if (
     own === undefined ||
     res.write !== own.write ||
@@ -72,10 +76,12 @@ export function writeDirect(res: DirectResponse, socket: DirectSocket, text: str
     // An empty chunk would be the end of the body.
     text === ''
   )
-    return
+    return false
   const bytes = Buffer.byteLength(text)
+  if (!(socket.writableLength + bytes + FRAME < socket.writableHighWaterMark)) return false
   // Where every character is a byte, the socket need not look for others.
-  return socket.write(`${bytes.toString(16)}\r\n${text}\r\n`, bytes === text.length ? 'latin1' : 'utf8')
+  socket.write(`${bytes.toString(16)}\r\n${text}\r\n`, bytes === text.length ? 'latin1' : 'utf8')
+  return true
 }
 
 /** As much of a `Readable` as is looked at. */

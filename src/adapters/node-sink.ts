@@ -139,7 +139,6 @@ export class NodeSink implements Sink {
   /** Where chunks may be written to the socket itself; absent where they may not. */
   #direct: DirectSocket | undefined
   readonly #isDirect: boolean
-  #isListening = false
 
   constructor(res: NodeResponse, options: WriteOptions | undefined) {
     this.res = res
@@ -189,8 +188,7 @@ export class NodeSink implements Sink {
   }
 
   write(text: string): boolean {
-    const taken = this.writeDirect(text)
-    if (taken !== undefined) return taken
+    if (this.writeDirect(text)) return true
     const { res } = this
     if (this.socket) gather(this.socket)
     // Whoever wraps `write`, to log or to count, may return nothing. Only `false` is followed by 'drain'.
@@ -200,22 +198,9 @@ export class NodeSink implements Sink {
     return !isFull
   }
 
-  /** Past the response, where that is the same; undefined where it is not. */
-  protected writeDirect(text: string): boolean | undefined {
-    if (!this.#direct) return
-    const taken = writeDirect(this.res as DirectResponse, this.#direct, text)
-    if (taken === false) this.#listenTo(this.#direct)
-    return taken
-  }
-
-  /** Node tells the response of a drain only if it was the response that was full. */
-  #listenTo(socket: DirectSocket): void {
-    if (this.#isListening) return
-    this.#isListening = true
-    const drained = () => this.handle?.drained()
-    socket.on('drain', drained)
-    // A connection that is kept alive outlives the response.
-    this.res.on('close', () => socket.off('drain', drained))
+  /** Past the response, where that is the same; `false` where it is not. */
+  protected writeDirect(text: string): boolean {
+    return this.#direct !== undefined && writeDirect(this.res as DirectResponse, this.#direct, text)
   }
 
   /** Added at the first full write, then kept: compression wraps `once`, which could not be removed. */

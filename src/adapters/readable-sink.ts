@@ -48,8 +48,7 @@ export class BodySink extends NodeSink {
   }
 
   override write(text: string): boolean {
-    const taken = this.#body && isPipedTo(this.#body, this.res) ? this.writeDirect(text) : undefined
-    if (taken !== undefined) return taken
+    if (this.#body && isPipedTo(this.#body, this.res) && this.writeDirect(text)) return true
     if (this.socket) gather(this.socket)
     this.#isFull = !this.#push(text)
     return !this.#isFull

@@ -217,10 +217,13 @@ describe('a response whose methods somebody replaces', () => {
 })
 
 describe('a reader that takes nothing', () => {
-  it('holds the source back, and is read on when it takes more', async () => {
+  it('holds the source back, and is read on when it takes more; its response tells both, as Node has it', async () => {
     let made = 0
+    let response!: ServerResponse
+    let drains = 0
     const port = await listen(
       createServer((req, res) => {
+        response = res.on('drain', () => void drains++)
         relay(req, res, async function* () {
           for (; made < 2000; made++) {
             yield 'x'.repeat(8000)
@@ -244,8 +247,11 @@ describe('a reader that takes nothing', () => {
       { timeout: 20_000, interval: 200 },
     )
     expect(made).toBeLessThan(2000)
+    expect(response.writableNeedDrain).toBe(true)
+    drains = 0
     const bytes = await buffer(socket)
     expect(made).toBe(2000)
+    expect(drains).toBeGreaterThan(0)
     expect(bytes.subarray(-26).toString()).toContain('[DONE]')
   })
 
