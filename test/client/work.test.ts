@@ -3,7 +3,7 @@
 
 import { relayTo, type Sink } from 'sse-relay'
 import { fetchSSE, type ParsedEvent, readParts, readText, type WirePart } from 'sse-relay/client'
-import { agui, anthropicMessages, openaiChat, openaiResponses, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import * as protocols from 'sse-relay/protocols'
 import { describe, expect, it } from 'vitest'
 import { JoinedAnswer } from '../../src/client/answer.js'
 
@@ -187,7 +187,7 @@ describe('an answer that a hook joins', () => {
 })
 
 describe('an answer that a protocol encodes', () => {
-  const end = async (source: Iterable<unknown>, protocol: ReturnType<typeof text>) => {
+  const end = async (source: Iterable<unknown>, protocol: protocols.Protocol) => {
     const sink: Sink = { open() {}, write: () => true, end() {}, destroy() {}, schedule: queueMicrotask }
     const handle = relayTo(sink, source, { protocol, requireFinish: false, onError() {} })
     setTimeout(() => handle.drained(), 0)
@@ -217,16 +217,12 @@ describe('an answer that a protocol encodes', () => {
     ],
     ['own events', (count) => many(count, (i) => ({ event: `e${i}`, data: i }))],
   ]
-  const protocols = [
-    ...[text(), parts(), raw(), openaiChat(), openaiResponses()],
-    ...[anthropicMessages(), agui(), uiMessage()],
-  ]
 
   it.each(SOURCES)('of many %s', async (_, chunksOf) => {
-    for (const protocol of protocols) {
+    for (const make of Object.values(protocols)) {
       await expectLinear((count) => {
         const chunks = chunksOf(count)
-        return () => end(chunks, protocol)
+        return () => end(chunks, make())
       }, 100)
     }
   })

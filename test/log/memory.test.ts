@@ -382,8 +382,6 @@ describe('a reader that was cut', () => {
 })
 
 describe('what fails before its first part', () => {
-  const { text, parts, raw, openaiChat, openaiResponses, anthropicMessages, agui, uiMessage } = protocols
-  const dialects = { text, parts, raw, openaiChat, openaiResponses, anthropicMessages, agui, uiMessage }
   const sources = {
     async 'is refused by the provider'() {
       throw Object.assign(new Error('slow down'), { status: 429 })
@@ -397,7 +395,7 @@ describe('what fails before its first part', () => {
       yield { id: 'c', object: 'chat.completion.chunk', choices: [{ index: 0, delta: { role: 'assistant' } }] }
     },
   }
-  const cases = Object.entries(dialects).flatMap(([name, make]) =>
+  const cases = Object.entries(protocols).flatMap(([name, make]) =>
     Object.entries(sources).map(([how, source]) => ({ name, make, how, source })),
   )
   it.each(cases)(
@@ -417,7 +415,7 @@ describe('what fails before its first part', () => {
     },
   )
 
-  it.each(Object.entries(dialects))('since it was stopped on its way has a status in %s', async (_, make) => {
+  it.each(Object.entries(protocols))('since it was stopped on its way has a status in %s', async (_, make) => {
     const log = open({})
     await log.stop(idOf('a'), { owner })
     for (let tries = 0; tries < 2; tries++) {

@@ -4,7 +4,7 @@ import { renderToString } from 'react-dom/server'
 import { relayTo } from 'sse-relay'
 import { createParser, fetchSSE, parseSSE, readText, SSEParserStream } from 'sse-relay/client'
 import { createLog, createMemoryLog, record } from 'sse-relay/log'
-import { agui, openaiChat, openaiResponses, uiMessage } from 'sse-relay/protocols'
+import { agui, anthropicMessages, openaiChat, openaiResponses, raw, uiMessage } from 'sse-relay/protocols'
 import { useRelay } from 'sse-relay/react'
 import { createRedisLog } from 'sse-relay/redis'
 import { adapterBehaviours, collect, flooding, openClient, replayUpstream, stalling, tokens } from 'sse-relay/testing'
@@ -31,6 +31,8 @@ const functions: Record<string, (options: object) => unknown> = {
   'log.close': (options) => log.close(options),
   openaiChat: (options) => openaiChat(options),
   openaiResponses: (options) => openaiResponses(options),
+  anthropicMessages: (options) => anthropicMessages(options),
+  raw: (options) => raw(options),
   agui: (options) => agui(options),
   uiMessage: (options) => uiMessage(options),
   parseSSE: (options) => parseSSE('', options),

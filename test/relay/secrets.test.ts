@@ -4,7 +4,7 @@ import { createOpenAI } from '@ai-sdk/openai'
 import { APICallError, jsonSchema, streamText, tool } from 'ai'
 import type { Source } from 'sse-relay'
 import { relay } from 'sse-relay/node'
-import { agui, openaiChat, openaiResponses, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import * as all from 'sse-relay/protocols'
 import { type Replay, readTrace } from 'sse-relay/testing'
 import { describe, expect, it } from 'vitest'
 import { type Family, familyOf, messages, ways } from '../protocols/matrix/ways.js'
@@ -15,15 +15,7 @@ const HEADER = 'SECRET header'
 const ERROR = 'SECRET error'
 const ID = 'SECRET id'
 
-const protocols = {
-  text: () => text(),
-  parts: () => parts(),
-  raw: () => raw(),
-  openaiChat: () => openaiChat({ usage: true }),
-  openaiResponses: () => openaiResponses(),
-  agui: () => agui(),
-  uiMessage: () => uiMessage(),
-}
+const protocols = { ...all, openaiChat: () => all.openaiChat({ usage: true }) }
 const names = Object.keys(protocols) as (keyof typeof protocols)[]
 
 const headers = {
@@ -124,14 +116,16 @@ const upstreamOf = async (replay: Replay) => (await replaying(replay)).url
 
 /**
  * raw() is the provider's own chunks: their ids and models belong to them. parts() has both in its part `start`, and
- * the signature of a thought, which openaiResponses() and agui() have as well, and no more.
+ * the signature of a thought, which openaiResponses(), anthropicMessages() and agui() have as well, and no more.
  */
 function expectNoSecret({ received }: Relayed, protocol: string, ...more: string[]): void {
   for (const secret of protocol === 'raw'
     ? [HEADER, ERROR, 'SECRET key', 'SECRET prompt', ...more]
     : ['SECRET', ...more]) {
     const SIGNED = /^data: {"type":"start".*$|"(signature|encrypted_content|encryptedValue)":"[^"]*"/gm
-    const seen = /^(parts|openaiResponses|agui)$/.test(protocol) ? received.replace(SIGNED, '') : received
+    const seen = /^(parts|openaiResponses|anthropicMessages|agui)$/.test(protocol)
+      ? received.replace(SIGNED, '')
+      : received
     const at = seen.indexOf(secret)
     if (at !== -1) expect.fail(`${secret} is on the wire: … ${seen.slice(Math.max(0, at - 200), at + 80)} …`)
   }
@@ -214,7 +208,8 @@ describe('Secrets in errors', () => {
       const result = await relayed(source, protocol)
       expectNoSecret(result, protocol)
       // What the calls are is not lost, but for clients that would run what is named to them.
-      if (!['text', 'openaiChat', 'openaiResponses'].includes(protocol)) expect(result.received).toContain('call_a1B2')
+      if (!['text', 'openaiChat', 'openaiResponses', 'anthropicMessages'].includes(protocol))
+        expect(result.received).toContain('call_a1B2')
     })
 
     it('a result of a tool of the AI SDK', async () => {

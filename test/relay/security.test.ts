@@ -7,7 +7,7 @@ import { encodeComment, encodeEvent, RelayError, type RelayOptions, type Source 
 import { createParser, fetchSSE, parseSSE, readParts, readText } from 'sse-relay/client'
 import { createMemoryLog, type Log, record } from 'sse-relay/log'
 import { relay as relayNode, resume as resumeNode } from 'sse-relay/node'
-import { agui, openaiChat, openaiResponses, parts, raw, text, uiMessage } from 'sse-relay/protocols'
+import * as all from 'sse-relay/protocols'
 import { adapterBehaviours, collect, throwing } from 'sse-relay/testing'
 import { relay, resume } from 'sse-relay/web'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -16,7 +16,7 @@ import { listening } from '../serving.js'
 const SECRET = 'sk-live-7f3a9c'
 const MB = 1024 * 1024
 
-const protocols = { text, parts, raw, openaiChat, openaiResponses, agui, uiMessage }
+const protocols = { ...all }
 const names = Object.keys(protocols) as (keyof typeof protocols)[]
 
 /** What the table for adapters tries on each of them. */
@@ -67,9 +67,9 @@ describe('Field injection by what a model says', () => {
       })
       parser.feed(wire)
       const said = events.filter(({ data }) => data !== '[DONE]')
-      // In one dialect the events have the names of their types.
+      // In two dialects the events have the names of their types.
       const nameOf = (data: string) =>
-        name === 'openaiResponses' && data !== '[DONE]' ? JSON.parse(data).type : undefined
+        ['openaiResponses', 'anthropicMessages'].includes(name) && data !== '[DONE]' ? JSON.parse(data).type : undefined
       expect(events.map(({ event, id }) => ({ event, id }))).toEqual(
         events.map(({ data }) => ({ event: nameOf(data) })),
       )
@@ -103,7 +103,9 @@ describe('Field injection by names and ids', () => {
   )
 
   it('a name in JSON is a string of the JSON', async () => {
-    const { events } = await collect(await answer(() => [{ event: 'a b', data: 1 }], { protocol: uiMessage() }))
+    const { events } = await collect(
+      await answer(() => [{ event: 'a b', data: 1 }], { protocol: protocols.uiMessage() }),
+    )
     expect(events.map(({ data }) => JSON.parse(data).type)).toContain('data-a b')
   })
 })
@@ -382,7 +384,7 @@ describe('Parsers with bad worst cases', () => {
     }
     const parse = vi.spyOn(JSON, 'parse')
     const response = await answer(() => source(), { protocol: protocols[name]() })
-    expect(await response.text()).toMatch(/\[DONE\]|RUN_FINISHED/)
+    expect(await response.text()).toMatch(/\[DONE\]|RUN_FINISHED|message_stop/)
     const read = parse.mock.calls.reduce((sum, [text]) => sum + text.length, 0)
     expect(read).toBeLessThan(20_000)
   })

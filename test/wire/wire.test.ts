@@ -5,15 +5,14 @@ import type { Log, RelayOptions, Source } from 'sse-relay'
 import { fetchSSE, isRelayError, parseSSE, readText } from 'sse-relay/client'
 import { createLog, createMemoryLog, type LogStore, record } from 'sse-relay/log'
 import { relay, resume } from 'sse-relay/node'
+import * as protocols from 'sse-relay/protocols'
 import {
   agui,
   anthropicMessages,
   openaiChat,
   openaiResponses,
   type Protocol,
-  parts,
   raw,
-  text,
   uiMessage,
 } from 'sse-relay/protocols'
 import { type ClientOptions, openClient, stalling, throwing, truncated } from 'sse-relay/testing'
@@ -311,16 +310,7 @@ describe('heartbeats', () => {
   })
 })
 
-const dialects = [
-  text(),
-  parts(),
-  raw(),
-  openaiChat(),
-  openaiResponses(),
-  anthropicMessages(),
-  agui(),
-  uiMessage(),
-].map((protocol) => [protocol.name, protocol] as const)
+const dialects = Object.values(protocols).map((make) => [make().name, make()] as const)
 
 describe('endings', () => {
   it.each(dialects.filter(([, { sentinel }]) => sentinel !== ''))(
