@@ -129,7 +129,10 @@ const FLUSH_AT = 16_384
 /** What is longer is written in slices, as there is room: of a large event hosts would make a copy for each reader. */
 const SLICE = 32_768
 
-/** A comment and a blank line: who splits the stream by blank lines would lose the next event without that. */
+/**
+ * A comment and a blank line: who splits the stream by blank lines would lose the next event without that. The bytes
+ * are rule 4.1 of docs/wire.md, and stand again in `testing/conformance/`.
+ */
 const HEARTBEAT = ': \n\n'
 /** Every line of frames but those of data, event names and comments. */
 const ID_OR_RETRY = /^(id|retry): .*\n/gm

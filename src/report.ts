@@ -1,4 +1,4 @@
-/** Who is told of an error: `onError`, or the console? And what does the client see of it? */
+/** Who is told of an error or an ending: the application's hooks, or the console? What a client sees is in failure.ts. */
 import type { Scope } from './async-context.js'
 import { type FailureAnswer, toFailure, withShown } from './failure.js'
 import type { Connection, ErrorContext, RelayOptions, ShownFailure } from './options.js'
