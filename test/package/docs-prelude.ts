@@ -10,7 +10,7 @@ import type { Hono } from 'hono'
 import type Koa from 'koa'
 import type OpenAIClient from 'openai'
 import type { createClient as createRedisClient } from 'redis'
-import type { Log, SourceStream } from 'sse-relay'
+import type { Log, SourceContext, SourceStream } from 'sse-relay'
 import type { LogStore } from 'sse-relay/log'
 import type { LogBehaviour, Probe, ReplayUpstream } from 'sse-relay/testing'
 
@@ -36,7 +36,7 @@ export declare const source: (() => SourceStream) & Probe<string>
 /** What a request for an answer brings. */
 export declare const chat: { messages: typeof messages }
 /** The source for a conversation. */
-export declare function ask(chat: typeof messages): typeof source
+export declare function ask(chat: typeof messages): (context?: SourceContext) => SourceStream
 type Answer = (request: Request) => Promise<Response>
 export declare const Deno: { serve(...given: [Answer] | [options: { port: number }, Answer]): unknown }
 /** One for the whole server. */

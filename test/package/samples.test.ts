@@ -29,7 +29,11 @@ const ANSWER = 'Hello there! Streams\n\nwork — naïve 日本🚀'
 /** A question that has what each of the samples looks for in it. */
 const QUESTION = {
   method: 'POST',
-  headers: { 'content-type': 'application/json', authorization: 'Bearer token-of-ann' },
+  headers: {
+    'content-type': 'application/json',
+    authorization: 'Bearer token-of-ann',
+    cookie: 'session=session-of-ann',
+  },
   body: JSON.stringify({
     id: 'chat-1',
     model: 'gpt-5.5',
@@ -154,49 +158,81 @@ async function logIn(
   return { cookie: headers.getSetCookie()[0]?.split(';')[0] as string }
 }
 
-describe('the server with a login by a cookie', () => {
-  const samples = named('serve').filter(({ name }) => name.includes('login.md'))
-  it('is there for Express and for Hono', () => expect(samples).toHaveLength(2))
+describe('the servers with a login by a cookie', () => {
+  const ofPage = (kind: Runnable['kind']) => named(kind).filter(({ name }) => name.includes('login.md'))
+  const samples = ofPage('serve')
+  it('are there for each host', () => {
+    const hosts = [...samples, ...ofPage('answer')].map(({ text }) => /from 'sse-relay\/([^l]\w+)'/.exec(text)?.[1])
+    expect(hosts).toEqual(['express', 'fastify', 'koa', 'hono', 'node', 'web'])
+  })
 
-  it.each(samples)('answers the page of its origin, and lets nobody else read on or stop: $name', async (sample) => {
+  const origin = 'https://app.example.com'
+  type Ask = (path: string, init: RequestInit) => Promise<Response>
+
+  /** What each of them does for Ann, for Ben, and for those who have not logged in. */
+  async function checkOwners(ask: Ask, ann: Record<string, string>, ben: Record<string, string>): Promise<Response> {
+    const runId = crypto.randomUUID()
+    const headers = { 'content-type': 'application/json', origin, 'x-run-id': runId }
+    expect((await ask('/api/chat', { ...QUESTION, headers })).status).toBe(401)
+    const form = { method: 'POST', headers: { ...ann, 'content-type': 'text/plain' }, body: '{}' }
+    expect((await ask('/api/chat', form)).status).toBe(415)
+
+    const answer = await ask('/api/chat', { ...QUESTION, headers: { ...headers, ...ann } })
+    expect(await collect(answer)).toMatchObject({ outcome: 'done', text: ANSWER })
+
+    const readOn = (who: object) => ask('/api/chat', { headers: { origin, 'last-event-id': `${runId}:0`, ...who } })
+    expect(await collect(await readOn(ann))).toMatchObject({ outcome: 'done', text: ANSWER })
+    expect((await readOn(ben)).status).toBe(404)
+    expect((await readOn({})).status).toBe(401)
+    const stop = (who: object, id = runId) => ask(`/api/chat/${id}`, { method: 'DELETE', headers: { origin, ...who } })
+    expect([(await stop(ben)).status, (await stop({})).status]).toEqual([204, 401])
+
+    const going = crypto.randomUUID()
+    upstream.next({ stallAfter: 5 })
+    const asked = upstream.request()
+    const begun = await ask('/api/chat', { ...QUESTION, headers: { ...headers, 'x-run-id': going, ...ann } })
+    expect((await stop(ann, going)).status).toBe(204)
+    expect((await collect(begun)).outcome).toBe('stopped')
+    expect((await (await asked).closed).by).toBe('client')
+    return answer
+  }
+
+  it.each(samples)('answer the page of their origin, and let nobody else read on or stop: $name', async (sample) => {
     const servers = listening()
     // Anew, for a module is run once.
     await load({ ...sample, name: `${sample.name} with a login` })
     const [ann, ben] = [await logIn(servers, sample), await logIn(servers, sample, 'ben')]
-    const url = `${await servers.url()}/api/chat`
-    const origin = 'https://app.example.com'
-    const runId = crypto.randomUUID()
-    const headers = { ...QUESTION.headers, origin, 'x-run-id': runId }
+    const url = await servers.url()
 
-    expect((await fetch(url, { ...QUESTION, headers })).status).toBe(401)
-    const preflight = await fetch(url, {
-      method: 'OPTIONS',
-      headers: {
-        origin,
-        'access-control-request-method': 'POST',
-        'access-control-request-headers': 'content-type,x-run-id',
-      },
-    })
-    expect(Object.fromEntries(preflight.headers)).toMatchObject({
-      'access-control-allow-origin': origin,
-      'access-control-allow-credentials': 'true',
-      'access-control-allow-methods': expect.stringContaining('DELETE'),
-      'access-control-allow-headers': 'content-type,x-run-id',
-    })
-    const form = { method: 'POST', headers: { ...ann, 'content-type': 'text/plain' }, body: '{}' }
-    expect((await fetch(url, form)).status).toBe(415)
+    for (const method of ['POST', 'DELETE']) {
+      const preflight = await fetch(`${url}/api/chat`, {
+        method: 'OPTIONS',
+        headers: {
+          origin,
+          'access-control-request-method': method,
+          'access-control-request-headers': 'content-type,x-run-id',
+        },
+      })
+      expect(Object.fromEntries(preflight.headers)).toMatchObject({
+        'access-control-allow-origin': origin,
+        'access-control-allow-credentials': 'true',
+        'access-control-allow-methods': expect.stringContaining(method),
+        'access-control-allow-headers': expect.stringMatching(/content-type, ?x-run-id/),
+      })
+    }
 
-    const answer = await fetch(url, { ...QUESTION, headers: { ...headers, ...ann } })
+    const answer = await checkOwners((path, init) => fetch(`${url}${path}`, init), ann, ben)
     expect(answer.headers.get('access-control-allow-origin')).toBe(origin)
     expect(answer.headers.get('access-control-expose-headers')).toContain('x-run-id')
-    expect(await collect(answer)).toMatchObject({ outcome: 'done', text: ANSWER })
+  })
 
-    const readOn = (who: object) => fetch(url, { headers: { origin, 'last-event-id': `${runId}:0`, ...who } })
-    expect(await collect(await readOn(ann))).toMatchObject({ outcome: 'done', text: ANSWER })
-    expect((await readOn(ben)).status).toBe(404)
-    expect((await readOn({})).status).toBe(401)
-    const stop = (who: object) => fetch(`${url}/${runId}`, { method: 'DELETE', headers: { origin, ...who } })
-    expect([(await stop(ben)).status, (await stop({})).status]).toEqual([204, 401])
+  it.each(ofPage('answer'))('let nobody else read on or stop, as functions: $name', async (sample) => {
+    const module = (await load({ ...sample, name: `${sample.name} with a login` })) as Record<string, Ask | undefined>
+    const ask: Ask = async (path, init) => {
+      const handler = module[init.method ?? 'GET'] as unknown as (request: Request) => Promise<Response>
+      return handler(new Request(`http://localhost${path}`, init))
+    }
+    await checkOwners(ask, { cookie: 'session=session-of-ann' }, { cookie: 'session=session-of-ben' })
   })
 })
 
