@@ -2,6 +2,7 @@
 /** The command `sse-relay`. */
 import { readFile } from 'node:fs/promises'
 import { suggestion, UsageError } from './arguments.js'
+import { bearClosedPipes } from './terminal.js'
 
 interface Command {
   HELP: string
@@ -56,6 +57,7 @@ function find(name: string) {
   return command
 }
 
+bearClosedPipes()
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {

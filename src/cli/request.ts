@@ -1,4 +1,4 @@
-/** The request that `doctor` and `tail` send, as `curl` would be told. */
+/** The request that `doctor` and `tail` send, as `curl` would be told, and why it could not be sent. */
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { type Options, UsageError, type Values } from './arguments.js'
@@ -20,7 +20,12 @@ export const REQUEST_OPTIONS = {
     help: 'the body; @file reads one, @- the standard input. Sent as application/json unless -H says otherwise',
   },
   header: { type: 'string', short: 'H', multiple: true, value: "'NAME: VALUE'", help: 'a header; may be repeated' },
+  insecure: { type: 'boolean', short: 'k', help: 'take any certificate' },
 } as const satisfies Options
+
+/** What follows from the connection and the body. */
+const OF_THE_CONNECTION =
+  /^(connection|content-length|expect|http2-settings|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/i
 
 /** @throws {UsageError} for what cannot be sent. */
 export async function toRequest(
@@ -37,11 +42,23 @@ export async function toRequest(
   for (const line of header) {
     const [, name, value] = /^([!#$%&'*+.^`|~\w-]+):\s*([^\r\n\0]*)$/.exec(line) ?? []
     if (!name) throw new UsageError(`"${line}" is no header: write 'name: value'`)
+    if (OF_THE_CONNECTION.test(name)) {
+      throw new UsageError(`"${line}" is not to be chosen, it follows from the connection and the body: leave it out`)
+    }
+    // A header is bytes, and these have no one form in them.
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value as string)) {
+      throw new UsageError(
+        `"${line}" cannot be sent: a header has the characters up to U+00FF, and no control characters`,
+      )
+    }
     headers[name.toLowerCase()] = (value as string).trim()
   }
   const method = (request ?? (data === undefined ? 'GET' : 'POST')).toUpperCase()
-  if (!/^[A-Z]+$/.test(method)) throw new UsageError(`"${request}" is no method: write GET or POST, for example`)
-  if (data !== undefined && (method === 'GET' || method === 'HEAD')) {
+  // Fetch sends none of the last three, and an answer to the first has no stream.
+  if (!/^(?!(HEAD|CONNECT|TRACE|TRACK)$)[A-Z]+$/.test(method)) {
+    throw new UsageError(`"${request}" is no method that a stream answers: write GET or POST, for example`)
+  }
+  if (data !== undefined && method === 'GET') {
     throw new UsageError(`A ${method} has no body: leave out -X ${method}, or -d`)
   }
   const url = toURL(address)
@@ -64,16 +81,47 @@ function unescaped(text: string): string {
   }
 }
 
+/** What this machine calls itself. */
+const LOCAL = /^(([\w-]+\.)*localhost|127(\.\d+){3}|0\.0\.0\.0|\[::1?\])([:/?#]|$)/i
+
 /** `localhost:3000/api` is meant as http, `your.app/api` as https. */
 function toURL(address: string): URL {
-  const isLocal = /^(localhost|127\.|\[?::1)/.test(address)
-  const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(address) ? address : `${isLocal ? 'http' : 'https'}://${address}`
-  if (!URL.canParse(url)) throw new UsageError(`"${address}" is no address: write https://your.app/api/chat`)
+  const url = /^[a-z][a-z0-9+.-]*:(\/|[^@\d]*$)/i.test(address)
+    ? address
+    : `${LOCAL.test(address) ? 'http' : 'https'}://${address}`
+  // The address of a page alone would be taken for a host.
+  const isPath = /^[/.]/.test(address)
+  if (isPath || !URL.canParse(url)) throw new UsageError(`"${address}" is no address: write https://your.app/api/chat`)
   const parsed = new URL(url)
   if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
     throw new UsageError(`"${address}" is not asked over HTTP: write an address with http: or https:`)
   }
   return parsed
+}
+
+const REASONS: Record<string, string> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'there is no such host',
+  EAI_AGAIN: 'the host’s name cannot be looked up now',
+  ECONNRESET: 'the connection was closed before an answer came',
+  UND_ERR_SOCKET: 'the connection was closed',
+  ETIMEDOUT: 'the host does not answer',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed; -k takes it all the same',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is self-signed; -k takes it all the same',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate cannot be verified; -k takes it all the same',
+  CERT_HAS_EXPIRED: 'its certificate has expired; -k takes it all the same',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host; -k takes it all the same',
+  EPROTO: 'it does not speak TLS there; is it http: rather than https:?',
+}
+
+/** Why a server could not be asked, in words. */
+export function explain(error: NodeJS.ErrnoException): string {
+  const { code = '', message } = error
+  const [first] = (error as unknown as AggregateError).errors ?? []
+  if (first && !message) return explain(first as NodeJS.ErrnoException)
+  const reason =
+    REASONS[code] ?? (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code) ? REASONS.EPROTO : undefined)
+  return reason ? `${reason} (${code})` : message
 }
 
 async function readBody(data: string): Promise<string> {

@@ -1,5 +1,7 @@
 /** `sse-relay tail`: the events of a stream as they come. */
 
+import { access, constants, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { fetchSSE } from '../client/fetch-sse.js'
 import { isComplete } from '../client/final-events.js'
 import { isRelayError, type RelayError } from '../errors.js'
@@ -7,8 +9,8 @@ import { toParts } from '../sources/index.js'
 import { Recording } from '../testing/traces.js'
 import type { ParsedEvent, Part } from '../types.js'
 import { describeOptions, type Options, parseArguments, UsageError } from './arguments.js'
-import { REQUEST_OPTIONS, toRequest } from './request.js'
-import { leaveWithReader, painter, printable, progress, roomIn } from './terminal.js'
+import { explain, REQUEST_OPTIONS, toRequest } from './request.js'
+import { asLine, painter, printable, progress, roomIn } from './terminal.js'
 
 const OPTIONS = {
   ...REQUEST_OPTIONS,
@@ -22,6 +24,9 @@ const OPTIONS = {
     help: 'writes the stream there, and when its pieces came to FILE.json, for replayUpstream',
   },
 } as const satisfies Options
+
+/** In characters: a line may go on for ever, and memory does not. */
+const MAX_EVENT_SIZE = 32 * 1024 * 1024
 
 export const HELP = `\
 sse-relay tail URL [options]
@@ -47,14 +52,18 @@ export async function run(args: string[]): Promise<number> {
     return 0
   }
   const { url, method, headers, body } = await toRequest(words, values)
-  const { sentinel, 'no-sentinel': endless, text: textOnly, comments, save } = values
+  const { sentinel, 'no-sentinel': endless, text: textOnly, comments, save, insecure } = values
   if (sentinel !== undefined && endless) {
     throw new UsageError('--sentinel and --no-sentinel contradict each other: give one of them')
   }
 
+  if (save !== undefined) await checkPlace(save)
+  // The one way there is for `fetch`. Node warns of it.
+  if (insecure) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+
   const leaving = new AbortController()
   const leave = (status: number) => leaving.abort(new Leaving(status))
-  leaveWithReader(() => leave(0))
+  process.stdout.on('error', () => leave(0))
   const onInterrupt = () => leave(130)
   process.once('SIGINT', onInterrupt).once('SIGTERM', onInterrupt)
 
@@ -85,6 +94,7 @@ export async function run(args: string[]): Promise<number> {
     signal: leaving.signal,
     fetch: recording && ((url, init) => recording.fetch(url, init)),
     sentinel: endless ? false : (event) => isComplete(event, sentinel),
+    maxEventSize: MAX_EVENT_SIZE,
     onComment: comments && !textOnly ? sayComment : undefined,
     onOpen({ status, headers }) {
       done()
@@ -93,34 +103,45 @@ export async function run(args: string[]): Promise<number> {
       hasOpened = true
     },
   })
+  const exit = await show()
+  if (!recording || save === undefined) return exit
   try {
-    for await (const event of stream) {
-      const text = textOf(event)
-      if (!textOnly) say(describe(event, now(), paint))
-      else if (text !== '') {
-        // To a file or a program the text goes as it is; a terminal obeys some of it.
-        process.stdout.write(process.stdout.isTTY ? printable(text) : text)
-        endsLine = text.endsWith('\n')
-      }
-      // A slow reader of the output slows the stream, instead of having it kept here.
-      await roomIn(process.stdout, leaving.signal)
-      if (unseen > 0) say(paint.dim(`${now()}  and ${unseen} more comments`))
-      unseen = 0
-    }
-    if (textOnly && !endsLine && process.stdout.isTTY) process.stdout.write('\n')
-    remark('complete')
-    return 0
+    if (await recording.save(save)) remark(`saved to ${save}`)
+    return exit
   } catch (error) {
-    if (recording) recording.end = leaving.signal.aborted ? 'left' : 'reset'
-    const { reason } = leaving.signal
-    if (reason instanceof Leaving) return reason.status
-    if (textOnly && !endsLine && process.stdout.isTTY) process.stdout.write('\n')
-    process.stderr.write(`${status.red(printable(explain(error as Error)))}\n`)
-    return hasOpened || (error as RelayError).status !== undefined ? 1 : 2
-  } finally {
-    done()
-    if (recording && save !== undefined && (await recording.save(save))) remark(`saved to ${save}`)
-    process.off('SIGINT', onInterrupt).off('SIGTERM', onInterrupt)
+    process.stderr.write(`${status.red(`The stream could not be saved: ${(error as Error).message}`)}\n`)
+    return exit || 1
+  }
+
+  async function show(): Promise<number> {
+    try {
+      for await (const event of stream) {
+        const text = textOf(event)
+        if (!textOnly) say(describe(event, now(), paint))
+        else if (text !== '') {
+          // To a file or a program the text goes as it is; a terminal obeys some of it.
+          process.stdout.write(process.stdout.isTTY ? printable(text) : text)
+          endsLine = text.endsWith('\n')
+        }
+        // A slow reader of the output slows the stream, instead of having it kept here.
+        await roomIn(process.stdout, leaving.signal)
+        if (unseen > 0) say(paint.dim(`${now()}  and ${unseen} more comments`))
+        unseen = 0
+      }
+      if (textOnly && !endsLine && process.stdout.isTTY) process.stdout.write('\n')
+      remark('complete')
+      return 0
+    } catch (error) {
+      if (recording) recording.end = leaving.signal.aborted ? 'left' : 'reset'
+      const { reason } = leaving.signal
+      if (reason instanceof Leaving) return reason.status
+      if (textOnly && !endsLine && process.stdout.isTTY) process.stdout.write('\n')
+      process.stderr.write(`${status.red(printable(tell(error as Error)))}\n`)
+      return hasOpened || (error as RelayError).status !== undefined ? 1 : 2
+    } finally {
+      done()
+      process.off('SIGINT', onInterrupt).off('SIGTERM', onInterrupt)
+    }
   }
 }
 
@@ -160,13 +181,27 @@ class Leaving extends Error {
   }
 }
 
-function explain(error: Error): string {
+/** @throws {UsageError} where the stream could not be saved: the answer is asked for once, and paid for. */
+async function checkPlace(path: string): Promise<void> {
+  for (const file of [path, `${path}.json`]) {
+    try {
+      const known = await stat(file).catch(() => undefined)
+      if (known?.isDirectory()) throw new Error('it is a folder')
+      await access(known ? file : dirname(file), constants.W_OK)
+    } catch (error) {
+      throw new UsageError(`The stream cannot be saved to ${file}: ${(error as Error).message}`)
+    }
+  }
+}
+
+function tell(error: Error): string {
   if (!isRelayError(error)) return `${error.name}: ${error.message}`
   const { code, message, body, cause } = error
-  const reason = code === 'network' ? (cause as Error | undefined)?.cause : undefined
-  const { code: system, message: words } = (reason ?? {}) as NodeJS.ErrnoException
-  const said = (code === 'http-status' || code === 'content-type') && body ? `\n${body.slice(0, 500)}` : ''
-  return `${code}: ${message}${reason ? ` (${words || system})` : ''}${said}`
+  const isUnsent = code === 'network' || code === 'invalid-option'
+  const reason = isUnsent && (cause as Error | undefined)?.cause
+  if (reason) return `${code}: The request failed: ${explain(reason as Error)}`
+  const said = (code === 'http-status' || code === 'content-type') && body ? `\n${asLine(body)}` : ''
+  return `${code}: ${message}${said}`
 }
 
 /** `     0.352 s  status  id r:3  {"step":"searching"}` */

@@ -24,12 +24,23 @@ export function printable(text: string): string {
   return text.replace(UNSEEN, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** Ends the process quietly when the reader of its output has seen enough (`| head`). */
-export function leaveWithReader(leave: () => void): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    leave()
-  })
+/** What a body says in one line: of a page of HTML its title, or its words without the tags. */
+export function asLine(body = ''): string {
+  const [, title] = /<title[^>]*>([^<]+)</i.exec(body) ?? []
+  const isPage = /^\s*(<!doctype|<html|<head|<body|<h1|<center)/i.test(body)
+  const words = isPage
+    ? (title ?? body.replace(/<(script|style)[^>]*>.*?(<\/\1>|$)/gis, ' ').replace(/<[^>]*>?/g, ' '))
+    : body
+  return words.replace(/\s+/g, ' ').trim().slice(0, 200)
+}
+
+/** Says nothing where nobody reads the output any more (`| head`, `2>&-`), and goes on for its status. */
+export function bearClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+  }
 }
 
 /** Resolves when the output's reader has taken what it was given; at once where it has. */

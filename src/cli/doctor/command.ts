@@ -1,6 +1,6 @@
 /** `sse-relay doctor`: one request, and what is wrong with the stream that answers it. */
 import { describeOptions, type Options, parseArguments, UsageError } from '../arguments.js'
-import { REQUEST_OPTIONS, toRequest } from '../request.js'
+import { explain, REQUEST_OPTIONS, toRequest } from '../request.js'
 import { duration, painter, printable, progress } from '../terminal.js'
 import { judge } from './judge.js'
 import { observe } from './observe.js'
@@ -13,7 +13,6 @@ const OPTIONS = {
   sentinel: { type: 'string', value: 'DATA', help: 'the data that completes an answer; [DONE] unless given' },
   'no-sentinel': { type: 'boolean', help: 'the stream ends without one' },
   strict: { type: 'boolean', help: 'warnings count as faults in the exit status' },
-  insecure: { type: 'boolean', short: 'k', help: 'take any certificate' },
   json: { type: 'boolean', help: 'the findings and all times, as JSON' },
 } as const satisfies Options
 
@@ -60,7 +59,7 @@ export async function run(args: string[]): Promise<number> {
   try {
     const observation = await observe(request, {
       maxMs,
-      ...(values.origin && { origin: toOrigin(values.origin) }),
+      ...(values.origin !== undefined && { origin: toOrigin(values.origin) }),
       sentinel: values['no-sentinel'] ? false : values.sentinel,
       insecure: values.insecure,
       signal: leaving.signal,
@@ -93,30 +92,6 @@ export async function run(args: string[]): Promise<number> {
   } finally {
     process.off('SIGINT', onInterrupt)
   }
-}
-
-const REASONS: Record<string, string> = {
-  ECONNREFUSED: 'nothing listens there',
-  ENOTFOUND: 'there is no such host',
-  EAI_AGAIN: 'the host’s name cannot be looked up now',
-  ECONNRESET: 'the connection was closed before an answer came',
-  ETIMEDOUT: 'the host does not answer',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed; -k takes it all the same',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is self-signed; -k takes it all the same',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate cannot be verified; -k takes it all the same',
-  CERT_HAS_EXPIRED: 'its certificate has expired; -k takes it all the same',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host; -k takes it all the same',
-  EPROTO: 'it does not speak TLS there; is it http: rather than https:?',
-}
-
-/** A failure to connect, in words. */
-export function explain(error: NodeJS.ErrnoException): string {
-  const { code = '', message } = error
-  const [first] = (error as unknown as AggregateError).errors ?? []
-  if (first && !message) return explain(first as NodeJS.ErrnoException)
-  const reason =
-    REASONS[code] ?? (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code) ? REASONS.EPROTO : undefined)
-  return reason ? `${reason} (${code})` : message
 }
 
 function toMs(seconds: string): number {

@@ -1,6 +1,6 @@
 /** What can be wrong with a stream: one rule each, with its reason and its remedy. */
 import { isComplete, isFailed } from '../../client/final-events.js'
-import { duration } from '../terminal.js'
+import { asLine, duration } from '../terminal.js'
 import { exceeded, FIRST_BYTE_LIMIT, LIMITS, type Limit } from './limits.js'
 import type { Flaw } from './lines.js'
 import {
@@ -436,16 +436,6 @@ function flawsOf(observation: Observation): Flaw[] {
   if (!unfinished || !endsUnfinished(observation)) return flaws
   const { line, byte } = unfinished
   return [...flaws, { line, byte, what: 'the last block has no blank line after it, so clients discard it' }]
-}
-
-/** What a body says in one line: of a page of HTML its title, or its words without the tags. */
-function asLine(body = ''): string {
-  const [, title] = /<title[^>]*>([^<]+)</i.exec(body) ?? []
-  const isPage = /^\s*(<!doctype|<html|<head|<body|<h1|<center)/i.test(body)
-  const words = isPage
-    ? (title ?? body.replace(/<(script|style)[^>]*>.*?(<\/\1>|$)/gis, ' ').replace(/<[^>]*>?/g, ' '))
-    : body
-  return words.replace(/\s+/g, ' ').trim().slice(0, 200)
 }
 
 /** What a preflight's answer lacks for the browser to send the request. */

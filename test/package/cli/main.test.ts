@@ -51,7 +51,18 @@ describe('sse-relay', () => {
     [['doctor', 'a', 'b'], 'One address at a time, and not also "b"'],
     [['doctor', 'ftp://a'], '"ftp://a" is not asked over HTTP'],
     [['doctor', 'localhost:1', '-H', 'nothing'], '"nothing" is no header: write \'name: value\''],
+    [
+      ['doctor', 'localhost:1', '-H', 'x-name: 日本'],
+      '"x-name: 日本" cannot be sent: a header has the characters up to U+00FF',
+    ],
+    [['tail', 'localhost:1', '-d', '{}', '-H', 'Content-Length: 5'], 'it follows from the connection and the body'],
     [['doctor', 'localhost:1', '-X', 'GET', '-d', '{}'], 'A GET has no body'],
+    [['tail', 'localhost:1', '-X', 'trace'], '"trace" is no method that a stream answers: write GET or POST'],
+    [['tail', '/api/chat'], '"/api/chat" is no address: write https://your.app/api/chat'],
+    [['tail', 'unix:/var/run/app.sock'], '"unix:/var/run/app.sock" is not asked over HTTP'],
+    [['tail', 'localhost:1', '--save', '/does/not/exist'], 'The stream cannot be saved to /does/not/exist: ENOENT'],
+    [['tail', 'localhost:1', '--save', tmpdir()], `The stream cannot be saved to ${tmpdir()}: it is a folder`],
+    [['doctor', 'localhost:1', '--origin', ''], '--origin cannot be "": write https://your.app'],
     [['doctor', 'localhost:1', '-d', '@/does/not/exist'], 'The body cannot be read from /does/not/exist'],
     [['doctor', 'localhost:1', '--wait', 'soon'], '--wait cannot be "soon"'],
     [['doctor', 'localhost:1', '--origin', 'your.app'], '--origin cannot be "your.app"'],
@@ -66,6 +77,31 @@ describe('sse-relay', () => {
     const about = ['doctor', 'tail', 'demo'].includes(name) ? `${name} ` : ''
     expect(stderr.endsWith(`\nsee: sse-relay ${about}--help\n`)).toBe(true)
     expect(stderr).not.toContain('    at ')
+  })
+})
+
+describe('an output that nobody reads', () => {
+  /** Runs the command with one of its outputs closed from the beginning. */
+  async function runWithout(output: 'stdout' | 'stderr', args: string[]) {
+    const { child, ended } = start(args)
+    child[output]?.destroy()
+    return ended
+  }
+
+  it.each([['--help'], ['doctor', '--help'], ['tail', '--help']])('ends %s %s without a word', async (...args) => {
+    expect(await runWithout('stdout', args)).toMatchObject({ status: 0, stderr: '' })
+  })
+
+  it('leaves the findings of doctor in its status', async () => {
+    await using refusing = await serve((_req, res) => void res.writeHead(401).end())
+    const { status, stderr } = await runWithout('stdout', ['doctor', refusing.url])
+    expect({ status, stderr: withoutProgress(stderr) }).toEqual({ status: 1, stderr: '' })
+  })
+
+  it.each(['doctor', 'tail'])('does not end %s, whose progress it is, in the middle', async (command) => {
+    await using served = await serve(scripted({ frames: [FRAMES[0] as string, DONE], pauseMs: 1500 }))
+    const { stdout } = await runWithout('stderr', [command, served.url])
+    expect(stdout).toMatch(/complete|note Too short to tell|0 faults/)
   })
 })
 

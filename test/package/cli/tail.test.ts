@@ -1,6 +1,8 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -11,6 +13,7 @@ import { relay, resume } from 'sse-relay/node'
 import { parts } from 'sse-relay/protocols'
 import { replayUpstream } from 'sse-relay/testing'
 import { describe, expect, it, vi } from 'vitest'
+import { certificate } from '../../hosts/certificate.js'
 import { DONE, FRAMES, HEADERS, scripted, serve } from './broken.js'
 import { CLI, run, start, withoutProgress } from './cli.js'
 
@@ -86,6 +89,47 @@ describe('tail', () => {
     expect(ofFailed).toBe('overload: Busy.\n')
     expect(ofRefused).toBe('http-status: The server answered with status 503\nDown.\n')
     expect(ofGone).toMatch(/^network: .*ECONNREFUSED/)
+  })
+
+  it('says in one line what a page of HTML says, and in words why nobody answered', async () => {
+    const page = `<!doctype html><title>Please log in</title><p>${'x'.repeat(3000)}`
+    await using refusing = await serve(
+      scripted({ status: 401, headers: { 'content-type': 'text/html' }, frames: [page] }),
+    )
+    const [refused, plain] = await Promise.all([
+      run(['tail', refusing.url]),
+      run(['tail', refusing.url.replace('http:', 'https:')]),
+    ])
+    expect(withoutProgress(refused?.stderr ?? '')).toBe(
+      'http-status: The server answered with status 401\nPlease log in\n',
+    )
+    expect(plain?.stderr).toContain('it does not speak TLS there; is it http: rather than https:?')
+  })
+
+  it('takes a certificate that nobody has signed where it is told to, and says so where not', async ({ skip }) => {
+    if (!certificate) return skip()
+    const server = createServer({ key: certificate, cert: certificate }, scripted({}))
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const [refused, taken] = await Promise.all([run(['tail', url]), run(['tail', '-k', url])])
+    server.close()
+    expect(refused).toMatchObject({ status: 2, stderr: expect.stringContaining('-k takes it all the same') })
+    expect(taken).toMatchObject({ status: 0, stdout: expect.stringMatching(line('complete')) })
+  })
+
+  it('ends, in little memory, at an event that does not', async () => {
+    await using served = await serve((_req, res) => {
+      const more = () => {
+        while (!res.destroyed && res.write('x'.repeat(65_536)));
+      }
+      res.writeHead(200, HEADERS).write('data: ')
+      res.on('drain', more)
+      more()
+    })
+    const env = { NODE_OPTIONS: '--max-old-space-size=160' }
+    const { status, stderr } = await start(['tail', served.url], { env }).ended
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/^event-too-large: /m)
   })
 
   it('takes the end of a stream without a sentinel for complete where that is said', async () => {
