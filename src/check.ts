@@ -1,5 +1,7 @@
 /** Does a function have these options, and can they be what they are? The one check, for the server and the client. */
 
+import { show } from './errors.js'
+
 /** What an option may be, and the remedy for what is not that. */
 export type Rule = readonly [isFine: (value: never) => unknown, remedy: string] | typeof anything | typeof internal
 
@@ -19,6 +21,10 @@ export const callback: Rule = [(value: unknown) => typeof value === 'function', 
 export const positive: Rule = [(value: unknown) => typeof value === 'number' && value > 0, 'give a positive number']
 export const flag: Rule = [(value: unknown) => typeof value === 'boolean', 'give true or false']
 export const words: Rule = [(value: unknown) => typeof value === 'string', 'give a string']
+export const abortSignal: Rule = [
+  (value: AbortSignal | null) => typeof value?.addEventListener === 'function',
+  'give an AbortSignal',
+]
 
 /**
  * The first name of the object's own that is no option, with the remedy; `undefined` if there is none. What is
@@ -44,7 +50,7 @@ export function unknownIn(
 }
 
 /** The first value that an option cannot have, with the remedy. It may be inherited or come from a getter. */
-export function wrongIn(options: object, rules: Rules, show: (value: unknown) => string = String): string | undefined {
+export function wrongIn(options: object, rules: Rules): string | undefined {
   for (const name of Object.keys(rules)) {
     const rule = rules[name]
     const value = (options as Record<string, unknown>)[name]
@@ -55,7 +61,7 @@ export function wrongIn(options: object, rules: Rules, show: (value: unknown) =>
 }
 
 /** The name but for case, separators and unit: `heartbeatMS`, `heartbeat_ms` and `heartbeat` are the same. */
-const plain = (name: string) => name.toLowerCase().replace(/[^a-z]|ms$/g, '')
+export const plain = (name: string) => name.toLowerCase().replace(/[^a-z]|ms$/g, '')
 
 /** The option that is written alike, but for case, separators and unit. */
 export const findSame: Finder = (given, names) => names.find((name) => plain(name) === plain(given))

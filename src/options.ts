@@ -1,5 +1,16 @@
 /** Which options has `relay`, and what is wrong with those it was given? */
-import { anything, callback, findMeant, flag, internal, type Rule, type Rules, unknownIn, wrongIn } from './check.js'
+import {
+  abortSignal,
+  anything,
+  callback,
+  findMeant,
+  flag,
+  internal,
+  type Rule,
+  type Rules,
+  unknownIn,
+  wrongIn,
+} from './check.js'
 import { isObject, show } from './errors.js'
 import { isRunId } from './event-id.js'
 import { mistake, typeMistake } from './failure.js'
@@ -185,10 +196,6 @@ const limit: Rule = [
   (value: unknown) => typeof value === 'number' && value > 0,
   'give a positive number of milliseconds, or Infinity for no limit',
 ]
-export const abortSignal: Rule = [
-  (value: AbortSignal | null) => typeof value?.addEventListener === 'function',
-  'give an AbortSignal',
-]
 
 /** The options of `relay`. `resume` and `record` take them too, so that one object serves all three. */
 const RELAY: Rules<keyof RelayOptions | 'request'> = {
@@ -240,7 +247,7 @@ const RESUME: Rules = {
 export function checkOptions(what: string, options: object, rules: Rules, find = findMeant, isLoose = false): void {
   fail(
     isObject(options)
-      ? (unknownIn(what, options, rules, find, isLoose) ?? wrongIn(options, rules, show))
+      ? (unknownIn(what, options, rules, find, isLoose) ?? wrongIn(options, rules))
       : `options cannot be ${show(options)}: give an object`,
   )
 }

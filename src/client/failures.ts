@@ -43,11 +43,6 @@ export function networkError(cause: unknown): unknown {
   return new RelayError('network', `The connection failed: ${message ?? cause}`, { cause, retryable: true })
 }
 
-/** A text in a message. */
-export function quote(text: unknown): string {
-  return JSON.stringify(String(text).slice(0, 80))
-}
-
 /** Whether a status says that the same request may succeed later. */
 export function isTransient(status: number): boolean {
   return status >= 500 || [408, 425, 429].includes(status)

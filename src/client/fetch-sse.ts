@@ -1,11 +1,11 @@
 /** How is an answer fetched, resumed after a lost connection, and stopped? */
 
-import { anything, type Rule, type Rules } from '../check.js'
-import { RelayError } from '../errors.js'
+import { anything, internal, type Rule, type Rules } from '../check.js'
+import { RelayError, show } from '../errors.js'
 import type { EventStream } from '../types.js'
 import { Patience } from './backoff.js'
-import { isTransient, networkError, quote } from './failures.js'
-import { type Connector, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
+import { isTransient, networkError } from './failures.js'
+import { type Connector, callback, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 import { type FetchLike, fetchWithin } from './redirects.js'
 import { toBody } from './sse-input.js'
 
@@ -61,17 +61,20 @@ export interface FetchStream extends EventStream {
 }
 
 const notNegative: Rule = [(value: unknown) => typeof value === 'number' && value >= 0, 'give a number from 0 on']
+const address: Rule = [(value: URL | string) => !value || typeof value === 'string' || value.href, 'give an address']
 
 export const FETCH_OPTIONS: Rules<Exclude<keyof FetchSSEOptions, keyof RequestInit> | 'signal'> = {
   ...OPTIONS,
-  resumeUrl: anything,
-  stopUrl: anything,
+  resumeUrl: address,
+  stopUrl: address,
   runId: anything,
-  fetch: anything,
+  fetch: callback,
   retryForMs: notNegative,
   maxRetries: notNegative,
-  onOpen: anything,
+  onOpen: callback,
 }
+/** Of `fetch`, those that one may write otherwise. */
+const INIT: Rules = { method: internal, headers: internal, credentials: internal, body: internal }
 
 /** Silence for so many heartbeats is a lost connection, and for so long at least. */
 const HEARTBEATS = 4
@@ -101,14 +104,14 @@ const NO_STORE = { cache: 'no-store' } as const
  */
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
   // Hosts have options of their own for fetch.
-  check('fetchSSE', options, FETCH_OPTIONS, true)
+  check('fetchSSE', options, { ...INIT, ...FETCH_OPTIONS }, true)
   const { resumeUrl, stopUrl, fetch = globalThis.fetch, lastEventId: place } = options
   if (place && !isSendable(place)) throw new RelayError('invalid-option', unsendable('lastEventId', place))
   // An event id `<runId>:<seq>` names its run.
   const [, begunId] = /^([\w-]{16,128}):/.exec(place ?? '') ?? []
   const { runId = begunId ?? (resumeUrl || stopUrl ? randomId() : undefined) } = options
   if (runId !== undefined && !RUN_ID.test(runId))
-    throw new RelayError('invalid-option', `runId cannot be ${quote(runId)}: give 16 to 128 of A-Z a-z 0-9 _ -`)
+    throw new RelayError('invalid-option', `runId cannot be ${show(runId)}: give 16 to 128 of A-Z a-z 0-9 _ -`)
 
   if (options.body && /^(get|head|)$/i.test(options.method ?? ''))
     throw new RelayError('invalid-option', `method cannot be ${options.method ?? 'GET'} with a body: give 'POST'`)
@@ -160,11 +163,15 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     async recover(error) {
       connection?.abort()
       if (!(error instanceof RelayError)) throw error
-      const { status = 0, body, retryable, received, lastEventId } = error
+      const { code, status = 0, body, retryable, received, lastEventId } = error
       const now = Date.now()
       const isAlive = received !== lost?.received || (openedAt && now - openedAt >= ALIVE_MS)
       if (isAlive) patience.refill()
-      isOver = status > 0 || body !== undefined
+      // An event says how the run ended, and so does the server's own refusal of the question. One that comes from before
+      // the server, or that refuses to read on, leaves the run to itself: but for 204, after its end.
+      if (!status) isOver = body !== undefined
+      else if (lost || place) isOver = status === 204
+      else isOver = code !== 'http-status' || status < 500
       // An error status of the first request is final; a resuming request may meet a server that is not up yet. Without
       // a status, an error with a body is what the server said of the run, and that is an ending; a retryable error of
       // our own is a lost connection.
@@ -203,7 +210,11 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     runId,
     response: undefined as Response | undefined,
     stop() {
-      stopping ??= tellToStop()
+      // Where the server has not heard of it, it is asked again.
+      stopping ??= tellToStop().then((isTold) => {
+        if (!isTold) stopping = undefined
+        return isTold
+      })
       return stopping
     },
   })
@@ -281,7 +292,7 @@ function isSendable(id: string): boolean {
 }
 
 function unsendable(what: string, id: string): string {
-  return `${what} cannot be ${quote(id)}: a header carries no control characters, no spaces around it, and ${MAX_ID} bytes at most`
+  return `${what} cannot be ${show(id)}: a header carries no control characters, no spaces around it, and ${MAX_ID} bytes at most`
 }
 
 /** What goes out as JSON: `fetch` takes all else as it is. */

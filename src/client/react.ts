@@ -1,12 +1,12 @@
 /** How does a React component show an answer while it grows? */
 
 import { useState, useSyncExternalStore } from 'react'
-import { anything, internal, type Rules } from '../check.js'
+import { internal, type Rules } from '../check.js'
 import { type AnswerPart, JoinedAnswer } from './answer.js'
 import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './detect-dialect.js'
 import { FETCH_OPTIONS } from './fetch-sse.js'
 import { type FetchSSEOptions, type FetchStream, fetchSSE, RelayError, type WirePart } from './index.js'
-import { check } from './reading-loop.js'
+import { callback, check } from './reading-loop.js'
 
 export type { AnswerPart, AnswerToolCall } from './answer.js'
 
@@ -69,8 +69,8 @@ const INIT =
 const OPTIONS: Rules = {
   ...FETCH_OPTIONS,
   ...Object.fromEntries(INIT.split(' ').map((name) => [name, internal])),
-  onDone: anything,
-  onError: anything,
+  onDone: callback,
+  onError: callback,
 }
 
 const IDLE: RelayAnswer = {

@@ -1,6 +1,6 @@
 /** How are the events of one or several connections read one at a time, and the reading ended at once in every state? */
 
-import { anything, findNear, positive, type Rules, unknownIn, wrongIn } from '../check.js'
+import { type Finder, findNear, plain, positive, type Rule, type Rules, unknownIn, wrongIn } from '../check.js'
 import { RelayError } from '../errors.js'
 import { DONE, type EventStream, type ParsedEvent, type ResponseLike } from '../types.js'
 import { MAX_BODY, networkError, serverError } from './failures.js'
@@ -48,21 +48,51 @@ export interface ParseSSEOptions {
   onRetry?(retry: number): void
 }
 
+/** As `words` and `callback`, but that a page often has null for what it has not. */
+const place: Rule = [(value: unknown) => value === null || typeof value === 'string', 'give a string']
+export const callback: Rule = [(value: unknown) => value === null || typeof value === 'function', 'give a function']
+
 export const OPTIONS: Rules<keyof ParseSSEOptions> = {
-  sentinel: anything,
-  signal: anything,
+  sentinel: [
+    (value: unknown) => value === false || /^(string|function)$/.test(typeof value),
+    'give a string, a function, or false',
+  ],
+  signal: [(value: AbortSignal | null) => value === null || value.addEventListener, 'give an AbortSignal'],
   idleTimeoutMs: positive,
   eventTimeoutMs: positive,
   maxEventSize: positive,
-  eof: anything,
-  lastEventId: anything,
-  onComment: anything,
-  onRetry: anything,
+  eof: [(value: unknown) => value === 'discard' || value === 'dispatch', "give 'discard' or 'dispatch'"],
+  lastEventId: place,
+  onComment: callback,
+  onRetry: callback,
+}
+
+/** Names of `EventSource`, axios, fetch-event-source and of this package's server, and what stands for them here. */
+const FOREIGN = new Map([
+  ['withcredentials', "credentials: 'include'"],
+  ['json', 'body'],
+  ['data', 'body'],
+  ['payload', 'body'],
+  ['messages', 'body'],
+  ['resume', 'resumeUrl'],
+  ['stop', 'stopUrl'],
+  ['retry', 'retryForMs'],
+  ['retries', 'maxRetries'],
+  ['timeout', 'idleTimeoutMs'],
+  ['onmessage', 'a loop over the events'],
+  ['onerror', 'try and catch around the loop'],
+  ['onclose', 'what comes after the loop'],
+])
+
+const findForeign: Finder = (given, names) => {
+  const meant = FOREIGN.get(plain(given)) ?? ''
+  const [option = ''] = meant.split(':')
+  return findNear(given, names) ?? (option.includes(' ') || names.includes(option) ? meant : undefined)
 }
 
 /** @throws {RelayError} `invalid-option`. */
 export function check(what: string, options: object, rules: Rules, isLoose?: boolean): void {
-  const mistake = unknownIn(what, options, rules, findNear, isLoose) ?? wrongIn(options, rules)
+  const mistake = unknownIn(what, options, rules, findForeign, isLoose) ?? wrongIn(options, rules)
   if (mistake) throw new RelayError('invalid-option', mistake)
 }
 

@@ -1,8 +1,8 @@
 /** What can `parseSSE` read, how is it opened and cancelled, and is it an event stream at all? */
 
-import { RelayError } from '../errors.js'
+import { RelayError, show } from '../errors.js'
 import type { ReadableStreamLike, ResponseLike } from '../types.js'
-import { isTransient, quote, serverError } from './failures.js'
+import { isTransient, serverError } from './failures.js'
 
 /** What `parseSSE` reads: a `fetch` response, a stream or iterable of bytes or strings, or a string. */
 export type SSEInput =
@@ -39,8 +39,7 @@ export function toBody(input: SSEInput): Body {
   // A request has a head and a body too.
   const isOther = isText ? ADDRESS.test(input) : response && typeof response.status !== 'number'
   // A reader is asked for before an iterator: Safari's streams have no iterator.
-  if (isOther || (!body?.getReader && !body?.[Symbol.asyncIterator]))
-    throw unreadable(isText ? quote(input) : String(input))
+  if (isOther || (!body?.getReader && !body?.[Symbol.asyncIterator])) throw unreadable(show(input))
   let opened: ReturnType<typeof open> | undefined
   const open = () => {
     if (response?.bodyUsed || body.locked)
@@ -74,7 +73,7 @@ export function toBody(input: SSEInput): Body {
 export function unreadable(what: string): RelayError {
   return new RelayError(
     'invalid-source',
-    `parseSSE cannot read ${what}: give an awaited Response, or a stream of bytes and strings; an address is for fetchSSE`,
+    `${what} cannot be read: give an awaited Response, or a stream of bytes and strings; an address is for fetchSSE`,
   )
 }
 
@@ -83,10 +82,17 @@ function refusalOf({ ok, status, headers }: ResponseLike): Body['refusal'] {
   const type = headers.get('content-type') ?? ''
   // Of a header that two layers have set, the last counts: Fetch has it so.
   if (ok && /(^|,) *text\/event-stream *(;[^,]*)?$/i.test(type)) return
-  const [code, message] = ok
-    ? ['content-type', `The answer is no event stream but "${type}": error.body has what it says`]
-    : ['http-status', `The server answered with status ${status}`]
-  return (body) => serverError(body, code, message, { status, retryable: isTransient(status) })
+  return (body) => {
+    // What hosts answer where a handler has ended and nothing was said.
+    const isEmpty = status === 200 && !body && 'it is empty: does the handler return, or await, what relay returns?'
+    const [code, message] = ok
+      ? [
+          'content-type',
+          `The answer is no event stream, its content-type is ${type ? show(type) : 'missing'}: ${isEmpty || 'error.body has what it says'}`,
+        ]
+      : ['http-status', `The server answered with status ${status}`]
+    return serverError(body, code, message, { status, retryable: isTransient(status) })
+  }
 }
 
 /** A string, or the body of a `Response` that has no stream: React Native's, or an empty one. As a stream, since not every engine has async iterators. */

@@ -1,8 +1,8 @@
 /** How does a source behave and misbehave? Sources that wait, fail, flood or hang. */
 
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import { flag, positive, type Rules } from '../check.js'
-import { abortSignal, checkOptions, duration } from '../options.js'
+import { abortSignal, flag, positive, type Rules } from '../check.js'
+import { checkOptions, duration } from '../options.js'
 import { Waiting } from './waiting.js'
 
 /**

@@ -925,6 +925,59 @@ describe('stop()', () => {
     expect(await stopping).toBe(true)
   })
 
+  /** A run that goes on while the reader is refused: logged out, sent to a page, behind what is kept. */
+  it.each([
+    ['401', 401, {}],
+    ['403 with words of its own', 403, { 'content-type': 'application/json' }, '{"error":{"code":"login"}}'],
+    ['404 for another owner', 404, {}],
+    ['410', 410, {}],
+    ['a page of HTML', 200, { 'content-type': 'text/html' }],
+  ])(
+    'is told of an answer that could not be read on: %s',
+    async (_, status, headers: Record<string, string>, body = '') => {
+      const { stream, request } = await begin({ ...POST, stopUrl: server.url })
+      const reading = read(stream)
+      request.cut()
+      ;(await server.request()).end(body, status, headers)
+      expect((await reading).error).toMatchObject({ status })
+      const stopping = stream.stop()
+      expect((await server.request()).end('', 204, {}).method).toBe('DELETE')
+      expect(await stopping).toBe(true)
+    },
+  )
+
+  it('is told of an answer that something before the server gave up', async () => {
+    const stream = fetchSSE(server.url, { ...POST, stopUrl: server.url })
+    const reading = read(stream)
+    ;(await server.request()).end('<h1>Gateway timeout</h1>', 504, { 'content-type': 'text/html' })
+    await reading
+    const stopping = stream.stop()
+    expect((await server.request()).end('', 204, {}).method).toBe('DELETE')
+    expect(await stopping).toBe(true)
+  })
+
+  it.each([
+    ['429', 429, ''],
+    ['502 in words of its own', 502, '{"error":{"code":"upstream-failure"}}'],
+  ])('has nothing to tell where the question was refused: %s', async (_, status, body) => {
+    const stream = fetchSSE(server.url, { ...POST, stopUrl: server.url })
+    const reading = read(stream)
+    ;(await server.request()).end(body, status, { 'content-type': 'application/json' })
+    await reading
+    expect(await stream.stop()).toBe(true)
+    expect(server.requests).toHaveLength(1)
+  })
+
+  it('that was refused can be told again', async () => {
+    const { stream } = await begin({ ...POST, stopUrl: server.url })
+    const stopping = stream.stop()
+    ;(await server.request()).refuse(401)
+    expect(await stopping).toBe(false)
+    const again = stream.stop()
+    ;(await server.request()).end('', 204, {})
+    expect(await again).toBe(true)
+  })
+
   it.each([
     ['failed', 'event: error\ndata: {"error":{"code":"overload"}}\n\n'],
     ['was complete', END],

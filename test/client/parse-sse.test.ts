@@ -720,7 +720,6 @@ describe('a response that is no event stream', () => {
     'x text/event-stream',
     'text/plain; text/event-stream',
     'text/event-stream, text/html',
-    '',
   ])('with the content type %j is an error with its body, not a stream of nothing', async (type) => {
     const { error } = await parse(respond('<h1>Hello</h1>', { headers: { 'content-type': type } }))
     expect(error).toMatchObject({
@@ -738,7 +737,25 @@ describe('a response that is no event stream', () => {
   })
 
   it('without a content type is an error', async () => {
-    expect((await parse(new Response(encoder.encode('data: 1\n\n')))).error).toMatchObject({ code: 'content-type' })
+    const { error } = await parse(new Response(encoder.encode('data: 1\n\n')))
+    expect(error).toMatchObject({
+      code: 'content-type',
+      message: expect.stringMatching(/content-type is missing: error\.body/),
+      body: 'data: 1\n\n',
+    })
+  })
+
+  it('that is empty, as that of a handler which returned too early, says so', async () => {
+    const { error } = await parse(new Response(''))
+    const message = expect.stringMatching(
+      /content-type is "text\/plain;.*it is empty: does the handler return, or await/,
+    )
+    expect(error).toMatchObject({ code: 'content-type', message })
+    const bare = await parse(new Response(null))
+    expect(bare.error).toMatchObject({ message: expect.stringMatching(/is missing: it is empty: does/) })
+    expect((await parse(new Response(null, { status: 204 }))).error).toMatchObject({
+      message: expect.not.stringContaining('handler'),
+    })
   })
 
   it.each([
