@@ -51,11 +51,16 @@ interface ErrorLike {
   type?: unknown
   error?: { type?: unknown; error?: { type?: unknown } }
   cause?: unknown
+  /** Of what was tried several times (the AI SDK), and of an AggregateError: what each try failed with. */
+  lastError?: unknown
+  errors?: unknown
   expose?: unknown
   retryable?: unknown
   headers?: unknown
+  /** The AI SDK. */
+  responseHeaders?: unknown
   $metadata?: unknown
-  /** Replicate, xsai: the Response. */
+  /** Replicate, xsai, axios, got: the response. */
   response?: unknown
   /** Hugging Face. */
   httpResponse?: unknown
@@ -76,6 +81,8 @@ const CUT =
   /missing finish_reason|ended without|did not (receive done|produce a final response)|incomplete json segment/i
 const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|(insufficient|service).?quota|resource.?exhausted/i
 const OVERLOAD = /overload|unavailable/i
+/** gRPC's clients have a number for a code, and its name at the beginning of the message: `14 UNAVAILABLE: …`. */
+const GRPC = /^\d{1,2} ([A-Z]+_?[A-Z_]+): /
 
 /**
  * What an error becomes for the client. Only what says `expose: true` keeps its own words: a provider's may
@@ -121,8 +128,9 @@ export function withShown(
 /** A code of the table, or one of our own for a mistake of the server's developer. */
 function classify(error: unknown, depth = 0): string {
   if (!isObject(error)) return 'internal'
-  const { name, message, code, type, cause, error: inner } = error as ErrorLike
+  const { name, message, code, type, error: inner } = error as ErrorLike
   const status = statusOf(error)
+  const [, grpc] = GRPC.exec(String(message)) ?? []
   if (mistakes.has(error)) return code as string
   if (isRelayError(error)) {
     if (Object.hasOwn(TABLE, code as string)) return code as string
@@ -138,6 +146,7 @@ function classify(error: unknown, depth = 0): string {
     (error as ErrorLike).status,
     inner?.type,
     inner?.error?.type,
+    grpc,
     error.constructor?.name,
   ]
     .filter((word) => typeof word === 'string')
@@ -145,9 +154,10 @@ function classify(error: unknown, depth = 0): string {
   if (RATE_LIMIT.test(words)) return 'rate-limit'
   if (OVERLOAD.test(words)) return 'overload'
   if (TIMEOUT.test(words)) return 'upstream-timeout'
-  if (status !== undefined) return 'upstream-failure'
-  const deeper = depth < 4 ? classify(cause, depth + 1) : 'internal'
-  if (deeper !== 'internal') return deeper
+  if (status !== undefined || grpc) return 'upstream-failure'
+  const deeper = within(error, depth).map((deep) => classify(deep, depth + 1))
+  const told = deeper.find((code) => code !== 'internal')
+  if (told) return told
   if (CUT.test(String(message))) return 'truncated'
   if (NETWORK.test(String(code)) || NETWORK.test(String(message)) || WORDS.test(String(message)))
     return 'upstream-failure'
@@ -161,24 +171,36 @@ function classify(error: unknown, depth = 0): string {
     : 'internal'
 }
 
+/** The errors within one: what caused it, or what the last of several tries failed with. */
+function within(error: unknown, depth: number): object[] {
+  const { cause, lastError, errors } = (error ?? {}) as ErrorLike
+  const last: unknown = Array.isArray(errors) ? errors.at(-1) : undefined
+  return depth < 4 ? [cause, lastError, last].filter(isObject) : []
+}
+
 function statusOf(error: unknown): number | undefined {
   const { status, statusCode, status_code, $metadata, response, httpResponse, code } = (error ?? {}) as ErrorLike
-  const inner = (response ?? httpResponse) as { status?: unknown } | undefined
+  const inner = (response ?? httpResponse) as { status?: unknown; statusCode?: unknown } | undefined
   const sdk = ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode
-  const value = status ?? statusCode ?? status_code ?? sdk ?? inner?.status
+  const value = status ?? statusCode ?? status_code ?? sdk ?? inner?.status ?? inner?.statusCode
   if (typeof value === 'number') return value
-  // Google's have a word there, and the number is their code.
-  return typeof status === 'string' && typeof code === 'number' && code >= 400 && code <= 599 ? code : undefined
+  // Google's have a word there, and the number is their code; others have nothing but the code.
+  const number = Number(code)
+  return number >= 400 && number <= 599 ? number : undefined
 }
 
 /** The header is the upstream's: only a number of seconds or a date goes on. */
-function retryAfterOf(error: unknown): string | undefined {
-  const { headers: own, response, httpResponse } = (error ?? {}) as ErrorLike
+function retryAfterOf(error: unknown, depth = 0): string | undefined {
+  const { headers: own, responseHeaders, response, httpResponse } = (error ?? {}) as ErrorLike
   const inner = (response ?? httpResponse) as { headers?: unknown } | undefined
-  const headers = (own ?? inner?.headers) as { get?(name: string): unknown; 'retry-after'?: unknown } | undefined
+  const headers = (own ?? responseHeaders ?? inner?.headers) as
+    | { get?(name: string): unknown; 'retry-after'?: unknown }
+    | undefined
   const value = typeof headers?.get === 'function' ? headers.get('retry-after') : headers?.['retry-after']
   const text = isObject(value) ? '' : String(value)
-  return /^(\d{1,9}|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT)$/.test(text) ? text : undefined
+  if (/^(\d{1,9}|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT)$/.test(text)) return text
+  const deeper = within(error, depth).map((deep) => retryAfterOf(deep, depth + 1))
+  return deeper.find((told) => told !== undefined)
 }
 
 /**

@@ -34,7 +34,12 @@ export function observe(source: ObservableLike): { next(): Promise<unknown>; ret
     failure = failed
     wake?.()
   }
-  const subscription = source.subscribe(
+  let subscription: { unsubscribe?(): void } | undefined
+  const leave = () => {
+    subscription?.unsubscribe?.()
+    stop.abort()
+  }
+  subscription = source.subscribe(
     {
       next(value) {
         if (isOver) return
@@ -53,11 +58,9 @@ export function observe(source: ObservableLike): { next(): Promise<unknown>; ret
       complete: () => end(),
     },
     { signal: stop.signal },
-  ) as { unsubscribe?(): void } | undefined
-  const leave = () => {
-    subscription?.unsubscribe?.()
-    stop.abort()
-  }
+  ) as typeof subscription
+  // It may have gone too far, or been left, before it gave what stops it.
+  if (isOver) leave()
   return {
     async next() {
       while (waiting.length === 0 && !isOver) {

@@ -51,6 +51,34 @@ describe('what clients throw that say their provider’s status elsewhere', () =
       }),
       { code: 'upstream-failure', retryable: true },
     ],
+    [
+      'the AI SDK, after its last try',
+      error('AI_RetryError', SECRET, {
+        lastError: error('AI_APICallError', SECRET, { statusCode: 429, responseHeaders: { 'retry-after': '7' } }),
+      }),
+      { code: 'rate-limit', retryAfter: '7' },
+    ],
+    [
+      'several providers that were asked at once',
+      new AggregateError([error('Error', SECRET), error('APIError', SECRET, { status: 503, headers })], SECRET),
+      { code: 'overload', retryAfter: '7' },
+    ],
+    [
+      'two addresses of one provider',
+      new AggregateError([error('Error', SECRET, { code: 'ECONNREFUSED' })]),
+      { code: 'upstream-failure' },
+    ],
+    [
+      'got',
+      error('HTTPError', SECRET, { response: { statusCode: 429, headers: { 'retry-after': '7' } } }),
+      { code: 'rate-limit', retryAfter: '7' },
+    ],
+    ['a client that has the status for a code', error('Error', SECRET, { code: 429 }), { code: 'rate-limit' }],
+    ['Gaxios', error('GaxiosError', SECRET, { code: '503' }), { code: 'overload' }],
+    ['gRPC', error('Error', `8 RESOURCE_EXHAUSTED: ${SECRET}`, { code: 8, details: SECRET }), { code: 'rate-limit' }],
+    ['gRPC, away', error('Error', `14 UNAVAILABLE: ${SECRET}`, { code: 14 }), { code: 'overload' }],
+    ['gRPC, late', error('Error', `4 DEADLINE_EXCEEDED: ${SECRET}`, { code: 4 }), { code: 'upstream-timeout' }],
+    ['gRPC, refused', error('Error', `7 PERMISSION_DENIED: ${SECRET}`, { code: 7 }), { code: 'upstream-failure' }],
   ])('%s', (_, thrown, expected) => {
     const failure = toFailure(thrown)
     expect(failure).toMatchObject(expected)

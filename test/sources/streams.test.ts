@@ -353,6 +353,19 @@ describe('what holds, gives or pushes a stream', () => {
     expect(unsubscribe).toHaveBeenCalledOnce()
   })
 
+  it('an Observable that overtakes its reader before it can be stopped fails the run, and is left', async () => {
+    let isLeft = false
+    const fast = {
+      subscribe({ next }: { next(value: string): void }) {
+        for (let n = 0; n < 70_000; n++) next('x')
+        return { unsubscribe: () => void (isLeft = true) }
+      },
+    }
+    const { outcome, errors } = await relayed(fast as Source)
+    expect({ outcome, isLeft }).toEqual({ outcome: 'error', isLeft: true })
+    expect(String(errors[0])).toContain('faster than its reader')
+  })
+
   it('the error and the type of an Observable’s events are read', async () => {
     const { body, outcome } = await relayed({
       subscribe(observer: { next(value: unknown): void; error(error: unknown): void }) {
