@@ -476,13 +476,11 @@ export class Run implements Feeder {
   async #complete({ stream, rest }: Iteration): Promise<void> {
     // The iterators of the SDKs' helper streams can lose an error that came while nobody was reading.
     if ((stream.errored === true || stream.aborted === true) && typeof stream.done === 'function') await stream.done()
-    let last = ''
-    if (rest) {
-      const answer = await rest
-      this.#reading.parts.length = 0
-      readRest(answer, this.#reading)
-      last = this.#encodeParts((this.#encoder as Encoder).chunk !== undefined)
-    }
+    const answer = rest && (await rest)
+    this.#reading.parts.length = 0
+    if (rest) readRest(answer, this.#reading)
+    this.#reading.close()
+    const last = this.#encodeParts((this.#encoder as Encoder).chunk !== undefined)
     if (this.isOver) return
     if (this.#reading.failure) return this.fail(this.#reading.failure)
     if (/missing|broken/.test(this.#reading.proof) && this.#options.requireFinish !== false) {

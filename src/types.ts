@@ -252,6 +252,8 @@ export type SourceStream =
   | { readonly stream: AsyncIterable<unknown> | ReadableStreamLike }
   | { readonly fullStream: AsyncIterable<unknown> | ReadableStreamLike }
   | { readonly events: AsyncIterable<unknown> | ReadableStreamLike }
+  | { readonly body: AsyncIterable<unknown> | ReadableStreamLike }
+  | { readonly data: AsyncIterable<unknown> | ReadableStreamLike }
   | { subscribe(...observer: never[]): unknown }
 
 /**

@@ -54,7 +54,8 @@ const consumed = new WeakSet<object>()
 export function iterate(stream: unknown, reading: Reading): Iteration {
   if (typeof stream === 'string' || ArrayBuffer.isView(stream)) return { iterator: [stream].values(), stream: {} }
   const source = (stream ?? {}) as SDKStream & Partial<ReadableStreamLike & AsyncIterable<unknown> & Iterable<unknown>>
-  if (isResponse(stream)) return { iterator: readResponse(stream, reading), stream: {} }
+  const response = isResponse(stream) ? stream : toResponse(stream)
+  if (response) return { iterator: readResponse(response, reading), stream: bodyOf(response) }
   // An SDK's stream that ends without a chunk was none: an answer that is a page of HTML, say.
   if (typeof source.controller?.abort === 'function') reading.proof = 'missing'
   // The helper streams drop what came before they were iterated; a late one would wait for ever.
@@ -102,6 +103,26 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
     },
     stream: source,
   }
+}
+
+/**
+ * The answer that Node's `http`, undici or axios gave, where its status refuses or its content type says how it is read;
+ * else it holds a stream like other results.
+ */
+function toResponse(stream: unknown): ResponseLike | undefined {
+  if (!isObject(stream)) return
+  const { status, statusCode = status, headers, body, data } = stream as Record<string, unknown>
+  if (typeof statusCode !== 'number' || !isObject(headers)) return
+  const get = (name: string) => String((headers as Record<string, unknown>)[name] ?? '')
+  const ok = statusCode >= 200 && statusCode < 300
+  const content = [stream, body, data].find(isStream) as ResponseLike['body']
+  if (content && (!ok || formatOf(get('content-type'))))
+    return { ok, status: statusCode, headers: { get }, body: content }
+}
+
+/** What stops the body of an answer at once: a Node stream's iterator would wait for the next bytes. */
+function bodyOf({ body }: ResponseLike): SDKStream {
+  return typeof (body as SDKStream | undefined)?.destroy === 'function' ? (body as SDKStream) : {}
 }
 
 /** The body of a `fetch` answer, by what its content type says it is. */

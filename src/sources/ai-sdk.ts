@@ -211,5 +211,5 @@ function isCut({ finishReason, rawFinishReason, totalUsage }: StreamPart): boole
 /** The counts, and the end, if it is one. */
 export function readEnd(reading: Reading, counts: object | undefined, reason: StreamPart['finishReason']): void {
   reading.counts(counts)
-  reading.end(typeof reason === 'object' ? reason.unified : reason)
+  reading.end(reason)
 }

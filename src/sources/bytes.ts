@@ -3,7 +3,8 @@ import { RelayError } from '../errors.js'
 import { mistake } from '../failure.js'
 import { ignore } from '../promises.js'
 import { readEvents } from './event-stream.js'
-import { providerError, type Reading } from './reading.js'
+import type { Reading } from './reading.js'
+import { failureIn, providerError } from './told-failure.js'
 
 /** What is read: the iterator of a body. */
 export interface ByteSource {
@@ -15,6 +16,8 @@ type Format = 'events' | 'lines' | 'array' | 'text'
 
 /** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
 const MAX_CHUNK_SIZE = 67_108_864
+/** What is larger than this is an answer, and says no failure. */
+const MAX_FAILURE_SIZE = 1_048_576
 
 /** The format that a content type says; `json` is told by its first character. */
 export function formatOf(contentType: string): Format | 'json' | undefined {
@@ -30,18 +33,32 @@ export function readBytes(source: ByteSource, format: Format | 'json' | undefine
   return { next: () => body.next(), return: () => body.return() }
 }
 
-/** `unknown` until the first character that is not blank → one of the formats → `over`. */
+/** An event stream, whatever it is called. */
+const EVENTS = /^(:|(data|event|id|retry):)/
+/** The beginning of a field's name is still no field. */
+const FIELD = /^(d|da|dat|data|e|ev|eve|even|event|i|id|r|re|ret|retr|retry)$/
+/** In what is called text, an event stream of JSON: text may begin with the name of a field, too. */
+const EVENTS_OF_JSON = /^(data:|event:[^\n]*\n(id:[^\n]*\n)?data:) ?[{[]/
+const MAY_BE_EVENTS =
+  /^(d|da|dat|e|ev|eve|even)$|^(data: ?$|event:?([^\n]{0,99}$|[^\n]*\n(id:[^\n]{0,99}\n)?(d|da|dat|data: ?)?$))/
+
+/**
+ * `unknown` until it can be told → one of the formats → `over`. `json` is a JSON text: one alone is no stream, but they may
+ * come a line each.
+ */
 class ByteChunks {
   readonly #source: ByteSource
   readonly #reading: Reading
   readonly #decoder = new TextDecoder()
-  readonly #isJSON: boolean
-  #state: Format | 'unknown' | 'over'
+  /** What the content type says. */
+  readonly #said: Format | 'json' | undefined
+  #state: Format | 'unknown' | 'json' | 'over' = 'unknown'
   #events: { next(): Promise<unknown>; return?(): unknown } | undefined
   /** Text that is no whole chunk yet, how much of it was looked at, and what stands open in it. */
   #text = ''
   #at = 0
   #depth = 0
+  #isEmpty = true
   #isString = false
   /** Looked into when it is their turn: what is wrong in one is no fault of those before it. */
   readonly #chunks: (() => unknown)[] = []
@@ -50,22 +67,32 @@ class ByteChunks {
     this.#source = source
     this.#reading = reading
     reading.isUpstream = true
-    this.#isJSON = format === 'json'
-    this.#state = format === undefined || format === 'json' ? 'unknown' : format
+    this.#said = format
   }
 
   async next(): Promise<unknown> {
     for (;;) {
       if (this.#events) return this.#events.next()
       const chunk = this.#chunks.shift()
-      if (chunk) return { done: false, value: chunk() }
-      if (this.#state === 'over') return { done: true, value: undefined }
+      if (chunk) {
+        this.#isEmpty = false
+        return { done: false, value: chunk() }
+      }
+      if (this.#state === 'over') return this.#end()
       const { done, value } = (await this.#source.next()) as IteratorResult<unknown>
       this.#take(done ? this.#decoder.decode() : this.#decode(value), done === true)
     }
   }
 
+  /** Text may be empty; an upstream that was to say something in JSON and said nothing was cut. */
+  #end(): unknown {
+    if (this.#isEmpty && this.#said !== 'text')
+      throw new RelayError('truncated', 'The upstream ended without a chunk', { retryable: true })
+    return { done: true, value: undefined }
+  }
+
   return(): unknown {
+    this.#isEmpty = false
     this.#state = 'over'
     // What reads the events waits for the bytes, and would be told of it only with the next of them.
     const left = this.#source.return?.()
@@ -83,6 +110,7 @@ class ByteChunks {
       throw new RelayError('event-too-large', `A chunk of the upstream passes ${MAX_CHUNK_SIZE} characters`)
     }
     if (this.#state === 'unknown') this.#recognise(isEnd)
+    if (this.#state === 'json') this.#takeJSON(isEnd)
     if (this.#state === 'lines') this.#takeLines(isEnd)
     else if (this.#state === 'array') this.#takeElements()
     else if (this.#state === 'text') {
@@ -97,22 +125,37 @@ class ByteChunks {
   }
 
   #recognise(isEnd: boolean): void {
-    const start = this.#text.trimStart().slice(0, 6)
-    if (start[0] === '[') this.#state = 'array'
-    else if (start[0] === '{' && !this.#isJSON) this.#state = 'lines'
-    else if (!this.#isJSON && /^(:|data:|event:|id:|retry:)/.test(start)) this.#state = 'events'
-    // The beginning of a field's name is still no field.
-    else if (start !== '' && (isEnd || !/^(d|da|dat|data|e|ev|eve|even|event|i|id|r|re|ret|retr|retry)$/.test(start))) {
-      if (this.#isJSON)
-        throw new RelayError(
-          'content-type',
-          'The upstream answered with one JSON text and no stream: is stream: true set?',
-        )
+    const text = this.#text.trimStart()
+    const said = this.#said
+    if (said === 'text') {
+      if (EVENTS_OF_JSON.test(text)) this.#state = 'events'
+      else if (isEnd || !MAY_BE_EVENTS.test(text)) this.#state = 'text'
+      return
+    }
+    const start = text.slice(0, 6)
+    if (EVENTS.test(start)) this.#state = 'events'
+    else if (said === 'lines' && start !== '') this.#state = 'lines'
+    else if (start[0] === '[') this.#state = 'array'
+    else if (start[0] === '{') this.#state = said ?? 'lines'
+    else if (start !== '' && (isEnd || !FIELD.test(start))) {
+      if (said) throw noStream()
       throw mistake(
         'invalid-source',
         'The source yields bytes that are no event stream and no JSON: decode text with a TextDecoderStream',
       )
     }
+  }
+
+  /** One JSON text that says a failure is that failure. */
+  #takeJSON(isEnd: boolean): void {
+    const [line = '', ...more] = this.#text.trim().split('\n')
+    if (more.length > 0 && isJSON(line)) this.#state = 'lines'
+    if (this.#state === 'lines') return
+    if (this.#text.length > MAX_FAILURE_SIZE) throw noStream()
+    if (!isEnd) return
+    const json = isJSON(this.#text) && (JSON.parse(this.#text) as object)
+    const failure = json && failureIn(json, false)
+    throw failure ? providerError(failure) : noStream()
   }
 
   /** The bytes from the beginning on, as text. */
@@ -160,6 +203,19 @@ class ByteChunks {
     }
     this.#at -= Math.min(start, this.#text.length)
     this.#text = this.#text.slice(start)
+  }
+}
+
+function noStream(): RelayError {
+  return new RelayError('content-type', 'The upstream answered with one JSON text and no stream: is stream: true set?')
+}
+
+function isJSON(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
   }
 }
 

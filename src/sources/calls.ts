@@ -110,11 +110,13 @@ export class Calls {
     }
     this.#know(key, call, id, name, head.executed)
     if (!isEmpty(head.given)) call.given = head.given
-    // Where `{}` begins the input, all of it was said before, or pieces follow; and some servers end with all of it again.
+    // Where `{}` begins the input, all of it was said before, or pieces follow; and some servers say all of it so far
+    // again, with each piece or at the end. Only after these may it be a value within.
     if (call.input === '' && input === '{}' && !this.#isSingle) {
       call.given ??= input
       input = ''
-    } else if (input === call.input && input.startsWith('{')) input = ''
+    } else if (call.input.startsWith('{') && input.startsWith(call.input) && !/[:[,]\s*$/.test(call.input))
+      input = input.slice(call.input.length)
     this.#tell(call, input)
   }
 
@@ -152,6 +154,11 @@ export class Calls {
   /** The provider says that the answer is over, so that all its calls are whole. */
   allDone(): void {
     for (const call of this.#open) this.#close(call)
+  }
+
+  /** It says so, but what is no JSON yet may go on: some servers say their last pieces after their finish. */
+  wholeDone(): void {
+    for (const call of this.#open) if (this.#isSingle || call.given || isJSON(call.input)) this.#close(call)
   }
 
   /** The provider rejected the call. `input` is what it would have been called with, if that did not come before. */

@@ -38,7 +38,8 @@ export function countsOf(told: unknown, counts: Usage = {}): Usage {
       }
       // One of them is not zero where a server tells a count under two names.
       if (name) {
-        if (Number.isFinite(value) && (value || counts[name] === undefined)) counts[name] = value as number
+        const count = typeof value === 'string' ? Number.parseInt(value, 10) : value
+        if (Number.isFinite(count) && (count || counts[name] === undefined)) counts[name] = count as number
       } else if (key.endsWith('etails')) countsOf(value, counts)
     }
   }

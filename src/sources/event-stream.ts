@@ -2,8 +2,8 @@
 
 import { parseSSE, type SSEInput } from '../client/parse-sse.js'
 import type { RelayError } from '../errors.js'
-import { DONE, type ResponseLike } from '../types.js'
-import { toChunk } from './event-to-chunk.js'
+import type { ResponseLike } from '../types.js'
+import { isSentinel, toChunk } from './event-to-chunk.js'
 import type { Reading } from './reading.js'
 
 /** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
@@ -43,7 +43,7 @@ export function readEvents(
       const { done, value } = await events.next().catch((error) => {
         throw toError(error)
       })
-      if (!done && value.data !== DONE) return { done: false, value: toChunk(value, reading) }
+      if (!done && !isSentinel(value.data)) return { done: false, value: toChunk(value, reading) }
       if (!done) {
         reading.end()
         events.return()

@@ -1,8 +1,9 @@
 /** What one event of an upstream's event stream holds: a provider's chunk, text, a failure, or an event of its own. */
 import { isObject, RelayError } from '../errors.js'
-import type { OwnEvent, ParsedEvent, Part } from '../types.js'
-import { providerError, type Reading } from './reading.js'
+import { DONE, type OwnEvent, type ParsedEvent, type Part } from '../types.js'
+import type { Reading } from './reading.js'
 import { shapeOf } from './shape-of.js'
+import { isFailed, providerError } from './told-failure.js'
 
 /**
  * The chunk that an event is. Where the upstream is a provider (a shape is known) nothing passes that is no chunk of it.
@@ -11,14 +12,16 @@ import { shapeOf } from './shape-of.js'
  */
 export function toChunk(read: ParsedEvent, reading: Reading): unknown {
   const { known } = reading
-  const { event, data } = read
+  const { event } = read
+  // A server that frames what was framed already says the name of the field twice.
+  const data = read.data.startsWith('data:') ? read.data.slice(5).trim() : read.data
   const json = parse(data)
-  if (event === 'error') throw toError(json, data)
-  if (json === undefined && event === undefined && (known ? data.trim() !== '' : /^[{[]/.test(data))) {
+  if (/^error$/i.test(event ?? '')) throw toError(json, data)
+  if (json === undefined && event === undefined && (known ? !isIdle(data) : /^[{[]/.test(data))) {
     throw providerError(`An event of the upstream is not JSON: ${data.slice(0, 200)}`)
   }
   // None of the shapes: an event of the other relay's own, or of a server that sends plain text.
-  if (!isObject(json)) return known ? undefined : (read satisfies OwnEvent)
+  if (!isObject(json)) return known || data === '' ? undefined : (read satisfies OwnEvent)
   if (isText(json)) return json.text
   // Providers that name their events say the name again in `type`; others have a shape that tells, or a name that does.
   const { type, event_type } = json as { type?: unknown; event_type?: unknown }
@@ -26,6 +29,7 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
   if (typed) return typed
   const named = { event, data: json }
   if (event !== undefined && shapeOf(named, reading)) return named
+  if (known && isFailed(event) && !shapeOf(json, reading)) throw toError(json, data)
   return known ||
     event === undefined ||
     type === event ||
@@ -54,6 +58,16 @@ function toError(json: unknown, data: string): unknown {
 
 function isText(json: object): json is { text: string } {
   return typeof (json as { text?: unknown }).text === 'string' && Object.keys(json).length === 1
+}
+
+/** The sentinel, as gateways have it as well: in quotes, in small letters, framed twice. */
+export function isSentinel(data: string): boolean {
+  return data === DONE || (data.length < 24 && /^\s*(data:)?\s*"?\[done\]"?\s*$/i.test(data))
+}
+
+/** What keeps a connection alive, and says nothing. */
+function isIdle(data: string): boolean {
+  return data.trim() === '' || /^\W*(ping|pong|heart.?beat|keep.?alive|(\w+ )?processing|noop)\W*$/i.test(data)
 }
 
 /** The value of a JSON text; `undefined` for what is none. */

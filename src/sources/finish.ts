@@ -26,7 +26,15 @@ const WORDS: readonly (readonly [FinishReason | 'broken' | 'nothing', RegExp])[]
 ]
 
 /** Why the model stopped, in our words; `broken` after which the answer is not complete, whatever else is said. */
-export function meaningOf(word: string): FinishReason | 'broken' | 'nothing' {
+export function meaningOf(said: unknown): FinishReason | 'broken' | 'nothing' {
+  // The AI SDK's models have two words, and some servers an object or a number.
+  const {
+    unified,
+    reason = unified,
+    type = reason,
+  } = (said ?? {}) as { unified?: unknown; reason?: unknown; type?: unknown }
+  const word = typeof said === 'string' ? said : type
+  if (typeof word !== 'string') return 'other'
   const plain = word
     .toLowerCase()
     .replace(/[^a-z]/g, '')

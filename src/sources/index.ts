@@ -2,7 +2,7 @@
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
-import { parse, withType } from './event-to-chunk.js'
+import { isSentinel, parse, withType } from './event-to-chunk.js'
 import { isStream } from './holder.js'
 import { Reading } from './reading.js'
 import { shapeOf } from './shape-of.js'
@@ -92,7 +92,7 @@ function toHeld(chunk: object, reading: Reading): unknown {
   if (event === 'error' && isAmid && data !== undefined)
     return { error: typeof data === 'string' ? (parse(data) ?? data) : data }
   if (event === 'error') return undefined
-  if (isEvent && data === DONE) return isAmid ? DONE : undefined
+  if (isEvent && isSentinel(data)) return isAmid ? DONE : undefined
   if (isEvent && data.startsWith('{')) {
     const read = parse(data)
     const typed = isObject(read) && withType(read, event, reading)

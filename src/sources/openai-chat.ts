@@ -2,6 +2,7 @@
 import { isObject } from '../errors.js'
 import { countsOf } from './counts.js'
 import { addressOf, type ChunkShape, emptied, listOf, type Reading, readContent, withoutRequest } from './reading.js'
+import { failureIn } from './told-failure.js'
 
 interface Called {
   name?: string
@@ -16,7 +17,7 @@ interface Google {
 interface ToolCall extends Called {
   index?: number
   id?: string
-  function?: Called
+  function?: Called | null
   /** A tool whose input is plain text. */
   custom?: { name?: string; input?: string }
   extra_content?: Google
@@ -85,7 +86,9 @@ export interface Completion {
   id?: string
   model?: string
   created?: number
-  choices?: (Choice | null)[] | null
+  object?: string
+  /** Some servers have a lone one without the list. */
+  choices?: (Choice | null)[] | Choice | null
   usage?: object | null
   x_groq?: { usage?: object; error?: unknown } | null
   /** Perplexity, xAI: all sources so far, in each chunk. */
@@ -100,10 +103,11 @@ export interface Completion {
  */
 export const openaiChat: ChunkShape = {
   is(chunk) {
-    const { choices, usage } = chunk as Completion
-    if (!Array.isArray(choices)) return !choices && 'inputTokens' in countsOf(usage)
-    if (choices.length === 0) return ['model', 'object', 'usage', 'prompt_filter_results'].some((key) => key in chunk)
-    return choices.every(isChoice)
+    const { choices, usage, object } = chunk as Completion
+    if (!choices) return 'inputTokens' in countsOf(usage)
+    const list = Array.isArray(choices) ? choices : [choices]
+    if (list.length === 0) return ['model', 'object', 'usage', 'prompt_filter_results'].some((key) => key in chunk)
+    return list.every(typeof object === 'string' && object.includes('completion') ? isObjectOrNull : isChoice)
   },
 
   read: (chunk: Completion, reading) => readCompletion(chunk, reading),
@@ -117,7 +121,8 @@ const ANSWERED = { executed_tools: [], context: undefined }
 /** Without the request, what the server's own tools answered, and the words of a choice's failure. */
 export function redactCompletion(chunk: Completion): object {
   const rest = withoutRequest(chunk)
-  return chunk.choices?.some(hasAside) ? { ...rest, choices: chunk.choices.map(redactChoice) } : rest
+  const choices = choicesOf(chunk)
+  return choices.some(hasAside) ? { ...rest, choices: choices.map(redactChoice) } : rest
 }
 
 function hasAside(choice: Choice | null): boolean {
@@ -138,20 +143,34 @@ function redactChoice(choice: Choice | null): object | null {
   })
 }
 
+function choicesOf({ choices }: Completion): (Choice | null)[] {
+  return Array.isArray(choices) ? choices : choices ? [choices] : []
+}
+
+function isObjectOrNull(value: unknown): boolean {
+  return !value || typeof value === 'object'
+}
+
 function isChoice(choice: unknown): boolean {
   if (!choice) return true
   if (typeof choice !== 'object') return false
-  const { text } = choice as Choice
-  return 'delta' in choice || 'finish_reason' in choice || 'finishReason' in choice || typeof text === 'string'
+  if ('delta' in choice || 'finish_reason' in choice || 'finishReason' in choice) return true
+  // What one can choose from in an object of the user's own has a text, too.
+  const { text, message } = choice as Choice
+  return (
+    (typeof text === 'string' && ('index' in choice || 'logprobs' in choice)) ||
+    (isObject(message) && 'role' in message)
+  )
 }
 
 /** What a chunk of chat completions says, in either spelling. */
 export function readCompletion(chunk: Completion, reading: Reading): void {
-  const { choices, usage, x_groq: groq, citations, search_results: found } = chunk
-  if (choices) for (const choice of choices) if (choice && (choice.index ?? 0) === 0) readChoice(chunk, choice, reading)
+  const { usage, x_groq: groq, citations, search_results: found } = chunk
+  const choices = choicesOf(chunk)
+  for (const choice of choices) if (choice && Number(choice.index ?? 0) === 0) readChoice(chunk, choice, reading)
   if (usage) {
     // Some servers count with every chunk, or before they answer: only a chunk without choices may be the last one.
-    if (!choices?.length && reading.isStarted) {
+    if (choices.length === 0 && reading.isStarted) {
       reading.notes.isCounted = reading.proof === 'missing'
       reading.end()
     }
@@ -161,7 +180,7 @@ export function readCompletion(chunk: Completion, reading: Reading): void {
   const sources = found?.length ? found : citations
   if (sources) for (const source of listOf(sources)) readSource(source as Source, reading)
   // OpenRouter's way of failing in the middle.
-  const error = chunk.error || groq?.error
+  const error = chunk.error || groq?.error || (choices.length === 0 && failureIn(chunk, false))
   if (error) reading.error(error)
 }
 
@@ -176,7 +195,7 @@ function readChoice(chunk: Completion, choice: Choice, reading: Reading): void {
   if (choice.usage) reading.counts(choice.usage)
   if (choice.error && !chunk.error) reading.error(choice.error)
   const finish = choice.finish_reason || choice.finishReason || choice.stop_reason
-  if (!finish || typeof finish !== 'string' || chunk.error) return
+  if (!finish || chunk.error) return
   reading.notes.isCounted = false
   reading.end(finish)
 }
@@ -247,7 +266,8 @@ function readDetail({ type, text, summary, signature, data }: Detail, isTold: bo
 
 function readCall(call: ToolCall, reading: Reading): void {
   if (!isObject(call)) throw new TypeError('A tool call is no object')
-  const { index, id, function: called = call, custom, extra_content: extra, provider_specific_fields: more } = call
+  const { index, id, custom, extra_content: extra, provider_specific_fields: more } = call
+  const called = call.function ?? call
   if (Object.keys(call).length === 0) return
   if (custom) reading.calls.text(index, custom.input ?? '', { id, name: custom.name })
   // The SDK of Mistral has the word "null" for a call without an id.

@@ -1,9 +1,10 @@
 /** What has been read of one run so far: its parts, whether its answer is complete, and what the next chunk needs. */
 import { isObject, RelayError } from '../errors.js'
-import type { Part, Usage } from '../types.js'
+import type { FinishReason, Part, Usage } from '../types.js'
 import { type CallHead, type CallKey, Calls } from './calls.js'
 import { countsOf } from './counts.js'
 import { meaningOf } from './finish.js'
+import { providerError } from './told-failure.js'
 
 /** A provider's or framework's shape of chunk: how it is known, and what it says. */
 export interface ChunkShape {
@@ -76,6 +77,7 @@ export class Reading {
   #text = ''
   #reasoning = ''
   #usage: Usage | undefined
+  #reason: FinishReason | undefined
   #notes: Record<string, unknown> | undefined
   #calls: Calls | undefined
 
@@ -105,7 +107,9 @@ export class Reading {
    * paragraph of its own.
    */
   begin(): void {
+    this.close()
     this.proof = 'missing'
+    this.#reason = undefined
     this.failure = undefined
     this.refused = false
     this.#notes = undefined
@@ -157,7 +161,7 @@ export class Reading {
   /** The next piece of the answer's text, unless it is empty. */
   text(text: string | number | null | undefined): void {
     if (typeof text !== 'string') {
-      if (text === null || text === undefined) return
+      if (text === null || text === undefined || (text as unknown) === false) return
       if (typeof text !== 'number') throw new TypeError('There is no text in it')
       text = String(text)
     }
@@ -266,23 +270,33 @@ export class Reading {
    * The provider's word for why the model stopped, where it proves nothing yet. After calls that nobody answered the
    * word for a plain stop means that they are to be run.
    */
-  finish(word: string): void {
+  finish(word: unknown): void {
     const said = meaningOf(word)
     if (said === 'broken') this.proof = 'broken'
     if (said === 'broken' || said === 'nothing') return
+    // Gateways end with a stop of their own what their provider has ended for another reason.
+    if (said === 'stop' && /^(length|content-filter|error)$/.test(this.#reason ?? '')) return
     const reason = this.refused ? 'content-filter' : said === 'stop' && this.#calls?.isWaiting ? 'tool-calls' : said
+    this.#reason = reason
     // A model that ran out of room has not written its last call to the end.
-    if (reason === 'stop' || reason === 'tool-calls') this.#calls?.allDone()
+    if (reason === 'stop' || reason === 'tool-calls') this.#calls?.wholeDone()
     this.parts.push({ type: 'finish', reason })
   }
 
   /** The provider says that the answer has ended, and why, if it says so. A word for "broken off" is no such end. */
-  end(word?: string | null): void {
+  end(word?: unknown): void {
     if (word) {
       if (meaningOf(word) === 'nothing') return
       this.finish(word)
     }
     if (this.proof !== 'broken') this.proof = 'given'
+  }
+
+  /** Nothing more comes of the answer: calls, or pieces of them, that came after its finish are of it all the same. */
+  close(): void {
+    if (this.proof !== 'given' || (this.#reason !== 'stop' && this.#reason !== 'tool-calls')) return
+    if (this.#reason === 'stop' && this.#calls?.isWaiting) this.finish('tool_calls')
+    this.#calls?.allDone()
   }
 
   /** The provider reports a failure: its words are for the developer. */
@@ -303,23 +317,6 @@ export class Reading {
   cut(message: string): void {
     this.parts.push({ type: 'error', error: new RelayError('truncated', message, { retryable: true }) })
   }
-}
-
-/**
- * A failure that a provider tells in its stream, as an error for the developer. `status`, even if undefined,
- * marks it as the provider's, as the SDKs' own errors do.
- */
-export function providerError(told: unknown): Error {
-  if (told instanceof Error) return told
-  const { message, code, type, status, statusCode } = (isObject(told) ? told : { message: told }) as Record<
-    string,
-    unknown
-  >
-  const error = new Error(typeof message === 'string' ? message : 'The provider reported a failure')
-  const number = [status, statusCode, code]
-    .map((value) => (typeof value === 'string' ? Number(value) : value))
-    .find((value) => typeof value === 'number' && value >= 400 && value <= 599)
-  return Object.assign(error, { status: number, code, type })
 }
 
 /** Content that is a string, or, as Mistral and others have it, a list of texts, thoughts and images. */

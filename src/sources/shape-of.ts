@@ -80,7 +80,7 @@ const OTHERS: readonly ChunkShape[] = [
 function candidates(chunk: object): readonly ChunkShape[] {
   if (Array.isArray(chunk)) return LISTS
   const { choices, type, event } = chunk as { choices?: unknown; type?: unknown; event?: unknown }
-  if (Array.isArray(choices)) return CHOICES
+  if (typeof choices === 'object' && choices !== null) return CHOICES
   if (typeof type === 'string') return TYPES
   return typeof event === 'string' ? EVENTS : OTHERS
 }

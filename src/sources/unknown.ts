@@ -5,9 +5,7 @@ import { warnOnce } from '../report.js'
 import type { OwnEvent } from '../types.js'
 import { isPart } from './is-part.js'
 import type { Reading } from './reading.js'
-
-/** Words in a `type`, `event`, `object` or `status` that say that something failed. */
-const FAILED = /(^|[^a-z])(error|failed|failure)$/i
+import { failureIn, isFailed } from './told-failure.js'
 
 /** Reads a chunk of no shape. An event of one's own is returned. */
 export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefined {
@@ -24,9 +22,19 @@ export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefin
   } else if (chunk instanceof Error) reading.error(chunk)
   else if (!isPlain(chunk)) throw unknownClass(chunk)
   else if (isException(chunk)) reading.error(Object.values(chunk)[0])
-  else if (saysFailure(chunk, reading)) reading.error(chunk.error || chunk.message || chunk.data || chunk)
-  else if (isOwnEvent(chunk)) return chunk
-  else if (reading.proof === 'not-needed' && !reading.isUpstream) {
+  else if (isOwnEvent(chunk)) {
+    if (reading.proof === 'not-needed' || !saysFailure(chunk)) return chunk
+    reading.error(chunk.data)
+  } else {
+    const isOwn = reading.proof === 'not-needed' && !reading.isUpstream
+    const failure = failureIn(chunk, isOwn)
+    if (failure) reading.error(failure)
+    else readLeftOver(chunk, isOwn, reading)
+  }
+}
+
+function readLeftOver(chunk: object, isOwn: boolean, reading: Reading): void {
+  if (isOwn) {
     reading.sawObject = true
     reading.data('data', chunk)
   } else {
@@ -56,26 +64,9 @@ function isPlain(chunk: object): boolean {
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-/**
- * A failure alone, as servers say it in their streams: `{ error: … }`, `{ object: 'error', … }`, `{ type: 'x.failed',
- * message }`, and, between chunks of a provider, whatever has an `error` or says of itself that it failed.
- */
-function saysFailure(
-  chunk: object,
-  { proof }: Reading,
-): chunk is { error?: unknown; message?: unknown; data?: unknown } {
-  const { error, object, type, event, status, message, data } = chunk as Record<string, unknown>
-  const isAmid = proof !== 'not-needed'
-  // An event of one's own passes by whatever name, unless it is amid a provider's chunks and brings a message.
-  if (isOwnEvent(chunk)) return isAmid && isFailed(event) && event !== 'error' && isObject(data) && 'message' in data
-  if (object === 'error') return true
-  if (error && (isAmid || Object.keys(chunk).every((key) => /^error(_?type|_?code)?$/i.test(key)))) return true
-  const isTold = [type, event, object].some(isFailed) && (!!error || !!message)
-  return isTold || (isAmid && [type, event, object, status].some(isFailed))
-}
-
-function isFailed(word: unknown): boolean {
-  return typeof word === 'string' && FAILED.test(word)
+/** An event of one's own passes by whatever name, unless it is amid a provider's chunks and brings a message. */
+function saysFailure({ event, data }: OwnEvent): boolean {
+  return isFailed(event) && event !== 'error' && isObject(data) && 'message' in data
 }
 
 function unknownClass(chunk: object): Error {

@@ -491,6 +491,44 @@ describe('calls, by whatever they are keyed,', () => {
   ])
 })
 
+describe('what comes after the finish is of the same answer', () => {
+  const late = { calls: [called('a')], finish: 'tool-calls', isComplete: true }
+  table('%s', [
+    ['a call', [hi, end(), tools(tool(0, 'a', 'w', ARGS))], late],
+    ['a call that was announced', [hi, end('tool_calls'), tools(tool(0, 'a', 'w', ARGS))], late],
+    [
+      'the rest of its arguments',
+      [tools(tool(0, 'a', 'w', '{"city":')), end('tool_calls'), tools(tool(0, undefined, undefined, '"Oslo"}'))],
+      late,
+    ],
+    [
+      'all of its arguments, in pieces',
+      [
+        tools(tool(0, 'a', 'w', '')),
+        end(),
+        tools(tool(0, undefined, undefined, '{"city":')),
+        tools(tool(0, undefined, undefined, '"Oslo"}')),
+      ],
+      late,
+    ],
+    [
+      'and before another answer',
+      [
+        tools(tool(0, 'a', 'w', '{"city":')),
+        end('tool_calls'),
+        tools(tool(0, undefined, undefined, '"Oslo"}')),
+        { ...chat({ role: 'assistant', content: 'x' }), id: 'd' },
+        { ...end(), id: 'd' },
+      ],
+      { calls: [called('a')], text: 'x', finish: 'stop' },
+    ],
+  ])
+
+  it.each(['length', 'content_filter', 'error'])('a stop that a gateway adds does not replace %s', (word) => {
+    expect(read([hi, end(word), end()]).finish).toBe(word.replace('_', '-'))
+  })
+})
+
 describe('a whole value', () => {
   const whole = { calls: [called('a')] }
   table('counts where no piece came, and is not told twice: %s', [
@@ -626,6 +664,25 @@ describe('a whole value', () => {
       whole,
     ],
     [
+      'all so far with each piece',
+      [
+        tools(tool(0, 'a', 'w', '{"ci')),
+        tools(tool(0, 'a', 'w', '{"city":"Os')),
+        end('tool_calls', { tool_calls: [tool(0, 'a', 'w', ARGS)] }),
+      ],
+      whole,
+    ],
+    [
+      'a value within that begins like the whole',
+      [
+        tools(tool(0, 'a', 'w', '{"not":')),
+        tools(tool(0, undefined, undefined, '{"not":')),
+        tools(tool(0, undefined, undefined, '{}}}')),
+        end('tool_calls'),
+      ],
+      { calls: [called('a', 'w', '{"not":{"not":{}}}')] },
+    ],
+    [
       'in a message after pieces without arguments',
       [
         tools(tool(0, 'a', 'w', '')),
@@ -712,6 +769,7 @@ describe('counts', () => {
       { cachedInputTokens: 1, cacheWriteInputTokens: 4 },
     ),
     counts({ ...usage, reasoning_tokens: 1 }, { reasoningTokens: 1 }),
+    counts({ prompt_tokens: '1', completion_tokens: '2' }, read12),
     counts(
       { ...usage, prompt_tokens_details: { cached_tokens: 1, cache_creation_tokens: 4 } },
       { cachedInputTokens: 1, cacheWriteInputTokens: 4 },
@@ -796,6 +854,39 @@ describe('a field of another form', () => {
     ],
     ['a digit that is a number, and no text (Workers AI)', [{ response: 7 }, { response: null }], { text: '7' }],
     ['no calls in a list', [tools(null), hi, end()], hello],
+    [
+      'a function that is null',
+      [tools({ index: 0, id: 'a', function: null }), tools(tool(0, undefined, 'w', ARGS)), end()],
+      { calls: [called('a')] },
+    ],
+    ['content that is false', [chat({ content: false }), hi, end()], hello],
+    ['a finish in an object', [hi, end({ type: 'stop' })], { ...hello, finish: 'stop' }],
+    ['a finish that is a number', [hi, end(1)], { ...hello, finish: 'other' }],
+    ['a choice without its list', [{ ...hi, choices: hi.choices[0] }, end()], hello],
+    [
+      'places that are texts',
+      [
+        {
+          ...hi,
+          choices: [
+            { index: '1', delta: { content: 'x' } },
+            { index: '0', delta: { content: 'Hi' } },
+          ],
+        },
+        end(),
+      ],
+      hello,
+    ],
+    [
+      'a choice without a delta',
+      [{ ...hi, choices: [{ index: 0, logprobs: null }] }, { ...hi, choices: [{}] }, hi, end()],
+      { ...hello, rest: [{ type: 'start' }] },
+    ],
+    [
+      'a message without a finish, and counts',
+      [{ choices: [{ message: { role: 'assistant', content: 'Hi' } }] }, { usage: { prompt_tokens: 1 } }],
+      hello,
+    ],
     ['no calls as an object', [chat({ content: 'Hi', tool_calls: {} }), end()], { ...hello, calls: [] }],
     ['reasoning as an object', [chat({ reasoning: { content: 'Hm' } }), hi, end()], { ...hello, reasoning: 'Hm' }],
     [

@@ -43,6 +43,12 @@ export function readAll(chunks: unknown[]): Read {
       add(part, read, calls)
     }
   }
+  reading.parts.length = 0
+  reading.close()
+  for (const part of reading.parts) {
+    read.parts.push(part)
+    add(part, read, calls)
+  }
   read.proof = reading.proof
   read.failure = reading.failure
   return read

@@ -36,10 +36,8 @@ export function read(chunks: Iterable<unknown>, reading = new Reading()): Read {
     parts: [],
   }
   const calls = new Map<number, { input: string }>()
-  for (const chunk of chunks) {
-    const own = readChunk(chunk, reading)
-    if (own) throw new Error(`An event of the user's own: ${JSON.stringify(own)}`)
-    told.parts.push([...reading.parts])
+  const take = (isLast = false) => {
+    if (!isLast || reading.parts.length > 0) told.parts.push([...reading.parts])
     for (const part of reading.parts) {
       if (part.type === 'text') told.text += part.text
       else if (part.type === 'reasoning') {
@@ -56,6 +54,14 @@ export function read(chunks: Iterable<unknown>, reading = new Reading()): Read {
       else told.rest.push(part)
     }
   }
+  for (const chunk of chunks) {
+    const own = readChunk(chunk, reading)
+    if (own) throw new Error(`An event of the user's own: ${JSON.stringify(own)}`)
+    take()
+  }
+  reading.parts.length = 0
+  reading.close()
+  take(true)
   told.isComplete = reading.proof === 'given' || reading.proof === 'not-needed'
   return told
 }

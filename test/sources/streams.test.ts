@@ -1,4 +1,5 @@
 import { EventEmitter, on } from 'node:events'
+import { Readable } from 'node:stream'
 import { encodeEvent, type Part, type Source } from 'sse-relay'
 import { parts } from 'sse-relay/protocols'
 import { collect } from 'sse-relay/testing'
@@ -160,10 +161,8 @@ describe('bytes and responses are read by what they are', () => {
   it('what no shape knows in NDJSON is an upstream’s word and no data of one’s own; parts in it are read', async () => {
     const lines = (...values: object[]) =>
       response('application/x-ndjson', ...values.map((value) => `${JSON.stringify(value)}\n`))
-    for (const unknown of [{ detail: 'SECRET' }, { code: 'X', message: 'SECRET' }, { foo: { bar: 'SECRET' } }]) {
-      const { outcome, body } = await relayed(lines(unknown))
-      expect({ outcome, leaks: body.includes('SECRET') }).toEqual({ outcome: 'truncated', leaks: false })
-    }
+    const { outcome, body } = await relayed(lines({ foo: { bar: 'SECRET' } }))
+    expect({ outcome, leaks: body.includes('SECRET') }).toEqual({ outcome: 'truncated', leaks: false })
     const parts = [
       { type: 'text', text: 'Hello' },
       { type: 'data', name: 'status', data: 1 },
@@ -186,6 +185,103 @@ describe('bytes and responses are read by what they are', () => {
     const whole = await relayed(response('application/json', '{"choices":[]}'))
     expect(whole.outcome).toBe('error')
     expect(String(whole.errors[0])).toContain('stream: true')
+  })
+
+  const event = (json: object) => `data: ${JSON.stringify(json)}\n\n`
+  const said = [event(chat('Hi')), event(chat('', 'stop')), 'data: [DONE]\n\n']
+
+  it.each<[string, () => Source]>([
+    ['called text', () => response('text/plain; charset=utf-8', ...cutUp(said.join('')))],
+    ['called text, with names', () => response('text/plain', ...cutUp(`event: x\n${said.join('event: x\n')}`))],
+    ['called JSON', () => response('application/json', ...said)],
+    ['called NDJSON', () => response('application/x-ndjson', ...said)],
+    ['framed twice', () => response('text/event-stream', ...said.map((line) => `data: ${line.trim()}\n\n`))],
+    [
+      'with signs of life in its data',
+      () =>
+        response(
+          'text/event-stream',
+          'data:\n\n',
+          said[0] ?? '',
+          'data: ping\n\n',
+          'data: [keep-alive]\n\n',
+          ...said.slice(1),
+        ),
+    ],
+    ['in quotes at its end', () => response('text/event-stream', said[0] ?? '', 'data: "[DONE]"\n\n')],
+    ['in small letters at its end', () => response('text/event-stream', said[0] ?? '', 'data: [done] \n\n')],
+  ])('an event stream is one, %s', async (_, source) => {
+    expect(await relayed(source())).toMatchObject({ text: 'Hi', outcome: 'done', errors: [] })
+  })
+
+  it.each(['Error', 'upstream_error', 'stream-failed'])(
+    'an event named %s amid a provider’s is its failure',
+    async (name) => {
+      const source = response(
+        'text/event-stream',
+        said[0] ?? '',
+        `event: ${name}\ndata: {"message":"SECRET"}\n\n`,
+        'data: [DONE]\n\n',
+      )
+      const { outcome, body } = await relayed(source)
+      expect({ outcome, leaks: body.includes('SECRET') }).toEqual({ outcome: 'error', leaks: false })
+    },
+  )
+
+  it('lines of JSON are read where they are called JSON, and one that is a failure is that failure', async () => {
+    expect(await relayed(response('application/json', ...cutUp(ndjson)))).toMatchObject({
+      text: 'Hello',
+      outcome: 'done',
+    })
+    const { errors } = await relayed(response('application/json', '{"error":{"message":"x",\n"code":429}}'))
+    expect(errors[0]).toMatchObject({ message: 'x', status: 429 })
+  })
+
+  it.each(['application/x-ndjson', 'application/json', ''])(
+    'a body of %s without a chunk is truncated',
+    async (type) => {
+      for (const body of type === 'application/json' ? ['', '[]'] : ['', '\n'])
+        expect((await relayed(response(type, body))).outcome).toBe('truncated')
+    },
+  )
+
+  it.each(['data: the plural of datum', 'event', 'events: none', 'd', '{"a":1}'])(
+    'plain text stays text: %s',
+    async (text) => {
+      expect(await relayed(response('text/plain', ...cutUp(text)))).toMatchObject({ text, outcome: 'done' })
+    },
+  )
+
+  it.each<[string, object]>([
+    ['undici', { statusCode: 429, headers: { 'retry-after': '7' }, body: Readable.from([Buffer.from('SECRET')]) }],
+    ['axios', { status: 429, headers: { 'retry-after': '7' }, data: Readable.from([Buffer.from('SECRET')]) }],
+    [
+      'Node’s http',
+      Object.assign(Readable.from([Buffer.from('SECRET')]), { statusCode: 429, headers: { 'retry-after': '7' } }),
+    ],
+  ])('a refusal that %s gives is one', async (_, source) => {
+    const { errors, outcome, body } = await relayed(source as Source)
+    expect(outcome).toBe('error')
+    expect(errors[0]).toMatchObject({ status: 429 })
+    expect(body).not.toContain('SECRET')
+  })
+
+  it('text that Node’s http, undici or axios gives is text', async () => {
+    const source = {
+      statusCode: 200,
+      headers: { 'content-type': 'text/plain' },
+      body: Readable.from([Buffer.from('Hi')]),
+    }
+    expect(await relayed(source)).toMatchObject({ text: 'Hi', outcome: 'done' })
+  })
+
+  it('the body of node-fetch is destroyed at once, also while it is silent', async () => {
+    const body = new Readable({ read() {} })
+    body.push(said[0])
+    const headers = new Headers({ 'content-type': 'text/event-stream' })
+    const answer = await relay(new Request('http://x/'), { ok: true, status: 200, headers, body } as never)
+    await answer.body?.cancel()
+    await vi.waitFor(() => expect(body.destroyed).toBe(true))
   })
 
   it('leaving cancels the body at once', async () => {
@@ -358,7 +454,11 @@ describe('what holds, gives or pushes a stream', () => {
     const fast = {
       subscribe({ next }: { next(value: string): void }) {
         for (let n = 0; n < 70_000; n++) next('x')
-        return { unsubscribe: () => void (isLeft = true) }
+        return {
+          unsubscribe() {
+            isLeft = true
+          },
+        }
       },
     }
     const { outcome, errors } = await relayed(fast as Source)
@@ -400,6 +500,66 @@ describe('what is not known', () => {
     const { body, outcome } = await relayed(of(chat('Hi'), chunk))
     expect(outcome).toBe('error')
     expect(body).not.toContain('sk-secret')
+  })
+
+  const FAILURES: object[] = [
+    { message: 'sk-secret' },
+    { detail: 'sk-secret', request_id: 'x' },
+    { code: 'X', message: 'sk-secret', other: 1 },
+    { statusCode: 429, message: 'sk-secret' },
+    { status: 500, title: 'x', detail: 'sk-secret' },
+    { error_code: 110, error_msg: 'sk-secret' },
+    { success: false, errors: [{ code: 1, message: 'sk-secret' }] },
+    { success: false },
+    { base_resp: { status_code: 1008, status_msg: 'sk-secret' }, choices: null },
+    { base_resp: { status_code: 1008, status_msg: 'sk-secret' }, choices: null, usage: { total_tokens: 0 } },
+    { header: { code: 10013, message: 'sk-secret' }, payload: {} },
+    { id: 'x', choices: [], error: { message: 'sk-secret' } },
+    { error: { message: 'sk-secret' }, request_id: 'x' },
+  ]
+
+  it.each(FAILURES)('of an upstream %j is a failure, and masked, also before its sentinel', async (failure) => {
+    const event = (json: object) => `data: ${JSON.stringify(json)}\n\n`
+    for (const source of [
+      of(chat('Hi'), failure),
+      response('text/event-stream', event(chat('Hi')), event(failure), 'data: [DONE]\n\n'),
+      response('application/x-ndjson', JSON.stringify(failure)),
+    ]) {
+      const { body, outcome } = await relayed(source as Source)
+      expect({ outcome, leaks: body.includes('sk-secret') }).toEqual({ outcome: 'error', leaks: false })
+    }
+  })
+
+  it.each<[object, object]>([
+    [
+      { id: 'x', choices: [], error: { message: 'sk-secret', code: 429 } },
+      { code: 429, status: 429 },
+    ],
+    [{ error: { message: 'sk-secret', status: 'UNAVAILABLE', code: 503 } }, { code: 'UNAVAILABLE', status: 503 }],
+    [{ error: 'sk-secret', status: 500 }, { status: 500 }],
+    [{ error: { message: 'sk-secret' }, request_id: 'x' }, { status: undefined }],
+  ])('as the first thing of a source %j is a failure with its code', async (failure, told) => {
+    const { body, errors } = await relayed(of(failure))
+    expect(errors[0]).toMatchObject({ message: 'sk-secret', ...told })
+    expect(body).not.toContain('sk-secret')
+  })
+
+  it.each<object>([
+    { question: 'Which?', choices: [{ text: 'A' }, { text: 'B' }] },
+    { status: 'searching', message: 'sources' },
+    { code: 200, message: 'ok' },
+    { error: 'no such city', row: 5 },
+    { errors: [{ message: 'x' }] },
+  ])('as the first thing of a source %j is the user’s own', async (own) => {
+    expect(await relayed(of(own))).toMatchObject({ read: [{ name: 'data', data: own }], outcome: 'done' })
+  })
+
+  it.each<object>([
+    { type: 'status', message: 'searching' },
+    { status: 'searching', message: 'sources' },
+    { code: 0, msg: 'success' },
+  ])('amid a provider’s chunks %j is no failure, and stays here', async (own) => {
+    expect((await relayed(of(chat('Hi'), own, chat('', 'stop')))).outcome).toBe('done')
   })
 
   it.each([

@@ -1,0 +1,67 @@
+/** Does an object say that something failed, and what does it say of it? */
+import { isObject } from '../errors.js'
+
+/** Words in a `type`, `event`, `object` or `status` that say that something failed. */
+const FAILED = /(^|[^a-z])(error|failed|failure)$/i
+
+/** Under which names servers have the words of a failure, and its code. */
+const WORDS = /^(message|msg|details?|description|error_?(msg|message|description)|status_?(msg|message))$/i
+const CODE = /^(code|status|http_?(code|status)|status_?code|error_?code|err_?(code|no))$/i
+/** What may stand beside the words alone. */
+const BESIDE = /^(request_?id|trace_?id|timestamp|path|instance)$/i
+/** Codes and words that say that all is well. */
+const FINE = /^(0|2\d\d\d*|ok|success\w*)$/i
+
+export function isFailed(word: unknown): boolean {
+  return typeof word === 'string' && FAILED.test(word)
+}
+
+/**
+ * What an object tells of a failure, if it does: `{ error: … }`, `{ object: 'error', … }`, `{ type: 'x.failed', message }`.
+ * One that is no object of the user's own (it came amid a provider's chunks, or in an upstream's bytes) does so, too, by
+ * whatever else servers have for it: a code with words, words alone, `success: false`.
+ */
+export function failureIn(chunk: object, isOwn: boolean): unknown {
+  const { error, errors, object, type, event, status, message, data, success } = chunk as Record<string, unknown>
+  if (object === 'error') return chunk
+  const isError = isOwn ? isAlone(chunk) || (isObject(error) && isReport(error)) : true
+  if (error && isError) return { ...chunk, ...(isObject(error) ? error : { message: error }) }
+  const isTold = [type, event, object].some(isFailed)
+  if ((isTold && message) || (!isOwn && (isTold || isFailed(status)))) return isObject(data) ? data : chunk
+  if (isOwn) return undefined
+  if (Array.isArray(errors) && errors.length > 0) return errors[0]
+  if (success === false || isReport(chunk)) return chunk
+  return Object.values(chunk).find((inner) => isObject(inner) && isReport(inner))
+}
+
+/** `{ error: … }`, and nothing that is not of it. */
+function isAlone(chunk: object): boolean {
+  return Object.keys(chunk).every((key) => /^error(_?type|_?code)?$/i.test(key) || CODE.test(key) || BESIDE.test(key))
+}
+
+/** Words with a code that is no good one, or words alone. */
+function isReport(told: object): boolean {
+  const entries = Object.entries(told)
+  const words = entries.filter(([key, value]) => WORDS.test(key) && typeof value === 'string' && !FINE.test(value))
+  if (words.length === 0) return false
+  const isBad = ([key, value]: [string, unknown]) =>
+    CODE.test(key) && (key === 'status' ? Number(value) >= 400 : !!value && !FINE.test(String(value)))
+  return entries.some(isBad) || entries.every(([key]) => WORDS.test(key) || BESIDE.test(key))
+}
+
+/**
+ * A failure that a provider tells in its stream, as an error for the developer. `status`, even if undefined,
+ * marks it as the provider's, as the SDKs' own errors do.
+ */
+export function providerError(told: unknown): Error {
+  if (told instanceof Error) return told
+  const entries = Object.entries(isObject(told) ? told : { message: told })
+  const { type } = (isObject(told) ? told : {}) as { type?: unknown }
+  const words = entries.filter(([key, value]) => WORDS.test(key) && typeof value === 'string').map(([, value]) => value)
+  const codes = entries.filter(([key]) => CODE.test(key)).map(([, value]) => value)
+  const error = new Error((words[0] as string | undefined) ?? 'The provider reported a failure')
+  const status = codes.map(Number).find((code) => code >= 400 && code <= 599)
+  // Google's have a word beside the number.
+  const code = codes.find((code) => typeof code === 'string' && Number.isNaN(Number(code))) ?? codes[0]
+  return Object.assign(error, { status, code, type })
+}
