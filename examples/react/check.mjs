@@ -81,6 +81,10 @@ try {
     await page.getByRole('button', { name: 'Try again' }).click()
     await until(page, 'Ready', ANSWER)
     assert.equal(posts.length, 4)
+    // The whole answer went back to the model as it was, the one that was stopped says so.
+    const [, whole, , stopped] = posts[2].postDataJSON().messages
+    assert.equal(whole.content, ANSWER)
+    assert.match(stopped.content, /^Hello.+ \[broken off\]$/s)
     assert.equal(await page.evaluate(() => window.react.isDevelopment), false)
   })
 } finally {

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { useRelay } from 'sse-relay/react'
 
 const STATUS = { ready: 'Ready', submitted: 'Waiting', streaming: 'Answering', error: 'Failed' }
@@ -10,12 +10,19 @@ export function Chat() {
   const [question, setQuestion] = useState('What is an event stream?')
   /** The conversation but for the latest answer, which is the hook's. */
   const [messages, setMessages] = useState([])
-  const { text, status, error, send, stop } = useRelay('/api/chat')
+  const isWhole = useRef(false)
+  const { text, status, error, send, stop } = useRelay('/api/chat', {
+    onDone() {
+      isWhole.current = true
+    },
+  })
   const isBusy = status === 'submitted' || status === 'streaming'
 
   const ask = (content) => {
-    const answered = text === '' ? messages : [...messages, { role: 'assistant', content: text }]
-    const all = [...answered, { role: 'user', content }]
+    // One that was stopped or cut says so, or the model takes the half for what it had to say.
+    const answer = { role: 'assistant', content: isWhole.current ? text : `${text} [broken off]` }
+    const all = [...messages, ...(text === '' ? [] : [answer]), { role: 'user', content }]
+    isWhole.current = false
     setMessages(all)
     send({ messages: all })
   }
