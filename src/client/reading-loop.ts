@@ -144,6 +144,8 @@ type Result = IteratorResult<ParsedEvent, undefined>
 export const MAX_TIMEOUT = 0x7fffffff
 /** A clock that is so late has slept, with its machine or its page. */
 const LATE_MS = 1000
+/** How long it is waited for what a body says that is no event stream. Its status and its type are known before. */
+const REFUSAL_MS = 5000
 const END: IteratorReturnResult<undefined> = { done: true, value: undefined }
 
 /**
@@ -257,8 +259,9 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
     step = mine
     /** Whether what is thrown comes from here or from a callback, and not from the connection. */
     let isOurs = false
-    // A refusal is worth one wait, however slowly it drips: the timer of its first chunk goes on.
-    if (state === 'idle') startTimer('idle', 'byte', idleTimeoutMs ?? connector?.idleTimeoutMs)
+    // What a refusal says is worth one wait, and a short one, however slowly it drips: the timer of its first chunk goes on.
+    const idleMs = idleTimeoutMs ?? connector?.idleTimeoutMs
+    if (state === 'idle') startTimer('idle', 'byte', body?.refusal ? Math.min(idleMs ?? Infinity, REFUSAL_MS) : idleMs)
     try {
       if (!body) {
         state = 'connecting'

@@ -37,7 +37,9 @@ export function toBody(input: SSEInput): Body {
     isText ? textOf({ text: () => input }) : response ? (response.body ?? textOf(response)) : input
   ) as ReadableStream & AsyncIterable<unknown>
   // A request has a head and a body too.
-  const isOther = isText ? ADDRESS.test(input) : response && typeof response.status !== 'number'
+  const isOther = isText
+    ? ADDRESS.test(input)
+    : response && (typeof response.status !== 'number' || !(response.body || response.text))
   // A reader is asked for before an iterator: Safari's streams have no iterator.
   if (isOther || (!body?.getReader && !body?.[Symbol.asyncIterator])) throw unreadable(show(input))
   let opened: ReturnType<typeof open> | undefined
@@ -81,7 +83,7 @@ export function unreadable(what: string): RelayError {
 function refusalOf({ ok, status, headers }: ResponseLike): Body['refusal'] {
   const type = headers.get('content-type') ?? ''
   // Of a header that two layers have set, the last counts: Fetch has it so.
-  if (ok && /(^|,) *text\/event-stream *(;[^,]*)?$/i.test(type)) return
+  if (ok && /(^|,)\s*text\/event-stream\s*(;([^",]|"[^"]*")*)?$/i.test(type)) return
   return (body) => {
     // What hosts answer where a handler has ended and nothing was said.
     const isEmpty = status === 200 && !body && 'it is empty: does the handler return, or await, what relay returns?'

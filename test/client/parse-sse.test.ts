@@ -145,14 +145,21 @@ describe('parseSSE reads', () => {
     expect(dataOf(await parse(respond(wire)))).toEqual(['é日🚀', '2'])
   })
 
-  it.each([[undefined], [null], [1], [{}], [[]], [() => {}], [Promise.resolve(respond(wire))]])(
-    'not %o, and says so at once',
-    (input) => {
-      expect(() => parseSSE(input as never)).toThrow(
-        expect.objectContaining({ code: 'invalid-source', message: expect.stringContaining('an awaited Response') }),
-      )
-    },
-  )
+  it.each([
+    [undefined],
+    [null],
+    [1],
+    [{}],
+    [[]],
+    [() => {}],
+    [Promise.resolve(respond(wire))],
+    // As axios has it: what it brings is no body.
+    [{ status: 200, headers: new Headers(EVENT_STREAM), data: {} }],
+  ])('not %o, and says so at once', (input) => {
+    expect(() => parseSSE(input as never)).toThrow(
+      expect.objectContaining({ code: 'invalid-source', message: expect.stringContaining('an awaited Response') }),
+    )
+  })
 
   it.each([[1], [null], [{}], [['a']]])('no chunk like %o', async (chunk) => {
     const { error } = await parse(iterate('data: 1\n\n', chunk as never))
@@ -649,6 +656,27 @@ describe('clocks', () => {
 })
 
 describe('a response that is no event stream', () => {
+  it.each([
+    ['with a status', { status: 500 }],
+    ['with another type', { headers: { 'content-type': 'application/x-ndjson' } }],
+  ])('%s is told within seconds, with what came of its body, also where that does not end', async (_, init) => {
+    vi.useFakeTimers()
+    const body = new ReadableStream<Uint8Array>({
+      async start(controller) {
+        for (;;) {
+          controller.enqueue(encoder.encode('{}\n'))
+          await new Promise((resolve) => setTimeout(resolve, 1000))
+        }
+      },
+    })
+    const parsing = parse(new Response(body, init))
+    await vi.advanceTimersByTimeAsync(6000)
+    vi.useRealTimers()
+    const { error } = await parsing
+    expect(error).toMatchObject({ body: expect.stringMatching(/^(\{\}\n){4,6}$/) })
+    expect((error as RelayError).code).toBe(init.status ? 'http-status' : 'content-type')
+  })
+
   it('with a status is an error with its body, not a stream of nothing (Azure/fetch-event-source#70)', async () => {
     const { error } = await parse(respond('Out of order', { status: 500 }))
     expect(error).toBeInstanceOf(RelayError)
@@ -763,6 +791,8 @@ describe('a response that is no event stream', () => {
     'text/event-stream;',
     'Text/Event-Stream ; charset=UTF-8',
     'text/event-stream;charset=windows-1252',
+    'text/event-stream\t; charset=utf-8',
+    'text/event-stream; note="one, two"',
     // Two layers have set it.
     'text/event-stream, text/event-stream;charset=utf-8',
     'text/plain, text/event-stream',
