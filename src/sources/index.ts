@@ -19,6 +19,10 @@ export { Reading } from './reading.js'
  * own as data under its name, any other object as data named `data`. Empty chunks have no parts. What needs the chunks
  * before it, such as the number of a tool call that its provider does not number, is told as far as one chunk tells it.
  *
+ * A source that yields parts or texts made from a provider's chunks is the application's own, and complete when it ends:
+ * that the provider's answer was whole is then for the source to see. Throw `new RelayError('truncated', …)` where no
+ * `finish` part came, or yield the chunks themselves.
+ *
  * @throws {TypeError} for bytes, and for values that are neither text nor object.
  * @throws {RelayError} `upstream-failure` for a provider's chunk that is not in the provider's format,
  * `invalid-source` for an instance of an unknown class.
