@@ -32,16 +32,27 @@ const needsMore = [
 
 // The longest first, so that none of them is left alone at the end.
 const longest = [
-  'test/hosts/conformance.test.ts',
-  'test/log/log.test.ts',
-  'test/log/handover.test.ts',
-  'test/package/cli/demo.test.ts',
-  'test/package/cli/doctor.test.ts',
-  'test/package/cli/main.test.ts',
-  'test/hosts/backpressure.test.ts',
+  'test/hosts/conformance/http1.test.ts',
   'test/protocols/matrix.test.ts',
+  'test/hosts/conformance/http2.test.ts',
+  'test/package/cli/doctor.test.ts',
+  'test/log/log.test.ts',
+  'test/hosts/conformance/table.test.ts',
+  'test/package/cli/demo.test.ts',
+  'test/log/shared-store.test.ts',
+  'test/log/redis-trouble.test.ts',
+  'test/relay/secrets.test.ts',
+  'test/log/handover.test.ts',
+  'test/hosts/wrappers.test.ts',
+  'test/package/cli/tail.test.ts',
+  'test/package/cli/main.test.ts',
   'test/relay/leaks.test.ts',
-  'test/package/testing.test.ts',
+  'test/hosts/uploads.test.ts',
+  'test/log/large-event.test.ts',
+  'test/relay/shutdown.test.ts',
+  'test/hosts/backpressure.test.ts',
+  'test/log/redis.test.ts',
+  'test/relay/abort.test.ts',
 ].map(file)
 
 class LongestFirst extends BaseSequencer {
@@ -61,8 +72,8 @@ export default defineConfig({
   },
   test: {
     pool: 'forks',
-    // Two more than there are cores: many tests wait for a clock or a socket most of their time.
-    maxWorkers: availableParallelism() + 2,
+    // Three for each core: many tests wait for a clock or a socket most of their time.
+    maxWorkers: 3 * availableParallelism(),
     sequence: { sequencer: LongestFirst },
     watch: false,
     // For a machine that is busy: what has to wait waits for an event, and these only end what hangs.

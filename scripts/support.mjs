@@ -71,10 +71,7 @@ function run() {
   const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--reporter=dot', '--silent=true']
   try {
     for (const [what, args] of [
-      [
-        'the tests of the hosts',
-        [...vitest, 'test/hosts/conformance.test.ts', 'test/hosts/runtimes.test.ts', 'examples/'],
-      ],
+      ['the tests of the hosts', [...vitest, 'test/hosts/conformance/', 'test/hosts/runtimes.test.ts', 'examples/']],
       ['the other examples', [join(root, 'scripts/examples.mjs')]],
     ]) {
       console.log(`\n${what} …`)
