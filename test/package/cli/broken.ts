@@ -43,6 +43,17 @@ export interface Script {
   end?: 'end' | 'destroy' | 'never'
 }
 
+/** When each piece is due, in milliseconds since the head. */
+export function schedule({ frames = [...FRAMES, DONE], pauseMs = 100 }: Script) {
+  let atMs = 0
+  return frames.map((frame, index) => {
+    atMs += typeof pauseMs === 'function' ? pauseMs(index) : pauseMs
+    return { atMs, frame }
+  })
+}
+
+export const eventsIn = (frame: string | Uint8Array) => String(frame).split('\n\n').length - 1
+
 /** Writes each frame when its time has come. HEAD is answered with the head. */
 export function scripted(script: Script): RequestListener {
   const {

@@ -330,7 +330,8 @@ describe('doctor', () => {
 describe.concurrent('a server that', () => {
   it.each(faults)('%s yields %s and nothing else', async (_, code, server, said, ask, options) => {
     await using served = await serve(typeof server === 'function' ? server : scripted(server))
-    const { findings } = await look(served.url, ask, options)
+    const paced = typeof server !== 'function' && ['buffered', 'lumps'].includes(code) ? server : undefined
+    const { findings } = await look(served.url, ask, options, paced)
     expect(findings.map(({ code }) => code)).toEqual([code])
     expect(findings[0]?.what).toMatch(said)
   })
@@ -471,8 +472,9 @@ describe.concurrent('nothing is wrong with', () => {
   })
 
   it('a fast answer after a long thought', async () => {
-    await using served = await serve(scripted({ pauseMs: (index) => (index === 0 ? 1500 : 25) }))
-    expect((await look(served.url, POST)).findings).toEqual([])
+    const script = { pauseMs: (index: number) => (index === 0 ? 1500 : 25) }
+    await using served = await serve(scripted(script))
+    expect((await look(served.url, POST, {}, script)).findings).toEqual([])
   })
 
   it('an answer of three events, but that buffering cannot be told from it is said', async () => {
@@ -484,7 +486,7 @@ describe.concurrent('nothing is wrong with', () => {
 
   it('a server without x-accel-buffering, but that an nginx in front would need it is said', async () => {
     await using served = await serve(scripted({}))
-    const { findings, notes, unsure } = await look(served.url, POST)
+    const { findings, notes, unsure } = await look(served.url, POST, {}, {})
     expect({ findings, unsure }).toEqual({ findings: [], unsure: undefined })
     expect(notes).toContainEqual(expect.stringMatching(/^No x-accel-buffering: no\. .*nothing to mend on this way/))
   })
@@ -543,8 +545,9 @@ describe.concurrent('what could not be told', () => {
     ['a burst at once', 0, FRAMES.join('') + DONE, /^Too short to tell/],
     ['two events', 50, FRAMES.slice(0, 1).join('') + DONE, /^Too short to tell/],
   ])('is whether something buffers, of %s', async (_, pauseMs, frame, said) => {
-    await using served = await serve(scripted({ frames: [frame], pauseMs }))
-    const { findings, notes, unsure } = await look(served.url, POST)
+    const script = { frames: [frame], pauseMs }
+    await using served = await serve(scripted(script))
+    const { findings, notes, unsure } = await look(served.url, POST, {}, script)
     expect({ findings, unsure }).toEqual({ findings: [], unsure: 'buffering' })
     expect(notes[0]).toMatch(said)
   })
