@@ -51,6 +51,8 @@ export function isEventSource(request: RequestHead | undefined): boolean {
 
 const OF_THE_HOST =
   /^(content-(type|length)|host|(proxy-)?connection|keep-alive|te|trailer|transfer-encoding|upgrade|http2-settings)$/
+/** Those of an answer that was decoded, whose headers are passed on whole. `none` and `identity` are said against compression. */
+const CODED = /^(x-)?(gzip|compress|deflate|br|zstd)\b/i
 /** What no host sends in a header, though `Headers` takes it. */
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
 
@@ -76,7 +78,8 @@ export function extraHeaders(headers: HeadersLike | undefined): SinkHeaders {
     if (UNSENDABLE.test(value)) {
       throw mistake('invalid-option', `headers, ${name}, cannot be ${show(value)}: take out control characters`)
     }
-    if (!OF_THE_HOST.test(name)) result[name] = value
+    const isCoded = name === 'content-encoding' && CODED.test(value)
+    if (!OF_THE_HOST.test(name) && !isCoded) result[name] = value
   }
   const cookies = checked.getSetCookie?.() ?? []
   if (cookies.length > 1) result['set-cookie'] = cookies

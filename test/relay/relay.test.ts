@@ -125,6 +125,20 @@ describe('relayTo', () => {
     expect(await handle.done).toEqual(ends[0])
   })
 
+  it.each(['gzip', 'br', 'x-gzip', 'zstd', 'gzip, br'])(
+    'does not say that it is coded in %s, as the answer was whose headers are passed on',
+    async (coding) => {
+      await relay(['Hello'], { headers: new Headers({ 'content-encoding': coding, 'x-a': '1' }) }).done
+      expect(sink.calls[0]?.[2]).not.toHaveProperty('content-encoding')
+      expect(sink.calls[0]?.[2]).toHaveProperty('x-a')
+    },
+  )
+
+  it.each(['none', 'identity'])('says that it is coded in %s, which keeps compression off', async (coding) => {
+    await relay(['Hello'], { headers: { 'content-encoding': coding } }).done
+    expect(sink.calls[0]?.[2]).toHaveProperty('content-encoding', coding)
+  })
+
   it('opens with the headers of an event stream and nothing of the connection', async () => {
     const hosts = { 'content-length': '5', te: 'gzip', trailer: 'x', host: 'elsewhere', 'transfer-encoding': 'chunked' }
     await relay(['Hello'], { headers: { Connection: 'close', ...hosts, 'X-A': '1' } }).done
