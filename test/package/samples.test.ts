@@ -18,7 +18,7 @@ import { collect, logBehaviours, type ReplayUpstream, replayUpstream, stalling }
 import { resume } from 'sse-relay/web'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { isSkipped, runtimeProgram, serve as startProgram } from '../hosts/runtimes/programs.js'
-import { blocksOf, KINDS, pages, type Runnable, read, root, runnablesOf } from './samples/blocks.js'
+import { type Block, blocksOf, KINDS, pages, type Runnable, read, root, runnablesOf } from './samples/blocks.js'
 import { components, mounted } from './samples/components.js'
 import { moduleOf } from './samples/module.js'
 
@@ -402,11 +402,14 @@ describe.skipIf(!executablePath && !process.env.CI)('the pages of', () => {
   let server: Server
   let script = ''
   let protocol = text()
+  /** The status that a question is refused with, if it is. */
+  let refusal = 0
   beforeAll(async () => {
     browser = await chromium.launch({ executablePath: executablePath ?? 'chromium', args: ['--no-sandbox'] })
     server = createServer((req, res) => {
       const { pathname } = new URL(req.url ?? '/', 'http://localhost')
       if (pathname === '/page.js') res.setHeader('content-type', 'text/javascript').end(script)
+      else if (pathname.startsWith('/api/') && refusal) res.writeHead(refusal).end()
       else if (pathname.startsWith('/api/')) {
         relay(req, res, () => fetch(`${upstream.url}/v1/messages`, { method: 'POST', body: '{}' }), { protocol })
       } else {
@@ -457,6 +460,38 @@ describe.skipIf(!executablePath && !process.env.CI)('the pages of', () => {
       expect(await page.title()).toBe('over')
     },
   )
+
+  it.each([
+    ['docs/resume.md', 'place', 'the-run-of-this-page:0'],
+    ['docs/react.md', 'run', 'the-run-of-this-page'],
+  ])('%s, where a run is kept for a reload, keep it for who has to log in again', async (path, key, place) => {
+    const sample = blocksOf(read(path)).find(({ text }) => text.includes(`sessionStorage.getItem('${key}')`)) as Block
+    const kept = `if (sessionStorage.getItem('${key}') === null) sessionStorage.setItem('${key}', '${place}')\n`
+    const text = kept + sample.text.replace('function Answer', 'function Chat')
+    const options: BuildOptions = { platform: 'browser', write: false, jsx: 'automatic' }
+    const script =
+      sample.language === 'tsx'
+        ? await bundled(await mounted('tsx', text, ''), options, 'tsx')
+        : await pageOf({ ...sample, text } as Runnable)
+    cleanups.push(() => {
+      refusal = 0
+    })
+    refusal = 401
+    const page = await open(script as string)
+    await page.evaluate(async () => {
+      const isAnswered = () => performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/api/chat'))
+      const frame = () => new Promise(requestAnimationFrame)
+      while (!isAnswered()) await frame()
+      // The page has heard of it, and shown it.
+      for (let count = 0; count < 3; count++) await frame()
+    })
+    const stored = () => page.evaluate((name) => sessionStorage.getItem(name), key)
+    expect(await stored()).toBe(place)
+    // And no longer than it is good for something.
+    refusal = 404
+    await page.reload()
+    await vi.waitFor(async () => expect(await stored()).toBe(''), 10_000)
+  })
 })
 
 describe('the samples that are run', () => {
