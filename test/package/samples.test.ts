@@ -376,7 +376,7 @@ const executablePath = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bi
 )
 
 /** The sample as one script for a browser. */
-async function pageOf({ text, language }: Runnable): Promise<string> {
+async function pageOf({ text, language }: Pick<Block, 'language' | 'text'>): Promise<string> {
   const prelude = join(root, 'test/package/samples/page-prelude.ts')
   const names = namesIn('test/package/samples/page-prelude.ts')
   return (await bundled(moduleOf(text, prelude, names), { platform: 'browser', write: false }, language)) as string
@@ -472,7 +472,7 @@ describe.skipIf(!executablePath && !process.env.CI)('the pages of', () => {
     const script =
       sample.language === 'tsx'
         ? await bundled(await mounted('tsx', text, ''), options, 'tsx')
-        : await pageOf({ ...sample, text } as Runnable)
+        : await pageOf({ ...sample, text })
     cleanups.push(() => {
       refusal = 0
     })
