@@ -4,6 +4,7 @@ import { RelayError, show } from '../errors.js'
 import { idPrefix, numberFrames, unnumberFrames } from '../event-id.js'
 import { mistake } from '../failure.js'
 import { checkOptions, type Log } from '../options.js'
+import { nextTurn } from '../tick.js'
 import { createLog } from './log.js'
 import type { Channel, LogEnd, LogEntry, LogStore, ProducerNews, RunStart, SharedStore, StoredRun } from './store.js'
 
@@ -105,6 +106,7 @@ function notConnected(): RelayError {
 
 /** The two clients, made alike. */
 interface Connection {
+  readonly isCluster: boolean
   command(key: string, args: string[]): Promise<unknown>
   /** A connection that only listens. */
   listen(onMessage: (channel: string, message: string) => void, onReady: () => void): Promise<Listening>
@@ -154,11 +156,12 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
     )
   }
   if (isIORedis) {
+    // A cluster takes nodes and options for its copy, and listens to shards only if told to; one node knows no such option.
+    const isCluster = typeof (client as { nodes?: unknown }).nodes === 'function'
     return {
+      isCluster,
       command: (_key, [name, ...args]) => (client as IORedisClient).call(name as string, ...args),
       async listen(onMessage, onReady) {
-        // A cluster takes nodes and options, and listens to shards only if told to; one node knows no such option.
-        const isCluster = typeof (client as { nodes?: unknown }).nodes === 'function'
         const listener = (
           sharded && isCluster
             ? (client as { duplicate(nodes: [], options: object): unknown }).duplicate([], { shardedSubscribers: true })
@@ -180,6 +183,7 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
   }
   const isCluster = 'masters' in client
   return {
+    isCluster,
     async command(key, args) {
       if ((client as { isOpen?: boolean }).isOpen === false) throw notConnected()
       return isCluster
@@ -214,15 +218,22 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
  * without ids, or `t` with those that are not as they should be, `e` the end), and a hash of stops that came before the
  * run, each owner's until when.
  * What must not be torn apart, by another process or by a death in between, is done here. One script for all: a run's
- * first command leaves it in the server for the next ones. What is asked for most comes first, and nothing is made that
- * the others need: a function for each command was a third of the cost of the small ones.
+ * first command leaves it in the server for the next ones. It answers all questions of a turn, since a call costs more
+ * than what most questions ask (the keys and arguments of one follow those of another); what fails is that question's
+ * alone, and is answered as a list of one message. Numbers stay texts where they can: Lua's own are printed and parsed.
  */
 const SCRIPT = `
-local head, frames, stops = KEYS[1], KEYS[2], KEYS[3]
-local command, call = ARGV[1], redis.call
+local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local key, arg = 1, 1
+local head, frames
+local lastMs, lastTime
 local function number(value) return tonumber(value) or 0 end
+local function after(ms)
+  if ms ~= lastMs then lastMs, lastTime = ms, string.format('%d', now + ms) end
+  return lastTime
+end
 local function keep(ms)
   call('PEXPIRE', head, ms)
   call('PEXPIRE', frames, ms)
@@ -231,109 +242,147 @@ local function news(stopped, readUntil)
   if stopped then return 'stopped' end
   return number(readUntil) > now and 'read' or 'running'
 end
+local function take(count)
+  arg = arg + count
+  return unpack(ARGV, arg - count, arg - 1)
+end
+local function takeStops()
+  key = key + 1
+  return KEYS[key - 1]
+end
 
-if command == 'append' then
-  local first, last, kind, frame, ending, leaseMs, keepMs, maxEntries = unpack(ARGV, 2)
-  local run = call('HMGET', head, 'n', 'e', 'l', 's', 'r', 'k')
-  if not run[1] then return 'unknown' end
-  if run[3] then return 'lost' end
-  local stored = tonumber(run[1])
-  if tonumber(last) > stored then
+local function answer()
+  local command = take(1)
+  head, frames = KEYS[key], KEYS[key + 1]
+  key = key + 2
+
+  if command == 'append' then
+    local before, first, last, kind, frame, ending, leaseMs, keepMs, maxEntries = take(9)
+    local run = call('HMGET', head, 'n', 'e', 'l', 's', 'r', 'k')
+    local stored = run[1]
+    if not stored then return 'unknown' end
+    if run[3] then return 'lost' end
+    if stored ~= before and tonumber(last) <= tonumber(stored) then return news(run[4], run[5]) end
     if run[2] then return 'ended' end
-    if tonumber(first) ~= stored + 1 then return 'hole' end
+    if stored ~= before then return 'hole' end
     if ending ~= '' then
-      call('HSET', head, 'n', last, 'a', now + leaseMs, 'e', ending)
+      call('HSET', head, 'n', last, 'a', after(leaseMs), 'e', ending)
       call('XADD', frames, last .. '-0', 'f', first, kind, frame, 'e', ending)
       keep(keepMs)
     else
       call('XADD', frames, 'MAXLEN', '~', maxEntries, last .. '-0', 'f', first, kind, frame)
       if number(run[6]) > now then
-        call('HSET', head, 'n', last, 'a', now + leaseMs)
+        call('HSET', head, 'n', last, 'a', after(leaseMs))
       else
-        call('HSET', head, 'n', last, 'a', now + leaseMs, 'k', now + leaseMs)
+        call('HSET', head, 'n', last, 'a', after(leaseMs), 'k', after(leaseMs))
+        keep(keepMs)
+      end
+    end
+    return news(run[4], run[5])
+  end
+
+  if command == 'renew' then
+    local leaseMs, keepMs = take(2)
+    local run = call('HMGET', head, 'b', 'e', 'l', 's', 'r')
+    if not run[1] then return 'unknown' end
+    if run[3] then return 'lost' end
+    call('HSET', head, 'a', after(leaseMs))
+    if not run[2] then keep(keepMs) end
+    return news(run[4], run[5])
+  end
+
+  if command == 'begin' then
+    local owner, leaseMs, keepMs, headers, producer, last = take(6)
+    local stops = takeStops()
+    local run = call('HMGET', head, 'o', 'b', 'a', 'p', 'n', 'e', 'l', 's')
+    if run[1] then
+      local isAgain = run[4] == producer and not run[6] and not run[7]
+      if run[1] ~= owner then return 0 end
+      if not isAgain and (run[2] or number(run[3]) <= now) then return 0 end
+    end
+    -- A Redis that is short of memory may drop a head alone: what is left is of a run that nobody knows, nor whose it was.
+    if not run[2] then call('DEL', frames) end
+    -- The first entry makes the stream, and tells it how long to live.
+    call('HSET', head, 'o', owner, 'b', '1', 'h', headers, 'p', producer,
+      'n', math.max(last, number(run[5])), 'a', after(leaseMs), 'k', '0')
+    call('PEXPIRE', head, keepMs)
+    -- Begun again, since the answer got lost.
+    if run[8] then return 2 end
+    local stopUntil = call('HGET', stops, owner)
+    if not stopUntil then return 1 end
+    call('HDEL', stops, owner)
+    if number(stopUntil) <= now then return 1 end
+    call('HSET', head, 's', '1')
+    return 2
+  end
+
+  if command == 'create' then
+    local owner, leaseMs, keepMs = take(3)
+    local run = call('HMGET', head, 'o', 'b', 'a')
+    if run[1] and (run[1] ~= owner or run[2] or number(run[3]) > now) then return 0 end
+    call('HSET', head, 'o', owner, 'h', '{}', 'a', after(leaseMs))
+    call('PEXPIRE', head, keepMs)
+    return 1
+  end
+
+  if command == 'stop' then
+    local owner, keepMs = take(2)
+    local stops = takeStops()
+    local run = call('HMGET', head, 'o', 'b', 'e', 'l')
+    if run[1] and (run[1] ~= owner or run[3] or run[4]) then return 0 end
+    if run[2] then
+      call('HSET', head, 's', '1')
+      return 1
+    end
+    -- Of one id few owners ask, unless they mean harm.
+    if call('HLEN', stops) > 16 then call('DEL', stops) end
+    call('HSET', stops, owner, after(keepMs))
+    call('PEXPIRE', stops, keepMs)
+    return 0
+  end
+
+  local leaseMs, keepMs
+  if command == 'watch' then leaseMs, keepMs = take(2) end
+  local run = call('HMGET', head, 'o', 'h', 'b', 'e', 'l', 'a', 'u', 'w')
+  if not run[1] then return false end
+  if leaseMs and run[3] and not run[4] then
+    call('HSET', head, 'r', after(leaseMs))
+    if number(run[6]) <= now then
+      local since = number(run[7])
+      -- Where nobody looked, the store may have been away, and the producer could not be heard.
+      if now - number(run[8]) > leaseMs / 2 then since = now end
+      call('HSET', head, 'u', since, 'w', now)
+      if now - since >= tonumber(leaseMs) then
+        run[5] = '1'
+        call('HSET', head, 'l', '1')
         keep(keepMs)
       end
     end
   end
-  return news(run[4], run[5])
+  return { run[1], run[2], run[3] or '', run[4] or '', run[5] or '', math.max(0, number(run[6]) - now) }
 end
 
-if command == 'renew' then
-  local leaseMs, keepMs = ARGV[2], ARGV[3]
-  local run = call('HMGET', head, 'b', 'e', 'l', 's', 'r')
-  if not run[1] then return 'unknown' end
-  if run[3] then return 'lost' end
-  call('HSET', head, 'a', now + leaseMs)
-  if not run[2] then keep(keepMs) end
-  return news(run[4], run[5])
+local answers, count, size = {}, 0, #ARGV
+while arg <= size do
+  local isAnswered, result = pcall(answer)
+  count = count + 1
+  if isAnswered then answers[count] = result
+  else answers[count] = { type(result) == 'table' and result.err or result } end
 end
+return answers`
 
-if command == 'begin' then
-  local owner, leaseMs, keepMs, headers, producer, after = unpack(ARGV, 2)
-  local run = call('HMGET', head, 'o', 'b', 'a', 'p', 'n', 'e', 'l', 's')
-  if run[1] then
-    local isAgain = run[4] == producer and not run[6] and not run[7]
-    if run[1] ~= owner then return 0 end
-    if not isAgain and (run[2] or number(run[3]) <= now) then return 0 end
-  end
-  -- A Redis that is short of memory may drop a head alone: what is left is of a run that nobody knows, nor whose it was.
-  if not run[2] then call('DEL', frames) end
-  -- The first entry makes the stream, and tells it how long to live.
-  call('HSET', head, 'o', owner, 'b', '1', 'h', headers, 'p', producer,
-    'n', math.max(after, number(run[5])), 'a', now + leaseMs, 'k', '0')
-  call('PEXPIRE', head, keepMs)
-  -- Begun again, since the answer got lost.
-  if run[8] then return 2 end
-  local stopUntil = call('HGET', stops, owner)
-  if not stopUntil then return 1 end
-  call('HDEL', stops, owner)
-  if number(stopUntil) <= now then return 1 end
-  call('HSET', head, 's', '1')
-  return 2
-end
+/** So many questions, and about so many characters, go to Redis in one script: meanwhile it does nothing else. */
+const MAX_QUESTIONS = 64
+const MAX_QUESTION_SIZE = 65_536
 
-if command == 'create' then
-  local owner, leaseMs, keepMs = unpack(ARGV, 2)
-  local run = call('HMGET', head, 'o', 'b', 'a')
-  if run[1] and (run[1] ~= owner or run[2] or number(run[3]) > now) then return 0 end
-  call('HSET', head, 'o', owner, 'h', '{}', 'a', now + leaseMs)
-  call('PEXPIRE', head, keepMs)
-  return 1
-end
-
-if command == 'stop' then
-  local owner, keepMs = ARGV[2], ARGV[3]
-  local run = call('HMGET', head, 'o', 'b', 'e', 'l')
-  if run[1] and (run[1] ~= owner or run[3] or run[4]) then return 0 end
-  if run[2] then
-    call('HSET', head, 's', '1')
-    return 1
-  end
-  -- Of one id few owners ask, unless they mean harm.
-  if call('HLEN', stops) > 16 then call('DEL', stops) end
-  call('HSET', stops, owner, now + keepMs)
-  call('PEXPIRE', stops, keepMs)
-  return 0
-end
-
-local run = call('HMGET', head, 'o', 'h', 'b', 'e', 'l', 'a', 'u', 'w')
-if not run[1] then return false end
-if command == 'watch' and run[3] and not run[4] then
-  local leaseMs, keepMs = tonumber(ARGV[2]), ARGV[3]
-  call('HSET', head, 'r', now + leaseMs)
-  if number(run[6]) <= now then
-    local since = number(run[7])
-    -- Where nobody looked, the store may have been away, and the producer could not be heard.
-    if now - number(run[8]) > leaseMs / 2 then since = now end
-    call('HSET', head, 'u', since, 'w', now)
-    if now - since >= leaseMs then
-      run[5] = '1'
-      call('HSET', head, 'l', '1')
-      keep(keepMs)
-    end
-  end
-end
-return { run[1], run[2], run[3] or '', run[4] or '', run[5] or '', math.max(0, number(run[6]) - now) }`
+/** A command of the script, and who asks. */
+interface Question {
+  key: string
+  name: string
+  args: (string | number)[]
+  resolve(answer: unknown): void
+  reject(error: unknown): void
+}
 
 /** What Redis takes as a time to live; a year is for ever here. */
 const MAX_MS = 31_536_000_000
@@ -343,6 +392,9 @@ class RedisStore implements LogStore {
   readonly #connection: Connection
   readonly #options: Required<RedisLogOptions>
   readonly #listeners = new Map<string, Set<(message: string) => void>>()
+  #questions: Question[] = []
+  /** Whether the keys of several runs may be in one command: not in a cluster. */
+  #canAskTogether: boolean
   #hash: Promise<string> | undefined
   #listening: Promise<Listening> | undefined
   #closed = false
@@ -350,6 +402,7 @@ class RedisStore implements LogStore {
   constructor(connection: Connection, options: Required<RedisLogOptions>) {
     this.#connection = connection
     this.#options = options
+    this.#canAskTogether = !connection.isCluster
     const { leaseMs } = options
     const publish = options.sharded ? 'SPUBLISH' : 'PUBLISH'
     this.shared = {
@@ -387,7 +440,7 @@ class RedisStore implements LogStore {
     // The ids are half of short events. Lua looks at each character of what it is given: without them it is asked less.
     const bare = unnumberFrames(text, last - first + 1, idPrefix(runId), first)
     const kept = bare === undefined ? ['t', text] : ['b', bare]
-    const args = [first, last, ...kept, ending, aliveMs, end ? ttlMs : this.#keepMs, maxEntries]
+    const args = [first - 1, first, last, ...kept, ending, aliveMs, end ? ttlMs : this.#keepMs, maxEntries]
     const answer = await this.#run('append', runId, args)
     if (/^(running|read|stopped)$/.test(answer as string)) return answer as ProducerNews
     throw refusal(answer, runId, first)
@@ -398,8 +451,9 @@ class RedisStore implements LogStore {
   }
 
   async read(runId: string, after: number, limit: number): Promise<LogEntry[]> {
-    const args = ['XRANGE', `${this.#key(runId)}:frames`, `${after + 1}-0`, '+', 'COUNT', String(limit)]
-    const entries = (await this.#command(runId, args)) as [id: string, fields: string[]][]
+    const key = this.#key(runId)
+    const args = ['XRANGE', `${key}:frames`, `${after + 1}-0`, '+', 'COUNT', String(limit)]
+    const entries = (await this.#command(key, args)) as [id: string, fields: string[]][]
     return entries.map(([id, [, from, kept, text = '', , end]]) => {
       const [first, last] = [Number(from), Number.parseInt(id, 10)]
       return {
@@ -429,21 +483,71 @@ class RedisStore implements LogStore {
     return `${this.#key(runId)}:${channel}`
   }
 
-  async #run(name: string, runId: string, args: (string | number)[]): Promise<unknown> {
-    const key = this.#key(runId)
-    this.#hash ??= sha1(SCRIPT)
-    const hash = await this.#hash
-    const rest = ['3', key, `${key}:frames`, `${key}:stops`, name, ...args.map(String)]
+  /** Asks with all that is asked in this turn: a command costs the client, and the server, more than what is in it. */
+  #run(name: string, runId: string, args: (string | number)[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const count = this.#questions.push({ key: this.#key(runId), name, args, resolve, reject })
+      if (count === 1) nextTurn().then(() => this.#askAll())
+    })
+  }
+
+  #askAll(): void {
+    const all = this.#questions
+    this.#questions = []
+    let together: Question[] = []
+    let size = 0
+    for (const question of all) {
+      together.push(question)
+      for (const arg of question.args) size += String(arg).length
+      if (this.#canAskTogether && together.length < MAX_QUESTIONS && size < MAX_QUESTION_SIZE) continue
+      this.#ask(together)
+      together = []
+      size = 0
+    }
+    if (together.length > 0) this.#ask(together)
+  }
+
+  async #ask(questions: Question[]): Promise<void> {
+    const keys: string[] = []
+    const args: string[] = []
+    for (const question of questions) {
+      keys.push(question.key, `${question.key}:frames`)
+      if (question.name === 'begin' || question.name === 'stop') keys.push(`${question.key}:stops`)
+      args.push(question.name)
+      for (const arg of question.args) args.push(String(arg))
+    }
     try {
-      return await this.#command(runId, ['EVALSHA', hash, ...rest])
+      const answers = (await this.#eval([String(keys.length), ...keys, ...args])) as unknown[]
+      questions.forEach(({ resolve, reject }, index) => {
+        const answer = answers[index]
+        if (Array.isArray(answer) && answer.length === 1) reject(new Error(answer[0]))
+        else resolve(answer)
+      })
     } catch (error) {
-      if (!/NOSCRIPT/.test(String((error as Error)?.message))) throw error
-      return this.#command(runId, ['EVAL', SCRIPT, ...rest])
+      // One node of a cluster, or a proxy before several, says so before it does anything.
+      const isApart = questions.length > 1 && /CROSSSLOT/.test(String((error as Error)?.message))
+      if (isApart) this.#canAskTogether = false
+      for (const question of questions) {
+        if (isApart) this.#ask([question])
+        else question.reject(error)
+      }
     }
   }
 
-  #command(runId: string, args: string[]): Promise<unknown> {
-    return this.#inTime(args[0] as string, this.#connection.command(this.#key(runId), args))
+  async #eval(args: string[]): Promise<unknown> {
+    this.#hash ??= sha1(SCRIPT)
+    const hash = await this.#hash
+    const key = args[1] as string
+    try {
+      return await this.#command(key, ['EVALSHA', hash, ...args])
+    } catch (error) {
+      if (!/NOSCRIPT/.test(String((error as Error)?.message))) throw error
+      return this.#command(key, ['EVAL', SCRIPT, ...args])
+    }
+  }
+
+  #command(key: string, args: string[]): Promise<unknown> {
+    return this.#inTime(args[0] as string, this.#connection.command(key, args))
   }
 
   /** A client that has lost its server keeps commands for later, and says nothing. */
