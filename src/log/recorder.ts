@@ -76,8 +76,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   /** What waits for the store's word, and since when. */
   #waiting: { entry: LogEntry; thrown: Thrown | undefined }[] = []
   #askedAt = 0
-  /** Since when somebody elsewhere waits to be told that everything is stored. */
-  #owedSince = 0
+  /** The number up to which somebody elsewhere waits to be told that everything is stored, if anybody does. */
+  #owed: number | undefined
   #isReported = false
   #isListening = false
   #stopListening: (() => void) | undefined
@@ -273,10 +273,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   onHeard(sentAt: number): void {
-    if (this.#owedSince > 0 && sentAt >= this.#owedSince) {
-      this.#owedSince = 0
-      this.#tell('frames')
-    }
+    this.#tellIfStored()
     if (this.#state === 'asking' && sentAt >= this.#askedAt) this.#release()
   }
 
@@ -375,8 +372,15 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     if (!message.startsWith('here ')) return
     this.#audience.heard(leaseMs, message.slice('here '.length))
     // Who has come is to find all there is, and is told when that is stored; what comes from now on it is told at once.
-    this.#owedSince = performance.now()
-    this.#queue.ask()
+    this.#owed = this.#told
+    this.#queue.store()
+    this.#tellIfStored()
+  }
+
+  #tellIfStored(): void {
+    if (this.#owed === undefined || !this.#queue.hasStored(this.#owed)) return
+    this.#owed = undefined
+    this.#tell('frames')
   }
 
   /** Tells readers elsewhere. What gets lost is read from the store. */

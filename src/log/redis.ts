@@ -226,7 +226,8 @@ const SCRIPT = `
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local key, arg = 1, 1
+local leaseMs, keepMs, ttlMs, maxEntries = unpack(ARGV, 1, 4)
+local key, arg = 1, 5
 local head, frames
 local lastMs, lastTime
 local function number(value) return tonumber(value) or 0 end
@@ -256,8 +257,10 @@ local function answer()
   head, frames = KEYS[key], KEYS[key + 1]
   key = key + 2
 
-  if command == 'append' then
-    local before, first, last, kind, frame, ending, leaseMs, keepMs, maxEntries = take(9)
+  if command == 'append' or command == 'end' then
+    local before, first, last, kind, frame = take(5)
+    local ending, settleMs
+    if command == 'end' then ending, settleMs = take(2) end
     local run = call('HMGET', head, 'n', 'e', 'l', 's', 'r', 'k')
     local stored = run[1]
     if not stored then return 'unknown' end
@@ -265,12 +268,13 @@ local function answer()
     if stored ~= before and tonumber(last) <= tonumber(stored) then return news(run[4], run[5]) end
     if run[2] then return 'ended' end
     if stored ~= before then return 'hole' end
-    if ending ~= '' then
-      call('HSET', head, 'n', last, 'a', after(leaseMs), 'e', ending)
+    if ending then
+      call('HSET', head, 'n', last, 'a', after(settleMs), 'e', ending)
       call('XADD', frames, last .. '-0', 'f', first, kind, frame, 'e', ending)
-      keep(keepMs)
+      keep(ttlMs)
     else
       call('XADD', frames, 'MAXLEN', '~', maxEntries, last .. '-0', 'f', first, kind, frame)
+      -- While a run goes on, its keys outlive its lease, and are told so once a lease.
       if number(run[6]) > now then
         call('HSET', head, 'n', last, 'a', after(leaseMs))
       else
@@ -282,17 +286,17 @@ local function answer()
   end
 
   if command == 'renew' then
-    local leaseMs, keepMs = take(2)
+    local ms = take(1)
     local run = call('HMGET', head, 'b', 'e', 'l', 's', 'r')
     if not run[1] then return 'unknown' end
     if run[3] then return 'lost' end
-    call('HSET', head, 'a', after(leaseMs))
+    call('HSET', head, 'a', after(ms))
     if not run[2] then keep(keepMs) end
     return news(run[4], run[5])
   end
 
   if command == 'begin' then
-    local owner, leaseMs, keepMs, headers, producer, last = take(6)
+    local owner, headers, producer, last = take(4)
     local stops = takeStops()
     local run = call('HMGET', head, 'o', 'b', 'a', 'p', 'n', 'e', 'l', 's')
     if run[1] then
@@ -317,16 +321,16 @@ local function answer()
   end
 
   if command == 'create' then
-    local owner, leaseMs, keepMs = take(3)
+    local owner, ms, untilMs = take(3)
     local run = call('HMGET', head, 'o', 'b', 'a')
     if run[1] and (run[1] ~= owner or run[2] or number(run[3]) > now) then return 0 end
-    call('HSET', head, 'o', owner, 'h', '{}', 'a', after(leaseMs))
-    call('PEXPIRE', head, keepMs)
+    call('HSET', head, 'o', owner, 'h', '{}', 'a', after(ms))
+    call('PEXPIRE', head, untilMs)
     return 1
   end
 
   if command == 'stop' then
-    local owner, keepMs = take(2)
+    local owner, ms = take(2)
     local stops = takeStops()
     local run = call('HMGET', head, 'o', 'b', 'e', 'l')
     if run[1] and (run[1] ~= owner or run[3] or run[4]) then return 0 end
@@ -336,16 +340,14 @@ local function answer()
     end
     -- Of one id few owners ask, unless they mean harm.
     if call('HLEN', stops) > 16 then call('DEL', stops) end
-    call('HSET', stops, owner, after(keepMs))
-    call('PEXPIRE', stops, keepMs)
+    call('HSET', stops, owner, after(ms))
+    call('PEXPIRE', stops, ms)
     return 0
   end
 
-  local leaseMs, keepMs
-  if command == 'watch' then leaseMs, keepMs = take(2) end
   local run = call('HMGET', head, 'o', 'h', 'b', 'e', 'l', 'a', 'u', 'w')
   if not run[1] then return false end
-  if leaseMs and run[3] and not run[4] then
+  if command == 'watch' and run[3] and not run[4] then
     call('HSET', head, 'r', after(leaseMs))
     if number(run[6]) <= now then
       local since = number(run[7])
@@ -355,7 +357,7 @@ local function answer()
       if now - since >= tonumber(leaseMs) then
         run[5] = '1'
         call('HSET', head, 'l', '1')
-        keep(keepMs)
+        keep(ttlMs)
       end
     end
   end
@@ -391,6 +393,8 @@ class RedisStore implements LogStore {
   readonly shared: SharedStore
   readonly #connection: Connection
   readonly #options: Required<RedisLogOptions>
+  /** What the script is told of the log each time. */
+  readonly #settings: string[]
   readonly #listeners = new Map<string, Set<(message: string) => void>>()
   #questions: Question[] = []
   /** Whether the keys of several runs may be in one command: not in a cluster. */
@@ -403,13 +407,14 @@ class RedisStore implements LogStore {
     this.#connection = connection
     this.#options = options
     this.#canAskTogether = !connection.isCluster
-    const { leaseMs } = options
+    const { leaseMs, ttlMs, maxEntries } = options
+    this.#settings = [leaseMs, ttlMs + 3 * leaseMs, ttlMs, maxEntries].map(String)
     const publish = options.sharded ? 'SPUBLISH' : 'PUBLISH'
     this.shared = {
       leaseMs,
-      renew: async (runId, ms) => (await this.#run('renew', runId, [ms, this.#keepMs])) as ProducerNews,
+      renew: async (runId, ms) => (await this.#run('renew', runId, [ms])) as ProducerNews,
       stop: async (runId, { owner, keepMs }) => (await this.#run('stop', runId, [toText(owner), keepMs])) === 1,
-      watch: async (runId) => toRun(await this.#run('watch', runId, [leaseMs, options.ttlMs])),
+      watch: async (runId) => toRun(await this.#run('watch', runId, [])),
       // Nobody waits for it, and it may get lost: a clock for each would cost as much as the message.
       publish: (runId, channel, message) =>
         this.#connection.command(this.#key(runId), [publish, this.#channel(runId, channel), message]) as Promise<void>,
@@ -417,31 +422,23 @@ class RedisStore implements LogStore {
     }
   }
 
-  /** While a run goes on, its keys outlive its lease, and are told so once a lease. */
-  get #keepMs(): number {
-    return this.#options.ttlMs + 3 * this.#options.leaseMs
-  }
-
   async create(runId: string, { owner, leaseMs }: { owner: string | null; leaseMs: number }): Promise<boolean> {
     const ms = Math.ceil(Math.min(leaseMs, MAX_MS))
     return (await this.#run('create', runId, [toText(owner), ms, ms + this.#options.ttlMs])) === 1
   }
 
-  async begin(runId: string, { owner, headers, leaseMs, producer, after = 0 }: RunStart): Promise<boolean | 'stopped'> {
-    const args = [toText(owner), leaseMs, this.#keepMs, JSON.stringify(headers), producer, after]
+  async begin(runId: string, { owner, headers, producer, after = 0 }: RunStart): Promise<boolean | 'stopped'> {
+    const args = [toText(owner), JSON.stringify(headers), producer, after]
     const answer = await this.#run('begin', runId, args)
     return answer === 2 ? 'stopped' : answer === 1
   }
 
   async append(runId: string, { first, last, text, end }: LogEntry): Promise<ProducerNews> {
-    const { ttlMs, maxEntries, leaseMs } = this.#options
-    const ending = end ? JSON.stringify({ ...end, settleMs: undefined }) : ''
-    const aliveMs = end ? (end.settleMs ?? 0) : leaseMs
     // The ids are half of short events. Lua looks at each character of what it is given: without them it is asked less.
     const bare = unnumberFrames(text, last - first + 1, idPrefix(runId), first)
-    const kept = bare === undefined ? ['t', text] : ['b', bare]
-    const args = [first - 1, first, last, ...kept, ending, aliveMs, end ? ttlMs : this.#keepMs, maxEntries]
-    const answer = await this.#run('append', runId, args)
+    const args = [first - 1, first, last, ...(bare === undefined ? ['t', text] : ['b', bare])]
+    if (end) args.push(JSON.stringify({ ...end, settleMs: undefined }), end.settleMs ?? 0)
+    const answer = await this.#run(end ? 'end' : 'append', runId, args)
     if (/^(running|read|stopped)$/.test(answer as string)) return answer as ProducerNews
     throw refusal(answer, runId, first)
   }
@@ -517,7 +514,7 @@ class RedisStore implements LogStore {
       for (const arg of question.args) args.push(String(arg))
     }
     try {
-      const answers = (await this.#eval([String(keys.length), ...keys, ...args])) as unknown[]
+      const answers = (await this.#eval([String(keys.length), ...keys, ...this.#settings, ...args])) as unknown[]
       questions.forEach(({ resolve, reject }, index) => {
         const answer = answers[index]
         if (Array.isArray(answer) && answer.length === 1) reject(new Error(answer[0]))

@@ -200,9 +200,19 @@ export class WriteQueue {
   /** Has the store say whether the run is still this producer's. */
   ask(): void {
     this.#askedAt = performance.now()
-    if (this.#state === 'open' && this.#held !== '') this.flush()
-    else if (this.#state === 'open') this.#renew().then(undefined, (error) => this.#fail(error))
+    if (this.#state === 'open' && this.#held === '') this.#renew().then(undefined, (error) => this.#fail(error))
+    else this.store()
+  }
+
+  /** Stores what is not stored yet, now. */
+  store(): void {
+    if (this.#state === 'open') this.flush()
     else if (this.#state === 'failing') this.#retryNow()
+  }
+
+  /** Whether nothing waits for the store of the events up to a number. */
+  hasStored(seq: number): boolean {
+    return (this.#pending[0]?.first ?? this.#heldFirst) > seq
   }
 
   /** The same, unless something is stored within a second. */
