@@ -321,8 +321,8 @@ export class RunLog implements Log {
       else decline(() => this.#follow(reader, runId, owner, isNamed))
     }
     const failed = (error: unknown) => {
-      // Full is an answer; out of reach is none, and the one who waits here gets the tokens all the same.
-      if ((error as RelayError)?.code === 'overload') decline(() => reader.fail(error))
+      // Full is an answer, and so is a mistake; out of reach is none: the one who waits here gets the tokens all the same.
+      if (isRelayError(error) && ['overload', 'invalid-option'].includes(error.code)) decline(() => reader.fail(error))
       else start(false).rejected(error)
     }
     let stored: MaybePromise<boolean | 'stopped'>
@@ -549,7 +549,7 @@ export class RunLog implements Log {
 
 /** What a store has thrown, told as what it means: that it is full it says itself, and may say what is wrong. */
 function outOfReach(what: string, cause: unknown): unknown {
-  if (isRelayError(cause) && (cause.code === 'overload' || cause.code === 'log-failure')) return cause
+  if (isRelayError(cause) && ['overload', 'log-failure', 'invalid-option'].includes(cause.code)) return cause
   return new RelayError('log-failure', `${what}: see the cause`, { cause, retryable: true })
 }
 

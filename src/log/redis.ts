@@ -96,17 +96,30 @@ export function createRedisLog(
   return createLog(new RedisStore(connection, { ttlMs, prefix, leaseMs, timeoutMs, maxEntries, sharded }))
 }
 
-/** Said instead of the client's own “The client is closed”, which names no remedy. */
-function notConnected(): RelayError {
-  return new RelayError(
-    'log-failure',
-    'The client of Redis is not connected: await client.connect() before the log is used, and close the log before the client',
-  )
+/**
+ * Throws instead of the client's own “The client is closed”, which names no remedy. One that was never connected is a
+ * mistake, and no outage that a run bears; one that is connecting again is open all the while.
+ */
+function openness(client: { isOpen?: boolean }): () => void {
+  let wasOpen = false
+  return () => {
+    if (client.isOpen !== false) {
+      wasOpen = true
+      return
+    }
+    if (wasOpen) throw new RelayError('log-failure', 'The client of Redis is closed: close the log before the client')
+    throw mistake(
+      'invalid-option',
+      'The client of Redis is not connected: await client.connect() before the log is used',
+    )
+  }
 }
 
 /** The two clients, made alike. */
 interface Connection {
   readonly isCluster: boolean
+  /** Throws where the client can do nothing. */
+  checkOpen(): void
   command(key: string, args: string[]): Promise<unknown>
   /** A connection that only listens. */
   listen(onMessage: (channel: string, message: string) => void, onReady: () => void): Promise<Listening>
@@ -160,6 +173,8 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
     const isCluster = typeof (client as { nodes?: unknown }).nodes === 'function'
     return {
       isCluster,
+      // It connects with its first command.
+      checkOpen() {},
       command: (_key, [name, ...args]) => (client as IORedisClient).call(name as string, ...args),
       async listen(onMessage, onReady) {
         const listener = (
@@ -182,10 +197,12 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
     }
   }
   const isCluster = 'masters' in client
+  const checkOpen = openness(client as { isOpen?: boolean })
   return {
     isCluster,
+    checkOpen,
     async command(key, args) {
-      if ((client as { isOpen?: boolean }).isOpen === false) throw notConnected()
+      checkOpen()
       return isCluster
         ? (client as NodeRedisCluster).sendCommand(key, false, args)
         : (client as NodeRedisClient).sendCommand(args)
@@ -412,6 +429,7 @@ class RedisStore implements LogStore {
     const publish = options.sharded ? 'SPUBLISH' : 'PUBLISH'
     this.shared = {
       leaseMs,
+      ttlMs,
       renew: async (runId, ms) => (await this.#run('renew', runId, [ms])) as ProducerNews,
       stop: async (runId, { owner, keepMs }) => (await this.#run('stop', runId, [toText(owner), keepMs])) === 1,
       watch: async (runId) => toRun(await this.#run('watch', runId, [])),
@@ -427,10 +445,11 @@ class RedisStore implements LogStore {
     return (await this.#run('create', runId, [toText(owner), ms, ms + this.#options.ttlMs])) === 1
   }
 
-  async begin(runId: string, { owner, headers, producer, after = 0 }: RunStart): Promise<boolean | 'stopped'> {
+  begin(runId: string, { owner, headers, producer, after = 0 }: RunStart): Promise<boolean | 'stopped'> {
+    // Not as a rejection: by then an answer may have begun.
+    this.#connection.checkOpen()
     const args = [toText(owner), JSON.stringify(headers), producer, after]
-    const answer = await this.#run('begin', runId, args)
-    return answer === 2 ? 'stopped' : answer === 1
+    return this.#run('begin', runId, args).then((answer) => (answer === 2 ? 'stopped' : answer === 1))
   }
 
   async append(runId: string, { first, last, text, end }: LogEntry): Promise<ProducerNews> {

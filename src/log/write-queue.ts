@@ -463,7 +463,9 @@ export class WriteQueue {
     const isStored = this.#state !== 'over'
     this.#state = isStored && this.#recent.length > 0 ? 'keeping' : 'over'
     this.#tries = 0
-    this.#keepUntil = performance.now() + KEEP_MS
+    // What a store lets go of when its time is over, it has not lost.
+    const { ttlMs = Number.POSITIVE_INFINITY } = this.#store.shared ?? {}
+    this.#keepUntil = performance.now() + Math.min(KEEP_MS, 0.8 * ttlMs)
     this.#giveUpAt = this.#keepUntil + GIVE_UP_MS
     if (this.#state === 'keeping') this.#offerLater()
     this.#owner.onStored()

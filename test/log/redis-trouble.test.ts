@@ -379,6 +379,22 @@ describe.skipIf(!hasRedis).concurrent('a Redis that is older than it was', () =>
     expect(text).toMatch(/"last"\}\n\nid: .*:3\ndata: \[DONE\]\n\n$/)
   })
 
+  it('is none that has let go of a run when its time was over: nobody brings that back', async () => {
+    const redis = await startServer()
+    const log = openLog(redis.port, { ttlMs: 300 })
+    const runId = newId()
+    const run = speaker(log, runId)
+    run.say('all')
+    run.end()
+    expect(await run.done).toMatchObject({ outcome: 'done' })
+    const stored = () => /^cmdstat_xadd:calls=(\d+)/m.exec(redis.cli('INFO', 'commandstats'))?.[1]
+    const before = stored()
+    // Its producer looks after it for five seconds, every eight tenths of a lease.
+    await sleep(LEASE_MS * 2)
+    expect(stored()).toBe(before)
+    expect(redis.cli('KEYS', '*').trim()).toBe('')
+  })
+
   it('since a replica that was behind has taken over: the same', async () => {
     const [first, second] = [await startServer(), await startServer()]
     second.cli('REPLICAOF', '127.0.0.1', String(first.port))

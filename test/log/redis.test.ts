@@ -161,12 +161,44 @@ describe.skipIf(!hasRedis)('with Redis out of reach', () => {
     expect(await stopped).toBe(false)
   })
 
-  it('a client of redis that was not connected is told so, with what to do', async () => {
-    const log = createRedisLog(createClient() as never)
-    await expect(log.stop('run-of-a-test-0001', { owner: 'ann' })).rejects.toMatchObject({
-      code: 'log-failure',
-      message: expect.stringContaining('await client.connect()'),
-    })
+  // What it says stands in test/package/mistakes.test.ts.
+  it('a client of redis that was never connected is no outage: nothing begins, until it is', async () => {
+    const redis = await startServer()
+    const client = createClient({ socket: { port: redis.port } })
+    const log = createRedisLog(client as never)
+    closing.push(() => log.close())
+    const told = tokenSource()
+    const url = await serve(told.source, log, { onError() {} })
+    const requests: Record<string, string>[] = [{}, { 'x-run-id': RUN }, { 'last-event-id': `${RUN}:0` }]
+    for (const headers of requests) {
+      const refused = await fetch(url, { method: 'POST', headers })
+      expect(refused.status).toBe(500)
+      expect(await refused.json()).toMatchObject({ error: { code: 'invalid-option', retryable: false } })
+    }
+    expect(told.calls).toBe(0)
+    await client.connect()
+    const answered = openClient(url, { method: 'POST', headers: { 'x-run-id': RUN } })
+    told.say('one ')
+    await answered.until('one ')
+    // Once it was, who is asked reads on, whatever becomes of it.
+    client.destroy()
+    const another = openClient(url, { method: 'POST' })
+    await vi.waitFor(() => expect(told.calls).toBe(2), { timeout: 30_000 })
+    // One of the two gets each.
+    told.say('two ')
+    told.say('three ')
+    await Promise.all([answered, another].map((reader) => reader.until((text) => /two |three /.test(text))))
+  })
+
+  it('a client of ioredis that connects when it is first asked is asked', async () => {
+    const redis = await startServer()
+    const client = new Redis(redis.port, '127.0.0.1', { lazyConnect: true })
+    const log = createRedisLog(client)
+    closing.push(
+      () => client.disconnect(),
+      () => log.close(),
+    )
+    expect(await log.create(RUN, { owner: 'ann' })).toBe(true)
   })
 
   it('a client of redis to whose errors nobody listens ends no process: the log is there again with its Redis', async () => {
@@ -386,6 +418,47 @@ describe.skipIf(!hasRedis)('a reader that leaves while Redis is asked for its ru
     await next.closed
     // The process listens on, for the next run that it reads.
     await expect.poll(() => client.pubsub('CHANNELS', `*${RUN}*`)).toEqual([])
+  })
+})
+
+describe.skipIf(!hasRedis)('what many runs ask at one time', () => {
+  const runIds = Array.from({ length: 200 }, (_, index) => `run-of-a-test-${1000 + index}`)
+  const recordAll = (log: Log, ids = runIds) =>
+    Promise.allSettled(ids.map((runId) => record(['one ', 'x'.repeat(1000)], { log, runId, owner: runId })))
+  const textOf = async (log: Log, runId: string) => {
+    const answer = await web.resume(new Request('http://localhost/', { headers: { 'last-event-id': `${runId}:0` } }), {
+      log,
+      owner: runId,
+    })
+    let text = ''
+    for await (const piece of readText(answer)) text += piece
+    return text
+  }
+
+  it('is a few commands, and what fails of it is that run’s alone', async () => {
+    const redis = await startServer()
+    const log = openLog(redis, { timeoutMs: 20_000 })
+    const [foreign] = runIds as [string]
+    redis.cli('SET', `sse-relay:{${foreign}}`, 'of something else')
+    const [first, ...others] = await recordAll(log)
+    expect(first).toMatchObject({
+      status: 'rejected',
+      reason: { code: 'log-failure', cause: { message: /WRONGTYPE/ } },
+    })
+    for (const other of others) expect(other).toMatchObject({ value: { outcome: 'done' } })
+    const scripts = Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(redis.cli('INFO', 'commandstats'))?.[1])
+    expect(scripts).toBeLessThan(runIds.length / 4)
+    for (const runId of runIds.slice(-3)) expect(await textOf(log, runId)).toBe(`one ${'x'.repeat(1000)}`)
+  })
+
+  it('is asked one by one of a node of a cluster, or of a proxy, that says that it cannot be asked together', async () => {
+    const redis = await startServer({ args: ['--cluster-enabled', 'yes'] })
+    redis.cli('CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16_384 }, (_, slot) => String(slot)))
+    await expect.poll(() => redis.cli('CLUSTER', 'INFO'), { timeout: 30_000 }).toContain('cluster_state:ok')
+    const log = openLog(redis, { timeoutMs: 20_000 })
+    const ids = runIds.slice(0, 20)
+    for (const done of await recordAll(log, ids)) expect(done).toMatchObject({ value: { outcome: 'done' } })
+    for (const runId of ids) expect(await textOf(log, runId)).toBe(`one ${'x'.repeat(1000)}`)
   })
 })
 

@@ -20,7 +20,7 @@ import { relay as relayOnExpress } from 'sse-relay/express'
 import { relay as relayOnFastify } from 'sse-relay/fastify'
 import { relay as relayOnHono } from 'sse-relay/hono'
 import { relay as relayOnKoa } from 'sse-relay/koa'
-import { createLog, createMemoryLog, record } from 'sse-relay/log'
+import { createLog, createMemoryLog, type Log, record } from 'sse-relay/log'
 import { relay as relayOnNode } from 'sse-relay/node'
 import { agui, anthropicMessages, openaiChat, openaiResponses, parts, raw, text, uiMessage } from 'sse-relay/protocols'
 import { type UseRelayOptions, useRelay } from 'sse-relay/react'
@@ -105,7 +105,8 @@ const cycle: Record<string, unknown> = {}
 cycle.self = cycle
 
 /** What one does, how, the value as it is shown, and the remedy. */
-const mistakes: [string, () => unknown, value: string, remedy: string][] = [
+type Mistake = [string, () => unknown, value: string, remedy: string]
+const mistakes: Mistake[] = [
   // A host.
   [
     'relay of the root',
@@ -229,7 +230,18 @@ const mistakes: [string, () => unknown, value: string, remedy: string][] = [
   ['an option of a log', () => createMemoryLog(js({ ttl: 5 })), 'ttl', 'use ttlMs'],
   ['a Map for a store', () => createLog(js(new Map())), 'object (Map)', 'create, begin, append, get and read'],
   ['an address for a client', () => createRedisLog(js('redis://a')), '"redis://a"', 'createClient({ url })'],
-  ['a client that is not connected', notConnected, 'is not connected', 'await client.connect()'],
+  ...Object.entries({
+    relay: (log: Log) => relaying([], { log, owner: 'ann' }),
+    'relay of a named run': (log: Log) => relaying([], { log, owner: 'ann', runId: RUN }),
+    resume: (log: Log) => resuming({ log, owner: 'ann', runId: RUN }),
+    record: (log: Log) => record([], { log, owner: 'ann', runId: RUN }),
+    'log.create': (log: Log) => log.create(RUN, { owner: 'ann' }),
+    'log.stop': (log: Log) => log.stop(RUN, { owner: 'ann' }),
+    'log.status': (log: Log) => log.status(RUN, { owner: 'ann' }),
+  }).map(([where, use]): Mistake => {
+    const make = () => use(createRedisLog(js(createClient())))
+    return [`a client that is not connected, in ${where}`, make, 'is not connected', 'await client.connect()']
+  }),
 
   // Protocols.
   ['an option of openaiChat', () => openaiChat(js({ modle: 'm' })), 'modle', 'use model'],
@@ -342,11 +354,6 @@ async function twice(): Promise<void> {
   const stream = parseSSE('data: a\n\ndata: [DONE]\n\n')
   await reading(stream)
   await reading(stream)
-}
-
-/** A relay goes on without the store, so it is the log's own methods that reject. */
-function notConnected(): Promise<unknown> {
-  return createRedisLog(createClient() as never).stop(RUN, { owner: 'ann' })
 }
 
 it('there are fifty mistakes and more', () => {
