@@ -119,7 +119,7 @@ export interface LogStore {
 export interface SharedStore {
   /** How long a run counts as alive after its producer was last heard, in milliseconds. */
   readonly leaseMs: number
-  /** How long a run is kept after its end, in milliseconds, where that can be short: then it is not missed. @default Infinity */
+  /** How long a run is kept after its end, in milliseconds: after that its producer does not miss it. @default Infinity */
   readonly ttlMs?: number
   /** The producer is alive. For a run that has ended: how long its `onEnd` may still take, 0 when it has settled. */
   renew(runId: string, leaseMs: number): MaybePromise<ProducerNews>

@@ -79,6 +79,8 @@ export class WriteQueue {
   #heardAt = 0
   #sentAt = 0
   #askedAt = 0
+  /** When the end was sent that the store has confirmed, and until when it is looked after. */
+  #endedAt = 0
   #keepUntil = 0
   #isBegun = false
   #hasEnd = false
@@ -436,6 +438,11 @@ export class WriteQueue {
     if (code !== 'run-not-found' && code !== 'cursor-gone') return false
     if (this.#state !== 'keeping') this.#owner.onError(error)
     const isKeeping = this.#state === 'keeping'
+    // What the store lets go of when its time is over, it has not lost.
+    if (isKeeping && performance.now() - this.#endedAt >= (this.#store.shared?.ttlMs ?? Number.POSITIVE_INFINITY)) {
+      this.giveUp()
+      return false
+    }
     const recent = isFirst ? this.#recent.map(({ entry }) => entry) : []
     // What is confirmed again is kept again; after the end there is nothing else to offer.
     if (isFirst && !isKeeping) this.#forget(recent.length)
@@ -463,9 +470,8 @@ export class WriteQueue {
     const isStored = this.#state !== 'over'
     this.#state = isStored && this.#recent.length > 0 ? 'keeping' : 'over'
     this.#tries = 0
-    // What a store lets go of when its time is over, it has not lost.
-    const { ttlMs = Number.POSITIVE_INFINITY } = this.#store.shared ?? {}
-    this.#keepUntil = performance.now() + Math.min(KEEP_MS, 0.8 * ttlMs)
+    this.#endedAt = this.#sentAt
+    this.#keepUntil = performance.now() + KEEP_MS
     this.#giveUpAt = this.#keepUntil + GIVE_UP_MS
     if (this.#state === 'keeping') this.#offerLater()
     this.#owner.onStored()
