@@ -156,6 +156,14 @@ export class Calls {
     for (const call of this.#open) this.#close(call)
   }
 
+  /** Nobody else is to run those that are open. */
+  openAreExecuted(): void {
+    for (const call of this.#open) {
+      call.isExecuted = true
+      this.#settle(call)
+    }
+  }
+
   /** It says so, but what is no JSON yet may go on: some servers say their last pieces after their finish. */
   wholeDone(): void {
     for (const call of this.#open) if (this.#isSingle || call.given || isJSON(call.input)) this.#close(call)

@@ -142,7 +142,8 @@ export const langchainRunEvents: ChunkShape = {
   read({ event, name, run_id: id, data }: RunEvent, reading: Reading) {
     const { chunk, output } = data ?? {}
     const message = messageOf(chunk ?? output)
-    if (event === 'on_chat_model_stream' && message) readMessage(message, reading, id)
+    // Version 1 says `llm` of a chat model, too.
+    if (/^on_(chat_model|llm)_stream$/.test(event) && message) readMessage(message, reading, id)
     else if (event === 'on_chat_model_end' && message) readEnd(message, true, reading)
     else if (event === 'on_llm_stream') reading.text(chunk?.text)
     else if (event === 'on_tool_end' && message) readAnswer(message, reading)
@@ -206,6 +207,8 @@ export function readWhole(message: Message, isTold: boolean, reading: Reading): 
   if (!Array.isArray(message.tool_calls)) return
   if (!isTold) {
     reading.begin()
+    // Pieces of another may follow.
+    reading.notes.message = message.id ?? undefined
     reading.reasoning(message.additional_kwargs?.reasoning_content)
     readContent(message.content, reading, false)
   }

@@ -99,6 +99,40 @@ export const langgraphEvents: ChunkShape = {
   },
 }
 
+interface Step {
+  event?: string
+  toolCallId?: string
+  name?: string
+  output?: { content?: unknown; status?: string }
+}
+
+/** What `graph.stream()` yields with `debug`, `tasks`, `checkpoints` or `tools` alone: they have the prompts in them. */
+export const langgraphSteps: ChunkShape = {
+  hasResults: true,
+
+  redact: false,
+
+  is(chunk) {
+    const { step, payload, id, name, interrupts, values, metadata, event, toolCallId } = chunk as Record<
+      string,
+      unknown
+    >
+    if (typeof event === 'string') return event.startsWith('on_tool_') && typeof toolCallId === 'string'
+    if (typeof step === 'number') return isObject(payload) && 'timestamp' in chunk
+    if (typeof id === 'string' && typeof name === 'string') return Array.isArray(interrupts)
+    return isObject(values) && isObject(metadata) && 'next' in chunk
+  },
+
+  isEarly: ({ event }: Step) => event === undefined,
+
+  read({ event, toolCallId, name, output }: Step, reading) {
+    if (event === 'on_tool_end' && toolCallId) {
+      const message = messageOf(output)
+      reading.result(toolCallId, message?.content ?? output ?? null, name, message?.status === 'error')
+    }
+  },
+}
+
 interface PlatformEvent {
   event: string
   data: unknown

@@ -107,7 +107,7 @@ export class Reading {
    * paragraph of its own.
    */
   begin(): void {
-    this.close()
+    this.close(true)
     this.proof = 'missing'
     this.#reason = undefined
     this.failure = undefined
@@ -292,11 +292,16 @@ export class Reading {
     if (this.proof !== 'broken') this.proof = 'given'
   }
 
-  /** Nothing more comes of the answer: calls, or pieces of them, that came after its finish are of it all the same. */
-  close(): void {
-    if (this.proof !== 'given' || (this.#reason !== 'stop' && this.#reason !== 'tool-calls')) return
-    if (this.#reason === 'stop' && this.#calls?.isWaiting) this.finish('tool_calls')
-    this.#calls?.allDone()
+  /**
+   * Nothing more comes of the answer: calls, or pieces of them, that came after its finish are of it all the same. An end
+   * without a word leaves no call open either: where another answer follows, somebody has run them.
+   */
+  close(isFollowed = false): void {
+    const reason = this.#reason
+    if (!this.#calls || this.proof !== 'given' || !/^(stop|tool-calls|undefined)$/.test(`${reason}`)) return
+    if (isFollowed && !reason) this.#calls.openAreExecuted()
+    if (reason !== 'tool-calls' && this.#calls.isWaiting) this.finish('tool_calls')
+    this.#calls.allDone()
   }
 
   /** The provider reports a failure: its words are for the developer. */

@@ -14,7 +14,7 @@ import { gemini } from './gemini.js'
 import { geminiInteractions } from './gemini-interactions.js'
 import { genkit } from './genkit.js'
 import { langchain, langchainModelEvents, langchainRunEvents } from './langchain.js'
-import { langgraph, langgraphEvents, langgraphPlatform, langgraphState } from './langgraph.js'
+import { langgraph, langgraphEvents, langgraphPlatform, langgraphState, langgraphSteps } from './langgraph.js'
 import { llamaIndex } from './llama-index.js'
 import { mastra } from './mastra.js'
 import { mistral } from './mistral.js'
@@ -52,11 +52,13 @@ const TYPES: readonly ChunkShape[] = [
   codex,
   cohere,
   mistralConversations,
+  langgraphSteps,
 ]
 const EVENTS: readonly ChunkShape[] = [
   langchainRunEvents,
   langchainModelEvents,
   langgraphPlatform,
+  langgraphSteps,
   mistralConversations,
   replicate,
   assistants,
@@ -75,6 +77,7 @@ const OTHERS: readonly ChunkShape[] = [
   workersAI,
   langchain,
   langgraphState,
+  langgraphSteps,
 ]
 
 function candidates(chunk: object): readonly ChunkShape[] {

@@ -524,6 +524,11 @@ describe('what comes after the finish is of the same answer', () => {
     ],
   ])
 
+  it('an end without a word leaves no call open', () => {
+    const counts = { id: 'c', choices: [], usage: { prompt_tokens: 1 } }
+    expect(read([tools(tool(0, 'a', 'w', ARGS)), counts])).toMatchObject(late)
+  })
+
   it.each(['length', 'content_filter', 'error'])('a stop that a gateway adds does not replace %s', (word) => {
     expect(read([hi, end(word), end()]).finish).toBe(word.replace('_', '-'))
   })

@@ -187,6 +187,11 @@ describe('streamEvents of version 2', () => {
     expect(JSON.stringify(read)).not.toContain('SECRET')
   })
 
+  it('has them under the word of version 1, too', () => {
+    const stream = [...said, finished, counted].map((chunk) => event('on_llm_stream', { chunk }))
+    expect(readAll(stream)).toMatchObject({ ...whole, usage })
+  })
+
   it.each(['on_chain_error', 'on_chat_model_error', 'on_llm_error'])('that says %s and ends has failed', (name) => {
     const failed = event(name, { error: { message: 'SECRET', status: 429 } })
     const stream = said.slice(0, 4).map((chunk) => event('on_chat_model_stream', { chunk }))

@@ -119,6 +119,47 @@ describe('a stream of LangGraph', () => {
     expect(clean(several)).toMatchObject({ ...whole, finishReason: 'stop' })
   })
 
+  it('of a whole message and then the pieces of another is of two, and the second one’s end is waited for', () => {
+    const { usage_metadata: _, ...wordless } = wholeSecond
+    const mixed = [{ ...wordless, id: 'c-0', content: 'Of a subgraph.' }, ...second].map(tuple)
+    expect(clean(mixed)).toMatchObject({ text: 'Of a subgraph.\n\nIt rains.', proof: 'given' })
+    expect(clean(mixed.slice(0, -1)).proof).toBe('missing')
+  })
+
+  it('whose tools are not seen has run the calls of a turn after which another begins', () => {
+    expect(clean([...first, ...second].map(tuple))).toMatchObject({
+      calls: [{ id: 'call_1', input: '{"city":"Oslo"}', done: true, executed: true }],
+      text: whole.text,
+    })
+    expect(clean(first.map(tuple))).toMatchObject({ calls: [{ id: 'call_1', done: true }], finishReason: 'tool-calls' })
+  })
+
+  it.each<[string, object[]]>([
+    [
+      'debug',
+      [
+        { step: 1, type: 'task', timestamp: 't', payload: { id: 'x', name: 'model', input: { messages: [ask] } } },
+        { step: 1, type: 'checkpoint', timestamp: 't', payload: { values: { messages: [ask] } } },
+      ],
+    ],
+    [
+      'tasks',
+      [
+        { id: 'x', name: 'model', input: { messages: [ask] }, triggers: [], interrupts: [] },
+        { id: 'x', name: 'model', result: { messages: ['SECRET'] }, interrupts: [] },
+      ],
+    ],
+    ['checkpoints', [{ config: {}, values: { messages: [ask] }, metadata: { source: 'loop' }, next: [], tasks: [] }]],
+    ['tools', [{ event: 'on_tool_start', toolCallId: 'call_1', name: 'weather', input: 'SECRET' }]],
+  ])('of %s alone says nothing of what the graph was asked', (_, chunks) => {
+    expect(clean(chunks)).toMatchObject({ parts: [], proof: 'missing' })
+  })
+
+  it('of tools alone has what they answered, as results', () => {
+    const end = { event: 'on_tool_end', toolCallId: 'call_1', name: 'weather', output: tool }
+    expect(clean([end]).results).toEqual([{ id: 'call_1', output: 'rain' }])
+  })
+
   it('with subgraphs is read with its namespaces, in one mode and in several', () => {
     expect(clean(messages.map((chunk, at) => [at % 2 ? ['agent:1'] : [], chunk]))).toMatchObject(whole)
     expect(clean(several.map(([mode, chunk]) => [['agent:1'], mode, chunk]))).toMatchObject({
