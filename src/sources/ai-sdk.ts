@@ -94,6 +94,9 @@ export const aiSDK: ChunkShape = {
         return file !== undefined
       case 'custom':
         return typeof kind === 'string'
+      case 'object':
+        // Of `streamObject`: all so far of what its text says.
+        return 'object' in chunk && Object.keys(chunk).length === 2
       case 'start':
         // One's own part says what the answer is called.
         return !['id', 'model', 'created'].some((key) => key in chunk)

@@ -2,6 +2,7 @@
 import { RelayError } from '../errors.js'
 import { mistake } from '../failure.js'
 import { ignore } from '../promises.js'
+import { DATA_STREAM, dataStreamChunk, MAY_BE_DATA_STREAM } from './ai-data-stream.js'
 import { readEvents } from './event-stream.js'
 import type { Reading } from './reading.js'
 import { failureIn, providerError } from './told-failure.js'
@@ -59,6 +60,8 @@ class ByteChunks {
   #at = 0
   #depth = 0
   #isEmpty = true
+  /** What is in a line. */
+  #parse: (line: string) => unknown = JSON.parse
   #isString = false
   /** Looked into when it is their turn: what is wrong in one is no fault of those before it. */
   readonly #chunks: (() => unknown)[] = []
@@ -127,9 +130,14 @@ class ByteChunks {
   #recognise(isEnd: boolean): void {
     const text = this.#text.trimStart()
     const said = this.#said
+    if (said !== 'lines' && DATA_STREAM.test(text)) {
+      this.#state = 'lines'
+      this.#parse = dataStreamChunk
+      return
+    }
     if (said === 'text') {
       if (EVENTS_OF_JSON.test(text)) this.#state = 'events'
-      else if (isEnd || !MAY_BE_EVENTS.test(text)) this.#state = 'text'
+      else if (isEnd || !(MAY_BE_EVENTS.test(text) || MAY_BE_DATA_STREAM.test(text))) this.#state = 'text'
       return
     }
     const start = text.slice(0, 6)
@@ -137,7 +145,7 @@ class ByteChunks {
     else if (said === 'lines' && start !== '') this.#state = 'lines'
     else if (start[0] === '[') this.#state = 'array'
     else if (start[0] === '{') this.#state = said ?? 'lines'
-    else if (start !== '' && (isEnd || !FIELD.test(start))) {
+    else if (start !== '' && (isEnd || !(FIELD.test(start) || MAY_BE_DATA_STREAM.test(text)))) {
       if (said) throw noStream()
       throw mistake(
         'invalid-source',
@@ -171,12 +179,12 @@ class ByteChunks {
   #takeLines(isEnd: boolean): void {
     const lines = this.#text.replaceAll('\u001e', '\n').split('\n')
     const last = lines.pop() ?? ''
-    for (const line of lines) if (line.trim() !== '') this.#chunks.push(() => parse(line))
+    for (const line of lines) if (line.trim() !== '') this.#chunks.push(() => parse(line, this.#parse))
     this.#text = last
     if (!isEnd || last.trim() === '') return
     // A last line without an end may be cut.
     try {
-      const value: unknown = JSON.parse(last)
+      const value = this.#parse(last)
       this.#chunks.push(() => value)
     } catch {
       throw new RelayError('truncated', 'The upstream was cut in the middle of a chunk', { retryable: true })
@@ -219,9 +227,9 @@ function isJSON(text: string): boolean {
   }
 }
 
-function parse(text: string): unknown {
+function parse(text: string, read: (text: string) => unknown = JSON.parse): unknown {
   try {
-    return JSON.parse(text)
+    return read(text)
   } catch (cause) {
     throw Object.assign(providerError(`A chunk of the upstream is not JSON: ${text.slice(0, 200)}`), { cause })
   }

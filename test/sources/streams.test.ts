@@ -228,6 +228,45 @@ describe('bytes and responses are read by what they are', () => {
     },
   )
 
+  const lines = (end: string) =>
+    [
+      'f:{"messageId":"m"}',
+      '2:[{"a":1}]',
+      'g:"Hm"',
+      '9:{"toolCallId":"c","toolName":"w","args":{"x":1}}',
+      'a:{"toolCallId":"c","result":"SECRET"}',
+      'e:{"finishReason":"tool-calls","usage":{"promptTokens":1,"completionTokens":1},"isContinued":false}',
+      '0:"Hel"',
+      '0:"lo"',
+      end,
+      '',
+    ].join('\n')
+  const finish4 = (reason: string) => `d:{"finishReason":"${reason}","usage":{"promptTokens":1,"completionTokens":2}}`
+
+  it.each<[string, (text: string) => Source]>([
+    ['as its response', (text) => response('text/plain; charset=utf-8', ...cutUp(text))],
+    ['in bytes', (text) => bytes(...cutUp(text))],
+  ])('the data stream of the AI SDK 4 is read, %s', async (_, source) => {
+    const { text, outcome, body, read } = await relayed(source(lines(finish4('stop'))))
+    expect({ text, outcome, leaks: body.includes('SECRET') }).toEqual({ text: 'Hello', outcome: 'done', leaks: false })
+    expect(read.slice(0, 6)).toMatchObject([
+      { type: 'data', name: 'data', data: [{ a: 1 }] },
+      { type: 'reasoning', text: 'Hm' },
+      { type: 'tool-call', id: 'c', name: 'w', input: '{"x":1}', done: true },
+      { type: 'tool-result', id: 'c', output: null },
+      { type: 'text', text: 'Hel' },
+      { type: 'text', text: 'lo' },
+    ])
+    expect((await relayed(source(lines('')))).outcome).toBe('truncated')
+    expect((await relayed(source(lines(finish4('unknown'))))).outcome).toBe('truncated')
+    const failed = await relayed(source(lines('3:"SECRET"')))
+    expect({ outcome: failed.outcome, leaks: failed.body.includes('SECRET') }).toEqual({
+      outcome: 'error',
+      leaks: false,
+    })
+    expect((await relayed(source('3:"SECRET"\n'))).outcome).toBe('error')
+  })
+
   it('lines of JSON are read where they are called JSON, and one that is a failure is that failure', async () => {
     expect(await relayed(response('application/json', ...cutUp(ndjson)))).toMatchObject({
       text: 'Hello',
