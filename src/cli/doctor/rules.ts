@@ -56,7 +56,7 @@ export const RULES: readonly Rule[] = [
       return `status ${status}${said ? `: ${said}` : ''}`
     },
     why: 'There is no stream to look at: the server refused, moved, or has nothing to say.',
-    mend: 'Give the request what it needs: -X POST, -d with the body, -H with the authorization. For a redirect, ask the address it names.',
+    mend: 'Give the request what it needs: -X POST, -d with the body, -H with the authorization. For a redirect, ask the address it names; for a 5xx, read the log of the server; for a 429, wait.',
   },
   {
     code: 'content-type',
