@@ -1,6 +1,6 @@
 /** How is an answer fetched, resumed after a lost connection, and stopped? */
 
-import { anything, internal, type Rule, type Rules } from '../check.js'
+import { anything, type Finder, findNear, internal, plain, type Rule, type Rules } from '../check.js'
 import { RelayError, show } from '../errors.js'
 import type { EventStream } from '../types.js'
 import { Patience } from './backoff.js'
@@ -76,6 +76,24 @@ export const FETCH_OPTIONS: Rules<Exclude<keyof FetchSSEOptions, keyof RequestIn
 /** Of `fetch`, those that one may write otherwise. */
 const INIT: Rules = { method: internal, headers: internal, credentials: internal, body: internal }
 
+/** Names of `EventSource`, axios, fetch-event-source and of this package's server, and what stands for them here. */
+const FOREIGN: readonly (readonly [name: RegExp, meant: string])[] = [
+  [/^withcredentials$/, "credentials: 'include'"],
+  [/^(json|data|payload|messages)$/, 'body'],
+  [/^resume$/, 'resumeUrl'],
+  [/^stop$/, 'stopUrl'],
+  [/^retry$/, 'retryForMs'],
+  [/^retries$/, 'maxRetries'],
+  [/^timeout$/, 'idleTimeoutMs'],
+  [/^on(message|error|close)$/, 'a loop over the events, in try and catch'],
+]
+
+/** As `findNear`; besides, what a word of others means, where the function has that. */
+export const findForeign: Finder = (given, names) => {
+  const [, meant = ''] = FOREIGN.find(([name]) => name.test(plain(given))) ?? []
+  return findNear(given, names) ?? (/ |:/.test(meant) || names.includes(meant) ? meant : undefined)
+}
+
 /** Silence for so many heartbeats is a lost connection, and for so long at least. */
 const HEARTBEATS = 4
 const LEAST_IDLE_MS = 30_000
@@ -104,7 +122,7 @@ const NO_STORE = { cache: 'no-store' } as const
  */
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
   // Hosts have options of their own for fetch.
-  check('fetchSSE', options, { ...INIT, ...FETCH_OPTIONS }, true)
+  check('fetchSSE', options, { ...INIT, ...FETCH_OPTIONS }, findForeign, true)
   const { resumeUrl, stopUrl, fetch = globalThis.fetch, lastEventId: place } = options
   if (place && !isSendable(place)) throw new RelayError('invalid-option', unsendable('lastEventId', place))
   // An event id `<runId>:<seq>` names its run.

@@ -4,7 +4,7 @@ import { useState, useSyncExternalStore } from 'react'
 import { internal, type Rules } from '../check.js'
 import { type AnswerPart, JoinedAnswer } from './answer.js'
 import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './detect-dialect.js'
-import { FETCH_OPTIONS } from './fetch-sse.js'
+import { FETCH_OPTIONS, findForeign } from './fetch-sse.js'
 import { type FetchSSEOptions, type FetchStream, fetchSSE, RelayError, type WirePart } from './index.js'
 import { callback, check } from './reading-loop.js'
 
@@ -204,7 +204,7 @@ class AnswerStore {
     this.#set('submitted')
     try {
       // A fetch of one's own may have options of its own.
-      check('useRelay', this.options, OPTIONS, !!this.options.fetch)
+      check('useRelay', this.options, OPTIONS, findForeign, !!this.options.fetch)
       const { onDone: _, onError: __, ...options } = this.options
       this.#stream = fetchAnswer(options)
     } catch (error) {

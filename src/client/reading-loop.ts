@@ -1,6 +1,6 @@
 /** How are the events of one or several connections read one at a time, and the reading ended at once in every state? */
 
-import { type Finder, findNear, plain, positive, type Rule, type Rules, unknownIn, wrongIn } from '../check.js'
+import { findNear, positive, type Rule, type Rules, unknownIn, wrongIn } from '../check.js'
 import { RelayError } from '../errors.js'
 import { DONE, type EventStream, type ParsedEvent, type ResponseLike } from '../types.js'
 import { MAX_BODY, networkError, serverError } from './failures.js'
@@ -67,32 +67,9 @@ export const OPTIONS: Rules<keyof ParseSSEOptions> = {
   onRetry: callback,
 }
 
-/** Names of `EventSource`, axios, fetch-event-source and of this package's server, and what stands for them here. */
-const FOREIGN = new Map([
-  ['withcredentials', "credentials: 'include'"],
-  ['json', 'body'],
-  ['data', 'body'],
-  ['payload', 'body'],
-  ['messages', 'body'],
-  ['resume', 'resumeUrl'],
-  ['stop', 'stopUrl'],
-  ['retry', 'retryForMs'],
-  ['retries', 'maxRetries'],
-  ['timeout', 'idleTimeoutMs'],
-  ['onmessage', 'a loop over the events'],
-  ['onerror', 'try and catch around the loop'],
-  ['onclose', 'what comes after the loop'],
-])
-
-const findForeign: Finder = (given, names) => {
-  const meant = FOREIGN.get(plain(given)) ?? ''
-  const [option = ''] = meant.split(':')
-  return findNear(given, names) ?? (option.includes(' ') || names.includes(option) ? meant : undefined)
-}
-
 /** @throws {RelayError} `invalid-option`. */
-export function check(what: string, options: object, rules: Rules, isLoose?: boolean): void {
-  const mistake = unknownIn(what, options, rules, findForeign, isLoose) ?? wrongIn(options, rules)
+export function check(what: string, options: object, rules: Rules, find = findNear, isLoose?: boolean): void {
+  const mistake = unknownIn(what, options, rules, find, isLoose) ?? wrongIn(options, rules)
   if (mistake) throw new RelayError('invalid-option', mistake)
 }
 
