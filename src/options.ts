@@ -263,6 +263,13 @@ function fail(message: string | undefined): void {
  */
 export function checkRelayOptions(what: 'relay' | 'resume' | 'record', options: RelayOptions): void {
   const rules = what === 'resume' ? RESUME : RELAY
+  if (
+    typeof options === 'function' ||
+    (isObject(options) && (Symbol.asyncIterator in options || 'getReader' in options))
+  )
+    fail(
+      `options cannot be ${show(options)}: ${what === 'resume' ? 'resume takes no source, the log has it' : 'they come after the source'}`,
+    )
   checkOptions(what, options, rules)
   // An adapter adds the request to options that are no plain object by inheriting from them: see withRequest.
   const base: object | null = Object.getPrototypeOf(options)

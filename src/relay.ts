@@ -35,7 +35,10 @@ export { lastEventIdOf, type RequestHead, type SinkHeaders } from './headers.js'
  * once if there is a stream to come, `write` any number of times, `end` once; or `destroy` at any time; or nothing at all.
  */
 export interface Sink {
-  /** Whether the client had left before the relay began. May throw, if the host cannot answer at all. */
+  /**
+   * Whether the client had left before the relay began. May throw, if the host cannot answer at all. It is asked again
+   * when the client has left before anything was sent: something else may have answered.
+   */
   readonly gone?: boolean
   /** Sends the status and the headers, or keeps them for the first write. May throw if the host will not have it. */
   open(status: number, headers: SinkHeaders): void
@@ -414,7 +417,19 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   left(): void {
     if (this.#state === 'ended' || this.#state === 'ending') this.#lose('disconnected')
+    else if (this.#state === 'waiting') this.#leftUnanswered()
     else if (this.#state !== 'closed') this.#stop('disconnected')
+  }
+
+  /** The reader left before anything was sent; or it did not, and had its answer from something else. */
+  #leftUnanswered(): void {
+    try {
+      this.#sink.gone
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    this.#stop('disconnected')
   }
 
   onHeartbeat(): void {

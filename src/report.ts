@@ -1,8 +1,9 @@
 /** Who is told of an error or an ending: the application's hooks, or the console? What a client sees is in failure.ts. */
 import type { Scope } from './async-context.js'
+import { isObject } from './errors.js'
 import { type FailureAnswer, toFailure, withShown } from './failure.js'
 import type { Connection, ErrorContext, RelayOptions, ShownFailure } from './options.js'
-import { ignore, isThenable } from './promises.js'
+import { isThenable } from './promises.js'
 import type { Summary } from './types.js'
 
 type Hooks = Pick<RelayOptions, 'onError' | 'onEnd' | 'onClose'>
@@ -14,8 +15,14 @@ export interface Reported {
 }
 
 /** Reports an error that ends something for a client. Hooks run in the context of their request. */
-export function reportFailure(options: Hooks, error: unknown, runId: string, sent: boolean, scope: Scope): Reported {
-  const failure = toFailure(error)
+export function reportFailure(
+  options: Hooks,
+  error: unknown,
+  runId: string,
+  sent: boolean,
+  scope: Scope,
+  failure = toFailure(error),
+): Reported {
   const { code, message, retryable, status } = failure
   try {
     const context = { runId, failure: { code, message, retryable, status }, sent }
@@ -86,6 +93,17 @@ function callOnError(options: Hooks, error: unknown, context: ErrorContext, scop
   }
   const shown = scope.runInAsyncScope(() => onError.call(options, error, context)) as ShownFailure | undefined
   // An async onError has nothing to show in time; what goes wrong in it must not end the process.
-  if (isThenable(shown)) shown.then(ignore, printError)
+  if (isThenable(shown)) shown.then(warnOfUnshown, printError)
+  else if (typeof shown === 'string') warnOfUnshown(shown)
   return shown
+}
+
+/** Others return what their logger does: a number, the logger. A text, or what comes late, was meant to be shown. */
+function warnOfUnshown(shown: unknown): void {
+  const isLate = isObject(shown) && ['status', 'code', 'message'].some((name) => name in shown)
+  if (isLate || typeof shown === 'string')
+    warnOnce(
+      'unshown',
+      'what onError returned was not shown to the client: return { message }, and not from an async function',
+    )
 }

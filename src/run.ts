@@ -9,7 +9,7 @@ import type { RelayOptions } from './options.js'
 import { isThenable } from './promises.js'
 import { failureFrames, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
-import { printError, reportEnd, reportFailure, warnOnce } from './report.js'
+import { printError, type Reported, reportEnd, reportFailure, warnOnce } from './report.js'
 import { listen } from './signal.js'
 import { isResponse, isStream, Reading, readChunk, readRest } from './sources/index.js'
 import { nextTurn } from './tick.js'
@@ -109,6 +109,8 @@ export class Run implements Feeder {
   #early = ''
   #halves: Halves | undefined
   #events = 0
+  /** Whether the source yielded null or undefined. */
+  #sawNothing = false
   /** Characters since the event loop had its turn. */
   #sinceTurn = 0
   #firstEventMs: number | undefined
@@ -203,7 +205,15 @@ export class Run implements Feeder {
     }
     const { code, message, retryable, status, expose } = reason
     const shown = { status, retryable: retryable || undefined, message: expose ? message : undefined }
-    this.#end(outcomeOf(code), withShown(failureOf(code), shown), { error: reason })
+    const told = withShown(failureOf(code), shown)
+    const outcome = outcomeOf(code)
+    // The others are no errors: someone has decided so.
+    const isError = outcome === 'error' || outcome === 'truncated'
+    const { sent, scope } = this.#outlet
+    const { failure, thrown }: Reported = isError
+      ? reportFailure(this.#options, reason, this.runId, sent, scope, told)
+      : { failure: told }
+    this.#end(outcome, failure, { error: reason, thrown })
   }
 
   #listen(signal: AbortSignal, callback: () => void): void {
@@ -311,6 +321,10 @@ export class Run implements Feeder {
   #encode(chunk: unknown): string {
     const encoder = this.#encoder as Encoder
     if (typeof chunk === 'string' && !encoder.chunk) return chunk === '' ? '' : this.#encodeText(chunk, encoder)
+    if (chunk === null || chunk === undefined) {
+      this.#sawNothing = true
+      return ''
+    }
     const reading = this.#reading
     const own = readChunk(chunk, reading)
     if (this.#unknown) this.#warn(reading.shape?.signalOnly?.(chunk as never))
@@ -490,6 +504,12 @@ export class Run implements Feeder {
           "The source ended without its provider's sign of completion: the answer was cut off. For a server that never sends one set requireFinish: false",
           { retryable: true },
         ),
+      )
+    }
+    if (this.#sawNothing && this.#events === 0 && !this.#reading.known) {
+      warnOnce(
+        'nothing',
+        "a run ended without a word: its source yielded null or undefined, and nothing else. Yield the provider's chunks as they are, or their text",
       )
     }
     if (this.#reading.sawObject && !this.#reading.sawText) {

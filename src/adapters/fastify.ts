@@ -15,7 +15,7 @@ import {
 } from '../relay.js'
 import { printError } from '../report.js'
 import type { Source, Summary } from '../types.js'
-import { lackOf, type NodeRequest, type NodeResponse, serveNode, whenClosed } from './node-sink.js'
+import { lackOf, type NodeRequest, type NodeResponse, type Remedies, serveNode, whenClosed } from './node-sink.js'
 import { BodySink } from './readable-sink.js'
 
 export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../options.js'
@@ -77,6 +77,12 @@ export function resume(request: FastifyRequest, reply: FastifyReply, options: Re
   )
 }
 
+const REMEDIES: Remedies = {
+  before: 'It sends the head itself: take out reply.hijack(), reply.raw.writeHead() and reply.send() before it',
+  since:
+    'A handler that is async and returns nothing is an answer for Fastify: return what relay returns, or await it. Or is it a timeout?',
+}
+
 function connect(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -100,7 +106,10 @@ async function answer(
   const { raw: res } = reply ?? {}
   const lack = lackOf(req, res)
   if (lack) {
-    const remedy = "Node's own req and res are for sse-relay/node"
+    // With sse-relay/node the raw ones would do, and nobody would see what is missing.
+    const remedy = request?.raw
+      ? 'hand on request and reply as they are: the raw ones have not the headers of @fastify/cors and of your hooks'
+      : "Node's own req and res are for sse-relay/node"
     throw typeMistake(
       'invalid-option',
       `relay takes (request, reply, source, options) of Fastify here, resume (request, reply, options), and ${lack}; ${remedy}`,
@@ -109,6 +118,7 @@ async function answer(
   const sink = new BodySink({
     res,
     options,
+    remedies: REMEDIES,
     isUsed: () => reply.sent,
     send(status, headers, body) {
       // A length set earlier would cut the stream off there.

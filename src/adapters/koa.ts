@@ -14,7 +14,7 @@ import {
   withRequest,
 } from '../relay.js'
 import type { Source } from '../types.js'
-import { lackOf, type NodeRequest, type NodeResponse, serveNode } from './node-sink.js'
+import { lackOf, type NodeRequest, type NodeResponse, type Remedies, serveNode } from './node-sink.js'
 import { BodySink } from './readable-sink.js'
 
 export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../options.js'
@@ -70,6 +70,13 @@ export function resume(ctx: KoaContext, options: ResumeOptions): Promise<void> {
   return connect(ctx, options, (sink, request) => resumeTo(sink, lastEventIdOf(request), withRequest(options, request)))
 }
 
+const REMEDIES: Remedies = {
+  before:
+    'It sends the head itself: take out ctx.respond = false, ctx.flushHeaders() and what writes to ctx.res before it',
+  since:
+    'Koa answers as soon as the middleware is over: return what relay returns, or await it, and await next() before it. Or is it a timeout?',
+}
+
 function connect(
   ctx: KoaContext,
   options: RelayOptions | undefined,
@@ -88,6 +95,7 @@ function connect(
       const sink = new BodySink({
         res,
         options,
+        remedies: REMEDIES,
         isUsed: () => ctx.respond === false,
         send(status, { 'set-cookie': cookies, ...headers }, body) {
           ctx.status = status

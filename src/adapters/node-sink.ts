@@ -42,6 +42,7 @@ export interface NodeResponse {
 
 /** What is missing of the two that Node hands to a server, or of what stands for them in a test. */
 export function lackOf(req: NodeRequest | undefined, res: NodeResponse | undefined): string | undefined {
+  if (typeof (req as Partial<NodeResponse> | undefined)?.writeHead === 'function') return 'these two are swapped'
   if (typeof req?.headers !== 'object') return 'the request has no headers'
   for (const method of ['writeHead', 'getHeader', 'removeHeader', 'write', 'end', 'on'] as const) {
     if (typeof res?.[method] !== 'function') return `the response has no method ${method}`
@@ -115,6 +116,17 @@ function whileQueued({ socket }: NodeRequest, res: NodeResponse, closed: () => v
 
 const NGHTTP2_INTERNAL_ERROR = 2
 
+/** What to do about a response that is in other hands: before relay was called, and since. */
+export interface Remedies {
+  before: string
+  since: string
+}
+
+const REMEDIES: Remedies = {
+  before: 'It sends the head itself: take out writeHead, flushHeaders and write before it',
+  since: 'Is it a timeout, or code that goes on without waiting for relay?',
+}
+
 /** As much of the options as says how to write. */
 export interface WriteOptions {
   directWrites?: boolean | undefined
@@ -158,10 +170,18 @@ export class NodeSink implements Sink {
 
   protected check(): void {
     if (!this.isUsed) return
+    const { before, since } = this.remedies
     throw mistake(
       'response-used',
-      'The response was already written to: hand relay an untouched response, and only once',
+      // The handle is there once relay was called.
+      this.handle
+        ? `Something else answered before relay did. ${since}`
+        : `The response was already written to: hand relay an untouched response, and only once. ${before}`,
     )
+  }
+
+  protected get remedies(): Remedies {
+    return REMEDIES
   }
 
   open(status: number, headers: SinkHeaders): void {

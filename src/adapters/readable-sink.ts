@@ -3,12 +3,13 @@
 import { Readable } from 'node:stream'
 import type { SinkHeaders } from '../relay.js'
 import { isPipedTo } from './http1-chunk.js'
-import { gather, type NodeResponse, NodeSink, type WriteOptions } from './node-sink.js'
+import { gather, type NodeResponse, NodeSink, type Remedies, type WriteOptions } from './node-sink.js'
 
 /** How a host that has Node's response in its own hands is given an answer. */
 export interface BodyHost {
   readonly res: NodeResponse
   readonly options: WriteOptions | undefined
+  readonly remedies: Remedies
   /** Whether the host was told to leave the response alone. */
   isUsed(): boolean
   /** Hands the answer over; the body is null where the status has none. */
@@ -45,6 +46,10 @@ export class BodySink extends NodeSink {
 
   protected override get isUsed(): boolean {
     return this.#host.isUsed() || super.isUsed
+  }
+
+  protected override get remedies(): Remedies {
+    return this.#host.remedies
   }
 
   override write(text: string): boolean {

@@ -121,8 +121,8 @@ const NO_STORE = { cache: 'no-store' } as const
  * ```
  */
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
-  // Hosts have options of their own for fetch.
-  check('fetchSSE', options, { ...INIT, ...FETCH_OPTIONS }, findForeign, true)
+  // Hosts have options of their own for fetch, and a fetch of one's own may have those of others.
+  check('fetchSSE', options, { ...INIT, ...FETCH_OPTIONS }, options.fetch ? findNear : findForeign, true)
   const { resumeUrl, stopUrl, fetch = globalThis.fetch, lastEventId: place } = options
   if (place && !isSendable(place)) throw new RelayError('invalid-option', unsendable('lastEventId', place))
   // An event id `<runId>:<seq>` names its run.

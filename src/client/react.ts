@@ -1,7 +1,7 @@
 /** How does a React component show an answer while it grows? */
 
 import { useState, useSyncExternalStore } from 'react'
-import { internal, type Rules } from '../check.js'
+import { findNear, internal, type Rules } from '../check.js'
 import { type AnswerPart, JoinedAnswer } from './answer.js'
 import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './detect-dialect.js'
 import { FETCH_OPTIONS, findForeign } from './fetch-sse.js'
@@ -204,7 +204,7 @@ class AnswerStore {
     this.#set('submitted')
     try {
       // A fetch of one's own may have options of its own.
-      check('useRelay', this.options, OPTIONS, findForeign, !!this.options.fetch)
+      check('useRelay', this.options, OPTIONS, this.options.fetch ? findNear : findForeign, !!this.options.fetch)
       const { onDone: _, onError: __, ...options } = this.options
       this.#stream = fetchAnswer(options)
     } catch (error) {

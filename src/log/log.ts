@@ -4,7 +4,7 @@ import { captureScope, type Scope } from '../async-context.js'
 import { anything, callback, findSame, positive, type Rules } from '../check.js'
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { idLine, isRunId, newRunId, parseEventId } from '../event-id.js'
-import { failureOf, mistake } from '../failure.js'
+import { asMistake, failureOf, mistake } from '../failure.js'
 import {
   checkOptions,
   checkOwner,
@@ -547,14 +547,20 @@ export class RunLog implements Log {
   }
 }
 
-/** What a store has thrown, told as what it means: that it is full it says itself, and may say what is wrong. */
+/**
+ * What a store has thrown, told as what it means: that it is full it says itself, and may say what is wrong. With the
+ * status that the code has in an answer of ours: a route that has no `catch` answers so on most hosts.
+ */
 function outOfReach(what: string, cause: unknown): unknown {
-  if (isRelayError(cause) && ['overload', 'log-failure', 'invalid-option'].includes(cause.code)) return cause
-  return new RelayError('log-failure', `${what}: see the cause`, { cause, retryable: true })
+  if (isRelayError(cause) && ['overload', 'log-failure'].includes(cause.code))
+    return Object.assign(cause, { status: 503 })
+  if (isRelayError(cause) && cause.code === 'invalid-option') return cause
+  return new RelayError('log-failure', `${what}: see the cause`, { cause, retryable: true, status: 503 })
 }
 
 function exists(runId: string): RelayError {
-  return mistake('run-exists', `There is a run with the id ${runId} already: give each run an id of its own`)
+  const message = `There is a run with the id ${runId} already: give each run an id of its own`
+  return asMistake(new RelayError('run-exists', message, { status: 409 }))
 }
 
 /** Where to read on: what the request says comes first, for who reconnects is further than the code that made the page. */

@@ -139,6 +139,28 @@ it('answers app.inject, as tests of a Fastify app ask it', async () => {
   expect(await collect(body)).toMatchObject({ outcome: 'done', text: `${'x'.repeat(1_000_000)}Hello` })
 })
 
+it.each([
+  ['thinks', () => stalling<string>([])],
+  ['yields at once', () => stalling(['Hello'])],
+])('says what is wrong where an async handler does not wait for a source that %s', async (_, create_) => {
+  const app = create()
+  const source = create_()
+  const onError = vi.fn()
+  const onEnd = vi.fn()
+  app.get('/', async (request, reply) => {
+    relay(request, reply, source, { onError, onEnd })
+  })
+  expect(await collect(await fetch(await listen(app)))).toMatchObject({
+    status: 200,
+    error: { code: 'content-type', message: expect.stringContaining('does the handler return, or await,') },
+  })
+  await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
+  expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'error' })
+  const message = expect.stringContaining('return what relay returns, or await it')
+  expect(onError.mock.calls).toMatchObject([[{ code: 'response-used', message }, {}]])
+  await source.until(({ returned }) => returned)
+})
+
 it('leaves a reply alone that was hijacked before', async () => {
   const app = create()
   const source = vi.fn(() => tokens('Hello'))
@@ -150,7 +172,8 @@ it('leaves a reply alone that was hijacked before', async () => {
   })
   expect(await (await fetch(await listen(app))).text()).toBe('mine')
   expect(onError).toHaveBeenCalledOnce()
-  expect(onError.mock.lastCall?.[0]).toMatchObject({ code: 'response-used' })
+  const message = expect.stringContaining('take out reply.hijack(), reply.raw.writeHead()')
+  expect(onError.mock.lastCall?.[0]).toMatchObject({ code: 'response-used', message })
   expect(source).not.toHaveBeenCalled()
 })
 

@@ -160,14 +160,17 @@ describe.each([
     await source.until(({ returned }) => returned)
   })
 
-  it('answers 404 for a relay that nobody waits for, and the run ends', async () => {
+  it('answers 404 for a relay that nobody waits for, and the run ends with an error that says so', async () => {
     const app = new Koa()
     const source = stalling<string>([])
     const onEnd = vi.fn()
-    app.use((ctx) => void relay(ctx, source, { onEnd }))
+    const onError = vi.fn()
+    app.use((ctx) => void relay(ctx, source, { onEnd, onError }))
     expect((await fetch(await listen(app))).status).toBe(404)
     await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
-    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'disconnected' })
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'error' })
+    const message = expect.stringContaining('return what relay returns, or await it')
+    expect(onError.mock.calls).toMatchObject([[{ code: 'response-used', message }, {}]])
     await source.until(({ returned }) => returned)
   })
 

@@ -100,6 +100,26 @@ on(
 
 on(
   writing,
+  'a response that something else answers before the first event is an error that says so, and no disconnect',
+  async (trial) => {
+    const feed = new Feed()
+    const served = await trial.serve(feed.source)
+    const client = trial.open(served)
+    await trial.within(feed.asked, 'the source is asked')
+    response.writeHead(503).end('too late')
+    trial.match('the answer', await trial.answerTo(client), { status: 503, body: 'too late' })
+    const { outcome, error } = await trial.ended(served)
+    const { code, message } = error as Error & { code: string }
+    trial.equal('the error', [outcome, code], ['error', 'response-used'])
+    trial.ok('the message', message.includes('Something else answered'), 'what happened', message)
+    trial.equal('what onError was told', served.errors, [error])
+    await trial.within(feed.aborted, "the run's signal aborts")
+  },
+  noting,
+)
+
+on(
+  writing,
   'a response that someone else ends in the middle is a disconnect',
   async (trial) => {
     const feed = new Feed('Hello')

@@ -1,6 +1,6 @@
 /** What is said of a mistake? One table over everything that is exported: the value it was given, and what to do. */
 import { EventEmitter } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
 import Fastify from 'fastify'
@@ -27,7 +27,7 @@ import { type UseRelayOptions, useRelay } from 'sse-relay/react'
 import { createRedisLog } from 'sse-relay/redis'
 import { collect, openClient, replayUpstream, tokens } from 'sse-relay/testing'
 import { relay, resume } from 'sse-relay/web'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { run as demo } from '../../src/cli/demo/command.js'
 import { run as doctor } from '../../src/cli/doctor/command.js'
 import { run as tail } from '../../src/cli/tail.js'
@@ -44,6 +44,14 @@ async function told(call: (onError: (error: unknown) => void) => Promise<Respons
   const errors: unknown[] = []
   await collect(await call((error) => void errors.push(error)))
   throw errors[0]
+}
+/** What the console is told, where there are no options to hold an `onError`. */
+async function printed(call: () => Promise<Response>): Promise<never> {
+  const print = vi.spyOn(console, 'error').mockImplementation(() => {})
+  await collect(await call())
+  const [[error] = []] = print.mock.calls
+  print.mockRestore()
+  throw error
 }
 const relaying = (source: unknown, options: object = {}) =>
   told((onError) => relay(request(), js(source), { onError, ...options }))
@@ -123,6 +131,18 @@ const mistakes: Mistake[] = [
   ['a Web request on Node', () => relayOnNode(js(request()), js({}), []), 'no method writeHead', 'sse-relay/web'],
   ["Fastify's pair on Node", onFastify, 'no method writeHead', 'for sse-relay/fastify'],
   ['the arguments swapped', () => relayOnExpress(js({}), js({ headers: {} }), []), 'no headers', '(req, res, source'],
+  [
+    'a response and then its request',
+    () => relayOnExpress(js(new ServerResponse(js({ method: 'GET' }))), js({ headers: {} }), []),
+    'these two are swapped',
+    '(req, res, source',
+  ],
+  [
+    'a reply and then its request on Fastify',
+    () => relayOnFastify(js({ raw: { writeHead() {} } }), js({ raw: { headers: {} } }), []),
+    'these two are swapped',
+    'hand on request and reply as they are',
+  ],
   ["Node's pair on Fastify", () => relayOnFastify(js({}), js({}), []), 'no headers', 'are for sse-relay/node'],
   ["Hono's context on Koa", () => relayOnKoa(js({ req: request() }), []), 'no method writeHead', 'for sse-relay/hono'],
   [
@@ -165,6 +185,15 @@ const mistakes: Mistake[] = [
   ['a number to toParts', () => toParts(js(5)), '5', 'yield strings or objects'],
 
   // The options of relay, resume and record.
+  ['options and then the source', () => printed(() => relay(request(), js({}), js(tokens))), 'a function', 'after the'],
+  [
+    'options and then a stream',
+    () => printed(() => relay(request(), js({}), js(tokens('a')))),
+    'object (',
+    'after the',
+  ],
+  ['a source to resume', () => printed(() => resume(request(), js(tokens))), 'a function', 'resume takes no source'],
+  ['options of record and then its source', () => record(js({ log }), js(tokens)), 'a function', 'after the source'],
   ['a misspelt option', () => relaying([], { heartbeatMS: 5 }), 'heartbeatMS', 'use heartbeatMs'],
   ['an option of another library', () => relaying([], { onFinish() {} }), 'onFinish', 'use onEnd'],
   ['an option that is nowhere', () => relaying([], { colour: 1 }), 'colour', 'there is protocol, requireFinish'],

@@ -28,6 +28,18 @@ const bug = () => throwing(new Error(SECRET))
 const lateBug = () => throwing(new Error(SECRET), ['Hello'])
 
 describe('onError', () => {
+  it.each([
+    ['a text', () => 'Sorry'],
+    ['a promise of words', async () => ({ message: 'Sorry' })],
+  ])('that returns %s shows nothing, and the console says what to return', async (_, onError) => {
+    vi.resetModules()
+    const { relay } = await import('sse-relay/web')
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    const answer = await collect(await relay(new Request('http://localhost/'), bug, { onError: onError as never }))
+    expect(answer).toMatchObject({ status: 500, error: { message: 'Something went wrong on the server.' } })
+    expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('return { message }'))
+  })
+
   it('that is missing is console.error, once', async () => {
     const error = new Error(SECRET)
     for (const chunks of [[], ['Hello']]) {
@@ -100,16 +112,32 @@ describe('a signal', () => {
 
   it('with a RelayError as its reason ends the run with that code', async () => {
     const reason = new RelayError('quota-used', 'Your plan has no tokens left', { expose: true })
-    expect((await ask(bug, { signal: AbortSignal.abort(reason) })).error).toMatchObject({
+    const onError = vi.fn()
+    expect((await ask(bug, { signal: AbortSignal.abort(reason), onError })).error).toMatchObject({
       code: 'quota-used',
       message: 'Your plan has no tokens left',
       retryable: false,
     })
+    const failure = expect.objectContaining({ code: 'quota-used' })
+    expect(onError).toHaveBeenCalledExactlyOnceWith(reason, expect.objectContaining({ failure, sent: false }))
     const onEnd = vi.fn()
     const signal = AbortSignal.abort(new RelayError('shutdown', SECRET))
-    const answer = await ask(bug, { signal, onEnd })
+    const answer = await ask(bug, { signal, onEnd, onError })
     expect([answer.status, onEnd.mock.lastCall?.[0].outcome]).toEqual([503, 'shutdown'])
     expect(JSON.stringify(answer)).not.toContain(SECRET)
+    // An ending that someone decided on is no error.
+    expect(onError).toHaveBeenCalledOnce()
+  })
+
+  it('with a RelayError as its reason shows what onError says, or is written to the console', async () => {
+    const signal = AbortSignal.abort(new RelayError('first-token', 'No token within 300 ms', { status: 504 }))
+    const onError = () => ({ message: 'Ask again' })
+    expect(await ask(bug, { signal, onError })).toMatchObject({
+      status: 504,
+      error: { code: 'first-token', message: 'Ask again' },
+    })
+    await ask(bug, { signal })
+    expect(logged.splice(0)).toEqual([signal.reason])
   })
 
   it.each([101, 204, 404.5, 999])('cannot make the status %i', async (status) => {

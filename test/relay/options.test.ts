@@ -166,8 +166,10 @@ describe('an option that does not exist', () => {
   })
 
   it('may be one of the host where it is for fetch, and a field of its own where it is a store', () => {
-    const options = { cf: {}, next: {}, dispatcher: {}, timeout: 5, retry: 1, onRequest() {}, agent: {}, size: 1 }
+    const options = { cf: {}, next: {}, dispatcher: {}, onRequest() {}, agent: {}, size: 1 }
     expect(() => fetchSSE('http://localhost/', options as never)).not.toThrow()
+    const others = { ...options, fetch, timeout: 5, retry: 1, json: {} }
+    expect(() => fetchSSE('http://localhost/', others as never)).not.toThrow()
     expect(() => createLog({ ...store, closed: false, set: new Map(), runs: [], ready: true } as never)).not.toThrow()
   })
 
