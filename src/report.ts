@@ -93,17 +93,17 @@ function callOnError(options: Hooks, error: unknown, context: ErrorContext, scop
   }
   const shown = scope.runInAsyncScope(() => onError.call(options, error, context)) as ShownFailure | undefined
   // An async onError has nothing to show in time; what goes wrong in it must not end the process.
-  if (isThenable(shown)) shown.then(warnOfUnshown, printError)
-  else if (typeof shown === 'string') warnOfUnshown(shown)
+  if (isThenable(shown)) shown.then(warnOfLate, printError)
+  else if (typeof shown === 'string')
+    warnOnce('shown', 'onError returned a text, and nobody was shown it: return { message }')
   return shown
 }
 
-/** Others return what their logger does: a number, the logger. A text, or what comes late, was meant to be shown. */
-function warnOfUnshown(shown: unknown): void {
-  const isLate = isObject(shown) && ['status', 'code', 'message'].some((name) => name in shown)
-  if (isLate || typeof shown === 'string')
+/** What came too late, and was meant to be shown. What a logger returns was not. */
+function warnOfLate(shown: unknown): void {
+  if (isObject(shown) && ['status', 'code', 'message'].some((name) => name in shown))
     warnOnce(
-      'unshown',
-      'what onError returned was not shown to the client: return { message }, and not from an async function',
+      'late',
+      'what an async onError returned came too late to be shown: return { message } from one that is not',
     )
 }

@@ -262,7 +262,7 @@ describe('a run of many events', () => {
     await run.say('x')
     await log.stop(idOf('a'), { owner })
     await run.end()
-    await expect(whole(log, 'a')).rejects.toMatchObject({ code: 'run-exists' })
+    await expect(whole(log, 'a')).rejects.toMatchObject({ code: 'run-exists', status: 409 })
   })
 })
 

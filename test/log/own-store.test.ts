@@ -362,6 +362,6 @@ describe('a store that throws', () => {
       record: record(['paid'], { log, runId, owner }),
     }
     const told = await Promise.all(Object.values(asked).map((promise) => promise.catch((error) => error)))
-    for (const error of told) expect(error).toMatchObject({ name: 'RelayError', code, retryable: true })
+    for (const error of told) expect(error).toMatchObject({ name: 'RelayError', code, status: 503, retryable: true })
   })
 })

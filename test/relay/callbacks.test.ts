@@ -32,11 +32,11 @@ describe('onError', () => {
     ['a text', () => 'Sorry'],
     ['a promise of words', async () => ({ message: 'Sorry' })],
   ])('that returns %s shows nothing, and the console says what to return', async (_, onError) => {
-    vi.resetModules()
-    const { relay } = await import('sse-relay/web')
     const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
-    const answer = await collect(await relay(new Request('http://localhost/'), bug, { onError: onError as never }))
-    expect(answer).toMatchObject({ status: 500, error: { message: 'Something went wrong on the server.' } })
+    expect(await ask(bug, { onError: onError as never })).toMatchObject({
+      status: 500,
+      error: { message: 'Something went wrong on the server.' },
+    })
     expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('return { message }'))
   })
 
