@@ -56,10 +56,9 @@ describe.skipIf(!hasRedis || !process.env.CLUSTER)('a log in a Redis cluster of 
       ['one node, where they are sharded', true],
     ])(`through ${client} a message reaches %s`, async (_, sharded) => {
       const [here, there] = [await open(sharded), await open(sharded)]
+      const RECEIVED = /cluster_stats_messages_publish(?:shard)?_received:(\d+)/
       const bytes = () =>
-        nodes.map(({ cli }) =>
-          Number(/cluster_stats_messages_publish(?:shard)?_received:(\d+)/.exec(cli('cluster', 'info'))?.[1] ?? 0),
-        )
+        Promise.all(nodes.map(async ({ cli }) => Number(RECEIVED.exec(await cli('cluster', 'info'))?.[1] ?? 0)))
       const runId = `run-of-a-test-${client}-${sharded}`
       let word: (text?: string) => void = () => {}
       let isAsked = false
@@ -85,12 +84,12 @@ describe.skipIf(!hasRedis || !process.env.CLUSTER)('a log in a Redis cluster of 
         while (!received.includes(text)) received += decoder.decode((await reader.read()).value, { stream: true })
       }
       await until('first ')
-      const before = bytes()
+      const before = await bytes()
       for (let token = 0; token < 100; token++) {
         word(`${token} `)
         await until(`"${token} "`)
       }
-      const counts = bytes().map((count, node) => count - (before[node] as number))
+      const counts = (await bytes()).map((count, node) => count - (before[node] as number))
       // What its own node sends it by the bus the others receive.
       console.log(
         `${client}, ${sharded ? 'sharded' : 'plain'}: of 100 messages the nodes received by the bus ${counts.join(', ')}`,

@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { freePort } from '../../scripts/free-port.mjs'
 
 /** Whether Redis is installed. Under CI it must be. */
@@ -18,10 +19,10 @@ export interface RedisServer {
   /** Stands still, as a machine does that has no time for it, and goes on. */
   freeze(): void
   thaw(): void
-  /** What `redis-cli` prints. */
-  cli(...args: string[]): string
+  /** What `redis-cli` prints. Meanwhile this process goes on: others in it have leases to renew. */
+  cli(...args: string[]): Promise<string>
   /** Keeps what it holds now, and starts it again later with that, whatever it was told since. */
-  snapshot(): void
+  snapshot(): Promise<void>
   restartFromSnapshot(): Promise<void>
   /** Ends it and removes its files. */
   close(): Promise<void>
@@ -50,8 +51,8 @@ export async function startRedis({ args = [] }: { args?: string[] } = {}): Promi
     freeze: () => void child.kill('SIGSTOP'),
     thaw: () => void child.kill('SIGCONT'),
     cli: (...args) => command(['-p', String(port), ...args]),
-    snapshot() {
-      command(['-p', String(port), 'SAVE'])
+    async snapshot() {
+      await command(['-p', String(port), 'SAVE'])
       copyFileSync(join(dir, 'dump.rdb'), join(dir, 'kept.rdb'))
     },
     async restartFromSnapshot() {
@@ -79,10 +80,10 @@ export async function startCluster(): Promise<RedisServer[]> {
       nodes.push(redis)
       addresses.push(`127.0.0.1:${redis.port}@${bus}`)
     }
-    command(['--cluster', 'create', ...addresses, '--cluster-yes'])
+    await command(['--cluster', 'create', ...addresses, '--cluster-yes'])
     const deadline = Date.now() + 20_000
     for (const { port } of nodes) {
-      while (!command(['-p', String(port), 'cluster', 'info']).includes('cluster_state:ok')) {
+      while (!(await command(['-p', String(port), 'cluster', 'info'])).includes('cluster_state:ok')) {
         if (Date.now() > deadline) throw new Error(`The node on port ${port} does not find its cluster`)
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
@@ -94,10 +95,8 @@ export async function startCluster(): Promise<RedisServer[]> {
   }
 }
 
-function command(args: string[]): string {
-  const { status, stdout, stderr } = spawnSync('redis-cli', args, { encoding: 'utf8', timeout: 30_000 })
-  if (status !== 0) throw new Error(`redis-cli ${args.join(' ')} ended with ${status}: ${stdout}${stderr}`)
-  return stdout
+async function command(args: string[]): Promise<string> {
+  return (await promisify(execFile)('redis-cli', args, { timeout: 30_000 })).stdout
 }
 
 function spawnRedis(port: number, dir: string, args: string[]): Promise<ChildProcess> {

@@ -22,6 +22,8 @@ const owner = 'ann'
 const LEASE_MS = 1000
 /** To know soon that Redis is away. */
 const QUICK = { timeoutMs: 300 }
+/** Where no lease is to run out, however busy the machine is. */
+const UNHURRIED = { leaseMs: 10_000 }
 /** Longer than it takes to be declared lost. */
 const LONG_MS = LEASE_MS * 2.5
 /** With room for a machine that is busy with something else. */
@@ -144,14 +146,14 @@ describe.skipIf(!hasRedis).concurrent('nobody is lost whose producer lives: with
     },
     async 'read-only for longer than two leases'(redis) {
       // Of a primary that nobody can reach: what it holds it serves, and it takes nothing.
-      redis.cli('REPLICAOF', '127.0.0.1', '1')
+      await redis.cli('REPLICAOF', '127.0.0.1', '1')
       await sleep(LONG_MS)
-      redis.cli('REPLICAOF', 'NO', 'ONE')
+      await redis.cli('REPLICAOF', 'NO', 'ONE')
     },
     async 'out of memory for longer than two leases'(redis) {
-      redis.cli('CONFIG', 'SET', 'maxmemory', '1')
+      await redis.cli('CONFIG', 'SET', 'maxmemory', '1')
       await sleep(LONG_MS)
-      redis.cli('CONFIG', 'SET', 'maxmemory', '0')
+      await redis.cli('CONFIG', 'SET', 'maxmemory', '0')
     },
     async 'away again and again, never for a lease'(redis) {
       for (let round = 0; round < 4; round++) {
@@ -266,7 +268,7 @@ describe.skipIf(!hasRedis).concurrent('a Redis whose user has no channels', () =
     ['where it is read', false, true],
   ])('%s is read all the same, and not in lumps of a lease', async (_, producerLacks, readerLacks) => {
     const redis = await startServer()
-    redis.cli('ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '+@all', 'resetchannels')
+    await redis.cli('ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '+@all', 'resetchannels')
     const limited = { username: 'limited', password: 'pw' }
     // A third of a lease is what it would take without a look in between.
     const here = openLog(redis.port, { leaseMs: 120_000 }, producerLacks ? limited : {})
@@ -304,7 +306,7 @@ describe.skipIf(!hasRedis).concurrent('a Redis that is older than it was', () =>
     await until(async () => (await there.status(runId, { owner })).state === 'running')
     const reader = follow(() => there, runId)
     await run.sayWhile(sleep(300))
-    redis.snapshot()
+    await redis.snapshot()
     await run.sayWhile(sleep(ms))
     await redis.kill()
     await run.sayWhile(sleep(awayMs))
@@ -326,7 +328,7 @@ describe.skipIf(!hasRedis).concurrent('a Redis that is older than it was', () =>
     const run = speaker(here, runId)
     run.say('first ')
     await until(async () => (await there.status(runId, { owner })).state === 'running')
-    redis.snapshot()
+    await redis.snapshot()
     const reader = follow(() => there, runId)
     // More than is kept of a run.
     for (let piece = 0; piece < 8; piece++) {
@@ -347,7 +349,7 @@ describe.skipIf(!hasRedis).concurrent('a Redis that is older than it was', () =>
   it('than the begin of a run has it again, and stop works', async () => {
     const redis = await startServer()
     const [here, there] = [openLog(redis.port), openLog(redis.port)]
-    redis.snapshot()
+    await redis.snapshot()
     const [running, stopped] = [newId(), newId()]
     const speakers = [running, stopped].map((runId) => speaker(here, runId))
     for (const run of speakers) run.say('first ')
@@ -370,7 +372,7 @@ describe.skipIf(!hasRedis).concurrent('a Redis that is older than it was', () =>
     const run = speaker(here, runId)
     run.say('first ')
     await until(async () => (await there.status(runId, { owner })).state === 'running')
-    redis.snapshot()
+    await redis.snapshot()
     run.say('last')
     run.end()
     await run.done
@@ -387,18 +389,18 @@ describe.skipIf(!hasRedis).concurrent('a Redis that is older than it was', () =>
     run.say('all')
     run.end()
     expect(await run.done).toMatchObject({ outcome: 'done' })
-    const stored = () => /^cmdstat_xadd:calls=(\d+)/m.exec(redis.cli('INFO', 'commandstats'))?.[1]
-    const before = stored()
+    const stored = async () => /^cmdstat_xadd:calls=(\d+)/m.exec(await redis.cli('INFO', 'commandstats'))?.[1]
+    const before = await stored()
     // Its producer looks after it for five seconds, every eight tenths of a lease.
     await sleep(LEASE_MS * 2)
-    expect(stored()).toBe(before)
-    expect(redis.cli('KEYS', '*').trim()).toBe('')
+    expect(await stored()).toBe(before)
+    expect((await redis.cli('KEYS', '*')).trim()).toBe('')
   })
 
   it('since a replica that was behind has taken over: the same', async () => {
     const [first, second] = [await startServer(), await startServer()]
-    second.cli('REPLICAOF', '127.0.0.1', String(first.port))
-    await until(() => second.cli('INFO', 'replication').includes('master_link_status:up'))
+    await second.cli('REPLICAOF', '127.0.0.1', String(first.port))
+    await until(async () => (await second.cli('INFO', 'replication')).includes('master_link_status:up'))
     // What the clients take for their server.
     let port = first.port
     const sockets = new Set<Socket>()
@@ -425,7 +427,7 @@ describe.skipIf(!hasRedis).concurrent('a Redis that is older than it was', () =>
     await run.sayWhile(sleep(1500))
     await first.kill()
     second.thaw()
-    second.cli('REPLICAOF', 'NO', 'ONE')
+    await second.cli('REPLICAOF', 'NO', 'ONE')
     port = second.port
     for (const socket of sockets) socket.destroy()
     await run.sayWhile(sleep(LEASE_MS * 2))
@@ -442,7 +444,7 @@ describe.skipIf(!hasRedis).concurrent('what is read of Redis', () => {
   it('for a replay is no more than a tenth over what the run has, whatever its events are', async () => {
     const redis = await startServer()
     const log = openLog(redis.port)
-    const out = () => Number(/total_net_output_bytes:(\d+)/.exec(redis.cli('INFO', 'stats'))?.[1])
+    const out = async () => Number(/total_net_output_bytes:(\d+)/.exec(await redis.cli('INFO', 'stats'))?.[1])
     for (const [count, size] of [
       [40, 100_000],
       [20_000, 20],
@@ -454,11 +456,11 @@ describe.skipIf(!hasRedis).concurrent('what is read of Redis', () => {
         Array.from({ length: count }, () => 'x'.repeat(size)),
         { log, runId, owner },
       )
-      const before = out()
+      const before = await out()
       const reader = read(log, runId)
       await reader.over
       expect(reader.text).toMatch(/\[DONE\]\n\n$/)
-      const overhead = (out() - before) / reader.text.length
+      const overhead = ((await out()) - before) / reader.text.length
       expect(overhead, `${count} events of ${size}`).toBeLessThan(1.1)
     }
   })
@@ -466,28 +468,28 @@ describe.skipIf(!hasRedis).concurrent('what is read of Redis', () => {
   it('while nobody reads elsewhere is next to nothing: two commands a second, and no message', async () => {
     const redis = await startServer()
     const [here, there] = [openLog(redis.port, { leaseMs: 10_000 }), openLog(redis.port, { leaseMs: 10_000 })]
-    const calls = (name: string) =>
-      Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm').exec(redis.cli('INFO', 'commandstats'))?.[1] ?? 0)
+    const calls = async (name: string) =>
+      Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm').exec(await redis.cli('INFO', 'commandstats'))?.[1] ?? 0)
     const runId = newId()
     const run = speaker(here, runId)
     run.say('first ')
     await until(async () => (await there.status(runId, { owner })).state === 'running')
     // That it begins is told, to who may wait for it.
-    await until(() => calls('publish') === 1)
-    const [published, scripts, from] = [calls('publish'), calls('evalsha'), performance.now()]
+    await until(async () => (await calls('publish')) === 1)
+    const [published, scripts, from] = [await calls('publish'), await calls('evalsha'), performance.now()]
     for (let word = 0; word < 100; word++) {
       run.say(`${word} `)
       await sleep(10)
     }
-    expect(calls('publish') - published).toBe(0)
+    expect((await calls('publish')) - published).toBe(0)
     // However long that took: two a second, and what the status above has asked.
-    expect(calls('evalsha') - scripts).toBeLessThan((performance.now() - from) / 500 + 5)
+    expect((await calls('evalsha')) - scripts).toBeLessThan((performance.now() - from) / 500 + 5)
     const reader = read(there, runId)
     // What was not stored yet is stored for who comes.
     await until(() => reader.text.includes('"99 "'))
     run.say('told')
     await until(() => reader.text.includes('"told"'))
-    expect(calls('publish') - published).toBeGreaterThan(0)
+    expect((await calls('publish')) - published).toBeGreaterThan(0)
     run.end()
     await reader.over
     expect(numbers(reader.text)).toEqual(upTo(103))
@@ -497,7 +499,7 @@ describe.skipIf(!hasRedis).concurrent('what is read of Redis', () => {
 describe.skipIf(!hasRedis).concurrent('closing a log', () => {
   it.each(['frozen', 'gone'])('takes its grace and a second, with Redis %s', async (what) => {
     const redis = await startServer()
-    const log = openLog(redis.port, QUICK)
+    const log = openLog(redis.port, UNHURRIED)
     const runIds = [newId(), newId(), newId()]
     const speakers = runIds.map((runId) => speaker(log, runId))
     for (const run of speakers) run.say('first ')
@@ -515,7 +517,7 @@ describe.skipIf(!hasRedis).concurrent('closing a log', () => {
 describe.skipIf(!hasRedis).concurrent('a page that is loaded', () => {
   it('at any moment around the end of a run finds the run, or what onEnd has saved', async () => {
     const redis = await startServer()
-    const [here, there] = [openLog(redis.port), openLog(redis.port)]
+    const [here, there] = [openLog(redis.port, UNHURRIED), openLog(redis.port, UNHURRIED)]
     const runId = newId()
     const saved: string[] = []
     const run = speaker(here, runId, {
@@ -534,7 +536,7 @@ describe.skipIf(!hasRedis).concurrent('a page that is loaded', () => {
       return reader.status === 200 ? reader.text : saved.includes(runId) ? 'saved' : 'neither'
     }
     setTimeout(() => run.end(), 100)
-    setTimeout(() => (isOver = true), 600)
+    until(() => saved.length > 0).then(() => setTimeout(() => (isOver = true), 300))
     while (!isOver) {
       loads.push(load(there), load(here))
       await sleep(5)
@@ -567,7 +569,7 @@ describe.skipIf(!hasRedis).concurrent('a question that is stopped on its way', (
     const log = openLog(redis.port)
     const runId = newId()
     await log.stop(runId, { owner })
-    const ttl = Number(redis.cli('PTTL', `sse-relay:{${runId}}:stops`))
+    const ttl = Number(await redis.cli('PTTL', `sse-relay:{${runId}}:stops`))
     expect(ttl).toBeGreaterThan(290_000)
     expect(ttl).toBeLessThanOrEqual(300_000)
   })
@@ -579,7 +581,7 @@ describe.skipIf(!hasRedis).concurrent('a stop of which Redis takes no note', () 
     ['read-only', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
   ])('since it is %s stops the run all the same, and is answered so that it comes again', async (_, fault, mend) => {
     const redis = await startServer()
-    const [here, there] = [openLog(redis.port), openLog(redis.port)]
+    const [here, there] = [openLog(redis.port, UNHURRIED), openLog(redis.port, UNHURRIED)]
     const runId = newId()
     const run = speaker(here, runId)
     run.say('first ')
@@ -587,13 +589,13 @@ describe.skipIf(!hasRedis).concurrent('a stop of which Redis takes no note', () 
     const reader = read(there, runId)
     await until(() => reader.text.includes('first'))
     // What is said before its producer listens is heard by nobody.
-    await until(() => redis.cli('PUBSUB', 'CHANNELS').includes(`{${runId}}:producer`))
-    redis.cli(...fault)
+    await until(async () => (await redis.cli('PUBSUB', 'CHANNELS')).includes(`{${runId}}:producer`))
+    await redis.cli(...fault)
     const failed = await there.stop(runId, { owner: 'bob' }).catch((error) => error)
     expect(failed).toBe(false)
     await expect(there.stop(runId, { owner })).rejects.toMatchObject({ code: 'log-failure', retryable: true })
     await until(async () => (await here.status(runId, { owner })).state === 'ended')
-    redis.cli(...mend)
+    await redis.cli(...mend)
     expect((await run.done).outcome).toBe('stopped')
     await reader.over
     expect(reader.text).toMatch(/"code":"stopped"/)
@@ -610,7 +612,7 @@ describe.skipIf(!hasRedis).concurrent('a Redis that drops keys for want of memor
     run.say('first ')
     const reader = follow(() => there, runId)
     await run.sayWhile(sleep(LEASE_MS))
-    redis.cli('DEL', `sse-relay:{${runId}}`)
+    await redis.cli('DEL', `sse-relay:{${runId}}`)
     await run.sayWhile(sleep(LONG_MS))
     run.end()
     expect((await run.done).outcome).toBe('done')
@@ -627,7 +629,7 @@ describe.skipIf(!hasRedis).concurrent('a Redis that drops keys for want of memor
       const log = openLog(redis.port)
       const runId = newId()
       await record(['of ann'], { log, runId, owner })
-      redis.cli('DEL', `sse-relay:{${runId}}`)
+      await redis.cli('DEL', `sse-relay:{${runId}}`)
       if (how === 'creates') await log.create(runId, { owner: 'bob' })
       expect((await record(['of bob'], { log, runId, owner: 'bob' })).outcome).toBe('done')
       const request = new Request('http://localhost/', { headers: { 'last-event-id': `${runId}:0` } })

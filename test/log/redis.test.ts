@@ -439,21 +439,21 @@ describe.skipIf(!hasRedis)('what many runs ask at one time', () => {
     const redis = await startServer()
     const log = openLog(redis, { timeoutMs: 20_000 })
     const [foreign] = runIds as [string]
-    redis.cli('SET', `sse-relay:{${foreign}}`, 'of something else')
+    await redis.cli('SET', `sse-relay:{${foreign}}`, 'of something else')
     const [first, ...others] = await recordAll(log)
     expect(first).toMatchObject({
       status: 'rejected',
       reason: { code: 'log-failure', cause: { message: /WRONGTYPE/ } },
     })
     for (const other of others) expect(other).toMatchObject({ value: { outcome: 'done' } })
-    const scripts = Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(redis.cli('INFO', 'commandstats'))?.[1])
+    const scripts = Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(await redis.cli('INFO', 'commandstats'))?.[1])
     expect(scripts).toBeLessThan(runIds.length / 4)
     for (const runId of runIds.slice(-3)) expect(await textOf(log, runId)).toBe(`one ${'x'.repeat(1000)}`)
   })
 
   it('is asked one by one of a node of a cluster, or of a proxy, that says that it cannot be asked together', async () => {
     const redis = await startServer({ args: ['--cluster-enabled', 'yes'] })
-    redis.cli('CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16_384 }, (_, slot) => String(slot)))
+    await redis.cli('CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16_384 }, (_, slot) => String(slot)))
     await expect.poll(() => redis.cli('CLUSTER', 'INFO'), { timeout: 30_000 }).toContain('cluster_state:ok')
     const log = openLog(redis, { timeoutMs: 20_000 })
     const ids = runIds.slice(0, 20)
