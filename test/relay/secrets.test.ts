@@ -5,10 +5,10 @@ import { APICallError, jsonSchema, streamText, tool } from 'ai'
 import type { Source } from 'sse-relay'
 import { relay } from 'sse-relay/node'
 import * as all from 'sse-relay/protocols'
-import { type Replay, readTrace } from 'sse-relay/testing'
-import { describe, expect, it } from 'vitest'
+import { type Replay, type ReplayUpstream, readTrace, replayUpstream } from 'sse-relay/testing'
+import { afterAll, describe, expect, it } from 'vitest'
 import { type Family, familyOf, messages, ways } from '../protocols/matrix/ways.js'
-import { listening, replaying } from '../serving.js'
+import { listening } from '../serving.js'
 
 // The key of every client here, and every prompt, begin with SECRET too.
 const HEADER = 'SECRET header'
@@ -112,7 +112,18 @@ async function relayed(source: Source, protocol: keyof typeof protocols): Promis
   return { received: `${head}\n${await response.text()}`, status: response.status, errors }
 }
 
-const upstreamOf = async (replay: Replay) => (await replaying(replay)).url
+/** One for all protocols. */
+const upstreams = new Map<string, Promise<ReplayUpstream>>()
+afterAll(async () => {
+  for (const upstream of upstreams.values()) await (await upstream).close()
+})
+
+async function upstreamOf(replay: Replay): Promise<string> {
+  const key = JSON.stringify(replay)
+  const upstream = upstreams.get(key) ?? replayUpstream(replay)
+  upstreams.set(key, upstream)
+  return (await upstream).url
+}
 
 /**
  * raw() is the provider's own chunks: their ids and models belong to them. parts() has both in its part `start`, and

@@ -892,7 +892,8 @@ behaviour('heartbeats', 'heartbeats are never inside an event', async (trial) =>
   const client = trial.open(served)
   for (let count = 1; count <= 3; count++) {
     feed.push('x'.repeat(150_000))
-    const came = (received: string) => received.split('x"}').length > count && received.endsWith(': \n\n')
+    const came = (received: string) =>
+      received.length > count * 150_000 && received.split('x"}').length > count && received.endsWith(': \n\n')
     await trial.until(client, came, `event ${count} and a heartbeat`)
   }
   feed.end()
@@ -1240,7 +1241,7 @@ behaviour('large', 'a large event arrives whole, whoever reads it slowly, and no
   await trial.within(feed.asked, 'the source function is called')
   await pause(30)
   client.resume()
-  await trial.until(client, (received) => received.includes(`"}\n\n`), 'the event')
+  await trial.until(client, (received) => received.length > said.length && received.includes(`"}\n\n`), 'the event')
   feed.end()
   const { body, complete } = await trial.answerTo(client)
   trial.equal('the answer is complete', complete, true)
