@@ -87,6 +87,11 @@ export class Calls {
     return this.#keys.has(key)
   }
 
+  /** Whether it is known and has a name: of a stream that is taken up in its middle the beginning may be missing. */
+  isNamed(key: CallKey): boolean {
+    return this.#keys.get(key)?.name !== undefined
+  }
+
   /** Another key of the same call: some servers say now one, now the other. */
   alias(key: CallKey, other: CallKey): void {
     const call = this.#keys.get(key)

@@ -1,7 +1,7 @@
 /** What do the events of Cohere's chat (v2) say, in the SDK's camel case or in snake case as on the wire? */
 import { isObject } from '../errors.js'
 import { meaningOf } from './finish.js'
-import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
+import { type ChunkShape, emptied, listOf, type Reading, withoutRequest } from './reading.js'
 
 interface ToolCall {
   id?: string
@@ -16,8 +16,8 @@ interface Tokens {
 }
 
 interface Counts {
-  tokens?: Tokens
-  billedUnits?: Tokens
+  tokens?: Tokens | undefined
+  billedUnits?: Tokens | undefined
   billed_units?: Tokens
   cachedTokens?: number
   cached_tokens?: number
@@ -97,6 +97,50 @@ export const cohere: ChunkShape = {
         break
       case 'message-end':
         readEnd(delta, reading)
+    }
+  },
+}
+
+/** An event of version 1, in either spelling. */
+interface OldEvent {
+  event_type?: string
+  eventType?: string
+  text?: string
+  tool_call_delta?: { index?: number; name?: string; parameters?: string; text?: string }
+  toolCallDelta?: OldEvent['tool_call_delta']
+  tool_calls?: { name?: string; parameters?: unknown }[]
+  toolCalls?: OldEvent['tool_calls']
+  citations?: object[]
+  finish_reason?: string
+  finishReason?: string
+  response?: { meta?: { tokens?: Tokens; billed_units?: Tokens; billedUnits?: Tokens } }
+}
+
+const OLD_EVENT =
+  /^(stream-(start|end)|text-generation|citation-generation|search-(queries-generation|results)|tool-(calls|input)-\w+|debug)$/
+
+/** Cohere's version 1. The answer is complete at `stream-end`, which brings the history, too. */
+export const cohere1: ChunkShape = {
+  signalOnly: () => 'Cohere',
+
+  is: (chunk) => OLD_EVENT.test((chunk as OldEvent).event_type ?? (chunk as OldEvent).eventType ?? ''),
+
+  redact: false,
+
+  read(event: OldEvent, reading: Reading) {
+    const { event_type, eventType: type = event_type, text, citations, finish_reason, response } = event
+    const piece = event.tool_call_delta ?? event.toolCallDelta
+    if (type === 'text-generation') reading.text(text)
+    else if (type === 'citation-generation') for (const citation of listOf(citations)) reading.citation(citation)
+    else if (type === 'tool-calls-chunk') {
+      reading.reasoning(text)
+      if (piece) reading.call(piece.index, piece.parameters, { name: piece.name })
+    } else if (type === 'tool-calls-generation')
+      for (const [index, { name, parameters }] of listOf(event.tool_calls ?? event.toolCalls).entries())
+        reading.calls.whole(index, parameters ?? {}, { name })
+    else if (type === 'stream-end') {
+      const { tokens, billed_units: billed, billedUnits = billed } = response?.meta ?? {}
+      readEnd({ finishReason: event.finishReason ?? finish_reason ?? 'ERROR', usage: { tokens, billedUnits } }, reading)
     }
   },
 }

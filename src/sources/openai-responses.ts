@@ -53,6 +53,7 @@ export interface ResponsesEvent {
   input?: string
   item?: OutputItem
   annotation?: unknown
+  error?: unknown
   response?: {
     id?: string
     model?: string
@@ -97,7 +98,8 @@ export const openaiResponses: ChunkShape = {
   is(chunk) {
     const { type, sequence_number: sequence } = chunk as { type?: unknown; sequence_number?: unknown }
     return (
-      typeof type === 'string' && (type.startsWith('response.') || (type === 'error' && typeof sequence === 'number'))
+      typeof type === 'string' &&
+      (type.startsWith('response.') || (/^(error|keepalive)$/.test(type) && typeof sequence === 'number'))
     )
   },
 
@@ -172,11 +174,11 @@ export const openaiResponses: ChunkShape = {
       case 'response.function_call_arguments.done':
       case 'response.mcp_call_arguments.done':
         // The name and the id come with the item, as a rule.
-        if (event.arguments !== undefined && reading.calls.has(index)) reading.calls.whole(index, event.arguments)
+        if (event.arguments !== undefined && reading.calls.isNamed(index)) reading.calls.whole(index, event.arguments)
         else if (event.name) notes.alone = [...((notes.alone as ResponsesEvent[] | undefined) ?? []), event]
         break
       case 'response.custom_tool_call_input.done':
-        if (reading.calls.has(index)) reading.calls.whole(index, JSON.stringify(event.input ?? ''))
+        if (reading.calls.isNamed(index)) reading.calls.whole(index, JSON.stringify(event.input ?? ''))
         break
       case 'response.output_text.annotation.added':
         notes.cited = true
@@ -190,7 +192,7 @@ export const openaiResponses: ChunkShape = {
         readEnd(type, response ?? {}, reading)
         break
       case 'error':
-        reading.error(event)
+        reading.error(event.error ?? event)
     }
   },
 }

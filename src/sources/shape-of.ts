@@ -9,7 +9,7 @@ import { bedrock } from './bedrock.js'
 import { bedrockInvoke } from './bedrock-invoke.js'
 import { claudeAgent } from './claude-agent.js'
 import { codex } from './codex.js'
-import { cohere } from './cohere.js'
+import { cohere, cohere1 } from './cohere.js'
 import { gemini } from './gemini.js'
 import { geminiInteractions } from './gemini-interactions.js'
 import { genkit } from './genkit.js'
@@ -71,6 +71,7 @@ const OTHERS: readonly ChunkShape[] = [
   bedrock,
   bedrockInvoke,
   geminiInteractions,
+  cohere1,
   genkit,
   llamaIndex,
   textGeneration,

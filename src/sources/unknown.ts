@@ -21,7 +21,7 @@ export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefin
     else reading.parts.push(chunk.type === 'tool-call' ? reading.calls.own(chunk) : chunk)
   } else if (chunk instanceof Error) reading.error(chunk)
   else if (!isPlain(chunk)) throw unknownClass(chunk)
-  else if (isException(chunk)) reading.error(Object.values(chunk)[0])
+  else if (isException(chunk)) readException(chunk, reading)
   else if (isOwnEvent(chunk)) {
     if (reading.proof === 'not-needed' || !saysFailure(chunk)) return chunk
     reading.error(chunk.data)
@@ -50,6 +50,11 @@ function readLeftOver(chunk: object, isOwn: boolean, reading: Reading): void {
 function isException(chunk: object): boolean {
   const [[key = '', value] = [], ...more] = Object.entries(chunk)
   return more.length === 0 && key.endsWith('Exception') && isObject(value)
+}
+
+/** Its name says which it is. */
+function readException(chunk: object, reading: Reading): void {
+  for (const [type, told] of Object.entries(chunk)) reading.error({ ...told, type })
 }
 
 /** A plain object with `data` and no keys but those of an event. */

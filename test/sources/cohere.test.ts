@@ -89,3 +89,40 @@ describe('a stream of Cohere', () => {
     })
   })
 })
+
+describe('the events of Cohere’s version 1', () => {
+  const end = (reason: string) => ({
+    event_type: 'stream-end',
+    is_finished: true,
+    finish_reason: reason,
+    response: {
+      text: 'Hello',
+      chat_history: [{ role: 'USER', message: 'SECRET' }],
+      meta: { tokens: { input_tokens: 1, output_tokens: 2 } },
+    },
+  })
+  const stream = [
+    { event_type: 'stream-start', generation_id: 'g' },
+    { event_type: 'text-generation', text: 'Hel', is_finished: false },
+    { eventType: 'text-generation', text: 'lo' },
+    { event_type: 'citation-generation', citations: [{ start: 0, end: 5, text: 'Hello' }] },
+    { event_type: 'tool-calls-chunk', tool_call_delta: { index: 0, name: 'weather', parameters: '{"city":' } },
+    { event_type: 'tool-calls-chunk', tool_call_delta: { index: 0, parameters: '"Oslo"}' } },
+    { event_type: 'tool-calls-generation', tool_calls: [{ name: 'weather', parameters: { city: 'Oslo' } }] },
+  ]
+
+  it('are read in both spellings, and the history at their end stays here', () => {
+    const told = readAll([...stream, end('COMPLETE')])
+    expect(told).toMatchObject({
+      text: 'Hello',
+      calls: [{ name: 'weather', input: '{"city":"Oslo"}', done: true }],
+      data: [['citation', { start: 0, end: 5, text: 'Hello' }]],
+      usage: { inputTokens: 1, outputTokens: 2 },
+      finishReason: 'tool-calls',
+      proof: 'given',
+    })
+    expect(JSON.stringify(told)).not.toContain('SECRET')
+    expect(readAll(stream).proof).toBe('missing')
+    expect(readAll([...stream, end('ERROR')]).errors).toHaveLength(1)
+  })
+})

@@ -534,6 +534,46 @@ describe('what comes after the finish is of the same answer', () => {
   })
 })
 
+describe('a stream that is taken up in its middle', () => {
+  const rest = event('function_call_arguments.delta', { item_id: 'f', output_index: 0, delta: '"Oslo"}' })
+  table('tells no call before its name: %s', [
+    [
+      'arguments',
+      [
+        rest,
+        event('function_call_arguments.done', { item_id: 'f', output_index: 0, arguments: ARGS }),
+        done(0, item({ arguments: ARGS })),
+        completed([item({ arguments: ARGS })]),
+      ],
+      { calls: [called('a')] },
+    ],
+    [
+      'an input of text',
+      [
+        event('custom_tool_call_input.delta', { item_id: 'f', output_index: 0, delta: 'i' }),
+        event('custom_tool_call_input.done', { item_id: 'f', output_index: 0, input: 'hi' }),
+        done(0, item({ type: 'custom_tool_call', input: 'hi' })),
+        completed(),
+      ],
+      { calls: [called('a', 'w', '"hi"')] },
+    ],
+    ['nothing but the end', [completed([message, item({ arguments: ARGS })])], { text: 'Hello', calls: [called('a')] }],
+    [
+      'a sign of life first',
+      [{ type: 'keepalive', sequence_number: 0 }, completed([message])],
+      { text: 'Hello', rest: [] },
+    ],
+  ])
+
+  it('a failure within its event has its code', () => {
+    expect(read([{ type: 'error', sequence_number: 1, error: { code: 'x', message: 'SECRET' } }]).error).toMatchObject({
+      message: 'SECRET',
+      code: 'x',
+    })
+    expect(read([{ throttlingException: { message: 'SECRET' } }]).error).toMatchObject({ type: 'throttlingException' })
+  })
+})
+
 describe('a whole value', () => {
   const whole = { calls: [called('a')] }
   table('counts where no piece came, and is not told twice: %s', [
