@@ -92,7 +92,8 @@ export interface Log {
    */
   status(runId: string, options: { owner: string | null }): Promise<RunStatus>
   /**
-   * Ends what this process produces, as `shutdown`, and lets go of timers and connections.
+   * Ends what this process produces, as `shutdown`, and lets go of timers and connections. From now on no run begins:
+   * `relay` answers 503, `record` rejects, both with `shutdown`, retryable.
    * With `graceMs` the runs have so long to end by themselves, in milliseconds. It takes a second more at most, whatever
    * the store does.
    */

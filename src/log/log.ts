@@ -135,6 +135,8 @@ export class RunLog implements Log {
   /** When this process was last seen to be awake, by two clocks: one of them stands still where a machine is suspended. */
   #awakeAt = 0
   #awakeAtWall = 0
+  /** No run begins any more. */
+  #isClosing = false
   #isClosed = false
 
   constructor(store: LogStore) {
@@ -269,6 +271,7 @@ export class RunLog implements Log {
   async close(options: { graceMs?: number } = {}): Promise<void> {
     checkOptions('log.close', options, CLOSE)
     const { graceMs = 0 } = options
+    this.#isClosing = true
     const runs = [...this.#producing()]
     const over = Promise.all(runs.map(({ done }) => done))
     if (runs.length > 0) {
@@ -296,6 +299,12 @@ export class RunLog implements Log {
       discard(source)
       asked()
       this.#read(reader, runId, owner, 0)
+      return
+    }
+    if (this.#isClosing) {
+      discard(source)
+      asked()
+      reader.failAs('shutdown')
       return
     }
     const begin = this.#startOf(owner, options.protocol?.headers ?? {})
@@ -364,6 +373,12 @@ export class RunLog implements Log {
   /** Produces a run that nobody reads here. For `record`. */
   async record(source: Source, runId: string, options: RelayOptions): Promise<Summary> {
     const scope = captureScope()
+    if (this.#isClosing) {
+      discard(source)
+      throw new RelayError('shutdown', 'The log is closed, or closing: take no more jobs before log.close', {
+        retryable: true,
+      })
+    }
     // The job came again, and the store may have lost that the run has begun: it is produced here all the same.
     if (this.#runs.get(runId)?.run instanceof Recorder) {
       discard(source)

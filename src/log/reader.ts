@@ -1,7 +1,7 @@
 /** How does one connection get a run's events, stored and new, with no hole and no duplicate? */
 import { isRelayError } from '../errors.js'
 import { countFrames, framesAfter, idPrefix, markEnd, numberFrames } from '../event-id.js'
-import { failureOf } from '../failure.js'
+import { failureOf, outcomeOf } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import { isThenable } from '../promises.js'
 import { failureFrames } from '../protocols/frames.js'
@@ -168,11 +168,11 @@ export class Reader implements Feeder, Subscriber {
 
   /** Ends with a failure of ours that is not the run's. */
   failAs(code: string): void {
-    this.#endWith({ failure: failureOf(code) })
+    this.#endWith({ failure: failureOf(code) }, outcomeOf(code))
   }
 
-  #endWith({ failure, thrown }: Reported): void {
-    this.#end({ outcome: 'error', failure, thrown, frames: this.#outlet.sent ? this.#say(failure) : '' })
+  #endWith({ failure, thrown }: Reported, outcome: Outcome = 'error'): void {
+    this.#end({ outcome, failure, thrown, frames: this.#outlet.sent ? this.#say(failure) : '' })
   }
 
   /** A failure that is told without the run, in the dialect if that is known. */

@@ -104,3 +104,22 @@ describe.each([
     expect(await asked.text()).toContain('[DONE]')
   })
 })
+
+describe('a log that closes', () => {
+  it('begins no run any more, and lets what it has be read', async () => {
+    const { url, log } = await serve(express)
+    const first = await fetch(`${url}/chat`, { method: 'POST', headers: { 'x-run-id': RUN } })
+    const text = await first.text()
+    const closed = log.close({ graceMs: 10 })
+    const ends: unknown[] = []
+    const refused = await fetch(`${url}/chat`, { method: 'POST' })
+    expect(refused.status).toBe(503)
+    expect(await refused.json()).toMatchObject({ error: { code: 'shutdown', retryable: true } })
+    await closed
+    const job = record(() => ends.push('asked') as never, { log, runId: 'run-of-a-test-0002', owner: 'ann' })
+    await expect(job).rejects.toMatchObject({ code: 'shutdown', retryable: true })
+    expect(ends).toEqual([])
+    const again = await fetch(`${url}/chat`, { headers: { 'last-event-id': `${RUN}:0` } })
+    expect(await again.text()).toBe(text)
+  })
+})
