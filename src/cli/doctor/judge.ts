@@ -3,7 +3,7 @@
 import { duration } from '../terminal.js'
 import type { Flaw } from './lines.js'
 import { isEventStream, type Observation } from './observe.js'
-import { allows, endingOf, findLumps, isBuffered, longestSilence, RULES, type Rule, type Severity } from './rules.js'
+import { endingOf, findLumps, isBuffered, longestSilence, RULES, type Rule, type Severity } from './rules.js'
 
 export interface Finding {
   code: string
@@ -108,15 +108,9 @@ function notesOn(observation: Observation): string[] {
 /** That it was asked, where there is nothing to find; and what only some pages need. */
 function notesOnCors({ cors }: Observation, findings: readonly Finding[]): string[] {
   if (!cors || findings.some(({ code }) => code === 'cors-preflight' || code === 'cors-origin')) return []
-  const notes: string[] = []
-  if (cors.stop && !allows(cors.stop.headers, 'DELETE', cors)) {
-    notes.push(
-      `A page of ${cors.origin} may not send DELETE to this address: allow it if the page stops runs there, with a stopUrl.`,
-    )
-  }
-  if (findings.some(({ code }) => code === 'cors-resume')) return notes
+  if (findings.some(({ code }) => code === 'cors-resume')) return []
   const rest = cors.resume ? ', also to read on,' : ''
-  return [`A page of ${cors.origin} may send this request${rest} and read its answer.`, ...notes]
+  return [`A page of ${cors.origin} may send this request${rest} and read its answer.`]
 }
 
 /** Whether events came at moments that are clearly apart. */

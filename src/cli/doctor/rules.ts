@@ -64,11 +64,22 @@ export const RULES: readonly Rule[] = [
     of: 'answer',
     find(observation) {
       const { status, headers } = observation
-      if (status !== 200 || isEventStream(observation)) return
+      if (status !== 200 || isEventStream(observation) || isEmpty(observation)) return
       return `content-type is ${headers['content-type'] ?? 'missing'}`
     },
     why: 'EventSource refuses anything but text/event-stream, other clients read it as what it says, and proxies buffer it as a page.',
     mend: 'Answer with content-type: text/event-stream; charset=utf-8. If this is a page of HTML, the address or the proxy’s route is wrong.',
+  },
+  {
+    code: 'empty',
+    severity: 'fault',
+    of: 'answer',
+    find: (observation) =>
+      isEmpty(observation)
+        ? `status 200, no body, and content-type is ${observation.headers['content-type'] ?? 'missing'}`
+        : undefined,
+    why: 'Nothing was said. On hosts that answer as soon as a handler is over, Fastify for one, this is a handler that did not wait for its stream.',
+    mend: 'Return what relay returns from the handler, or await it. The console of the server names it.',
   },
   {
     code: 'charset',
@@ -310,6 +321,18 @@ export const RULES: readonly Rule[] = [
     mend: 'Allow the headers x-run-id and last-event-id besides those of the request. A page that only reads, and never reads on, needs neither.',
   },
   {
+    code: 'cors-stop',
+    severity: 'warning',
+    of: 'stream',
+    find({ cors }) {
+      if (!cors?.stop || (cors.preflight && deniedBy(cors.preflight, cors))) return
+      if (allows(cors.stop.headers, 'DELETE', cors)) return
+      return `access-control-allow-methods is ${cors.stop.headers['access-control-allow-methods'] ?? 'missing'}, without DELETE`
+    },
+    why: 'This is a run of a log, which goes on without its reader. A Stop button sends DELETE; where the browser may not send it, the run goes on and is paid for, while the page looks stopped.',
+    mend: 'Allow DELETE: @fastify/cors does only if its methods name it. What was asked is this address: a stopUrl elsewhere needs the same.',
+  },
+  {
     code: 'cors-exposed',
     severity: 'warning',
     of: 'stream',
@@ -438,6 +461,12 @@ function flawsOf(observation: Observation): Flaw[] {
   return [...flaws, { line, byte, what: 'the last block has no blank line after it, so clients discard it' }]
 }
 
+/** An answer of which nothing came. */
+function isEmpty(observation: Observation): boolean {
+  const { status, arrivals, ending } = observation
+  return status === 200 && arrivals.length === 0 && ending === 'complete' && !isEventStream(observation)
+}
+
 /** What a preflight's answer lacks for the browser to send the request. */
 function deniedBy({ status, headers, method, asked }: Preflight, cors: CorsObservation): string | undefined {
   if (status === 0) return 'OPTIONS was not answered'
@@ -458,7 +487,7 @@ function deniedBy({ status, headers, method, asked }: Preflight, cors: CorsObser
 }
 
 /** Whether a preflight's answer lets a page use the method. */
-export function allows(
+function allows(
   headers: Record<string, string>,
   method: string,
   { credentials }: Pick<CorsObservation, 'credentials'>,
