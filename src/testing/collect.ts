@@ -2,7 +2,7 @@
 
 import { isComplete } from '../client/final-events.js'
 import { type ParseSSEOptions, parseSSE, type SSEInput } from '../client/parse-sse.js'
-import { isRelayError, type RelayError } from '../errors.js'
+import { isObject, isRelayError, type RelayError } from '../errors.js'
 import type { ParsedEvent } from '../types.js'
 
 /** How a collected answer ended, as far as its reader can know. */
@@ -35,18 +35,33 @@ export interface Collected {
   lastEventId: string
 }
 
+/** An answer that is whole already, as Fastify's `inject` and supertest give it. */
+export interface WholeResponse {
+  readonly statusCode: number
+  readonly headers: Readonly<Record<string, unknown>>
+  /** Of `inject`. */
+  readonly body?: unknown
+  /** Of supertest. */
+  readonly text?: unknown
+}
+
 /**
  * The whole answer, once it is over: its events, its text, and how it ended. What is on the wire never makes
  * it throw, neither a refusal nor a cut nor a reset.
  *
- * @param input What `parseSSE` takes: a Response, a stream or iterable of bytes or strings, or a string.
+ * @param input What `parseSSE` takes: a Response, a stream or iterable of bytes or strings, or a string. Also what
+ * Fastify's `inject` and supertest resolve to.
  * @param options Those of `parseSSE`.
  * @throws {RelayError} `invalid-source` or `invalid-option`, for what `parseSSE` does not take.
  * @throws `AbortError` when `options.signal` aborts.
  * @example
  * const { outcome, text } = await collect(await fetch(url))
  */
-export async function collect(input: SSEInput, options: ParseSSEOptions = {}): Promise<Collected> {
+export async function collect(input: SSEInput | WholeResponse, options: ParseSSEOptions = {}): Promise<Collected> {
+  return isWhole(input) ? collectEvents(toResponse(input), options) : collectEvents(input, options)
+}
+
+async function collectEvents(input: SSEInput, options: ParseSSEOptions): Promise<Collected> {
   const collected: Collected = { events: [], text: '', comments: 0, outcome: 'done', lastEventId: '' }
   if (isResponse(input)) {
     collected.status = input.status
@@ -77,6 +92,19 @@ export async function collect(input: SSEInput, options: ParseSSEOptions = {}): P
   }
   collected.lastEventId = stream.lastEventId
   return collected
+}
+
+function isWhole(input: SSEInput | WholeResponse): input is WholeResponse {
+  const { statusCode, headers, body, text } = (input ?? {}) as Partial<WholeResponse>
+  return Number.isInteger(statusCode) && isObject(headers) && [body, text].some((said) => typeof said === 'string')
+}
+
+function toResponse({ statusCode, headers, body, text }: WholeResponse): Response {
+  const values = Object.entries(headers).flatMap(([name, value]) => [value].flat().map((one) => [name, String(one)]))
+  const said = typeof body === 'string' ? body : String(text)
+  // The statuses that a Response cannot have with a body, and have none.
+  const isBare = [101, 204, 205, 304].includes(statusCode)
+  return new Response(isBare ? null : said, { status: statusCode, headers: values as [string, string][] })
 }
 
 /** By its shape: a host may have put its own class in the place of the global one. */

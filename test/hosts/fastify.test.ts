@@ -133,9 +133,17 @@ it('resolves to the summary in a handler that goes on after it', async () => {
 it('answers app.inject, as tests of a Fastify app ask it', async () => {
   const app = create()
   app.post('/', (request, reply) => relay(request, reply, () => ['x'.repeat(1_000_000), ...(request.body as string[])]))
+  const refusal = Object.assign(new Error('slow down'), { status: 429, headers: { 'retry-after': '7' } })
+  app.get('/refused', (request, reply) => relay(request, reply, () => throwing(refusal), { onError() {} }))
   const { statusCode, headers, body } = await app.inject({ method: 'POST', url: '/', payload: ['Hello'] })
   expect(statusCode).toBe(200)
   expect(headers['content-type']).toBe('text/event-stream; charset=utf-8')
+  expect(await collect(await app.inject('/refused'))).toMatchObject({
+    status: 429,
+    headers: { 'retry-after': '7' },
+    outcome: 'error',
+    error: { code: 'rate-limit', status: 429 },
+  })
   expect(await collect(body)).toMatchObject({ outcome: 'done', text: `${'x'.repeat(1_000_000)}Hello` })
 })
 
