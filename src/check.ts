@@ -1,4 +1,4 @@
-/** Does a function have these options, and can they be what they are? The one check, for the server and the client. */
+/** Is each option known by name, and its value allowed? The one check, for the server and the client. */
 
 import { show } from './errors.js'
 

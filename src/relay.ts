@@ -1,6 +1,5 @@
 /** How does what a run or a log brings become one HTTP response, and how does that end? */
 import { captureScope, runIn } from './async-context.js'
-import { OwnedPromise } from './awaited-promise.js'
 import { type DeadlineOwner, Deadlines } from './deadlines.js'
 import { encodeRetry } from './encode.js'
 import { RelayError } from './errors.js'
@@ -17,15 +16,16 @@ import {
   type SinkHeaders,
   STREAM_HEADERS,
 } from './headers.js'
-import { WholeAnswer } from './json-answer.js'
 import type { LogResume, RunLog } from './log/log.js'
 import type { ReaderOutlet } from './log/reader.js'
+import { WholeAnswer } from './non-streaming.js'
 import { type Connection, checkRelayOptions, type RelayOptions } from './options.js'
 import { printError, reportClose, reportEnd, reportFailure } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
 import { nextTurn } from './tick.js'
 import type { Failure, Source, Summary } from './types.js'
+import { OwnedPromise } from './unhandled-rejection.js'
 import { discard } from './upstream.js'
 
 export { lastEventIdOf, type RequestHead, type SinkHeaders } from './headers.js'

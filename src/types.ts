@@ -1,4 +1,4 @@
-/** The vocabulary that crosses floors: types, and the one constant of the wire. */
+/** What do all floors share? Types, and the one constant of the wire, `[DONE]`. */
 
 /**
  * The sentinel: an event with this data means that the answer is complete, and nothing else does.

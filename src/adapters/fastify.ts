@@ -1,6 +1,5 @@
 /** How does a request of Fastify become a relay? No feature of its own, only a translation. */
 
-import { owned } from '../awaited-promise.js'
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import {
@@ -15,6 +14,7 @@ import {
 } from '../relay.js'
 import { printError } from '../report.js'
 import type { Source, Summary } from '../types.js'
+import { owned } from '../unhandled-rejection.js'
 import { lackOf, type NodeRequest, type NodeResponse, type Remedies, serveNode, whenClosed } from './node-sink.js'
 import { BodySink } from './readable-sink.js'
 

@@ -1,6 +1,5 @@
 /** How does a request of Koa become a relay? No feature of its own, only a translation. */
 
-import { owned } from '../awaited-promise.js'
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import {
@@ -14,6 +13,7 @@ import {
   withRequest,
 } from '../relay.js'
 import type { Source } from '../types.js'
+import { owned } from '../unhandled-rejection.js'
 import { lackOf, type NodeRequest, type NodeResponse, type Remedies, serveNode } from './node-sink.js'
 import { BodySink } from './readable-sink.js'
 

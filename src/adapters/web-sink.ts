@@ -1,12 +1,12 @@
 /** How is a stream written as the body of a Web `Response`, and how is it known that the client left? */
 
-import { owned } from '../awaited-promise.js'
 import { RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
 import { printError, warnOnce } from '../report.js'
 import { callAtTickEnd } from '../tick.js'
 import type { ReadableStreamLike } from '../types.js'
+import { owned } from '../unhandled-rejection.js'
 
 /** As much of `Request` as is needed. */
 export interface WebRequest {

@@ -1,4 +1,4 @@
-/** In which dialect does a stream speak, where is the text in it, and who reads those that are not read here? */
+/** Which dialect is a stream in, where is its text, and which package reads it if we do not? */
 
 import { isObject, RelayError } from '../errors.js'
 import { serverError } from './failures.js'

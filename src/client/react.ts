@@ -2,13 +2,13 @@
 
 import { useState, useSyncExternalStore } from 'react'
 import { findNear, internal, type Rules } from '../check.js'
-import { type AnswerPart, JoinedAnswer } from './answer.js'
 import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './detect-dialect.js'
 import { FETCH_OPTIONS, findForeign } from './fetch-sse.js'
 import { type FetchSSEOptions, type FetchStream, fetchSSE, RelayError, type WirePart } from './index.js'
+import { type AnswerPart, JoinedAnswer } from './join-parts.js'
 import { callback, check } from './reading-loop.js'
 
-export type { AnswerPart, AnswerToolCall } from './answer.js'
+export type { AnswerPart, AnswerToolCall } from './join-parts.js'
 
 /**
  * Options of {@link useRelay}: those of `fetchSSE`. The method is POST unless it says otherwise; `runId` and

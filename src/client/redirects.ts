@@ -1,4 +1,4 @@
-/** How does a request that is led to another origin leave there what is not for it? */
+/** How is a redirect to another origin followed without the headers that are not for it? */
 
 import type { ResponseLike } from '../types.js'
 import { toBody } from './sse-input.js'

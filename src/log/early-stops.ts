@@ -1,4 +1,4 @@
-/** Which runs were stopped before they are known? */
+/** Which runs were stopped before they began? */
 
 /** Nothing that a client can ask for grows without end: so many for one owner, and for all. */
 const MAX_OF_OWNER = 64

@@ -2,7 +2,7 @@
 export type { Log, RunStatus } from '../options.js'
 export { createLog } from './log.js'
 export { createMemoryLog, type MemoryLogOptions } from './memory.js'
-export { type RecordOptions, record } from './record.js'
+export { type RecordOptions, record } from './record-run.js'
 export type {
   Channel,
   LogEnd,

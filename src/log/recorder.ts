@@ -12,7 +12,7 @@ import { atTickEnd } from '../tick.js'
 import type { Source, Summary } from '../types.js'
 import { Audience, type AudienceOwner } from './audience.js'
 import { LiveRun, type Subscriber, type Thrown } from './local-readers.js'
-import type { Outbox } from './mailbox.js'
+import type { Outbox } from './pubsub-batch.js'
 import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
 import { type Kept, type QueueOwner, WriteQueue } from './write-queue.js'
 

@@ -2,7 +2,7 @@
 import { ignore, settle } from '../promises.js'
 import { warnOnce } from '../report.js'
 import { LiveRun } from './local-readers.js'
-import { type Inbox, openMessage } from './mailbox.js'
+import { type Inbox, openMessage } from './pubsub-batch.js'
 import type { LogEntry, LogStore, SharedStore, StoredRun } from './store.js'
 
 /** How many entries are read at once. */

@@ -1,4 +1,4 @@
-/** How does what a run says get into the store, however that behaves? */
+/** How do a run's events get into the store, also when that is slow or fails? */
 import { flatten } from '../encode.js'
 import { isRelayError, RelayError } from '../errors.js'
 import { isThenable, settle } from '../promises.js'

@@ -1,8 +1,8 @@
 /** How does a run look to a client of AG-UI (CopilotKit, TanStack AI)? */
 
-import { beginsCall } from '../call-boundaries.js'
 import { type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
+import { beginsCall } from '../tool-call-boundaries.js'
 import type {
   AnswerPart,
   DataPart,

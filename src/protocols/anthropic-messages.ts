@@ -1,9 +1,9 @@
 /** How does a run look to a client of Anthropic's Messages API? */
 
-import { beginsCall } from '../call-boundaries.js'
 import { type Rules, words } from '../check.js'
 import { mistake } from '../failure.js'
 import { checkOptions } from '../options.js'
+import { beginsCall } from '../tool-call-boundaries.js'
 import type {
   AnswerPart,
   Encoder,

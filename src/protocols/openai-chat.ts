@@ -1,8 +1,8 @@
 /** How does a run look to a client of the OpenAI Chat Completions API? */
 
-import { beginsCall } from '../call-boundaries.js'
 import { flag, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
+import { beginsCall } from '../tool-call-boundaries.js'
 import type { AnswerPart, Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
 import { callsToRun, cannotTakeBack, dataFrame, failureFrame, seemsWhole } from './frames.js'
 

@@ -1,9 +1,9 @@
 /** How does a run look to a client of the OpenAI Responses API? */
 
-import { beginsCall } from '../call-boundaries.js'
 import { type Rules, words } from '../check.js'
 import { flatten } from '../encode.js'
 import { checkOptions } from '../options.js'
+import { beginsCall } from '../tool-call-boundaries.js'
 import type {
   AnswerPart,
   Encoder,

@@ -1,8 +1,8 @@
 /** How does a run look to `useChat` of the AI SDK? */
 
-import { beginsCall } from '../call-boundaries.js'
 import { callback, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
+import { beginsCall } from '../tool-call-boundaries.js'
 import {
   type AnswerPart,
   type DataPart,

@@ -1,7 +1,7 @@
 /** What do the events of Google's Agent Development Kit say? */
 import { meaningOf } from './finish.js'
 import { type ContentPart, readContentPart, readUsage, type UsageMetadata } from './gemini.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface EventPart extends ContentPart {
   functionResponse?: { id?: string; name?: string; response?: unknown }

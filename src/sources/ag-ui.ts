@@ -1,5 +1,5 @@
 /** What do the events of AG-UI say (CopilotKit, TanStack AI, agent servers in many languages)? */
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface AGUIEvent {
   type: string

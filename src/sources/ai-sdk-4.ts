@@ -1,6 +1,6 @@
 /** What do the chunks of the AI SDK's version 4 say, and those of xsai, which are like them? */
 import { readEnd, readPart, type StreamPart } from './ai-sdk.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface OldPart extends StreamPart {
   source?: { url?: string; title?: string }

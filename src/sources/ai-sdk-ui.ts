@@ -1,6 +1,6 @@
 /** The AI SDK's UI message stream, as its servers and `uiMessage()` send it. */
 import { type Counts, readEnd, readPart, readSource, type StreamPart } from './ai-sdk.js'
-import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
+import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading-state.js'
 
 interface UIChunk extends StreamPart {
   transient?: boolean

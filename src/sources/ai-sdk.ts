@@ -1,5 +1,5 @@
 /** The full stream of the AI SDK's `streamText`, versions 5 to 7. */
-import { type ChunkShape, type Reading, withoutRequest } from './reading.js'
+import { type ChunkShape, type Reading, withoutRequest } from './reading-state.js'
 
 /** Token counts as the AI SDK has them. */
 export interface Counts {

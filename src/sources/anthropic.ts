@@ -1,5 +1,5 @@
 /** Anthropic's messages: the events of `create` and of `.stream()`, and the same over the wire. */
-import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
+import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading-state.js'
 
 export interface MessagesUsage {
   output_tokens_details?: { thinking_tokens?: number } | null

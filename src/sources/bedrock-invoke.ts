@@ -1,7 +1,7 @@
 /** What do the events of Bedrock's InvokeModelWithResponseStream and InvokeAgent hold? */
 import { isObject } from '../errors.js'
 import { readInner } from './inner.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface InvokeEvent {
   chunk?: { bytes: Uint8Array }

@@ -1,6 +1,6 @@
 /** AWS Bedrock's ConverseStream. */
 import { isObject } from '../errors.js'
-import { type ChunkShape, emptied, type Reading } from './reading.js'
+import { type ChunkShape, emptied, type Reading } from './reading-state.js'
 
 interface ConverseEvent {
   messageStart?: object

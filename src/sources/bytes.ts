@@ -4,7 +4,7 @@ import { mistake } from '../failure.js'
 import { ignore } from '../promises.js'
 import { DATA_STREAM, dataStreamChunk, MAY_BE_DATA_STREAM } from './ai-data-stream.js'
 import { readEvents } from './event-stream.js'
-import type { Reading } from './reading.js'
+import type { Reading } from './reading-state.js'
 import { failureIn, providerError } from './told-failure.js'
 
 /** What is read: the iterator of a body. */

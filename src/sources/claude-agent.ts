@@ -1,6 +1,6 @@
 /** What do the messages of the Claude Agent SDK say? */
 import { anthropic, type MessagesUsage, readCounts } from './anthropic.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface Block {
   type?: string

@@ -1,6 +1,6 @@
 /** What do the events of the Codex SDK say? */
 import { isObject } from '../errors.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface CodexEvent {
   type: string

@@ -1,7 +1,7 @@
 /** What do the events of Cohere's chat (v2) say, in the SDK's camel case or in snake case as on the wire? */
 import { isObject } from '../errors.js'
 import { meaningOf } from './finish.js'
-import { type ChunkShape, emptied, listOf, type Reading, withoutRequest } from './reading.js'
+import { type ChunkShape, emptied, listOf, type Reading, withoutRequest } from './reading-state.js'
 
 interface ToolCall {
   id?: string

@@ -4,7 +4,7 @@ import { parseSSE, type SSEInput } from '../client/parse-sse.js'
 import type { RelayError } from '../errors.js'
 import type { ResponseLike } from '../types.js'
 import { isSentinel, toChunk } from './event-to-chunk.js'
-import type { Reading } from './reading.js'
+import type { Reading } from './reading-state.js'
 
 /** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
 const MAX_EVENT_SIZE = 67_108_864

@@ -1,5 +1,5 @@
 /** What do the events of Gemini's Interactions say? */
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface InteractionEvent {
   event_type: string

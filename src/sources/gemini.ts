@@ -1,6 +1,6 @@
 /** Google's Gemini: `generateContentStream`, and the same over the wire. */
 import { isObject } from '../errors.js'
-import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
+import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading-state.js'
 
 interface FunctionCall {
   id?: string

@@ -1,6 +1,6 @@
 /** What do the chunks of Genkit say, and its response at the end? */
 import { isObject } from '../errors.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface GenkitChunk {
   role?: string

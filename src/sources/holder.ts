@@ -1,8 +1,8 @@
-/** Which stream does an object hold that is none itself: the result of an SDK's call? */
+/** Where in an SDK's result object is the stream? */
 import { isObject } from '../errors.js'
 import { ignore, isThenable } from '../promises.js'
 import { genkit } from './genkit.js'
-import type { Reading } from './reading.js'
+import type { Reading } from './reading-state.js'
 
 /** The names under which results hold their stream; the first that is one counts. */
 const NAMES = ['stream', 'fullStream', 'events', 'body', 'completion', 'data'] as const

@@ -1,4 +1,4 @@
-/** What does a provider's chunk say that another's chunk holds? */
+/** What does a provider's chunk say that stands within the chunk of another library? */
 import { anthropic } from './anthropic.js'
 import { bedrock } from './bedrock.js'
 import { gemini } from './gemini.js'
@@ -6,7 +6,7 @@ import { mistral } from './mistral.js'
 import { ollama } from './ollama.js'
 import { openaiChat } from './openai-chat.js'
 import { openaiResponses } from './openai-responses.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 /** The providers themselves: what frameworks and gateways pass on. */
 const PROVIDERS: readonly ChunkShape[] = [openaiChat, anthropic, openaiResponses, gemini, mistral, ollama, bedrock]

@@ -1,6 +1,6 @@
 /** What do the messages and events of LangChain's models say? LangGraph's are made of them. */
 import { isObject } from '../errors.js'
-import { addressOf, type ChunkShape, listOf, type Reading } from './reading.js'
+import { addressOf, type ChunkShape, listOf, type Reading } from './reading-state.js'
 
 interface ToolCallChunk {
   id?: string | null

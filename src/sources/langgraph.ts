@@ -12,7 +12,7 @@ import {
   readWhole,
   wordOf,
 } from './langchain.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 const MODE = /^(messages|updates|values|custom|debug|tasks|checkpoints|tools)$/
 

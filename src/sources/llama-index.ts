@@ -1,7 +1,7 @@
 /** What do the chunks of LlamaIndex say? */
 import { isObject } from '../errors.js'
 import { readInner } from './inner.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface LlamaIndexChunk {
   /** The provider's own chunk. */

@@ -1,7 +1,7 @@
 /** What do the chunks of a Mastra agent's, network's or workflow's `fullStream` say? */
 import { isObject } from '../errors.js'
 import { readPart, type StreamPart } from './ai-sdk.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface Payload extends StreamPart {
   status?: string

@@ -1,7 +1,7 @@
 /** Mistral's chat, whose SDK yields `{ data }` with a chat completion in camel case. */
 import { isObject } from '../errors.js'
 import { type Completion, readCompletion, redactCompletion } from './openai-chat.js'
-import { type ChunkShape, withoutRequest } from './reading.js'
+import { type ChunkShape, withoutRequest } from './reading-state.js'
 
 /** Mistral. The answer is complete at a `finishReason`. */
 export const mistral: ChunkShape = {

@@ -1,5 +1,5 @@
 /** Ollama's `chat` and `generate`. */
-import { type ChunkShape, type Reading, withoutRequest } from './reading.js'
+import { type ChunkShape, type Reading, withoutRequest } from './reading-state.js'
 
 interface OllamaChunk {
   model?: string

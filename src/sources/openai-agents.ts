@@ -2,7 +2,7 @@
 import { isObject } from '../errors.js'
 import { openaiChat } from './openai-chat.js'
 import { openaiResponses } from './openai-responses.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface RawItem {
   type?: string

@@ -1,7 +1,15 @@
 /** OpenAI's chat completions, the older completions, and what imitates them, in snake case or in camel case. */
 import { isObject } from '../errors.js'
 import { countsOf } from './counts.js'
-import { addressOf, type ChunkShape, emptied, listOf, type Reading, readContent, withoutRequest } from './reading.js'
+import {
+  addressOf,
+  type ChunkShape,
+  emptied,
+  listOf,
+  type Reading,
+  readContent,
+  withoutRequest,
+} from './reading-state.js'
 import { failureIn } from './told-failure.js'
 
 interface Called {

@@ -1,5 +1,5 @@
 /** The OpenAI Responses API. */
-import { type ChunkShape, emptied, listOf, type Reading, withoutRequest } from './reading.js'
+import { type ChunkShape, emptied, listOf, type Reading, withoutRequest } from './reading-state.js'
 
 interface OutputItem {
   id?: string

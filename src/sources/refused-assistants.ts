@@ -1,7 +1,7 @@
-/** Whose stream is refused by name? */
+/** Is it an event of OpenAI's Assistants, which are refused by name? */
 import { isObject } from '../errors.js'
 import { mistake } from '../failure.js'
-import type { ChunkShape } from './reading.js'
+import type { ChunkShape } from './reading-state.js'
 
 /** OpenAI's Assistants. The API is going away. */
 export const assistants: ChunkShape = {

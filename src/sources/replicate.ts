@@ -1,5 +1,5 @@
 /** What do the events of a prediction on Replicate say? */
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface ServerSentEvent {
   event: string

@@ -1,5 +1,5 @@
 /** What do the events of Strands Agents say? */
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface ModelEvent {
   type: string

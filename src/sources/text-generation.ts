@@ -1,6 +1,6 @@
 /** What do the tokens of Hugging Face's text generation say? */
 import { isObject } from '../errors.js'
-import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading.js'
+import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading-state.js'
 
 interface TokenChunk {
   token: { text?: string; special?: boolean }

@@ -4,7 +4,7 @@ import { mistake, typeMistake } from '../failure.js'
 import { warnOnce } from '../report.js'
 import type { OwnEvent } from '../types.js'
 import { isPart } from './is-part.js'
-import type { Reading } from './reading.js'
+import type { Reading } from './reading-state.js'
 import { failureIn, isFailed } from './told-failure.js'
 
 /** Reads a chunk of no shape. An event of one's own is returned. */

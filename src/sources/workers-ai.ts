@@ -1,6 +1,6 @@
 /** What do the chunks of Cloudflare's Workers AI say that are not OpenAI's? */
 import { isObject } from '../errors.js'
-import type { ChunkShape, Reading } from './reading.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface WorkersAIChunk {
   /** A digit is a number. */

@@ -1,4 +1,4 @@
-/** What do the providers send? A stream in the format of each, by name, and what was recorded of others. */
+/** Which streams of providers are there to be replayed, by name, and how is another recorded? */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 

@@ -5,7 +5,7 @@ import { relayTo, type Sink } from 'sse-relay'
 import { fetchSSE, type ParsedEvent, readParts, readText, type WirePart } from 'sse-relay/client'
 import * as protocols from 'sse-relay/protocols'
 import { describe, expect, it } from 'vitest'
-import { JoinedAnswer } from '../../src/client/answer.js'
+import { JoinedAnswer } from '../../src/client/join-parts.js'
 
 type Method = (this: unknown, ...args: unknown[]) => unknown
 /** What a call costs, by what it was given and what it gave. */

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
  * Units of one floor do not know each other.
  */
 const floors = [
-  ['types.ts', 'errors.ts', 'call-boundaries.ts'],
+  ['types.ts', 'errors.ts', 'tool-call-boundaries.ts'],
   [
     'encode.ts',
     'failure.ts',
@@ -22,12 +22,12 @@ const floors = [
     'async-context.ts',
     'halves.ts',
   ],
-  ['headers.ts', 'awaited-promise.ts'],
+  ['headers.ts', 'unhandled-rejection.ts'],
   // Below the sources: an upstream's event stream is read with it.
   ['client/', 'options.ts'],
   ['report.ts'],
   ['sources/', 'protocols/'],
-  ['upstream.ts', 'json-answer.ts'],
+  ['upstream.ts', 'non-streaming.ts'],
   ['run.ts'],
   ['log/'],
   ['relay.ts', 'adapters/http1-chunk.ts', 'adapters/unread-body.ts'],

@@ -1,4 +1,4 @@
-/** How long a connection may be silent, where it is known to be cut then. */
+/** The idle timeouts of hosts and proxies, as far as they are known. */
 
 export interface Limit {
   where: string

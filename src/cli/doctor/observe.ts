@@ -1,4 +1,4 @@
-/** One request, and when what came of it. */
+/** Sends one request, and takes down what came, and when. */
 import type { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, constants as zlib } from 'node:zlib'
 import { isComplete, isFailed } from '../../client/final-events.js'

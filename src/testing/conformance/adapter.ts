@@ -1,3 +1,4 @@
+/** Does an adapter do what every adapter does? Sentence by sentence, as docs/adapter.md has it. */
 import { getEventListeners } from 'node:events'
 import { positive, type Rules } from '../../check.js'
 import { createMemoryLog } from '../../log/memory.js'

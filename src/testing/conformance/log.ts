@@ -1,5 +1,6 @@
+/** Does a log do what every log does? Sentence by sentence. */
 import assert from 'node:assert/strict'
-import { record } from '../../log/record.js'
+import { record } from '../../log/record-run.js'
 import type { MaybePromise } from '../../log/store.js'
 import type { Log } from '../../options.js'
 import { type ResumeToOptions, relayTo, resumeTo, type Sink, type SinkHeaders } from '../../relay.js'

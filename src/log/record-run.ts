@@ -1,4 +1,4 @@
-/** How does a worker produce a run that nobody reads where it is produced? */
+/** What is `record()`: how does a worker run a source into a log, for readers in any process? */
 import { newRunId } from '../event-id.js'
 import { checkRelayOptions, type RelayOptions } from '../options.js'
 import type { Source, Summary } from '../types.js'

@@ -1,4 +1,4 @@
-/** Does anybody wait for a promise? A rejection that nobody waits for would end the process. */
+/** Does anybody await what an adapter returned? If nobody does, its rejection would end the process. */
 import { nextTurn } from './tick.js'
 
 /** A promise that knows whether `then` was called, which `await`, `return` and `catch` do too. */

@@ -1,9 +1,9 @@
 /** How does a run become one answer in one body, for `stream: false`? */
 
-import { beginsCall } from './call-boundaries.js'
 import { mistake } from './failure.js'
 import { toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
+import { beginsCall } from './tool-call-boundaries.js'
 import type { AnswerPart, Encoder, EncoderEnd, EncoderPart, Protocol, ServerSentEvent, ToolCallPart } from './types.js'
 
 /** In characters. */

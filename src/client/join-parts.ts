@@ -1,6 +1,6 @@
-/** What do the parts of an answer come to so far? */
+/** How are the parts that came so far joined into one answer? */
 
-import { beginsCall } from '../call-boundaries.js'
+import { beginsCall } from '../tool-call-boundaries.js'
 import type { ErrorPart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart } from '../types.js'
 
 /** A tool call as far as it has come. */

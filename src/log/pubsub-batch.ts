@@ -1,4 +1,4 @@
-/** How do the tokens of all runs of a process reach another that reads them, as one message a tick? */
+/** How do new entries of all runs get to the other processes that read them? In one pub/sub message a tick. */
 import { ignore, isThenable } from '../promises.js'
 import { nextTurn } from '../tick.js'
 import type { LogEntry, SharedStore } from './store.js'
