@@ -41,7 +41,7 @@ const streams: PackageStream[] = [
       response.catch(() => {})
       return stream
     },
-    differs: { whole: { usage: undefined, finishReason: undefined } },
+    differs: { whole: { usage: undefined } },
     ...common,
   },
 ]
