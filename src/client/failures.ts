@@ -36,11 +36,16 @@ const NO_URL = /(parse|valid).* URL|URL.*(valid|credentials)|scheme|bad port/i
 export function networkError(cause: unknown): unknown {
   if (cause instanceof RelayError || (cause as Error)?.name === 'AbortError') return cause
   const { message, cause: reason } = (cause ?? {}) as { message?: unknown; cause?: { message?: unknown } }
-  if (NO_URL.test(`${message} ${reason?.message}`)) {
-    const remedy = 'outside of a page give a whole URL, https://…, and never with a password in it'
-    return new RelayError('invalid-option', `The request cannot be sent (${message}): ${remedy}`, { cause })
-  }
+  if (NO_URL.test(`${message} ${reason?.message}`))
+    return unsendable(cause, 'outside of a page give a whole URL, https://…, and never with a password in it')
   return new RelayError('network', `The connection failed: ${message ?? cause}`, { cause, retryable: true })
+}
+
+/** Of a request that `fetch` sends to nobody, whatever the connection. */
+export function unsendable(cause: unknown, remedy: string): RelayError {
+  return new RelayError('invalid-option', `The request cannot be sent (${(cause as Error).message}): ${remedy}`, {
+    cause,
+  })
 }
 
 /** Whether a status says that the same request may succeed later. */

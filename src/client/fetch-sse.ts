@@ -4,7 +4,7 @@ import { anything, type Finder, findNear, internal, plain, type Rule, type Rules
 import { RelayError, show } from '../errors.js'
 import type { EventStream } from '../types.js'
 import { Patience } from './backoff.js'
-import { isTransient, networkError } from './failures.js'
+import { isTransient, networkError, unsendable } from './failures.js'
 import { type Connector, callback, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 import { type FetchLike, fetchWithin } from './redirects.js'
 import { toBody } from './sse-input.js'
@@ -124,7 +124,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   // Hosts have options of their own for fetch, and a fetch of one's own may have those of others.
   check('fetchSSE', options, { ...INIT, ...FETCH_OPTIONS }, options.fetch ? findNear : findForeign, true)
   const { resumeUrl, stopUrl, fetch = globalThis.fetch, lastEventId: place } = options
-  if (place && !isSendable(place)) throw new RelayError('invalid-option', unsendable('lastEventId', place))
+  if (place && !isSendable(place)) throw new RelayError('invalid-option', idMistake('lastEventId', place))
   // An event id `<runId>:<seq>` names its run.
   const [, begunId] = /^([\w-]{16,128}):/.exec(place ?? '') ?? []
   const { runId = begunId ?? (resumeUrl || stopUrl ? randomId() : undefined) } = options
@@ -133,7 +133,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
 
   if (options.body && /^(get|head|)$/i.test(options.method ?? ''))
     throw new RelayError('invalid-option', `method cannot be ${options.method ?? 'GET'} with a body: give 'POST'`)
-  const given = new Headers(options.headers)
+  const given = make(() => new Headers(options.headers))
   const json = isJSON(options.body) ? JSON.stringify(options.body) : undefined
 
   // The states are those of the loop (reading-loop.ts). Here is only which request it makes in `connecting`: the first
@@ -198,7 +198,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
         throw lostForGood('The question never arrived: ask again', error, lost?.cause ?? lost)
       if (!isLost || !(lastEventId || stream.runId)) throw error
       if (lastEventId && !isSendable(lastEventId))
-        throw lostForGood(`The connection was lost, and ${unsendable('the last event id', lastEventId)}`, error, error)
+        throw lostForGood(`The connection was lost, and ${idMistake('the last event id', lastEventId)}`, error, error)
       lost = error
       isOver = false
       const afterMs = status && stream.response ? retryAfter(stream.response) : 0
@@ -263,8 +263,15 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     }
   }
 
-  function send(url: string, init: RequestInit): Promise<Response> {
-    return fetchWithin(fetch, url, init)
+  async function send(url: string, init: RequestInit): Promise<Response> {
+    try {
+      return await fetchWithin(fetch, url, init)
+    } catch (error) {
+      // Is it the connection that failed, or are there options of which the platform makes no request at all? A fetch of
+      // one's own may have others.
+      if (!options.fetch) make(() => new Request('http://localhost', { ...init, body: null, signal: null }))
+      throw error
+    }
   }
 
   /** The first request, or one without a body. */
@@ -283,6 +290,15 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     }
     for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name)
     return { ...options, headers, signal, method, body: undefined as never, ...NO_STORE }
+  }
+}
+
+/** What the platform refuses to make is a mistake of the caller's, and no repetition mends it. */
+function make<T>(create: () => T): T {
+  try {
+    return create()
+  } catch (error) {
+    throw unsendable(error, 'give what fetch takes')
   }
 }
 
@@ -309,7 +325,7 @@ function isSendable(id: string): boolean {
   return !/[^\t -~\u0080-\uffff]|^[\t ]|[\t ]$/.test(id) && id.length <= MAX_ID && utf8(id).length <= MAX_ID
 }
 
-function unsendable(what: string, id: string): string {
+function idMistake(what: string, id: string): string {
   return `${what} cannot be ${show(id)}: a header carries no control characters, no spaces around it, and ${MAX_ID} bytes at most`
 }
 

@@ -438,6 +438,31 @@ describe('an address that fetch cannot ask', () => {
     }
   })
 
+  it.each<[string, object, value: string]>([
+    ['credentials', { credentials: 'includes' }, 'includes'],
+    ['credentials, as withCredentials was', { credentials: true }, 'true'],
+    ['a mode', { mode: 'CORS' }, 'CORS'],
+    ['a cache', { method: 'POST', cache: 'none' }, 'none'],
+    ['a method', { method: 'GE T' }, 'GE T'],
+  ])('has options that it does not take: %s', async (_, options, value) => {
+    let asked = 0
+    const { url } = await serve((_req, res) => void res.end(String(asked++)))
+    const { error } = await read(fetchSSE(url, { stopUrl: url, resumeUrl: url, ...(options as { mode?: RequestMode }) }))
+    expect(error).toMatchObject({ code: 'invalid-option', retryable: false })
+    expect(error?.message).toMatch(/^The request cannot be sent .*: give what fetch takes/)
+    expect([error?.message.includes(value), asked]).toEqual([true, 0])
+  })
+
+  it.each<[string, HeadersInit]>([
+    ['with a line break', { 'x-a': 'a\nb' }],
+    ['with a name that is none', { 'x a': '1' }],
+    ['that are a text', 'x' as never],
+  ])('has headers %s, which is said at once', (_, headers) => {
+    expect(() => fetchSSE('http://localhost/', { headers })).toThrow(
+      expect.objectContaining({ code: 'invalid-option', cause: expect.any(TypeError) }),
+    )
+  })
+
   it('ends the telling of stop() at once', async () => {
     const { url } = await serve((_req, res) => void res.writeHead(200, HEAD).write('data: a\n\n'))
     const stream = fetchSSE(url, { stopUrl: '/api/chat' })
