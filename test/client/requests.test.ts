@@ -447,7 +447,9 @@ describe('an address that fetch cannot ask', () => {
   ])('has options that it does not take: %s', async (_, options, value) => {
     let asked = 0
     const { url } = await serve((_req, res) => void res.end(String(asked++)))
-    const { error } = await read(fetchSSE(url, { stopUrl: url, resumeUrl: url, ...(options as { mode?: RequestMode }) }))
+    const { error } = await read(
+      fetchSSE(url, { stopUrl: url, resumeUrl: url, ...(options as { mode?: RequestMode }) }),
+    )
     expect(error).toMatchObject({ code: 'invalid-option', retryable: false })
     expect(error?.message).toMatch(/^The request cannot be sent .*: give what fetch takes/)
     expect([error?.message.includes(value), asked]).toEqual([true, 0])
