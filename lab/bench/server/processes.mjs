@@ -45,7 +45,9 @@ export function start(file, args = [], nodeArguments = [], wrapper = []) {
       new Promise((resolve) => {
         if (child.exitCode !== null || child.signalCode !== null) return resolve()
         child.once('exit', resolve)
-        child.kill('SIGKILL')
+        // It ends when it hears no more of us. Killed would be the wrapper alone, and what it runs goes on for ever.
+        if (child.connected) child.disconnect()
+        setTimeout(() => child.kill('SIGKILL'), 5000).unref()
       }),
   }
 }
