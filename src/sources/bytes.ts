@@ -1,9 +1,10 @@
 /** What is in a stream of bytes: an event stream, a JSON text a line, a JSON array, or plain text? */
-import { RelayError } from '../errors.js'
+import { isObject, RelayError } from '../errors.js'
 import { mistake } from '../failure.js'
 import { ignore } from '../promises.js'
 import { DATA_STREAM, dataStreamChunk, MAY_BE_DATA_STREAM } from './ai-data-stream.js'
 import { readEvents } from './event-stream.js'
+import { parse as jsonOf } from './event-to-chunk.js'
 import type { Reading } from './reading-state.js'
 import { failureIn, providerError } from './told-failure.js'
 
@@ -157,12 +158,12 @@ class ByteChunks {
   /** One JSON text that says a failure is that failure. */
   #takeJSON(isEnd: boolean): void {
     const [line = '', ...more] = this.#text.trim().split('\n')
-    if (more.length > 0 && isJSON(line)) this.#state = 'lines'
+    if (more.length > 0 && jsonOf(line) !== undefined) this.#state = 'lines'
     if (this.#state === 'lines') return
     if (this.#text.length > MAX_FAILURE_SIZE) throw noStream()
     if (!isEnd) return
-    const json = isJSON(this.#text) && (JSON.parse(this.#text) as object)
-    const failure = json && failureIn(json, false)
+    const json = jsonOf(this.#text)
+    const failure = isObject(json) && failureIn(json, false)
     throw failure ? providerError(failure) : noStream()
   }
 
@@ -216,15 +217,6 @@ class ByteChunks {
 
 function noStream(): RelayError {
   return new RelayError('content-type', 'The upstream answered with one JSON text and no stream: is stream: true set?')
-}
-
-function isJSON(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
 }
 
 function parse(text: string, read: (text: string) => unknown = JSON.parse): unknown {

@@ -31,7 +31,8 @@ export function failureIn(chunk: object, isOwn: boolean): unknown {
   if (isOwn) return undefined
   if (Array.isArray(errors) && errors.length > 0) return errors[0]
   if (success === false || isReport(chunk)) return chunk
-  return Object.values(chunk).find((inner) => isObject(inner) && isReport(inner))
+  // Words alone may be news there: of a search, of a step.
+  return Object.values(chunk).find((inner) => isObject(inner) && hasBadCode(inner) && isReport(inner))
 }
 
 /** `{ error: … }`, and nothing that is not of it. */
@@ -44,9 +45,14 @@ function isReport(told: object): boolean {
   const entries = Object.entries(told)
   const words = entries.filter(([key, value]) => WORDS.test(key) && typeof value === 'string' && !FINE.test(value))
   if (words.length === 0) return false
-  const isBad = ([key, value]: [string, unknown]) =>
-    CODE.test(key) && (key === 'status' ? Number(value) >= 400 : !!value && !FINE.test(String(value)))
-  return entries.some(isBad) || entries.every(([key]) => WORDS.test(key) || BESIDE.test(key))
+  return hasBadCode(told) || entries.every(([key]) => WORDS.test(key) || BESIDE.test(key))
+}
+
+function hasBadCode(told: object): boolean {
+  return Object.entries(told).some(
+    ([key, value]) =>
+      CODE.test(key) && (key === 'status' ? Number(value) >= 400 : !!value && !FINE.test(String(value))),
+  )
 }
 
 /**

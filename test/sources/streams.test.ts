@@ -597,6 +597,8 @@ describe('what is not known', () => {
     { type: 'status', message: 'searching' },
     { status: 'searching', message: 'sources' },
     { code: 0, msg: 'success' },
+    { type: 'progress', info: { message: 'Searching the web' } },
+    { kind: 'step', step: { description: 'Reads the page' }, at: 1 },
   ])('amid a provider’s chunks %j is no failure, and stays here', async (own) => {
     expect((await relayed(of(chat('Hi'), own, chat('', 'stop')))).outcome).toBe('done')
   })
