@@ -1,5 +1,5 @@
 // Is the machine quiet enough to measure on, and by how much can what it says be trusted?
-import { availableParallelism, loadavg } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { median, quantile } from './statistics.mjs'
 
 const PAIRS = 30
@@ -8,8 +8,8 @@ const LOOP_MS = 20
 /** What ratios wobble by on a quiet machine. */
 export const NOISE = 0.05
 
-/** The same work beside itself: what its ratio differs from 1 by, any ratio may. */
-export function calibrate() {
+/** The same work beside itself: what its ratio differs from 1 by, any ratio may. `load` is what was on the machine before. */
+export function calibrate(load) {
   const length = lengthOf(LOOP_MS)
   const began = performance.now()
   const used = Array.from({ length: 2 * PAIRS }, () => work(length))
@@ -17,7 +17,7 @@ export function calibrate() {
   const ratios = Array.from({ length: PAIRS }, (_, pair) => used[2 * pair] / used[2 * pair + 1])
   const cpu = used.reduce((sum, each) => sum + each, 0) / 1000
   return {
-    load: loadavg()[0],
+    load,
     processors: availableParallelism(),
     /** Nine of ten ratios lie between these. */
     low: quantile(ratios, 0.05),

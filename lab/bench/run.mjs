@@ -2,7 +2,7 @@
 // Measures, prints, and, of a whole run or with --save, records in results/latest.json and writes docs/benchmarks.md.
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { arch, cpus, platform, totalmem } from 'node:os'
+import { arch, cpus, loadavg, platform, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { calibrate, said } from './machine.mjs'
@@ -21,6 +21,8 @@ const { values: options } = parseArgs({
 })
 const { quick } = options
 
+// Before the build, which is a load of its own.
+const [load] = loadavg()
 const { dependencies } = JSON.parse(readFileSync(here('package.json'), 'utf8'))
 const isInstalled = (name) => existsSync(here(`node_modules/${name}`))
 if (!Object.keys(dependencies).every(isInstalled)) npm(['install', '--no-audit', '--no-fund'], here('.'))
@@ -57,7 +59,7 @@ if (unknown.length) {
 }
 const chosen = only.length ? only : Object.keys(groups).filter((name) => !quick || !SLOW.includes(name))
 
-const state = calibrate()
+const state = calibrate(load)
 console.log(`${said(state)}\n`)
 
 const measured = []

@@ -4,10 +4,10 @@ import { anything, type Finder, findNear, internal, plain, type Rule, type Rules
 import { RelayError, show } from '../errors.js'
 import type { EventStream } from '../types.js'
 import { Patience } from './backoff.js'
-import { isTransient, networkError, unsendable } from './failures.js'
 import { type Connector, callback, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 import { type FetchLike, fetchWithin } from './redirects.js'
 import { toBody } from './sse-input.js'
+import { isTransient, networkError, unsendable } from './wire-errors.js'
 
 export type { FetchLike } from './redirects.js'
 
@@ -28,8 +28,8 @@ export interface FetchSSEOptions extends Omit<RequestInit, 'signal' | 'body'>, P
   fetch?: FetchLike | undefined
   /**
    * How long a lost connection is asked for again without a sign of life, in milliseconds; then the error is thrown. A new
-   * event, or a connection that is accepted for five seconds, is life. While the browser says that it is offline the time
-   * stands still.
+   * event (where events have ids, one with a new id), or a connection that is accepted for five seconds, is life. While
+   * the browser says that it is offline the time stands still.
    * @default 120_000
    */
   retryForMs?: number | undefined
@@ -183,7 +183,9 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       if (!(error instanceof RelayError)) throw error
       const { code, status = 0, body, retryable, received, lastEventId } = error
       const now = Date.now()
-      const isAlive = received !== lost?.received || (openedAt && now - openedAt >= ALIVE_MS)
+      // Where events have ids, those without one are no progress: a resuming request has them sent again.
+      const isNew = lastEventId ? lastEventId !== lost?.lastEventId : received !== lost?.received
+      const isAlive = isNew || (openedAt && now - openedAt >= ALIVE_MS)
       if (isAlive) patience.refill()
       // An event says how the run ended, and so does the server's own refusal of the question. One that comes from before
       // the server, or that refuses to read on, leaves the run to itself: but for 204, after its end.

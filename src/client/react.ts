@@ -2,7 +2,7 @@
 
 import { useState, useSyncExternalStore } from 'react'
 import { findNear, internal, type Rules } from '../check.js'
-import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './detect-dialect.js'
+import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './dialects.js'
 import { FETCH_OPTIONS, findForeign } from './fetch-sse.js'
 import { type FetchSSEOptions, type FetchStream, fetchSSE, RelayError, type WirePart } from './index.js'
 import { type AnswerPart, JoinedAnswer } from './join-parts.js'

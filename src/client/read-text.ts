@@ -2,7 +2,7 @@
 
 import { isObject, RelayError } from '../errors.js'
 import type { ErrorPart, EventStream, Part } from '../types.js'
-import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './detect-dialect.js'
+import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './dialects.js'
 import { type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
 import { take } from './reading-loop.js'
 

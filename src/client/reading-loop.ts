@@ -3,9 +3,9 @@
 import { findNear, positive, type Rule, type Rules, unknownIn, wrongIn } from '../check.js'
 import { RelayError } from '../errors.js'
 import { DONE, type EventStream, type ParsedEvent, type ResponseLike } from '../types.js'
-import { MAX_BODY, networkError, serverError } from './failures.js'
 import { createParser } from './parser.js'
 import { type Body, toBody, unreadable } from './sse-input.js'
+import { MAX_BODY, networkError, serverError } from './wire-errors.js'
 
 /** Options of `parseSSE`. */
 export interface ParseSSEOptions {

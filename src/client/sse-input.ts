@@ -2,7 +2,7 @@
 
 import { RelayError, show } from '../errors.js'
 import type { ReadableStreamLike, ResponseLike } from '../types.js'
-import { isTransient, serverError } from './failures.js'
+import { isTransient, serverError } from './wire-errors.js'
 
 /** What `parseSSE` reads: a `fetch` response, a stream or iterable of bytes or strings, or a string. */
 export type SSEInput =

@@ -12,8 +12,8 @@ export interface Subscriber {
   setHeaders(headers: Readonly<Record<string, string>>): void
   /** There may be something new in the store. */
   checkStore(): void
-  /** The producer is dead: nothing comes after what is stored. */
-  declareLost(): void
+  /** The run has ended, or its producer is dead: nothing comes after what is stored. */
+  setEnding(ending: 'ended' | 'lost'): void
   /** The run cannot be told here to its end: the reader is to come back for the rest. */
   handOver(): void
 }
@@ -43,6 +43,11 @@ export abstract class LiveRun {
     if (!this.subscribers.includes(subscriber)) return
     this.subscribers = this.subscribers.filter((other) => other !== subscriber)
     if (this.subscribers.length === 0) this.onDeserted()
+  }
+
+  /** Nothing comes after what is stored. */
+  protected setEnding(ending: 'ended' | 'lost'): void {
+    for (const subscriber of this.subscribers) subscriber.setEnding(ending)
   }
 
   /** Hands new events to all subscribers. */

@@ -132,8 +132,8 @@ export class Reader implements Feeder, Subscriber {
     else this.#isBehind = true
   }
 
-  declareLost(): void {
-    this.#ending = 'lost'
+  setEnding(ending: 'ended' | 'lost'): void {
+    this.#ending = ending
     // What it has not read yet comes first.
     this.checkStore()
   }

@@ -443,7 +443,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   #tellLost(): void {
-    for (const subscriber of this.subscribers) subscriber.declareLost()
+    this.setEnding('lost')
     this.#stopListening?.()
     this.#isStored = true
     if (this.#summary) this.#resolve(this.#summary)

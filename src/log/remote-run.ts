@@ -100,8 +100,7 @@ export class RemoteRun extends LiveRun {
       if (this.#isClosed()) return undefined
       const run = await this.store.get(this.runId)
       if (run && (run.ended || run.lost)) {
-        if (run.lost) this.#declareLost()
-        else for (const subscriber of this.subscribers) subscriber.checkStore()
+        this.setEnding(run.lost ? 'lost' : 'ended')
         return (await this.store.read(this.runId, seq - 1, 1)).length > 0 ? true : run.lost ? undefined : false
       }
       const hasAnswered = this.#heardAt > askedAt + STORED_MS
@@ -309,6 +308,7 @@ export class RemoteRun extends LiveRun {
   }
 
   #wake(): void {
+    if (this.#wakes.length === 0) return
     for (const wake of this.#wakes.splice(0)) wake()
   }
 
@@ -362,12 +362,13 @@ export class RemoteRun extends LiveRun {
     this.#lookedAt = now
     if (!isSilent) this.#silentSince = undefined
     else if (this.#silentSince === undefined || isLate) this.#silentSince = now
-    if (run?.lost) this.#declareLost()
-    else if (run?.ended) for (const subscriber of this.subscribers) subscriber.checkStore()
+    if (run?.lost) this.setEnding('lost')
+    // The store may have dropped the run's events, and with them its end.
+    else if (run?.ended) this.setEnding('ended')
     // Nobody came for it in its time, or nobody but this process can say.
-    else if ((run && !run.begun && run.leaseMs === 0) || (isSilent && leaseMs === undefined)) this.#declareLost()
+    else if ((run && !run.begun && run.leaseMs === 0) || (isSilent && leaseMs === undefined)) this.setEnding('lost')
     else if (isSilent && this.#isSilentFor(now, leaseMs as number) && !(run && this.store.shared?.watch))
-      this.#declareLost()
+      this.setEnding('lost')
     else if (isSilent) {
       // Often, so that a look that comes late is none too few, and when it is time.
       const leftMs = (this.#silentSince as number) + (leaseMs as number) - now
@@ -395,9 +396,5 @@ export class RemoteRun extends LiveRun {
     const whole = this.store.shared?.leaseMs
     if (!begun || whole === undefined || leaseMs === 0) return
     this.#heardAt = Math.max(this.#heardAt, performance.now() - Math.max(0, whole - leaseMs))
-  }
-
-  #declareLost(): void {
-    for (const subscriber of this.subscribers) subscriber.declareLost()
   }
 }

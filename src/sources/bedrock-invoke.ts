@@ -1,6 +1,6 @@
 /** What do the events of Bedrock's InvokeModelWithResponseStream and InvokeAgent hold? */
 import { isObject } from '../errors.js'
-import { readInner } from './inner.js'
+import { readInner } from './inner-chunk.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface InvokeEvent {

@@ -3,10 +3,10 @@ import { isObject, RelayError } from '../errors.js'
 import { mistake } from '../failure.js'
 import { ignore } from '../promises.js'
 import { DATA_STREAM, dataStreamChunk, MAY_BE_DATA_STREAM } from './ai-data-stream.js'
-import { readEvents } from './event-stream.js'
-import { parse as jsonOf } from './event-to-chunk.js'
+import { failureIn, providerError } from './chunk-failure.js'
 import type { Reading } from './reading-state.js'
-import { failureIn, providerError } from './told-failure.js'
+import { parse as jsonOf } from './sse-event.js'
+import { readEvents } from './upstream-sse.js'
 
 /** What is read: the iterator of a body. */
 export interface ByteSource {

@@ -2,17 +2,17 @@
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
-import { isSentinel, parse, withType } from './event-to-chunk.js'
-import { isStream } from './holder.js'
 import { Reading } from './reading-state.js'
 import { shapeOf } from './shape-of.js'
+import { isSentinel, parse, withType } from './sse-event.js'
+import { isStream } from './stream-holder.js'
 import { isOwnEvent, readUnknown } from './unknown.js'
 
 export { formatOf, readBytes } from './bytes.js'
-export { isResponse, readEventStream } from './event-stream.js'
-export { type Held, heldBy, isStream, readRest } from './holder.js'
 export { isObservable, observe } from './observable.js'
 export { Reading } from './reading-state.js'
+export { type Held, heldBy, isStream, readRest } from './stream-holder.js'
+export { isResponse, readEventStream } from './upstream-sse.js'
 
 /**
  * A chunk as parts: a string as text, a provider's chunk as what it says, a part as itself, an event of one's

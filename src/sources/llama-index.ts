@@ -1,6 +1,6 @@
 /** What do the chunks of LlamaIndex say? */
 import { isObject } from '../errors.js'
-import { readInner } from './inner.js'
+import { readInner } from './inner-chunk.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface LlamaIndexChunk {

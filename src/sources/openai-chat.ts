@@ -1,5 +1,6 @@
 /** OpenAI's chat completions, the older completions, and what imitates them, in snake case or in camel case. */
 import { isObject } from '../errors.js'
+import { failureIn } from './chunk-failure.js'
 import { countsOf } from './counts.js'
 import {
   addressOf,
@@ -10,7 +11,6 @@ import {
   readContent,
   withoutRequest,
 } from './reading-state.js'
-import { failureIn } from './told-failure.js'
 
 interface Called {
   name?: string

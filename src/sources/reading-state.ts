@@ -1,9 +1,9 @@
 /** What has been read of one run so far: its parts, whether its answer is complete, and what the next chunk needs. */
 import { isObject, RelayError } from '../errors.js'
 import type { FinishReason, Part, Usage } from '../types.js'
+import { providerError } from './chunk-failure.js'
 import { countsOf } from './counts.js'
 import { meaningOf } from './finish.js'
-import { providerError } from './told-failure.js'
 import { type CallHead, type CallKey, Calls } from './tool-calls.js'
 
 /** A provider's or framework's shape of chunk: how it is known, and what it says. */

@@ -3,9 +3,9 @@ import { isObject, show } from '../errors.js'
 import { mistake, typeMistake } from '../failure.js'
 import { warnOnce } from '../report.js'
 import type { OwnEvent } from '../types.js'
+import { failureIn, isFailed } from './chunk-failure.js'
 import { isPart } from './is-part.js'
 import type { Reading } from './reading-state.js'
-import { failureIn, isFailed } from './told-failure.js'
 
 /** Reads a chunk of no shape. An event of one's own is returned. */
 export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefined {

@@ -166,6 +166,20 @@ describe('a lost connection is asked for again', () => {
     }
   })
 
+  it('no more after two minutes in which all that came had no ids of its own: it would come again for ever', async () => {
+    for (const wire of [
+      'data: again\n\n',
+      `id: ${RUN}:1\ndata: again\n\n`,
+      'data: again\n\nevent: note\ndata: twice\n\n',
+    ]) {
+      const { times, error, reading } = await read(() => answer([[0, wire]], [10, 'cut']))
+      await vi.runAllTimersAsync()
+      await reading
+      expect(error()).toMatchObject({ code: 'network', lastEventId: `${RUN}:1` })
+      expect((times.at(-1) as number) / SECOND).toBeCloseTo(120, 0)
+    }
+  })
+
   it('no more after as many tries as maxRetries says, offline too', async () => {
     navigator.onLine = false
     const { times, reading } = await read(refuse, { maxRetries: 3 })

@@ -629,6 +629,31 @@ describe.skipIf(!hasRedis).concurrent('a Redis that drops keys for want of memor
     expect(await there.status(runId, { owner })).toEqual({ state: 'ended', outcome: 'done' })
   })
 
+  it('and has dropped the events of a run after its end tells who is behind elsewhere that the rest is lost', async () => {
+    const redis = await startServer()
+    const [here, there] = [openLog(redis.port), openLog(redis.port)]
+    const runId = newId()
+    const run = speaker(here, runId)
+    run.say('first ')
+    const response = await resume(new Request('http://localhost/', { headers: { 'last-event-id': `${runId}:0` } }), {
+      log: there,
+      owner,
+      onError() {},
+    })
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    const decoder = new TextDecoder()
+    expect(decoder.decode((await reader.read()).value)).toContain('first ')
+    // More than is kept of what was told.
+    for (let piece = 0; piece < 60; piece++) run.say(`${piece} `.padEnd(20_000, 'x'))
+    run.end()
+    expect((await run.done).outcome).toBe('done')
+    await redis.cli('DEL', `sse-relay:{${runId}}:frames`)
+    let text = ''
+    for (let next = await reader.read(); !next.done; next = await reader.read()) text += decoder.decode(next.value)
+    expect(text).toContain('"code":"producer-lost"')
+    expect(text).not.toContain('[DONE]')
+  })
+
   it.each(['asks under', 'creates'])(
     'and forgot whose a run was hands none of it to who %s its id next',
     async (how) => {

@@ -20,7 +20,7 @@ const floors = [
     'deadlines.ts',
     'check.ts',
     'async-context.ts',
-    'halves.ts',
+    'surrogates.ts',
   ],
   ['headers.ts', 'unhandled-rejection.ts'],
   // Below the sources: an upstream's event stream is read with it.

@@ -7,7 +7,7 @@ import { isRelayError, RelayError } from '../../errors.js'
 import { isRunId, parseEventId } from '../../event-id.js'
 import { createMemoryLog } from '../../log/index.js'
 import type { Summary } from '../../types.js'
-import { findProvider, type Message } from './provider.js'
+import { findProvider, type Message } from './choose-provider.js'
 import { FAILURES, type Failure } from './replay.js'
 
 export interface DemoOptions {

@@ -1,9 +1,9 @@
 /** An observation → what is wrong with it. Pure: the same bytes at the same times are judged the same. */
 
 import { duration } from '../terminal.js'
-import type { Flaw } from './lines.js'
 import { isEventStream, type Observation } from './observe.js'
 import { endingOf, findLumps, isBuffered, longestSilence, RULES, type Rule, type Severity } from './rules.js'
+import type { Flaw } from './strict-lines.js'
 
 export interface Finding {
   code: string

@@ -5,8 +5,8 @@ import { isComplete, isFailed } from '../../client/final-events.js'
 import { createParser } from '../../client/parser.js'
 import { DONE, type ParsedEvent } from '../../types.js'
 import type { CliRequest } from '../request.js'
-import { type Answer, type Asked, type Connection, openConnection, type SideAnswer } from './connection.js'
-import { checkLines, type Flaw, type Unfinished } from './lines.js'
+import { type Answer, type Asked, type Connection, openConnection, type SideAnswer } from './connect.js'
+import { checkLines, type Flaw, type Unfinished } from './strict-lines.js'
 
 export interface ObserveOptions {
   /** The page's origin, if another one's page is to be let in. */

@@ -1,8 +1,7 @@
 /** What can be wrong with a stream: one rule each, with its reason and its remedy. */
 import { isComplete, isFailed } from '../../client/final-events.js'
 import { asLine, duration } from '../terminal.js'
-import { exceeded, FIRST_BYTE_LIMIT, LIMITS, type Limit } from './limits.js'
-import type { Flaw } from './lines.js'
+import { exceeded, FIRST_BYTE_LIMIT, LIMITS, type Limit } from './idle-timeouts.js'
 import {
   type CorsObservation,
   isEventStream,
@@ -12,6 +11,7 @@ import {
   SAFE_METHODS,
   type SeenEvent,
 } from './observe.js'
+import type { Flaw } from './strict-lines.js'
 
 /** `fault`: a reader gets something wrong, late or not at all. `warning`: it works here, and will not everywhere. */
 export type Severity = 'fault' | 'warning'
@@ -305,7 +305,7 @@ export const RULES: readonly Rule[] = [
     code: 'cors-origin',
     severity: 'fault',
     of: 'answer',
-    find: ({ cors, headers }) => cors && refusalOf(headers, cors),
+    find: ({ cors, headers }) => cors && corsRefusal(headers, cors),
     why: 'The browser hides the answer from the page, which sees a failed request and no reason.',
     mend: 'Set access-control-allow-origin on the answer itself, errors included, to this origin; with cookies also access-control-allow-credentials: true.',
   },
@@ -338,7 +338,7 @@ export const RULES: readonly Rule[] = [
     of: 'stream',
     find(observation) {
       const { cors, headers } = observation
-      if (!cors || refusalOf(headers, cors)) return
+      if (!cors || corsRefusal(headers, cors)) return
       const value = headers['access-control-expose-headers']
       const exposed = listOf(value)
       const read = ['x-run-id', 'x-heartbeat-ms'].filter((name) => name in headers)
@@ -471,7 +471,7 @@ function isEmpty(observation: Observation): boolean {
 function deniedBy({ status, headers, method, asked }: Preflight, cors: CorsObservation): string | undefined {
   if (status === 0) return 'OPTIONS was not answered'
   if (status < 200 || status > 299) return `OPTIONS was answered with ${status}`
-  const origin = refusalOf(headers, cors)
+  const origin = corsRefusal(headers, cors)
   if (origin) return `OPTIONS: ${origin}`
   const wildcard = !cors.credentials
   if (!allows(headers, method, cors)) {
@@ -497,7 +497,7 @@ function allows(
 }
 
 /** Why the browser would keep the answer from a page of this origin. */
-function refusalOf(headers: Record<string, string>, { origin, credentials }: CorsObservation): string | undefined {
+function corsRefusal(headers: Record<string, string>, { origin, credentials }: CorsObservation): string | undefined {
   const allowed = headers['access-control-allow-origin']
   if (allowed !== origin && (allowed !== '*' || credentials)) {
     const hint = allowed?.includes(',') ? ' (two layers set it, and one value is all there may be)' : ''

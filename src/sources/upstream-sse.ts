@@ -3,8 +3,8 @@
 import { parseSSE, type SSEInput } from '../client/parse-sse.js'
 import type { RelayError } from '../errors.js'
 import type { ResponseLike } from '../types.js'
-import { isSentinel, toChunk } from './event-to-chunk.js'
 import type { Reading } from './reading-state.js'
+import { isSentinel, toChunk } from './sse-event.js'
 
 /** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
 const MAX_EVENT_SIZE = 67_108_864
@@ -25,7 +25,7 @@ export function isResponse(source: unknown): source is ResponseLike {
 export function readEventStream(response: ResponseLike, reading: Reading): AsyncIterator<unknown, undefined> {
   // What a refusal says of itself is worth a short wait.
   return readEvents(response, reading, response.ok ? undefined : 5000, (error) =>
-    response.ok ? error : refusalOf(response, error),
+    response.ok ? error : upstreamRefusal(response, error),
   )
 }
 
@@ -58,7 +58,7 @@ export function readEvents(
 }
 
 /** The body is for the developer's eyes; the client is told by the status. */
-function refusalOf({ status, headers }: ResponseLike, error: RelayError): Error {
+function upstreamRefusal({ status, headers }: ResponseLike, error: RelayError): Error {
   const message = `The upstream answered with status ${status}: ${(error.body ?? '').slice(0, 2000)}`
   return Object.assign(new Error(message, { cause: error }), { status, headers })
 }

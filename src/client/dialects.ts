@@ -1,7 +1,7 @@
 /** Which dialect is a stream in, where is its text, and which package reads it if we do not? */
 
 import { isObject, RelayError } from '../errors.js'
-import { serverError } from './failures.js'
+import { serverError } from './wire-errors.js'
 
 /** The data of an event, as far as it is looked at. */
 interface Json {

@@ -1,9 +1,9 @@
 /** What one event of an upstream's event stream holds: a provider's chunk, text, a failure, or an event of its own. */
 import { isObject, RelayError } from '../errors.js'
 import { DONE, type OwnEvent, type ParsedEvent, type Part } from '../types.js'
+import { isFailed, providerError } from './chunk-failure.js'
 import type { Reading } from './reading-state.js'
 import { shapeOf } from './shape-of.js'
-import { isFailed, providerError } from './told-failure.js'
 
 /**
  * The chunk that an event is. Where the upstream is a provider (a shape is known) nothing passes that is no chunk of it.
