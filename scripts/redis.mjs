@@ -5,15 +5,15 @@ import { freePort } from './free-port.mjs'
 
 export const hasRedis = () => spawnSync('redis-server', ['--version']).status === 0
 
-/** A Redis that keeps nothing but what it is told to save in its folder, on a free port. */
-export async function startRedis({ dir = tmpdir() } = {}) {
+/** A Redis that keeps nothing but what it is told to save in its folder, on a free port, and under another program if it is given. */
+export async function startRedis({ dir = tmpdir(), wrapper = [] } = {}) {
   if (!hasRedis()) throw new Error('redis-server is not installed')
   const port = await freePort()
   const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir]
   // The shell's input ends with this process, and then the shell ends Redis.
   const shell = spawn(
     'sh',
-    ['-c', '"$@" & read _; kill -9 $! 2>/dev/null; wait', 'sh', 'redis-server', ...args.map(String)],
+    ['-c', '"$@" & read _; kill -9 $! 2>/dev/null; wait', 'sh', ...wrapper, 'redis-server', ...args.map(String)],
     {
       stdio: ['pipe', 'pipe', 'inherit'],
     },

@@ -21,20 +21,52 @@ const ALONE = '--single-threaded'
 /** What the compiler does is done once, and the longer a server runs the less of it is a token's. */
 const COMPILER = /^v8::internal::Runtime_Compile/
 
+/** Valgrind counts from the moment it is told to. */
+const callgrind = (folder) => [
+  ...['valgrind', '--quiet', '--tool=callgrind', `--callgrind-out-file=${folder}/counts`, '--instr-atstart=no'],
+  // A compiler writes code while it runs.
+  '--smc-check=all-non-file',
+]
+const beginCounting = (pid) => execute('callgrind_control', ['--instr=on', String(pid)])
+async function endCounting(pid, folder) {
+  await execute('callgrind_control', ['--dump', String(pid)])
+  const profile = readFileSync(`${folder}/counts.1`, 'latin1')
+  return { profile, count: Number(/^summary: (\d+)/m.exec(profile)[1]) }
+}
+
+/**
+ * The instructions of any program while something runs: `measure` gets what to start it under, and what counts those of a
+ * process until a promise settles. Undefined where there is no valgrind.
+ */
+export async function countInstructions(measure) {
+  if (!(await isInstalled('valgrind'))) return undefined
+  const folder = mkdtempSync(join(tmpdir(), 'sse-relay-bench-'))
+  try {
+    return await measure(callgrind(folder), async (pid, run) => {
+      await beginCounting(pid)
+      await run()
+      return (await endCounting(pid, folder)).count
+    })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+const isInstalled = (program) =>
+  execute(program, ['--version']).then(
+    () => true,
+    () => false,
+  )
+
 const counters = {
   instructions: {
     unit: 'instructions per token',
     nodeArguments: [ALONE, '--predictable-gc-schedule', '--expose-gc'],
-    wrapper: (folder) => [
-      ...['valgrind', '--quiet', '--tool=callgrind', `--callgrind-out-file=${folder}/counts`, '--instr-atstart=no'],
-      // The compiler writes code while it runs.
-      '--smc-check=all-non-file',
-    ],
-    begin: ({ pid }) => execute('callgrind_control', ['--instr=on', String(pid)]),
+    wrapper: callgrind,
+    begin: ({ pid }) => beginCounting(pid),
     async end({ pid }, folder) {
-      await execute('callgrind_control', ['--dump', String(pid)])
-      const profile = readFileSync(`${folder}/counts.1`, 'latin1')
-      return Number(/^summary: (\d+)/m.exec(profile)[1]) - costOfCalls(profile, COMPILER)
+      const { profile, count } = await endCounting(pid, folder)
+      return count - costOfCalls(profile, COMPILER)
     },
   },
   'system calls': {
@@ -63,11 +95,7 @@ async function available() {
   const names = []
   for (const name of Object.keys(counters)) {
     const [program] = counters[name].wrapper('')
-    const isThere = await execute(program ?? process.execPath, ['--version']).then(
-      () => true,
-      () => false,
-    )
-    if (isThere) names.push(name)
+    if (await isInstalled(program ?? process.execPath)) names.push(name)
   }
   return names
 }

@@ -1,6 +1,7 @@
 // Runs that are kept in Redis, beside resumable-stream: CPU per token of every process on its way, and its delay.
 import { hasRedis, startRedis } from '../../../scripts/redis.mjs'
-import { alternate, compare, median } from '../statistics.mjs'
+import { alternate, compare, median, renew } from '../statistics.mjs'
+import { countInstructions } from './counts.mjs'
 import { start } from './processes.mjs'
 
 const RUNS = 40
@@ -39,12 +40,16 @@ const loads = [
     everyMs: 20,
     // As long as an answer is: what a run costs once is a part of each of its tokens.
     tokens: 600,
-    rounds: 5,
+    rounds: [2, 2, 2],
     beside: 'sse-relay, no log',
     title: 'the same, beside a run that is not kept',
     targets: { producer: 1.15, commands: 0.05 },
   },
 ]
+/** Runs of all readers before the first that counts: the first are the compiler's. */
+const warmUp = (tokens, quick) => (quick ? 1 : Math.ceil(600 / tokens))
+/** The load of which it is counted too what Redis does. */
+const COUNTED = 'redis'
 const NOTES = {
   redis: `${RUNS} runs, each with a token every ${EVERY_MS} ms. One process produces them, another serves each to one reader over HTTP, and Redis is between them. resumable-stream keeps a run in the memory of the process that produces it, and sends its tokens through Redis to who asks for them: they end with that process. The log keeps them in Redis.`,
   'redis-burst': `As providers’ packets come: 20 tokens every ${EVERY_MS * 20} ms.`,
@@ -60,20 +65,102 @@ export async function measureRedis({ quick, progress }) {
     return undefined
   }
   const { contenders } = await import('./redis-contenders.mjs')
-  const redis = await startRedis()
-  const url = `redis://127.0.0.1:${redis.port}`
-  const { createClient } = await import('redis')
-  const admin = await createClient({ url }).connect()
-  const started = []
-  const begin = (...parameters) => {
-    const child = start(...parameters)
-    started.push(child)
-    return child
-  }
+  const client = start('client.mjs')
   let ids = 0
+  try {
+    const redis = await connect()
+    const groups = []
+    try {
+      for (const { beside = THEIRS, ...given } of loads) {
+        // Who is in no target is measured in one process.
+        const rounds = given.targets ? [3, 3, 3] : [5]
+        const load = { rounds, tokens: 200, everyMs: EVERY_MS * given.perWrite, ...given }
+        if (quick) Object.assign(load, { rounds: [3], tokens: Math.min(150, 0.3 * load.tokens) })
+        const { tokens, everyMs, perWrite } = load
+        load.upstream = (await client.ask('upstream', { tokens, everyMs, perWrite, holds: true })).port
+        load.title = `Redis: ${load.title}`
+        const names = [OURS, beside]
+        const values = await renew(load.rounds, (rounds, process) =>
+          beginning(names, redis, async (sides) => {
+            for (let warm = 0; warm < warmUp(load.tokens, quick); warm++) {
+              for (const name of names) await run(sides[name], redis, load)
+            }
+            return alternate(names, rounds, async (name, round) => {
+              progress(`${load.title}: process ${process + 1}, ${round + 1} of ${rounds}, ${name}`)
+              return run(sides[name], redis, load)
+            })
+          }),
+        )
+        const counted = !quick && load.id === COUNTED ? await countRedis(names, load) : undefined
+        groups.push(group({ ...load, beside }, values, counted))
+      }
+    } finally {
+      redis.close()
+    }
+    return groups
+  } finally {
+    await client.stop()
+  }
+
+  /** A Redis, and who asks it what it has used. */
+  async function connect(wrapper) {
+    const redis = await startRedis({ wrapper })
+    const url = `redis://127.0.0.1:${redis.port}`
+    const { createClient } = await import('redis')
+    const admin = await createClient({ url }).connect()
+    const close = () => {
+      admin.destroy()
+      redis.close()
+    }
+    return { url, pid: redis.pid, admin, close }
+  }
+
+  /** Does something with a producer and a reader of each, which end with it. */
+  async function beginning(names, { url }, use) {
+    const started = []
+    const begin = (...parameters) => {
+      const child = start(...parameters)
+      started.push(child)
+      return child
+    }
+    try {
+      const sides = {}
+      for (const name of names) {
+        sides[name] = {
+          producer: begin('redis-child.mjs', [name, url]),
+          reader: begin('redis-child.mjs', [name, url]),
+        }
+      }
+      return await use(sides)
+    } finally {
+      await Promise.all(started.map((child) => child.stop()))
+    }
+  }
+
+  /** What Redis does outside the kernel for a token: instructions, which noise cannot move. Undefined without the programs. */
+  async function countRedis(names, load) {
+    const counts = {}
+    for (const name of names) {
+      progress(`${load.title}: the instructions of Redis, ${name}`)
+      const count = await countInstructions(async (wrapper, counting) => {
+        const redis = await connect(wrapper)
+        try {
+          return await beginning([name], redis, async ({ [name]: side }) => {
+            await run(side, redis, load)
+            return counting(redis.pid, () => run(side, redis, load))
+          })
+        } finally {
+          redis.close()
+        }
+      })
+      if (count === undefined) return undefined
+      counts[name] = count / (RUNS * load.tokens)
+    }
+    return counts
+  }
 
   /** One run of all readers: the microseconds of CPU a token that every process has used, its delays, and its commands. */
-  async function run({ producer, reader }, client, upstream, { where, readers, tokens }) {
+  async function run({ producer, reader }, { admin }, { where, readers, tokens, upstream }) {
     const load = { kind: 'socket', port: upstream }
     const served = [await producer.ask('serve', { load }), await reader.ask('serve', { load })]
     const runIds = Array.from({ length: RUNS / readers }, () => `bench-run-${String(ids++).padStart(8, '0')}`)
@@ -114,38 +201,7 @@ export async function measureRedis({ quick, progress }) {
     }
   }
 
-  try {
-    const client = begin('client.mjs')
-    const sides = {}
-    for (const name of Object.keys(contenders)) {
-      sides[name] = {
-        producer: begin('redis-child.mjs', [name, url]),
-        reader: begin('redis-child.mjs', [name, url]),
-      }
-    }
-    const groups = []
-    for (const { beside = THEIRS, ...given } of loads) {
-      const load = { rounds: 7, tokens: 200, everyMs: EVERY_MS * given.perWrite, ...given }
-      if (quick) Object.assign(load, { rounds: 3, tokens: Math.min(150, 0.3 * load.tokens) })
-      const { tokens, everyMs, perWrite, rounds } = load
-      const upstream = (await client.ask('upstream', { tokens, everyMs, perWrite, holds: true })).port
-      const title = `Redis: ${load.title}`
-      const names = [OURS, beside]
-      for (const name of names) await run(sides[name], client, upstream, load)
-      const values = await alternate(names, rounds, async (name, round) => {
-        progress(`${title}: ${round + 1} of ${rounds}, ${name}`)
-        return run(sides[name], client, upstream, load)
-      })
-      groups.push(group({ ...load, title, beside }, values))
-    }
-    return groups
-  } finally {
-    await Promise.all(started.map((child) => child.stop()))
-    admin.destroy()
-    redis.close()
-  }
-
-  function group({ id, title, where, beside, targets = {} }, values) {
+  function group({ id, title, where, beside, targets = {} }, values, counts) {
     const [ours, theirs] = [OURS, beside]
     const of = (name, which) => values[name].map((value) => value[which])
     const row = (label, which, unit) => ({
@@ -154,6 +210,7 @@ export async function measureRedis({ quick, progress }) {
       unit,
       ...compare(of(ours, which), of(theirs, which)),
       ...(which in targets && { target: targets[which] }),
+      ...(which === 'Redis' && counts && { counted: counts[OURS] / counts[beside] }),
     })
     const cpu = 'µs of CPU per token'
     const isKept = beside !== THEIRS
