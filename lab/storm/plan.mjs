@@ -170,6 +170,8 @@ export function planOf(seed, index, part = 0) {
     afterBytes: random.pick([1, 1, 10, 40, 200, 1000]),
     afterMs: random.pick([0, 0, 1, 5, 20]),
     variant: random.integer(0, 1_000_000),
+    /** The two ways in which a host of Node writes, in turns. */
+    directWrites: index % 2 === 0,
   }
   return plan
 }
@@ -222,7 +224,7 @@ function textOfTrace({ source, client }) {
 }
 
 /** A plan in the words of a list of failures. */
-export function describe({ index, host, reader, source, client, form, hook, around, requests }) {
+export function describe({ index, host, reader, source, client, form, hook, around, requests, directWrites }) {
   const how = source.startsWith('up-') ? ` by ${client}` : source === 'none' ? '' : ` (${form})`
-  return `exchange ${index}: ${host}, reader ${reader}${requests > 1 ? ` × ${requests}` : ''}, source ${source}${how}, ${hook === 'none' ? 'no hook fails' : hook}${around === 'nothing' ? '' : `, around it ${around}`}`
+  return `exchange ${index}: ${host}, reader ${reader}${requests > 1 ? ` × ${requests}` : ''}, source ${source}${how}, ${hook === 'none' ? 'no hook fails' : hook}${around === 'nothing' ? '' : `, around it ${around}`}${directWrites ? '' : ', without direct writes'}`
 }

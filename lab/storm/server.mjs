@@ -52,6 +52,9 @@ console.error = (...words) => {
   stray.push(`console.error: ${words.map((word) => word?.stack ?? String(word)).join(' ')}`)
 }
 
+// Node opens them when something is first written, and what a host prints for once would look as if it was left behind.
+for (const output of [process.stdout, process.stderr]) output.on('error', () => {})
+
 /** How many there are of the objects that belong to one exchange: whatever keeps a relay keeps its options. */
 const living = { options: 0, source: 0, request: 0, response: 0, signal: 0 }
 const registry = new FinalizationRegistry((name) => living[name]--)
@@ -88,6 +91,7 @@ function begin(path, request, response) {
     shutdown: shutdown.signal,
     signal: stop.signal,
     heartbeatMs: plan.heartbeatMs,
+    directWrites: plan.directWrites,
     stallTimeoutMs: takesNothing(plan) || isUntold(plan) || plan.reader === 'answered' ? STALL_MS : PATIENT_MS,
     ...(/stall|never|silent$/.test(plan.source) && !plan.endless && { maxDurationMs: MAX_MS }),
     onError() {

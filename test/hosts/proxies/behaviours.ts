@@ -37,8 +37,8 @@ export const behaviours: Readonly<Record<Behaviour, { column: string; title: str
 }
 
 /** Tries one behaviour in one row. Throws where something is wrong that no row may have. */
-export async function attempt(behaviour: Behaviour, row: Row): Promise<string> {
-  await using stage = await Stage.open(row)
+export async function attempt(behaviour: Behaviour, row: Row, options: RelayOptions = {}): Promise<string> {
+  await using stage = await Stage.open(row, options)
   return await trials[behaviour](stage)
 }
 
@@ -47,6 +47,8 @@ const trials: Record<Behaviour, (stage: Stage) => Promise<string>> = { tokens, s
 /** A server with what is in front of it. */
 class Stage implements AsyncDisposable {
   readonly row: Row
+  /** Those of every request. */
+  readonly #common: RelayOptions
   #source: Source = []
   #options: RelayOptions = {}
   #server!: Running
@@ -54,12 +56,13 @@ class Stage implements AsyncDisposable {
   readonly #addresses: string[] = []
   readonly #closing: (() => unknown)[] = []
 
-  private constructor(row: Row) {
+  private constructor(row: Row, common: RelayOptions) {
     this.row = row
+    this.#common = common
   }
 
-  static async open(row: Row): Promise<Stage> {
-    const stage = new Stage(row)
+  static async open(row: Row, common: RelayOptions): Promise<Stage> {
+    const stage = new Stage(row, common)
     try {
       const server = await start(row.host, {
         middleware: row.middleware,
@@ -87,7 +90,7 @@ class Stage implements AsyncDisposable {
   /** What the requests that come from now on are answered with. */
   serve(source: Source, options: RelayOptions = {}): void {
     this.#source = source
-    this.#options = { heartbeatMs: 0, onError() {}, ...options }
+    this.#options = { heartbeatMs: 0, onError() {}, ...this.#common, ...options }
   }
 
   /** Asks in front of everything. */
