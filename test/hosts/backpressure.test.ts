@@ -11,7 +11,8 @@ import { hosts, on, type Running } from './hosts.js'
 beforeEach(() => void vi.spyOn(console, 'error').mockImplementation(() => {}))
 afterEach(() => void vi.restoreAllMocks())
 
-const LARGE = 'x'.repeat(30 * 1024 * 1024)
+/** More than the buffers of two machines hold. */
+const LARGE = 'x'.repeat(12 * 1024 * 1024)
 
 async function dropped(trial: Trial, client: TestClient, running: Running): Promise<void> {
   const open = () => running.connections

@@ -7,13 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
 import { start } from '../../scripts/processes.mjs'
 
-const READERS = 100
+const READERS = 50
 const MB = 1024 * 1024
 const SIZE = 5 * MB
-/** Copies of the event for each reader would be 500 MB. */
-const LIMIT = 20 * MB
+/** Copies of the event for each reader would be 250 MB. */
+const LIMIT = 10 * MB
 /** A process keeps some of what it has let go of. */
-const RSS_LIMIT = 4 * LIMIT
+const RSS_LIMIT = 80 * MB
 
 interface Memory {
   held: number
@@ -22,7 +22,7 @@ interface Memory {
 
 // One of each kind: the response itself, a stream that the host pipes, a body of the Web.
 it.for(['node', 'fastify', 'hono'])(
-  `on %s, ${READERS} readers that read nothing of one event of 5 MiB cost less than 20 MB`,
+  `on %s, ${READERS} readers that read nothing of one event of 5 MiB cost less than 10 MB`,
   async (host, { annotate }) => {
     const module = new URL('./large-event-server.mjs', import.meta.url)
     const server = start(module, { data: { host, size: SIZE }, execArgv: ['--expose-gc'] })

@@ -348,7 +348,7 @@ describe.each(['1.0', '1.1', '2'] as const)('a client over HTTP/%s', (httpVersio
   })
 
   it('that pauses is sent only so much, and reads the rest when it resumes', async () => {
-    const total = 64 * 1024 * 1024
+    const total = 24 * 1024 * 1024
     let taken = 0
     const { promise: full, resolve } = deferred<void>()
     const url = await start(async (_, res) => {

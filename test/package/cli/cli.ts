@@ -1,7 +1,9 @@
-/** The command line as it is shipped, in a process of its own. */
+/** The command line as it is shipped, in a process of its own, or a thread. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 
 export const CLI = fileURLToPath(new URL('../../../dist/cli.js', import.meta.url))
 
@@ -55,3 +57,10 @@ export function start(
 export const withoutProgress = (stderr: string) => stderr.replace(/^[A-Z]+ https?:\S+: .*\n/gm, '')
 
 export const run = (...args: Parameters<typeof start>) => start(...args).ended
+
+/** What it says of its arguments alone, without asking anybody: in a thread, which costs half of what a process does. */
+export async function say(argv: string[]) {
+  const thread = new Worker(CLI, { argv, execArgv: [], stdout: true, stderr: true })
+  const [[status], stdout, stderr] = await Promise.all([once(thread, 'exit'), text(thread.stdout), text(thread.stderr)])
+  return { status, stdout, stderr }
+}

@@ -4,7 +4,7 @@ import { request } from 'node:http'
 import { networkInterfaces } from 'node:os'
 import { json } from 'node:stream/consumers'
 import { parseSSE } from 'sse-relay/client'
-import { collect, providerError, readTrace, replayUpstream } from 'sse-relay/testing'
+import { collect, providerError, type ReplayUpstream, readTrace, replayUpstream } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Demo, startDemo, TOKENS } from './demo.js'
 
@@ -18,8 +18,8 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-async function startDemoForTest(env?: Record<string, string>): Promise<Demo> {
-  const demo = await startDemo(env)
+async function startDemoForTest(): Promise<Demo> {
+  const demo = await startDemo()
   cleanups.push(() => demo.stop())
   return demo
 }
@@ -218,26 +218,31 @@ describe.each([
   { provider: 'Anthropic', path: '', name: 'anthropic' as const, trace: 'anthropic-text.sse' },
   { provider: 'OpenAI', path: '/v1', name: 'openai' as const, trace: 'openai-chat-text.sse' },
 ])('the demo with a key of $provider', ({ provider, path, name, trace }) => {
-  const start = async (...replay: Parameters<typeof replayUpstream>) => {
-    const upstream = await replayUpstream(...replay)
-    cleanups.push(() => upstream.close())
+  let upstream: ReplayUpstream
+  let demo: Demo
+  beforeAll(async () => {
+    upstream = await replayUpstream()
     const prefix = provider.toUpperCase()
-    const demo = await startDemoForTest({
+    demo = await startDemo({
       [`${prefix}_API_KEY`]: 'sk-secret',
       [`${prefix}_BASE_URL`]: upstream.url + path,
       [`${prefix}_MODEL`]: 'a-model',
     })
-    return { upstream, demo }
-  }
+  })
+  afterAll(async () => {
+    await demo?.stop()
+    await upstream?.close()
+  })
 
   it('asks that provider, and says so', async () => {
-    const { upstream, demo } = await start()
+    const asked = upstream.request()
     expect(await collect(await demo.post(QUESTION))).toMatchObject({
       outcome: 'done',
       text: expect.stringContaining('Hello there'),
     })
-    expect(upstream.requests[0]?.json).toMatchObject({ model: 'a-model', stream: true })
-    expect(JSON.stringify(upstream.requests[0]?.json)).toContain('What is an event stream?')
+    const { json } = await asked
+    expect(json).toMatchObject({ model: 'a-model', stream: true })
+    expect(JSON.stringify(json)).toContain('What is an event stream?')
     expect(demo.output()).toContain(`${provider}, a-model`)
     expect(await (await fetch(`${demo.url}/api/provider`)).json()).toEqual({ name: `${provider}, a-model`, real: true })
   })
@@ -251,7 +256,7 @@ describe.each([
       JSON.parse(`"${token}"`),
     )
     expect(due).not.toEqual([])
-    const { demo } = await start({ stallAfter })
+    upstream.next({ stallAfter })
     const leaving = new AbortController()
     const response = await demo.post(QUESTION, { signal: leaving.signal })
     const seen: unknown[] = []
@@ -264,7 +269,8 @@ describe.each([
   })
 
   it('aborts the call when the client leaves, and claims no more than that', async () => {
-    const { upstream, demo } = await start({ stallAfter: 4 })
+    upstream.next({ stallAfter: 4 })
+    const asked = upstream.request()
     const leaving = new AbortController()
     const response = await demo.post({ ...QUESTION, ask: 'left-halfway' }, { signal: leaving.signal })
     const { value } = (await response.body?.getReader().read()) ?? {}
@@ -272,12 +278,11 @@ describe.each([
     leaving.abort()
     const end = { state: 'closed', by: 'aborted', afterMs: expect.any(Number) }
     expect(await demo.upstreamOf('left-halfway')).toEqual(end)
-    expect(await upstream.requests[0]?.closed).toMatchObject({ by: 'client' })
+    expect(await (await asked).closed).toMatchObject({ by: 'client' })
   })
 
   it('shows the words of the provider in its log only', async () => {
-    const { upstream, demo } = await start()
-    upstream.always(providerError(name, 401, 'The key sk-secret is wrong'))
+    upstream.next(providerError(name, 401, 'The key sk-secret is wrong'))
     const response = await demo.post(QUESTION)
     expect(response.status).toBe(502)
     expect(await response.text()).not.toContain('sk-secret')

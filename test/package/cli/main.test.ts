@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it, vi } from 'vitest'
 import { painter, printable } from '../../../src/cli/terminal.js'
 import { DONE, FRAMES, HEADERS, scripted, serve } from './broken.js'
-import { CLI, run, start, withoutProgress } from './cli.js'
+import { CLI, run, say, start, withoutProgress } from './cli.js'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -20,14 +20,14 @@ describe('sse-relay', () => {
   it.each([['doctor'], ['tail'], ['demo']])(
     'explains %s, with its options, an example and what its end means',
     async (name) => {
-      const { status, stdout, stderr } = await run([name, '--help'])
+      const { status, stdout, stderr } = await say([name, '--help'])
       expect(stderr).not.toContain('Error')
       expect(status).toBe(0)
       expect(stdout).toMatch(new RegExp(`^sse-relay ${name} `))
       expect(stdout).toContain('-h, --help')
       expect(stdout.match(new RegExp(`^  sse-relay ${name} `, 'gm'))?.length).toBeGreaterThan(0)
       expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThan(130)
-      expect((await run(['help', name])).stdout).toBe(stdout)
+      expect((await say(['help', name])).stdout).toBe(stdout)
     },
   )
 
@@ -70,7 +70,7 @@ describe('sse-relay', () => {
     [['demo', '--port', '70000'], 'The port cannot be "70000"'],
     [['demo', 'now'], 'demo takes no "now"'],
   ])('refuses %j with the remedy', async (args, message) => {
-    const { status, stdout, stderr } = await run(args)
+    const { status, stdout, stderr } = await say(args)
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toContain(message)
     const [name = ''] = args
@@ -222,7 +222,7 @@ describe('doctor', () => {
   it.each(['http://', 'http://[::1', 'http://host:99999/', '://x', 'ftp://host/', 'http://a b/', '%', ''])(
     'says of %j that it is no address',
     async (address) => {
-      const { status, stderr } = await run(['doctor', address])
+      const { status, stderr } = await say(['doctor', address])
       expect(status).toBe(2)
       expect(stderr).toMatch(/is no address|is not asked over HTTP/)
     },
