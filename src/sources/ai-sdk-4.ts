@@ -50,14 +50,15 @@ export const aiSDK4: ChunkShape = {
 
   read(part: OldPart, reading: Reading) {
     const { type, source, usage, finishReason } = part
-    // Version 4 says when a step begins; xsai does not.
-    if (type === 'step-start' || (reading.notes.isAnswered && type !== 'tool-result' && type !== 'finish'))
-      reading.begin()
+    // Version 4 says when a step begins; xsai does not, and repeats a call before its tool answers.
+    const isNext = reading.notes.isAnswered && !/^(tool-result|finish)$/.test(type)
+    if (type === 'step-start' || (isNext && !reading.calls.has(part.toolCallId))) reading.begin()
     if (type === 'source') reading.citation(source && { url: source.url, title: source.title })
     else if (type === 'finish') {
       reading.counts(usage)
-      // Of a cut answer xsai says no more than this.
-      readEnd(reading, undefined, finishReason === 'other' && !reading.counted.outputTokens ? 'unknown' : finishReason)
+      // Of a cut answer xsai says no more than this, and the counts of the step before.
+      const isCut = finishReason === 'other' && !(usage && 'promptTokens' in usage)
+      readEnd(reading, undefined, isCut ? 'unknown' : finishReason)
     } else readPart(part, reading)
     if (type === 'tool-result') reading.notes.isAnswered = true
   },

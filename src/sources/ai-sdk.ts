@@ -24,6 +24,8 @@ export interface StreamPart {
   textDelta?: string
   toolName?: string
   toolCallId?: string
+  /** Of a request for approval. */
+  toolCall?: { toolCallId?: string }
   providerExecuted?: boolean
   invalid?: boolean
   preliminary?: boolean
@@ -73,7 +75,10 @@ export const aiSDK: ChunkShape = {
   showsResults: true,
 
   is(chunk) {
-    const { type, finishReason, toolCallId, sourceType, file, kind, text, delta } = chunk as Record<string, unknown>
+    const { type, finishReason, toolCallId, toolCall, sourceType, file, kind, text, delta } = chunk as Record<
+      string,
+      unknown
+    >
     switch (type) {
       case 'text-delta':
       case 'reasoning-delta':
@@ -103,7 +108,7 @@ export const aiSDK: ChunkShape = {
       default:
         if (typeof type !== 'string') return false
         // One's own part of a result has another name for the call.
-        return TYPE.test(type) || (TOOL.test(type) && toolCallId !== undefined)
+        return TYPE.test(type) || (TOOL.test(type) && (toolCallId ?? toolCall) !== undefined)
     }
   },
 
@@ -183,6 +188,9 @@ export function readPart(part: StreamPart, reading: Reading): void {
     case 'tool-output-error':
     case 'tool-output-denied':
       reading.result(toolCallId ?? '', null, name, true)
+      break
+    case 'tool-approval-request':
+      reading.calls.postpone(part.toolCall?.toolCallId ?? toolCallId)
       break
     case 'file':
     case 'reasoning-file': {

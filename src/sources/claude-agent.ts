@@ -88,8 +88,11 @@ function readResult(message: Message, reading: Reading): void {
   // Of all turns, where a turn's own have come before.
   reading.notes.counts = undefined
   readCounts(usage, reading)
-  if (subtype === 'success' && !message.is_error) reading.end(message.stop_reason)
-  else {
+  if (subtype === 'success' && !message.is_error) {
+    // What a command of its own says is told here only.
+    if (!reading.sawText) reading.text(message.result)
+    reading.end(message.stop_reason)
+  } else {
     const words = message.result ?? message.errors?.join('\n') ?? `The run ended as ${subtype}`
     reading.error({ message: words, status: message.api_error_status, type: reading.notes.error ?? subtype })
   }

@@ -67,7 +67,7 @@ interface RunEvent {
   event: string
   name?: string
   run_id: string
-  data?: { chunk?: { text?: string }; output?: unknown; error?: unknown }
+  data?: { chunk?: { text?: string; __interrupt__?: unknown }; output?: unknown; error?: unknown }
 }
 
 /** A message as LangChain's classes have it, or its JSON, which may have its fields a level deeper. */
@@ -93,13 +93,25 @@ export const langchain: ChunkShape = {
 
   signalOnly: () => 'LangChain',
 
-  is: (chunk) => messageOf(chunk) !== undefined,
+  is: (chunk) => messageOf(chunk) !== undefined || isMap(chunk),
 
   read(chunk: object, reading) {
-    const message = messageOf(chunk) as Message
-    if (Array.isArray(message.tool_call_chunks)) readMessage(message, reading)
-    else readWhole(message, false, reading)
+    const message = messageOf(chunk)
+    for (const one of message ? [message] : (Object.values(chunk).map(messageOf) as Message[])) {
+      if (Array.isArray(one.tool_call_chunks)) readMessage(one, reading, message ? undefined : (one.id ?? ''))
+      else readWhole(one, false, reading)
+    }
   },
+}
+
+/** What a map of runnables yields: messages, each under the name of who says it. */
+function isMap(chunk: object): boolean {
+  let isKnown = false
+  for (const name in chunk) {
+    isKnown = messageOf((chunk as Record<string, unknown>)[name]) !== undefined
+    if (!isKnown) break
+  }
+  return isKnown
 }
 
 const MODEL_EVENT =
@@ -144,30 +156,87 @@ export const langchainRunEvents: ChunkShape = {
     const message = messageOf(chunk ?? output)
     // Version 1 says `llm` of a chat model, too.
     if (/^on_(chat_model|llm)_stream$/.test(event) && message) readMessage(message, reading, id)
-    else if (event === 'on_chat_model_end' && message) readEnd(message, true, reading)
-    else if (event === 'on_llm_stream') reading.text(chunk?.text)
+    else if (event === 'on_chat_model_end' && message) {
+      // Of a model that does not stream this is all.
+      if (messagesOf(reading).heard.has(id)) readEnd(message, true, reading, id)
+      else readWhole(message, false, reading)
+    } else if (event === 'on_llm_stream') reading.text(chunk?.text)
     else if (event === 'on_tool_end' && message) readAnswer(message, reading)
     else if (/^on_(chain|llm|chat_model)_error$/.test(event)) reading.failed(data?.error ?? data)
+    else if (event === 'on_chain_stream' && chunk?.__interrupt__) interrupt(reading)
     else if (event === 'on_custom_event') reading.data(name ?? 'custom', data)
   },
 }
 
-/** The message whose pieces are read, whether its model can be asked for proof, and what has come of it. */
-interface Notes {
-  message?: string | undefined
-  asks?: boolean | undefined
-  isAsked?: boolean | undefined
+/** What has come of a message. */
+interface Heard {
   hasContent?: boolean
+  hasEnded?: boolean
+}
+
+/** The messages of a run: several may come by turns. */
+interface Messages {
+  readonly heard: Map<string, Heard>
+  latest: string
+  /** Those that went on after another began, and have not ended: their ends are waited for, too. */
+  readonly open: Set<string>
+  /** Whether their model can be asked for proof. */
+  asks: boolean
+}
+
+const runs = new WeakMap<Reading, Messages>()
+
+function messagesOf(reading: Reading): Messages {
+  const known = runs.get(reading) ?? { heard: new Map(), latest: '', open: new Set(), asks: false }
+  runs.set(reading, known)
+  return known
+}
+
+/** What is known of the message that a piece is of, or of a new one, which begins where the last one has ended. */
+function hear(id: string | null | undefined, reading: Reading): Heard {
+  const run = messagesOf(reading)
+  const { heard, latest, open } = run
+  const key = id || latest
+  const known = heard.get(key) ?? {}
+  if (key !== latest && !known.hasEnded) {
+    const last = heard.get(latest)
+    if (heard.has(key)) {
+      if (!last?.hasEnded) open.add(latest)
+      reading.paragraph('text')
+      reading.proof = 'missing'
+    } else if (last) follow(reading)
+    run.latest = key
+  }
+  heard.set(key, known)
+  return known
+}
+
+/** Another message begins: where the last one has not ended they may come by turns. */
+function follow(reading: Reading): void {
+  if (reading.proof === 'missing') reading.paragraph('text')
+  else reading.begin()
+}
+
+/** A message has ended: the answer has, unless another goes on. */
+function endMessage(id: string | null | undefined, word: string | undefined, reading: Reading): void {
+  const { heard, latest, open } = messagesOf(reading)
+  const key = id || latest
+  heard.set(key, { ...heard.get(key), hasEnded: true })
+  open.delete(key)
+  if (open.size === 0) reading.end(word)
+  else if (word) reading.finish(word)
 }
 
 /** A piece of a message; of which, where several may come by turns. */
 export function readMessage(message: Message, reading: Reading, of?: string): void {
   const { content, tool_call_chunks: calls = [], additional_kwargs: extra = {}, response_metadata = {} } = message
-  const id = of ?? message.id ?? undefined
+  const id = of ?? message.id
   const hasContent = isFull(content) || calls.length > 0 || !!extra.reasoning_content
   const word = wordOf(message)
-  const notes = notesFor(id, reading)
-  notes.asks ||= word !== undefined || !!message.usage_metadata || 'model_provider' in response_metadata
+  const heard = hear(id, reading)
+  const run = messagesOf(reading)
+  const didAsk = run.asks
+  run.asks ||= word !== undefined || !!message.usage_metadata || 'model_provider' in response_metadata
 
   reading.reasoning(extra.reasoning_content)
   // The last piece over Responses repeats the reasoning.
@@ -178,27 +247,11 @@ export function readMessage(message: Message, reading: Reading, of?: string): vo
     reading.call(of === undefined ? index : `${of}:${index}`, args ?? '', { id: callId, name })
   }
   const hasOutput = readCounts(message.usage_metadata, reading)
-  if (word !== undefined) reading.end(word)
-  else if (hasOutput && notes.hasContent && !hasContent) reading.end()
+  if (word !== undefined || (hasOutput && heard.hasContent && !hasContent)) endMessage(id, word, reading)
   // A model that says neither who it is nor what it counted will not say why it stopped.
-  else if (!notes.asks) reading.proof = 'given'
-  else if (!notes.isAsked) reading.proof = 'missing'
-  notes.isAsked ||= notes.asks
-  notes.hasContent ||= hasContent
-}
-
-/** What is known of the message, or of a new one, which begins where the last one has ended. */
-function notesFor(id: string | undefined, reading: Reading): Notes {
-  const { message, asks } = reading.notes as Notes
-  if (message && id && id !== message) {
-    if (reading.proof === 'missing') reading.paragraph('text')
-    else {
-      reading.begin()
-      reading.notes.asks = reading.notes.isAsked = asks
-    }
-  }
-  if (id) reading.notes.message = id
-  return reading.notes as Notes
+  else if (!run.asks) reading.proof = 'given'
+  else if (!didAsk) reading.proof = 'missing'
+  heard.hasContent ||= hasContent
 }
 
 /** A whole message: its text, unless its pieces came, and why it ended. */
@@ -208,7 +261,7 @@ export function readWhole(message: Message, isTold: boolean, reading: Reading): 
   if (!isTold) {
     reading.begin()
     // Pieces of another may follow.
-    reading.notes.message = message.id ?? undefined
+    hear(message.id ?? '\0', reading)
     reading.reasoning(message.additional_kwargs?.reasoning_content)
     readContent(message.content, reading, false)
   }
@@ -220,14 +273,14 @@ export function readWhole(message: Message, isTold: boolean, reading: Reading): 
  * Anthropic counts twice. A model that does not say why it stopped has counted at its end, but for Anthropic's, which
  * count at their beginning, too.
  */
-export function readEnd(message: Message, isTold: boolean, reading: Reading): void {
+export function readEnd(message: Message, isTold: boolean, reading: Reading, id = message.id): void {
   const word = wordOf(message)
   const isCounted = !isTold && readCounts(message.usage_metadata, reading)
   if (!isTold)
     for (const { id, name, args } of message.tool_calls ?? []) reading.calls.whole(id, args ?? {}, { id, name })
   const provider = message.response_metadata?.model_provider
-  if (word !== undefined) reading.end(word)
-  else if (isCounted ? provider !== 'anthropic' : !isTold && provider === undefined) reading.end()
+  const hasEnded = isCounted ? provider !== 'anthropic' : !isTold && provider === undefined
+  if (word !== undefined || hasEnded) endMessage(id, word, reading)
 }
 
 function readAnswer({ tool_call_id: id, content, name, status }: Message, reading: Reading): void {
@@ -289,15 +342,26 @@ function readCounts(counts: Counts | null | undefined, reading: Reading): boolea
   return !!counts.output_tokens
 }
 
+/** A graph waits for a person: where nobody has begun to speak, that is all of its answer. */
+export function interrupt(reading: Reading): void {
+  reading.wait()
+  if (messagesOf(reading).heard.size === 0) reading.end()
+}
+
 /** An event of a model; of which message, where several may come by turns. */
 export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): void {
   const { event, index = 0, content, delta, usage, reason } = chunk
   const key = `${of}:${index}`
+  const id = `\0${of}`
+  if (event === 'message-start') {
+    const { heard, open, latest } = messagesOf(reading)
+    // In each place one comes after the other.
+    if (heard.delete(id) && latest === id) follow(reading)
+    open.delete(id)
+  }
+  hear(id, reading)
   switch (event) {
     case 'message-start':
-      // Where several come by turns, the calls of one that is open go on.
-      if (reading.proof === 'missing') reading.paragraph('text')
-      else reading.begin()
       readCounts(usage, reading)
       break
     case 'content-block-start':
@@ -323,7 +387,7 @@ export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): vo
       break
     case 'message-finish':
       readCounts(usage, reading)
-      if (reason) reading.end(reason)
+      if (reason) endMessage(id, reason, reading)
       break
     case 'error':
       reading.error(chunk)

@@ -2,6 +2,7 @@
 import { isObject } from '../errors.js'
 import { isPart } from './is-part.js'
 import {
+  interrupt,
   langchainRunEvents,
   type Message,
   type ModelEvent,
@@ -94,6 +95,7 @@ export const langgraphEvents: ChunkShape = {
     if (method === 'messages') readModelEvent(data as ModelEvent, reading, namespace.join('|'))
     else if (method === 'custom') readCustom(data, reading)
     else if (method === 'tools') readTool(data as ToolEvent, reading)
+    else if (method === 'values' && isObject(data) && '__interrupt__' in data) interrupt(reading)
     else if (method === 'lifecycle' && (data as ToolEvent)?.event === 'failed')
       reading.failed((data as { error?: unknown }).error)
   },
@@ -237,6 +239,7 @@ function readTuple([first]: unknown[], reading: Reading): void {
 /** What a node gave, or the whole state: the messages in it that nobody has told. The first state is what was asked. */
 function readState(chunk: unknown, reading: Reading): void {
   if (!isObject(chunk)) return
+  if ('__interrupt__' in chunk) interrupt(reading)
   const known = toldBy(reading)
   const state = messagesIn(chunk)
   const messages = state ?? Object.values(chunk).flatMap((update) => messagesIn(update) ?? [])
@@ -246,6 +249,10 @@ function readState(chunk: unknown, reading: Reading): void {
     const { id, tool_call_id: answered } = message
     const isTold = known.has(id ?? PIECES)
     if (id) known.add(id)
+    // Whatever tells it again, it is of an earlier run.
+    const asked = `${STATE}${id}`
+    if (isAsked && !isTold) known.add(asked)
+    if (known.has(asked)) continue
     if (!isAsked && !(isTold && (state || answered))) readWhole(message, isTold, reading)
   }
 }

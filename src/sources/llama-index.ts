@@ -8,21 +8,41 @@ interface LlamaIndexChunk {
   raw: unknown
   delta?: string
   message?: { content?: unknown }
+  /** In an event of an agent: what its model said, or what a tool answered. */
+  data?: {
+    raw?: unknown
+    delta?: string
+    toolId?: string
+    toolName?: string
+    toolOutput?: { result?: unknown; isError?: boolean }
+  }
 }
+
+/** What the events of an agent's workflow have: prompts, state and the history are in them. */
+const EVENT = ['currentAgentName', 'agentName', 'toolId', 'userInput', 'state']
 
 /** The stream of `llm.chat` and of an engine: each chunk holds its provider's, whose words count where they are known. */
 export const llamaIndex: ChunkShape = {
   is(chunk) {
     const { delta, stream } = chunk as Record<string, unknown>
-    return 'raw' in chunk && (typeof delta === 'string' || stream === true)
+    return isEvent(chunk) || ('raw' in chunk && (typeof delta === 'string' || stream === true))
   },
+
+  hasResults: true,
+
+  isEarly: ({ data }: LlamaIndexChunk) => data !== undefined && !('raw' in data),
 
   // It takes no signal at all.
   signalOnly: () => 'LlamaIndex',
 
   redact: false,
 
-  read({ raw, delta, message }: LlamaIndexChunk, reading: Reading) {
+  read({ data, ...chunk }: LlamaIndexChunk, reading: Reading) {
+    if (data) reading.calls.areExecuted = true
+    const { raw, delta, message } = data ? { ...data, message: undefined } : chunk
+    if (data?.toolOutput && data.toolId)
+      reading.result(data.toolId, data.toolOutput.result ?? null, data.toolName, data.toolOutput.isError)
+    if (data && !('raw' in data && typeof delta === 'string')) return
     if (isObject(raw) && readInner(raw, reading)) {
       reading.notes.isInner = true
       return
@@ -33,4 +53,10 @@ export const llamaIndex: ChunkShape = {
     // Without its provider's word there is no telling an end from a cut.
     reading.end()
   },
+}
+
+/** An object of the workflow's own making, not of a class. */
+function isEvent(chunk: object): boolean {
+  const { data } = chunk as { data?: unknown }
+  return isObject(data) && Object.hasOwn(chunk, Symbol.toStringTag) && EVENT.some((key) => key in data)
 }

@@ -7,7 +7,7 @@ interface Payload extends StreamPart {
   status?: string
   workflowStatus?: string
   usage?: object
-  output?: { usage?: object } | null
+  output?: { usage?: object; type?: string } | null
   stepResult?: { reason?: string }
 }
 
@@ -33,16 +33,18 @@ export const mastra: ChunkShape = {
     return typeof from === 'string' && 'runId' in chunk && isObject(payload)
   },
 
+  // The one chunk that may come without the rest.
+  follows: ({ type, payload }: Chunk) => type === 'tripwire' && isObject(payload),
+
   isEarly: ({ type }: Chunk) => /^(start|step-start|workflow-start|workflow-step-start)$/.test(type),
 
   read({ type, payload }: Chunk, reading: Reading) {
-    // A network tells what its agents say as events of its own.
-    const inner = /^agent-execution-event-|^workflow-execution-event-/.test(type) ? payload : undefined
-    if (inner && isObject((inner as { payload?: unknown }).payload)) {
-      if (!/^(finish|workflow-finish)$/.test((inner as unknown as Chunk).type)) mastra.read(inner as never, reading)
-      return
-    }
-    readChunk(type, payload, reading)
+    // Networks and workflows tell what their agents say as events of their own.
+    const isNetwork = /^agent-execution-event-|^workflow-execution-event-/.test(type)
+    const inner = isNetwork ? payload : type === 'workflow-step-output' ? payload.output : undefined
+    if (!inner) readChunk(type, payload, reading)
+    else if (mastra.is(inner) && !/^(finish|workflow-finish)$/.test(inner.type ?? ''))
+      mastra.read(inner as never, reading)
   },
 }
 
@@ -51,6 +53,25 @@ function readChunk(type: string, payload: Payload, reading: Reading): void {
   switch (type) {
     case 'step-start':
       reading.begin()
+      break
+    case 'tool-call-approval':
+    case 'tool-call-suspended':
+      reading.wait(payload.toolCallId)
+      reading.end()
+      break
+    case 'agent-execution-approval':
+    case 'agent-execution-suspended':
+    case 'tool-execution-approval':
+    case 'tool-execution-suspended':
+    case 'workflow-execution-suspended':
+      reading.wait()
+      reading.end()
+      break
+    case 'tripwire':
+      reading.end(type)
+      break
+    case 'routing-agent-text-start':
+      reading.paragraph('text')
       break
     case 'routing-agent-text-delta':
       reading.text(payload.text)

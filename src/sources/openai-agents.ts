@@ -2,13 +2,14 @@
 import { isObject } from '../errors.js'
 import { openaiChat } from './openai-chat.js'
 import { openaiResponses } from './openai-responses.js'
-import type { ChunkShape, Reading } from './reading-state.js'
+import { type ChunkShape, listOf, type Reading } from './reading-state.js'
 
 interface RawItem {
   type?: string
   callId?: string
   name?: string
   arguments?: string
+  content?: { text?: string }[]
 }
 
 interface AgentsEvent {
@@ -55,6 +56,7 @@ export const openaiAgents: ChunkShape = {
 
 function readData({ type, delta, event, response }: NonNullable<AgentsEvent['data']>, reading: Reading): void {
   const { notes } = reading
+  if (type === 'output_text_delta') notes.said = `${notes.said ?? ''}${delta}`
   if (type === 'response_started') reading.begin()
   else if (type === 'model' && isObject(event)) {
     const shape = INNER.find((inner) => inner.is(event))
@@ -69,11 +71,24 @@ function readData({ type, delta, event, response }: NonNullable<AgentsEvent['dat
   }
 }
 
-/** What tools are called with and answer. The items of hand-offs, messages and reasoning repeat what was told. */
-function readItem({ type, rawItem, output }: NonNullable<AgentsEvent['item']>, reading: Reading): void {
-  const { callId: id, name, arguments: input } = rawItem ?? {}
+/** What tools and hand-offs are called with and answer. The items of messages and reasoning repeat what was told. */
+function readItem({ type = '', rawItem, output }: NonNullable<AgentsEvent['item']>, reading: Reading): void {
+  const { callId: id, name, arguments: input, content } = rawItem ?? {}
+  if (type === 'message_output_item') readMessage(content, reading)
   if (!id) return
-  if (type === 'tool_call_item' && !reading.notes.isKnown) {
+  if (/^(tool|handoff)_call_item$/.test(type) && !reading.notes.isKnown) {
     reading.calls.whole(id, input ?? {}, { id, name })
-  } else if (type === 'tool_call_output_item') reading.result(id, output ?? null, name)
+  } else if (/^(tool_call|handoff)_output_item$/.test(type)) reading.result(id, output ?? null, name)
+}
+
+/** A message that no model said: an answer that the run was given when it came to its limits. */
+function readMessage(content: RawItem['content'], reading: Reading): void {
+  const text = listOf(content)
+    .map((part) => part.text ?? '')
+    .join('')
+    .trim()
+  if (`${reading.notes.said ?? ''}`.includes(text)) return
+  reading.begin()
+  reading.text(text)
+  reading.end('stop')
 }

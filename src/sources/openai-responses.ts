@@ -268,6 +268,7 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
   } else if (type === 'mcp_approval_request' && isDone) {
     const { name: tool, arguments: input } = item
     reading.data('mcp-approval-request', { id, name: tool, arguments: input })
+    reading.notes.isAsked = true
   } else if (type === 'image_generation_call' && isDone) {
     reading.file(`image/${item.output_format ?? 'png'}`, undefined, item.result)
   } else if (type === 'reasoning') {
@@ -316,7 +317,8 @@ function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>
       const key = output_index ?? id ?? 0
       if (!reading.calls.has(key)) reading.calls.whole(key, input, { id, name })
     }
-    // Chunk by chunk nobody knows of the calls before.
-    reading.end(reading.isSingle && items.some(isCall) ? 'tool_calls' : 'stop')
+    // Chunk by chunk nobody knows of the calls before; and who is asked whether a tool may run is to answer, too.
+    const isWaiting = reading.notes.isAsked || (reading.isSingle && items.some(isCall))
+    reading.end(isWaiting ? 'tool_calls' : 'stop')
   }
 }

@@ -78,6 +78,7 @@ export class Reading {
   #reasoning = ''
   #usage: Usage | undefined
   #reason: FinishReason | undefined
+  #hasReason = false
   #notes: Record<string, unknown> | undefined
   #calls: Calls | undefined
 
@@ -278,6 +279,7 @@ export class Reading {
     if (said === 'stop' && /^(length|content-filter|error)$/.test(this.#reason ?? '')) return
     const reason = this.refused ? 'content-filter' : said === 'stop' && this.#calls?.isWaiting ? 'tool-calls' : said
     this.#reason = reason
+    this.#hasReason = true
     // A model that ran out of room has not written its last call to the end.
     if (reason === 'stop' || reason === 'tool-calls') this.#calls?.wholeDone()
     this.parts.push({ type: 'finish', reason })
@@ -292,16 +294,24 @@ export class Reading {
     if (this.proof !== 'broken') this.proof = 'given'
   }
 
+  /** The run waits for a person. Its agent goes on with the calls itself then; without an id with all of them. */
+  wait(id?: string): void {
+    this.#calls?.postpone(id)
+    this.finish('suspended')
+  }
+
   /**
    * Nothing more comes of the answer: calls, or pieces of them, that came after its finish are of it all the same. An end
    * without a word leaves no call open either: where another answer follows, somebody has run them.
    */
   close(isFollowed = false): void {
     const reason = this.#reason
-    if (!this.#calls || this.proof !== 'given' || !/^(stop|tool-calls|undefined)$/.test(`${reason}`)) return
-    if (isFollowed && !reason) this.#calls.openAreExecuted()
-    if (reason !== 'tool-calls' && this.#calls.isWaiting) this.finish('tool_calls')
-    this.#calls.allDone()
+    if (this.proof !== 'given' || !/^(stop|tool-calls|undefined)$/.test(`${reason}`)) return
+    if (isFollowed && !reason) this.#calls?.openAreExecuted()
+    if (reason !== 'tool-calls' && this.#calls?.isWaiting) this.finish('tool_calls')
+    // The last word counts, and that was another answer's.
+    else if (!isFollowed && !reason && this.#hasReason) this.finish('stop')
+    this.#calls?.allDone()
   }
 
   /** The provider reports a failure: its words are for the developer. */

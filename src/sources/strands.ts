@@ -12,8 +12,11 @@ interface ModelEvent {
 interface StrandsEvent extends ModelEvent {
   /** In those of an agent: what its model said. */
   event?: ModelEvent
+  /** In those of a graph or a swarm: what the agent of a node said. */
+  inner?: { event?: StrandsEvent }
+  nodeId?: string
   /** After a tool was called. */
-  result?: { toolUseId?: string; status?: string; content?: unknown }
+  result?: { toolUseId?: string; status?: string; content?: unknown; error?: unknown }
 }
 
 const MODEL = /^model(Message|ContentBlock|Metadata|Redaction)\w*Event$/
@@ -28,34 +31,63 @@ export const strands: ChunkShape = {
   is(chunk) {
     const { type, event } = chunk as Record<string, unknown>
     if (typeof type !== 'string' || !type.endsWith('Event')) return false
-    return MODEL.test(type) || 'agent' in chunk || (type === 'modelStreamUpdateEvent' && event !== undefined)
+    return (
+      MODEL.test(type) ||
+      'agent' in chunk ||
+      'invocationState' in chunk ||
+      (type === 'modelStreamUpdateEvent' && event !== undefined)
+    )
   },
 
-  isEarly: ({ type, event = { type } }: StrandsEvent) => !MODEL.test(event.type),
+  isEarly: ({ type, inner, event = inner?.event?.event ?? { type } }: StrandsEvent) => !MODEL.test(event.type),
 
   signalOnly: () => 'Strands Agents',
 
   redact: false,
 
   read(chunk: StrandsEvent, reading: Reading) {
-    const { type, result } = chunk
-    if (type === 'afterToolCallEvent' && result?.toolUseId) {
-      reading.result(result.toolUseId, result.content, undefined, result.status === 'error')
+    const { type, result, inner } = chunk
+    readEvent(chunk, reading)
+    if (type === 'nodeStreamUpdateEvent' && inner?.event && strands.is(inner.event)) {
+      readEvent(inner.event, reading, chunk.nodeId)
+      // Others may go on; which of them are done is told at the end.
+      if (reading.proof === 'given') reading.proof = 'missing'
     }
-    const isAgent = type === 'modelStreamUpdateEvent'
-    if (isAgent && chunk.event) readModel(chunk.event, true, reading)
-    else if (MODEL.test(type)) readModel(chunk, false, reading)
+    if (type === 'multiAgentResultEvent') readResult(result, reading)
   },
 }
 
-function readModel(event: ModelEvent, isAgent: boolean, reading: Reading): void {
+/** An event of an agent or of a model alone; of which node, where several may speak by turns. */
+function readEvent(chunk: StrandsEvent, reading: Reading, of = ''): void {
+  const { type, result } = chunk
+  if (type === 'afterToolCallEvent' && result?.toolUseId) {
+    reading.result(result.toolUseId, result.content, undefined, result.status === 'error')
+  }
+  const isAgent = type === 'modelStreamUpdateEvent'
+  if (isAgent && chunk.event) readModel(chunk.event, true, reading, of)
+  else if (MODEL.test(type)) readModel(chunk, false, reading, of)
+}
+
+/** How a graph or a swarm ended. */
+function readResult({ status, error }: NonNullable<StrandsEvent['result']> = {}, reading: Reading): void {
+  if (status === 'FAILED') reading.error(error ?? 'The agents failed')
+  else if (status === 'INTERRUPTED') reading.end('suspended')
+  else reading.end(status === 'CANCELLED' ? status : undefined)
+}
+
+function readModel(event: ModelEvent, isAgent: boolean, reading: Reading, of: string): void {
   const { start, delta, usage } = event
+  const key = `call ${of}`
+  // How many messages are not at their end.
+  const { open } = reading.notes as { open?: number }
   switch (event.type) {
     case 'modelMessageStartEvent':
-      if (reading.proof === 'given') reading.begin()
+      if (open) reading.paragraph('text')
+      else if (reading.proof === 'given' || open === 0) reading.begin()
+      reading.notes.open = (open ?? 0) + 1
       break
     case 'modelContentBlockStartEvent':
-      reading.notes.call = start?.toolUseId
+      reading.notes[key] = start?.toolUseId
       if (start?.toolUseId)
         reading.call(start.toolUseId, '', { id: start.toolUseId, name: start.name, executed: isAgent })
       break
@@ -65,12 +97,13 @@ function readModel(event: ModelEvent, isAgent: boolean, reading: Reading): void 
         reading.reasoning(delta.text)
         reading.signature(delta.signature)
       }
-      if (delta?.type === 'toolUseInputDelta') reading.call(reading.notes.call as string, delta.input)
+      if (delta?.type === 'toolUseInputDelta') reading.call(reading.notes[key] as string, delta.input)
       break
     case 'modelContentBlockStopEvent':
-      reading.calls.done(reading.notes.call as string)
+      reading.calls.done(reading.notes[key] as string)
       break
     case 'modelMessageStopEvent':
+      reading.notes.open = Math.max((open ?? 0) - 1, 0)
       reading.end(event.stopReason ?? 'stop')
       break
     case 'modelMetadataEvent':

@@ -169,6 +169,17 @@ export class Calls {
     }
   }
 
+  /** The agent is to run the call itself, when a person has agreed, say; without an id all that wait. */
+  postpone(id?: string): void {
+    for (const call of this.#all.values()) {
+      if (call.isSettled || (id !== undefined && call.id !== id)) continue
+      call.isExecuted = true
+      this.#settle(call)
+      if (call.isDone) this.#tell(call, '', { done: true })
+      else this.#close(call)
+    }
+  }
+
   /** It says so, but what is no JSON yet may go on: some servers say their last pieces after their finish. */
   wholeDone(): void {
     for (const call of this.#open) if (this.#isSingle || call.given || isJSON(call.input)) this.#close(call)

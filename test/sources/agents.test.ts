@@ -105,6 +105,27 @@ describe('the chunks of xsai', () => {
     expect(read([...whole.slice(0, 4), { type: 'finish', finishReason: 'other' }]).isComplete).toBe(false)
   })
 
+  it('a call that is told again between what two tools answered is told once', () => {
+    const call = (id: string) => ({ type: 'tool-call', toolCallId: id, toolName: 'f', args: '{"x":1}' })
+    const told = read([
+      ...['a', 'b'].flatMap((id) => [
+        { type: 'tool-call-streaming-start', toolCallId: id, toolName: 'f' },
+        { type: 'tool-call-delta', argsTextDelta: '{"x":1}', toolName: 'f' },
+      ]),
+      { type: 'finish', finishReason: 'tool_calls' },
+      ...['a', 'b'].flatMap((id) => [
+        call(id),
+        { type: 'tool-result', toolCallId: id, toolName: 'f', args: {}, result: 1 },
+      ]),
+    ])
+    expect(told.calls.map(({ id }) => id)).toEqual(['a', 'b'])
+  })
+
+  it('a cut answer that brings the counts of the step before is not complete', () => {
+    const usage = { prompt_tokens: 25, completion_tokens: 15, total_tokens: 40 }
+    expect(read([...whole.slice(0, 4), { type: 'finish', finishReason: 'other', usage }]).isComplete).toBe(false)
+  })
+
   it('an answer after what tools answered is another, whose cut is no end', () => {
     const second = [
       { type: 'text-delta', text: 'It ' },
@@ -272,6 +293,62 @@ describe('the events of Strands Agents', () => {
     expect(JSON.stringify(told)).not.toContain(SECRET)
   })
 
+  it('of a graph or a swarm are what the agents of its nodes say, complete as it says itself', () => {
+    class MultiAgentEvent {
+      invocationState = { secret: SECRET }
+      constructor(
+        readonly type: string,
+        fields: object = {},
+      ) {
+        Object.assign(this, fields)
+      }
+    }
+    const of = (nodeId: string, events: object[]) =>
+      events.map((event) => new MultiAgentEvent('nodeStreamUpdateEvent', { nodeId, inner: { source: 'agent', event } }))
+    const begins = new MultiAgentEvent('beforeMultiAgentInvocationEvent', { orchestrator: { prompt: SECRET } })
+    const one = of('one', agent(model))
+    const two = of('two', agent([start, text('It rains.'), stop('endTurn')]))
+    const end = (status: string) => new MultiAgentEvent('multiAgentResultEvent', { result: { status, error: SECRET } })
+    expect(read([begins, ...one, ...two]).isComplete).toBe(false)
+    const told = read([
+      begins,
+      ...one,
+      ...two,
+      new MultiAgentEvent('nodeResultEvent', { result: SECRET }),
+      end('COMPLETED'),
+    ])
+    expect(told).toMatchObject({ text: 'Hello there.\n\nIt rains.', calls: [CALL], finish: 'stop', isComplete: true })
+    expect(JSON.stringify(told)).not.toContain(SECRET)
+    expect(read([begins, ...one, end('FAILED')]).error).toBeInstanceOf(Error)
+    expect(read([begins, ...one, end('INTERRUPTED')])).toMatchObject({ finish: 'tool-calls', isComplete: true })
+    expect(read([begins, ...one, end('CANCELLED')]).isComplete).toBe(false)
+  })
+
+  it('of nodes that speak by turns keep the pieces of their calls', () => {
+    const piece = (input: string) => ({
+      type: 'modelContentBlockDeltaEvent',
+      delta: { type: 'toolUseInputDelta', input },
+    })
+    const begin = (toolUseId: string) => ({
+      type: 'modelContentBlockStartEvent',
+      start: { type: 'toolUseStart', toolUseId, name: 'f' },
+    })
+    const of = (nodeId: string, event: object) => ({
+      type: 'nodeStreamUpdateEvent',
+      invocationState: {},
+      nodeId,
+      inner: { event: { type: 'modelStreamUpdateEvent', agent: {}, event } },
+    })
+    const told = read([
+      ...['a', 'b'].flatMap((id) => [of(id, start), of(id, begin(id))]),
+      ...['{"x":', '1}'].flatMap((input) => ['a', 'b'].map((id) => of(id, piece(input)))),
+    ])
+    expect(told.calls).toMatchObject([
+      { id: 'a', input: '{"x":1}' },
+      { id: 'b', input: '{"x":1}' },
+    ])
+  })
+
   it('is not complete without the model’s stop, nor when the next turn has none', () => {
     expect(read(agent(model.slice(0, 7))).isComplete).toBe(false)
     expect(read(agent([...model, start, text('It ')])).isComplete).toBe(false)
@@ -368,6 +445,41 @@ describe('the chunks of LlamaIndex', () => {
 
   it('a cut one is not complete', () => {
     expect(read([chunk(chat({ content: 'Hello ' }), 'Hello ')]).isComplete).toBe(false)
+  })
+
+  it('of an agent are what its model says and that its tools answered; prompts and state stay here', () => {
+    const event = (data: object) => ({ data, toJSON: () => data, [Symbol.toStringTag]: 'WorkflowEvent(4.0)' })
+    const says = (raw: object, delta = '') => event({ delta, response: SECRET, currentAgentName: 'a', raw })
+    const output = { id: 'call_1', result: 'rain', isError: false }
+    const turn = [
+      event({ userInput: SECRET }),
+      event({ input: [{ role: 'system', content: SECRET }], currentAgentName: 'a' }),
+      says(chat({ content: 'Hello there.' }), 'Hello there.'),
+      says(
+        chat({ tool_calls: [{ index: 0, id: 'call_1', function: { name: 'weather', arguments: '{"city":"Oslo"}' } }] }),
+      ),
+      says(chat({}, 'tool_calls')),
+      event({ agentName: 'a', toolCalls: [SECRET] }),
+      event({ toolName: 'weather', toolKwargs: { city: 'Oslo' }, toolId: 'call_1', toolOutput: output }),
+    ]
+    const next = says({ ...chat({ role: 'assistant', content: 'It rains.' }), id: 'c2' }, 'It rains.')
+    expect(read([...turn, next]).isComplete).toBe(false)
+    const told = read([
+      ...turn,
+      next,
+      says({ ...chat({}, 'stop'), id: 'c2' }),
+      event({ state: SECRET, result: SECRET }),
+    ])
+    expect(told).toMatchObject({
+      text: 'Hello there.\n\nIt rains.',
+      calls: [{ ...CALL, executed: true }],
+      rest: expect.arrayContaining([{ type: 'tool-result', id: 'call_1', name: 'weather', output: 'rain' }]),
+      finish: 'stop',
+      isComplete: true,
+    })
+    expect(JSON.stringify(told)).not.toContain(SECRET)
+    // What a workflow without agents yields is the user's own.
+    expect(read([event({ step: 1 })]).rest).toMatchObject([{ type: 'data' }])
   })
 
   it('of Anthropic’s and Gemini’s are read by their shapes', () => {

@@ -111,6 +111,19 @@ describe('the full stream of the AI SDK, versions 5 to 7', () => {
     expect(told.rest).toEqual([{ type: 'tool-result', id: 'c1', name: 'weather', output: 'rain' }])
   })
 
+  it('a call that waits for a person’s approval is the agent’s to run, and nobody else’s', () => {
+    const full = { type: 'tool-approval-request', approvalId: 'a', toolCall: call() }
+    const ui = { type: 'tool-approval-request', approvalId: 'a', toolCallId: 'c1' }
+    for (const asks of [full, ui]) {
+      expect(read([start, step, ...pieces('{"city":"Oslo"}'), call(), asks, end('tool-calls', usage)])).toMatchObject({
+        calls: [{ id: 'c1', input: '{"city":"Oslo"}', done: true, executed: true }],
+        rest: [],
+        finish: 'tool-calls',
+        isComplete: true,
+      })
+    }
+  })
+
   it('of results that grow only the last is told, and what a tool threw is not', () => {
     const told = read([
       start,

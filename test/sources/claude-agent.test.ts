@@ -88,6 +88,37 @@ describe('a query of the Claude Agent SDK', () => {
     })
   })
 
+  it('of a command that no model answers has the text of its result', () => {
+    const output = message('system', { subtype: 'local_command_output', content: 'SECRET' })
+    const read = readAll([init, output, result({ result: 'Three commands.' })])
+    expect(read).toMatchObject({ text: 'Three commands.', proof: 'given' })
+    expect(JSON.stringify(read)).not.toContain('SECRET')
+  })
+
+  it('that was compacted, hooked and denied on its way is what its model says', () => {
+    const of = { parent_tool_use_id: 'toolu_1' }
+    const read = readAll([
+      init,
+      message('system', { subtype: 'hook_response', stdout: 'SECRET', stderr: 'SECRET' }),
+      ...turn('m1', 'Hello'),
+      ...call,
+      ...stop('tool_use'),
+      message('user', { ...of, message: { role: 'user', content: 'SECRET prompt' } }),
+      { ...turn('m8', 'SECRET')[2], ...of },
+      assistant('m8', { type: 'tool_use', id: 'toolu_9', name: 'SECRET', input: {} }, of),
+      message('system', { subtype: 'permission_denied', tool_name: 'SECRET' }),
+      answered,
+      message('system', { subtype: 'compact_boundary', compact_metadata: { trigger: 'SECRET' } }),
+      message('user', { isSynthetic: true, message: { role: 'user', content: 'SECRET summary' } }),
+      ...turn('m2', 'Done.'),
+      ...stop('end_turn'),
+      result({ permission_denials: [{ tool_name: 'SECRET', tool_input: 'SECRET' }] }),
+    ])
+    expect(read).toMatchObject({ text: 'Hello\n\nDone.', proof: 'given', calls: [{ id: 'toolu_1' }] })
+    expect(read.calls).toHaveLength(1)
+    expect(JSON.stringify(read)).not.toContain('SECRET')
+  })
+
   it('leaves out what a subagent says', () => {
     const of = { parent_tool_use_id: 'toolu_1' }
     const sub = [{ ...turn('m9', 'SECRET')[2], ...of }, assistant('m9', { type: 'text', text: 'SECRET' }, of)]

@@ -2,6 +2,7 @@
 import { toParts } from 'sse-relay'
 import { describe, expect, it } from 'vitest'
 import { read } from './read.js'
+import { readAll } from './read-all.js'
 
 const ARGS = '{"city":"Oslo"}'
 const INPUT = { city: 'Oslo' }
@@ -309,6 +310,30 @@ describe('the proof', () => {
       completed([], { status: 'failed', error: { code: 'server_error', message: 'SECRET' } }),
     ])
     expect(told.error).toBeInstanceOf(Error)
+  })
+})
+
+describe('an answer that ends without a word', () => {
+  const langchain = (fields: object) => ({
+    lc_namespace: ['langchain_core', 'messages'],
+    content: '',
+    tool_call_chunks: [],
+    additional_kwargs: {},
+    response_metadata: { model_provider: 'openai' },
+    ...fields,
+  })
+
+  it.each(['tool_calls', 'length', 'content_filter'])('does not end with %s of the answer before', (word) => {
+    const first = langchain({ id: 'a', content: 'Hm.', response_metadata: { finish_reason: word } })
+    const last = [langchain({ id: 'b', content: 'So.' }), langchain({ id: 'b', usage_metadata: { output_tokens: 1 } })]
+    expect(readAll([first]).finishReason).not.toBe('stop')
+    expect(readAll([first, ...last])).toMatchObject({ finishReason: 'stop', proof: 'given' })
+    expect(readAll([first, ...last.slice(0, 1)])).toMatchObject({ proof: 'missing' })
+  })
+
+  it('has no word, where none came', () => {
+    const last = [langchain({ id: 'b', content: 'So.' }), langchain({ id: 'b', usage_metadata: { output_tokens: 1 } })]
+    expect(readAll(last).finishReason).toBeUndefined()
   })
 })
 

@@ -166,6 +166,23 @@ describe('the chunks of a LangChain model', () => {
   })
 })
 
+describe('a map of LangChain runnables', () => {
+  const end = (id: string) => openai({ id, response_metadata: { finish_reason: 'stop', instructions: 'SECRET' } })
+
+  it('is what its models say, each under a name, complete when each has ended', () => {
+    const turns = ['joke', 'poem', 'joke', 'poem'].map((id) => ({ [id]: openai({ id, content: id }) }))
+    expect(readAll([...turns, { joke: end('joke') }]).proof).toBe('missing')
+    const read = readAll([...turns, { joke: end('joke') }, { poem: end('poem') }])
+    expect(read).toMatchObject({ text: 'joke\n\npoem\n\njoke\n\npoem', proof: 'given', data: [] })
+    expect(JSON.stringify(read)).not.toContain('SECRET')
+  })
+
+  it('of something else is the user’s own', () => {
+    for (const own of [{ answer: 'Hello' }, { context: [{ pageContent: 'a' }] }, {}])
+      expect(readAll([own]).data).toEqual([['data', own]])
+  })
+})
+
 describe('streamEvents of version 2', () => {
   const event = (event: string, data: object, more: object = {}) => ({
     event,
@@ -247,6 +264,12 @@ describe('streamEvents of version 2', () => {
     expect(read.data).toEqual([['progress', { step: 1 }]])
     expect(read.text).toBe('Hello')
     expect(JSON.stringify(read)).not.toContain('SECRET')
+  })
+
+  it('of a model that does not stream has its text at its end', () => {
+    const output = chunk({ id: 'c-1', content: 'Hello', tool_call_chunks: undefined, usage_metadata })
+    const read = readAll([event('on_chat_model_start', { input: 'SECRET' }), event('on_chat_model_end', { output })])
+    expect(read).toMatchObject({ text: 'Hello', proof: 'given' })
   })
 })
 

@@ -205,9 +205,72 @@ describe('a stream of LangGraph', () => {
     ])
   })
 
-  it('that waits for a person says nothing of it', () => {
-    expect(readAll([...messages, ['updates', { __interrupt__: [{ value: 'SECRET' }] }]]).data).toEqual([])
-    expect(readAll([{ __interrupt__: [{ value: 'SECRET' }] }]).parts).toEqual([])
+  it.each([
+    ['alone', [{ __interrupt__: [{ value: 'SECRET' }] }]],
+    [
+      'after other modes',
+      [
+        ['values', { messages: [ask] }],
+        ['updates', { __interrupt__: [{ value: 'SECRET' }] }],
+      ],
+    ],
+    ['in a subgraph', [[['sub:1'], 'updates', { __interrupt__: [{ value: 'SECRET' }] }]]],
+    [
+      'in events of version 2',
+      [{ event: 'on_chain_stream', run_id: 'r', name: 'LangGraph', data: { chunk: { __interrupt__: ['SECRET'] } } }],
+    ],
+    [
+      'in events of version 3',
+      [{ type: 'event', method: 'values', params: { namespace: [], data: { __interrupt__: ['SECRET'] } } }],
+    ],
+  ])('that waits for a person, %s, has ended for now, and says nothing of what it asks', (_, chunks) => {
+    expect(readAll(chunks)).toMatchObject({
+      proof: 'given',
+      parts: [{ type: 'finish', reason: 'tool-calls' }],
+      finishReason: 'tool-calls',
+    })
+  })
+
+  it('that waits after a call runs it itself, later; what was cut before is not complete', () => {
+    const interrupt = ['updates', { __interrupt__: [{ value: 'SECRET' }] }]
+    expect(clean([...first.map(tuple), interrupt])).toMatchObject({
+      proof: 'given',
+      finishReason: 'tool-calls',
+      calls: [{ id: 'call_1', input: '{"city":"Oslo"}', executed: true }],
+    })
+    expect(clean([tuple(first[0] as object), interrupt]).proof).toBe('missing')
+  })
+
+  it('that goes on after a person has agreed does not end with the reason of what was said before', () => {
+    const asked = { ...wholeFirst, response_metadata: { finish_reason: 'tool_calls', model_provider: 'openai' } }
+    const answer = second.map((message) => ['messages', tuple(message)])
+    expect(clean([['updates', { review: { messages: [asked] } }], ...answer])).toMatchObject({
+      proof: 'given',
+      finishReason: 'stop',
+    })
+    const state = { messages: [ask, asked] }
+    const told = clean([['values', state], ['updates', { review: { messages: [asked] } }], ...answer])
+    expect(told).toMatchObject({ proof: 'given', text: 'It rains.' })
+    expect(told.finishReason).not.toBe('tool-calls')
+  })
+
+  it('of models that speak by turns is complete when each has ended, in whatever order', () => {
+    const says = (id: string, content: string) => tuple(piece({ id, content }))
+    const ends = (id: string) => tuple(piece({ id, usage_metadata }))
+    const turns = [says('a', 'A'), says('b', 'B'), says('a', 'A'), says('b', 'B')]
+    for (const [one, other] of ['ab', 'ba']) {
+      expect(readAll([...turns, ends(one as string)]).proof).toBe('missing')
+      expect(readAll([...turns, ends(one as string), ends(other as string)])).toMatchObject({ proof: 'given', usage })
+      // One that goes on after the other has ended.
+      const late = [...turns, ends(one as string), says(other as string, 'late')]
+      expect(readAll(late).proof).toBe('missing')
+      expect(readAll([...late, ends(other as string)]).proof).toBe('given')
+    }
+  })
+
+  it('whose first try broke off, and was made again, is complete as the second is', () => {
+    const again = [piece({ id: 'x', content: 'Hel' }), ...second].map(tuple)
+    expect(readAll(again)).toMatchObject({ text: 'Hel\n\nIt rains.', proof: 'given' })
   })
 
   it('leaves a list of one’s own alone', () => {
@@ -269,6 +332,22 @@ describe('streamEvents of LangGraph, version 3', () => {
       event('lifecycle', { event: 'completed' }),
     ]
     expect(readAll(cut).proof).toBe('missing')
+  })
+
+  it('of models that speak by turns is complete when each has ended', () => {
+    const of = (place: string, fields: object) => event('messages', fields, [place])
+    const begins = (place: string) => of(place, { event: 'message-start', id: place })
+    const says = (place: string, text: string) =>
+      of(place, { event: 'content-block-delta', index: 0, delta: { type: 'text-delta', text } })
+    const ends = (place: string) => of(place, { event: 'message-finish', reason: 'stop' })
+    const turns = [begins('a'), says('a', 'A'), begins('b'), says('b', 'B'), says('a', 'A'), ends('b')]
+    expect(readAll(turns).proof).toBe('missing')
+    expect(readAll([...turns, ends('a')]).proof).toBe('given')
+    // One after the other in one place.
+    expect(readAll([...turns, ends('a'), begins('a'), says('a', 'C')])).toMatchObject({
+      text: 'A\n\nB\n\nA\n\nC',
+      proof: 'missing',
+    })
   })
 
   it('keeps the words of a failure to itself', () => {

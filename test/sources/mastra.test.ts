@@ -72,6 +72,32 @@ describe('a stream of Mastra', () => {
     expect(readAll([tripwire, finish('tripwire')])).toMatchObject({ finishReason: 'content-filter', proof: 'given' })
   })
 
+  it('whose guardrail trips before its model speaks, or amid its text, is filtered, without a word of why', () => {
+    const before = chunk('tripwire', { reason: 'SECRET', processorId: 'p' })
+    // It comes without the rest there.
+    const amid = { type: 'tripwire', payload: { reason: 'SECRET', processorId: 'p' } }
+    for (const chunks of [[before], [chunk('start'), ...step.slice(0, 3), amid]]) {
+      const read = readAll(chunks)
+      expect(read).toMatchObject({ finishReason: 'content-filter', proof: 'given', data: [] })
+      expect(JSON.stringify(read)).not.toContain('SECRET')
+    }
+  })
+
+  it.each(['tool-call-approval', 'tool-call-suspended'])(
+    'that ends with %s waits for a person, and runs the call itself, later',
+    (type) => {
+      const asks = chunk(type, { toolCallId: 'call_1', toolName: 'weather', args: {}, suspendPayload: 'SECRET' })
+      const read = readAll([chunk('start'), ...step, asks])
+      expect(read).toMatchObject({
+        proof: 'given',
+        finishReason: 'tool-calls',
+        calls: [{ id: 'call_1', input: '{"city":"Oslo"}', done: true, executed: true }],
+      })
+      expect(JSON.stringify(read)).not.toContain('SECRET')
+      expect(readAll([...step, asks, chunk('step-start'), chunk('text-delta', { text: 'On' })]).proof).toBe('missing')
+    },
+  )
+
   it('leaves a call alone that failed: its result says so without the words of the tool', () => {
     const failed = chunk('tool-error', { toolCallId: 'call_1', toolName: 'weather', error: { message: 'SECRET' } })
     const read = readAll([...step, failed, finish('stop')])
@@ -86,6 +112,39 @@ describe('a stream of Mastra', () => {
     expect(readAll(said)).toMatchObject({ text: 'Hello', proof: 'missing' })
     const end = of('network-execution-event-finish', { usage: { inputTokens: 1, outputTokens: 2 } })
     expect(readAll([...said, end])).toMatchObject({ proof: 'given', usage: { inputTokens: 1, outputTokens: 2 } })
+  })
+
+  it('of a network has what it says at the end as a paragraph, and may wait for a person in an agent', () => {
+    const of = (type: string, payload: object) => ({ ...chunk(type, payload), from: 'NETWORK' })
+    const said = of('agent-execution-event-text-delta', chunk('text-delta', { text: 'Hello' }))
+    const read = readAll([said, of('routing-agent-text-start', {}), of('routing-agent-text-delta', { text: 'All.' })])
+    expect(read.text).toBe('Hello\n\nAll.')
+    for (const type of ['agent-execution-approval', 'tool-execution-suspended', 'workflow-execution-suspended'])
+      expect(readAll([said, of(type, { toolCallId: 'c', suspendPayload: 'SECRET' })])).toMatchObject({
+        proof: 'given',
+        finishReason: 'tool-calls',
+      })
+  })
+
+  it('of a workflow is what the agents of its steps say; what a step was given, wrote and gave stays here', () => {
+    const of = (type: string, payload: object) => ({ ...chunk(type, payload), from: 'WORKFLOW' })
+    const wrote = (output: object) => ({ ...chunk('workflow-step-output', { output, stepName: 's' }), from: 'USER' })
+    const steps = [
+      of('workflow-start', { workflowId: 'w' }),
+      of('workflow-step-start', { payload: { prompt: 'SECRET' } }),
+      wrote({ type: 'note', text: 'SECRET' }),
+      ...[chunk('start'), ...step, finish('stop')].map(wrote),
+      of('workflow-step-result', { output: { text: 'SECRET' } }),
+    ]
+    expect(readAll(steps).proof).toBe('missing')
+    const read = readAll([...steps, of('workflow-finish', { workflowStatus: 'success' })])
+    expect(read).toMatchObject({ proof: 'given', text: 'Hello world', calls: [{ id: 'call_1' }], data: [] })
+    expect(JSON.stringify(read)).not.toContain('SECRET')
+    // Where its agent failed, the workflow may go on; where it did not, it says so.
+    expect(readAll([...steps, of('workflow-finish', { workflowStatus: 'suspended' })])).toMatchObject({
+      proof: 'given',
+      finishReason: 'tool-calls',
+    })
   })
 
   it('of a workflow is complete when it succeeded, and a failure when it failed', () => {

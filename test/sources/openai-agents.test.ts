@@ -102,6 +102,54 @@ describe('a run of OpenAI Agents', () => {
     })
   })
 
+  it('closes the call of a hand-off, and the next agent’s answer is a paragraph', () => {
+    const handed = new RunItemStreamEvent('handoff_occurred', {
+      type: 'handoff_output_item',
+      rawItem: { type: 'function_call_result', callId: 'call_h', name: 'transfer_to_b', output: 'SECRET' },
+    })
+    const call = chunk({
+      tool_calls: [{ index: 0, id: 'call_h', function: { name: 'transfer_to_b', arguments: '{}' } }],
+    })
+    const next = [started, chunk({ role: 'assistant', content: 'I am B.' }), delta('I am B.'), chunk({}, 'stop'), done]
+    const read = readAll([started, call, chunk({}, 'tool_calls'), done, handed, ...next])
+    expect(read).toMatchObject({
+      text: 'I am B.',
+      proof: 'given',
+      finishReason: 'stop',
+      calls: [{ id: 'call_h', executed: true }],
+      results: [{ id: 'call_h', output: null }],
+    })
+  })
+
+  it('that was given an answer at its limits ends with that, and tells no message twice', () => {
+    const created = (text: string) =>
+      new RunItemStreamEvent('message_output_created', {
+        type: 'message_output_item',
+        rawItem: { type: 'message', role: 'assistant', content: [{ type: 'output_text', text }] },
+      })
+    const turn = [
+      started,
+      chunk({ role: 'assistant', content: 'Let me ' }),
+      delta('Let me '),
+      chunk({ content: 'look. ' }),
+      delta('look. '),
+      chunk({ tool_calls: [{ index: 0, id: 'call_1', function: { name: 'weather', arguments: '{}' } }] }),
+      chunk({}, 'tool_calls'),
+      done,
+      created('Let me look. '),
+      called,
+      answered,
+    ]
+    expect(readAll(turn)).toMatchObject({ text: 'Let me look. ', finishReason: 'tool-calls' })
+    expect(readAll([...turn, created('I gave up.')])).toMatchObject({
+      text: 'Let me look. \n\nI gave up.',
+      finishReason: 'stop',
+      proof: 'given',
+    })
+    // Of a model that does not stream, the message is all there is.
+    expect(readAll([started, done, created('Whole.')])).toMatchObject({ text: 'Whole.', proof: 'given' })
+  })
+
   it('says nothing of its agents, hand-offs and approvals', () => {
     const silent = [
       { type: 'agent_updated_stream_event', agent: { instructions: 'SECRET' } },
@@ -112,7 +160,7 @@ describe('a run of OpenAI Agents', () => {
       }),
       new RunItemStreamEvent('message_output_created', {
         type: 'message_output_item',
-        rawItem: { content: ['SECRET'] },
+        rawItem: { content: [{ type: 'refusal', refusal: 'SECRET' }] },
       }),
     ]
     expect(readAll(silent).parts).toEqual([])
