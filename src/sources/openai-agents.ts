@@ -56,7 +56,8 @@ export const openaiAgents: ChunkShape = {
 
 function readData({ type, delta, event, response }: NonNullable<AgentsEvent['data']>, reading: Reading): void {
   const { notes } = reading
-  if (type === 'output_text_delta') notes.said = `${notes.said ?? ''}${delta}`
+  // The inner shape has notes of its own.
+  if (type === 'output_text_delta') notes.agentText = `${notes.agentText ?? ''}${delta}`
   if (type === 'response_started') reading.begin()
   else if (type === 'model' && isObject(event)) {
     const shape = INNER.find((inner) => inner.is(event))
@@ -87,7 +88,7 @@ function readMessage(content: RawItem['content'], reading: Reading): void {
     .map((part) => part.text ?? '')
     .join('')
     .trim()
-  if (`${reading.notes.said ?? ''}`.includes(text)) return
+  if (`${reading.notes.agentText ?? ''}`.includes(text)) return
   reading.begin()
   reading.text(text)
   reading.end('stop')

@@ -118,7 +118,7 @@ describe('the chunks of xsai', () => {
         { type: 'tool-result', toolCallId: id, toolName: 'f', args: {}, result: 1 },
       ]),
     ])
-    expect(told.calls.map(({ id }) => id)).toEqual(['a', 'b'])
+    expect(told.calls).toMatchObject([{ id: 'a' }, { id: 'b' }])
   })
 
   it('a cut answer that brings the counts of the step before is not complete', () => {

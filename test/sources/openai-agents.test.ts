@@ -67,8 +67,9 @@ describe('a run of OpenAI Agents', () => {
       started,
       event('created', { response: { id: 'r', model: 'm', instructions: 'SECRET' } }),
       event('reasoning_summary_text.delta', { delta: 'Let me think.', output_index: 0, summary_index: 0 }),
-      event('output_text.delta', { delta: 'Hello', output_index: 1 }),
       delta('Hello'),
+      event('output_text.delta', { delta: 'Hello', output_index: 1 }),
+      event('output_text.done', { text: 'Hello', output_index: 1 }),
       event('output_item.added', {
         output_index: 2,
         item: { type: 'function_call', call_id: 'call_1', name: 'weather' },
@@ -78,6 +79,10 @@ describe('a run of OpenAI Agents', () => {
         response: { status: 'completed', usage: { input_tokens: 25, output_tokens: 15, total_tokens: 40 } },
       }),
       done,
+      new RunItemStreamEvent('message_output_created', {
+        type: 'message_output_item',
+        rawItem: { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'Hello' }] },
+      }),
     ]
     const read = readAll(turn)
     expect(read).toMatchObject({
