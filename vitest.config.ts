@@ -30,7 +30,19 @@ const needsMore = [
   'test/relay/shutdown-bun.test.ts',
 ]
 
-// The longest first, so that none of them is left alone at the end.
+// These share processes: what starts one, and imports the SDKs, would weigh more than most of them. So they leave
+// nothing behind, and the longest, which all run at once, and those that replace what is global have one each.
+const together = [
+  'test/client/!(fetch-sse|parse-sse|patience|requests).test.ts',
+  'test/package/{benchmarks,bundle,house,map,mistakes,site,support}.test.ts',
+  'test/package/cli/arguments.test.ts',
+  'test/protocols/!(matrix).test.ts',
+  'test/relay/{bad-input,failure,failure-words,halves,options}.test.ts',
+  'test/sources/*.test.ts',
+  'test/wire/!(wire).test.ts',
+]
+
+// The longest first, so that none of them is left alone at the end; those that share processes last, one after the other.
 const longest = [
   'test/hosts/conformance/http1.test.ts',
   'test/protocols/matrix.test.ts',
@@ -57,8 +69,10 @@ const longest = [
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]) {
-    const rank = ({ moduleId }: TestSpecification) =>
-      (longest.indexOf(moduleId) + longest.length + 1) % (longest.length + 1)
+    const rank = ({ moduleId, project }: TestSpecification) =>
+      project.config.isolate
+        ? (longest.indexOf(moduleId) + longest.length + 1) % (longest.length + 1)
+        : longest.length + 1
     return (await super.sort(files)).sort((one, other) => rank(one) - rank(other))
   }
 }
@@ -88,7 +102,20 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'node', include: ['test/**/*.test.ts'], exclude: ['**/node_modules/**', ...needsMore] },
+        test: {
+          name: 'alone',
+          include: ['test/**/*.test.ts'],
+          exclude: ['**/node_modules/**', ...needsMore, ...together],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'together',
+          isolate: false,
+          include: together,
+          exclude: ['**/node_modules/**', ...needsMore],
+        },
       },
       { extends: true, test: { name: 'more', include: needsMore, exclude: ['**/node_modules/**'] } },
     ],
