@@ -20,7 +20,7 @@ export {
   type Sink,
   type SinkHeaders,
 } from './relay.js'
-export { toParts } from './sources/index.js'
+export { toParts } from './sources/read-chunk.js'
 export type * from './types.js'
 
 const HOSTS = 'sse-relay/express, /fastify, /hono, /koa, /node or /web'

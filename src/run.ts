@@ -10,7 +10,7 @@ import { failureFrames, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
 import { printError, type Reported, reportEnd, reportFailure, warnOnce } from './report.js'
 import { listen } from './signal.js'
-import { isResponse, isStream, Reading, readChunk, readRest } from './sources/index.js'
+import { isResponse, isStream, Reading, readChunk, readRest } from './sources/read-chunk.js'
 import { Halves, isHalved } from './surrogates.js'
 import { nextTurn } from './tick.js'
 import {

@@ -13,7 +13,7 @@ import {
   Reading,
   readBytes,
   readEventStream,
-} from './sources/index.js'
+} from './sources/read-chunk.js'
 import type { ReadableStreamLike, ResponseLike, Source } from './types.js'
 
 /** As much as is looked at of the streams that SDKs hand out. */

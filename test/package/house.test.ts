@@ -190,7 +190,7 @@ describe('the floors test', () => {
       'errors.ts': `import './encode.js'`,
       'encode.ts': `import './signal.js'`,
       'signal.ts': `import './errors.js'`,
-      'sources/index.ts': `import './openai.js'`,
+      'sources/read-chunk.ts': `import './openai.js'`,
       'sources/openai.ts': `import '../protocols/text.js'`,
       'protocols/text.ts': `import '../encode.js'`,
     })

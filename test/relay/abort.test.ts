@@ -6,7 +6,7 @@ import { relay } from 'sse-relay/node'
 import { raw, text } from 'sse-relay/protocols'
 import { collect, openClient, type Replay, type ReplayRequest, readTrace } from 'sse-relay/testing'
 import { afterEach, describe, expect, it, type TestContext, vi } from 'vitest'
-import { Reading } from '../../src/sources/index.js'
+import { Reading } from '../../src/sources/read-chunk.js'
 import { iterate } from '../../src/upstream.js'
 import {
   anthropic,

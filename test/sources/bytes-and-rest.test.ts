@@ -1,7 +1,7 @@
 import { collect } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
-import { Reading } from '../../src/sources/index.js'
+import { Reading } from '../../src/sources/read-chunk.js'
 import { abort, iterate, iterateInner } from '../../src/upstream.js'
 
 describe('a stream of bytes', () => {

@@ -1,6 +1,6 @@
 /** What is a list of chunks read as, one after the other? Shared by the tests of the shapes. */
 import type { Part } from 'sse-relay'
-import { Reading, readChunk } from '../../src/sources/index.js'
+import { Reading, readChunk } from '../../src/sources/read-chunk.js'
 
 export interface Read {
   parts: Part[]

@@ -1,6 +1,6 @@
 /** What do chunks say, read one after another as a run reads them? */
 import type { Part } from 'sse-relay'
-import { Reading, readChunk } from '../../src/sources/index.js'
+import { Reading, readChunk } from '../../src/sources/read-chunk.js'
 
 /** What a reader is told of a run. */
 export interface Read {

@@ -3,7 +3,7 @@ import { parseSSE } from 'sse-relay/client'
 import { collect, readTrace, traceNames } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
-import { Reading, readChunk } from '../../src/sources/index.js'
+import { Reading, readChunk } from '../../src/sources/read-chunk.js'
 
 const text = (text: string): Part => ({ type: 'text', text })
 const reasoning = (text: string): Part => ({ type: 'reasoning', text })

@@ -1,4 +1,4 @@
-/** What a source yields, recognised by its shape: no SDK is imported. */
+/** How is what a source yields read: by its shape, since no SDK is imported? */
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
