@@ -37,7 +37,7 @@ const together = [
   'test/package/{benchmarks,bundle,house,map,mistakes,site,support}.test.ts',
   'test/package/cli/arguments.test.ts',
   'test/protocols/!(matrix).test.ts',
-  'test/relay/{bad-input,failure,failure-words,halves,options}.test.ts',
+  'test/relay/{bad-input,failure,failure-words,surrogates,options}.test.ts',
   'test/sources/*.test.ts',
   'test/wire/!(wire).test.ts',
 ]
