@@ -65,7 +65,8 @@ async function measure(streams, perSecond, isReadElsewhere) {
     at: performance.now(),
   }
   for (const request of open) request.destroy()
-  await sleep(1500)
+  // Readers elsewhere are asked for two seconds whether they are there.
+  await sleep(4000)
   const seconds = (to.at - from.at) / 1000
   return {
     produce: (to.produce.cpu - from.produce.cpu) / seconds,
@@ -85,9 +86,9 @@ function ask(what, path) {
 // The costs: of a token, by two rates of the same number of streams; of a stream, by what is left.
 await measure(50, 20, true)
 const few = await measure(200, 5, false)
-const many = await measure(200, 25, false)
+const many = await measure(200, 50, false)
 const elsewhere = await measure(100, 25, true)
-const perToken = (many.produce - few.produce) / (200 * 20)
+const perToken = (many.produce - few.produce) / (200 * 45)
 const perStream = Math.max(0, few.produce / 200 - 5 * perToken)
 const redisPerStream = many.redis / 200
 const tokens = 100 * 25
