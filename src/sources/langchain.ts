@@ -221,7 +221,9 @@ function follow(reading: Reading): void {
 function endMessage(id: string | null | undefined, word: string | undefined, reading: Reading): void {
   const { heard, latest, open } = messagesOf(reading)
   const key = id || latest
-  heard.set(key, { ...heard.get(key), hasEnded: true })
+  const known = heard.get(key) ?? {}
+  known.hasEnded = true
+  heard.set(key, known)
   open.delete(key)
   if (open.size === 0) reading.end(word)
   else if (word) reading.finish(word)

@@ -115,6 +115,41 @@ describe('a run whose producer died while its last events were read', () => {
   })
 })
 
+describe('a run that has ended, and whose end the store has not', () => {
+  it.each([
+    ['that processes share', true],
+    ['of one process', false],
+  ])('is told to its readers as lost by a store %s', async (_, isShared) => {
+    const runId = 'run-of-a-test-0001'
+    let ended = false
+    const log = createLog({
+      create: () => false,
+      begin: () => false,
+      append: () => {},
+      get: () => ({ owner: 'ann', headers: {}, begun: true, ended, leaseMs: ended ? 0 : 100 }),
+      read: (_run, after) => (after > 0 ? [] : [{ first: 1, last: 1, text: `id: ${runId}:1\ndata: a word\n\n` }]),
+      ...(isShared && {
+        shared: {
+          leaseMs: 100,
+          renew: () => 'running' as const,
+          stop: () => true,
+          publish: () => {},
+          subscribe: () => () => {},
+        },
+      }),
+    })
+    opened.push(() => log.close())
+    const server = createServer((req, res) => resume(req, res, { log, owner: 'ann', runId, heartbeatMs: 20 }))
+    opened.push(() => server.close())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const client = openClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    await client.until('a word')
+    ended = true
+    expect(await client.until('producer-lost')).not.toContain('[DONE]')
+    await client.closed
+  })
+})
+
 describe('what onError throws', () => {
   it('when nobody reads the run is written to the console', async () => {
     const log = createMemoryLog()

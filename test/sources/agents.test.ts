@@ -504,3 +504,28 @@ describe('the chunks of LlamaIndex', () => {
     expect(told).toMatchObject({ text: 'Hello', rest: [] })
   })
 })
+
+describe('an MCP server whose tool a person is to allow, over Responses', () => {
+  const asked = {
+    type: 'response.output_item.done',
+    output_index: 0,
+    item: { type: 'mcp_approval_request', id: 'mcpr_1', name: 'delete', arguments: '{"id":1}' },
+  }
+  const ended = { type: 'response.completed', response: { status: 'completed', output: [asked.item] } }
+
+  it('is complete, and waits: its finish is that of calls', () => {
+    const { isComplete, finish, rest } = read([{ type: 'response.created', response: {} }, asked, ended])
+    expect({ isComplete, finish }).toEqual({ isComplete: true, finish: 'tool-calls' })
+    expect(rest.filter(({ type }) => type === 'data')).toHaveLength(1)
+  })
+
+  it('and is not asked for in the answer after it', () => {
+    const next = [
+      { type: 'response.created', response: { id: 'resp_2' } },
+      { type: 'response.output_text.delta', output_index: 0, delta: 'Done.' },
+      { type: 'response.completed', response: { id: 'resp_2', status: 'completed', output: [{ type: 'message' }] } },
+    ]
+    const { isComplete, finish, text } = read([{ type: 'response.created', response: {} }, asked, ended, ...next])
+    expect({ isComplete, finish, text }).toEqual({ isComplete: true, finish: 'stop', text: 'Done.' })
+  })
+})

@@ -63,7 +63,7 @@ const counters = {
     unit: 'instructions per token',
     nodeArguments: [ALONE, '--predictable-gc-schedule', '--expose-gc'],
     wrapper: callgrind,
-    // The lesser counts: of one of ten, a collection of everything came while it was counted, and was half of the sum.
+    // The lesser counts: one of ten came out half as much again, in two runs of three, and not when it was counted alone.
     runs: 2,
     begin: ({ pid }) => beginCounting(pid),
     async end({ pid }, folder) {
