@@ -4,7 +4,16 @@ import { mistake } from './failure.js'
 import { toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
 import { beginsCall } from './tool-call-boundaries.js'
-import type { AnswerPart, Encoder, EncoderEnd, EncoderPart, Protocol, ServerSentEvent, ToolCallPart } from './types.js'
+import type {
+  AnswerPart,
+  Encoder,
+  EncoderEnd,
+  EncoderPart,
+  Protocol,
+  ServerSentEvent,
+  ToolCallPart,
+  UIChunk,
+} from './types.js'
 
 /** In characters. */
 const MAX_SIZE = 16_777_216
@@ -36,6 +45,7 @@ export class WholeAnswer {
 /** Keeps what it is given for `answer`, and hands it on only where the frames are wanted. */
 class Gatherer implements Encoder {
   readonly chunk?: Encoder['chunk']
+  readonly aside?: Encoder['aside']
   readonly #encoder: Encoder
   readonly #isKept: boolean
   readonly #onBody: (body: string) => void
@@ -58,6 +68,12 @@ class Gatherer implements Encoder {
       this.chunk = (chunk, event) => {
         this.#keep({ type: 'chunk', chunk, event }, toJson(chunk).length)
         return isKept ? (encoder.chunk?.(chunk, event) ?? '') : ''
+      }
+    }
+    if (encoder.aside) {
+      this.aside = (chunk: UIChunk) => {
+        this.#keep({ type: 'chunk', chunk, event: undefined }, toJson(chunk).length)
+        return isKept ? (encoder.aside?.(chunk) ?? '') : ''
       }
     }
   }
@@ -118,11 +134,12 @@ class Gatherer implements Encoder {
       this.#keep(call)
       return
     }
-    const { input, replaces, done, executed, error } = part
+    const { input, replaces, done, executed, error, approval } = part
     known.input = replaces ? input : known.input + input
     if (done) known.done = true
     if (executed) known.executed = true
     if (error !== undefined) known.error = error
+    if (approval !== undefined) known.approval = approval
   }
 
   #keep(part: AnswerPart, size = 0): void {

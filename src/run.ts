@@ -10,7 +10,7 @@ import { failureFrames, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
 import { printError, type Reported, reportEnd, reportFailure, warnOnce } from './report.js'
 import { listen } from './signal.js'
-import { isResponse, isStream, Reading, readChunk, readRest } from './sources/read-chunk.js'
+import { type ChunkShape, isResponse, isStream, Reading, readChunk, readRest } from './sources/read-chunk.js'
 import { Halves, isHalved } from './surrogates.js'
 import { nextTurn } from './tick.js'
 import {
@@ -334,7 +334,8 @@ export class Run implements Feeder {
       // One's own part of what a tool answered is sent as any other protocol sends it.
       const isResult = !shape && reading.parts[0]?.type === 'tool-result'
       const sendsChunk = encoder.chunk !== undefined && shape?.redact !== false && !isResult
-      let frames = this.#encodeParts(sendsChunk)
+      const aside = encoder.aside && shape?.aside ? this.#encodeAside(encoder, shape) : ''
+      let frames = aside + this.#encodeParts(sendsChunk)
       if (this.isOver) return ''
       // What no shape knows was left out, if it has no parts.
       if (sendsChunk && (shape || reading.parts.length > 0)) {
@@ -352,6 +353,12 @@ export class Run implements Feeder {
     } catch (error) {
       throw isRelayError(error) ? asMistake(error) : error
     }
+  }
+
+  /** What a chunk of the AI SDK says besides. What a tool has answered so far goes out where its results do. */
+  #encodeAside(encoder: Encoder, { aside }: ChunkShape): string {
+    const chunk = aside?.(this.#reading.chunk as never)
+    return chunk && (!('output' in chunk) || this.#showsResults) ? (encoder.aside?.(chunk) ?? '') : ''
   }
 
   /** The frames of the parts that were read. With `sendsChunk` the chunk itself goes out in their place. */
@@ -429,11 +436,15 @@ export class Run implements Feeder {
     return frames
   }
 
+  get #showsResults(): boolean | undefined {
+    const { toolResults, protocol } = this.#options
+    return toolResults ?? (this.#reading.shape?.showsResults && protocol?.name === 'ui-message')
+  }
+
   /** What a tool answered may hold files and more that is not for the client: it goes out where that was said. */
   #result(part: ToolResultPart): ToolResultPart {
-    const { toolResults, protocol } = this.#options
-    if (toolResults ?? (this.#reading.shape?.showsResults && protocol?.name === 'ui-message')) return part
-    if (part.output !== null && toolResults === undefined) {
+    if (this.#showsResults) return part
+    if (part.output !== null && this.#options.toolResults === undefined) {
       warnOnce(
         'tool-results',
         'what a tool answered was left out: set toolResults: true where it is for the client, or false',

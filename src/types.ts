@@ -118,6 +118,11 @@ export interface ToolCallPart {
   executed?: boolean
   /** The provider rejected the call, so no client may run it: words for the client, never the provider's own. */
   error?: string
+  /**
+   * A person is asked whether the call may run, and whoever runs it waits: the id that the answer names. In the last
+   * piece, with `executed`.
+   */
+  approval?: string
 }
 /** What a tool answered. It closes its call. */
 export interface ToolResultPart {
@@ -278,13 +283,19 @@ export interface EncoderEnd {
 
 /**
  * What a whole answer is made of, in order: texts and pieces of reasoning that follow each other are joined, and each
- * tool call is whole, at the place of its first piece. Events of one's own are kept, and so are the provider's chunks for
- * an encoder that has `chunk`.
+ * tool call is whole, at the place of its first piece. Events of one's own are kept, and so are the chunks
+ * that an encoder has `chunk` or `aside` for.
  */
 export type AnswerPart =
   | EncoderPart
   | { type: 'event'; event: ServerSentEvent }
   | { type: 'chunk'; chunk: unknown; event: string | undefined }
+
+/** A chunk of the AI SDK's UI message stream, as far as all of them are alike. */
+export interface UIChunk {
+  readonly type: string
+  readonly [key: string]: unknown
+}
 
 /**
  * Turns one run into frames: text in which each event ends with a blank line. An empty string is no
@@ -301,6 +312,11 @@ export interface Encoder {
    * calls, so that only the end tells which of them a client is to run.
    */
   part(part: EncoderPart, hasResults?: boolean): string
+  /**
+   * What a chunk of the AI SDK says that no part has, in the words of its UI message stream: called before the chunk's
+   * parts, for a dialect of the same house. Its frames are of what has no part at all.
+   */
+  aside?(chunk: UIChunk): string
   /** An event the source wrote itself. */
   event(event: ServerSentEvent): string
   /** What comes before the sentinel. */

@@ -70,7 +70,7 @@ export class JoinedAnswer {
   }
 
   #addCall({ replaces, ...part }: ToolCallPart): void {
-    const { index, id, input, done, executed, error } = part
+    const { index, id, input, done, executed, error, approval } = part
     const at = this.#calls.get(index)
     const known = at === undefined ? undefined : (this.#parts[at] as AnswerToolCall)
     // A result ends its call.
@@ -87,6 +87,7 @@ export class JoinedAnswer {
       ...(done && { done }),
       ...(executed && { executed }),
       ...(error !== undefined && { error }),
+      ...(approval !== undefined && { approval }),
     }
   }
 

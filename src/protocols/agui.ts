@@ -31,8 +31,8 @@ const OPTIONS: Rules<keyof AGUIOptions> = { threadId: words, runId: words }
 
 /**
  * The events of AG-UI, for CopilotKit, TanStack AI and `HttpAgent`. Own events and data parts become `CUSTOM`. A call that
- * no client is to run gets a `TOOL_CALL_RESULT`: what the tool answered, or why nobody is to run it. The protocol can only
- * append: a call whose input is replaced after it was sent ends the run as `error`. A complete run ends with
+ * no client is to run gets a `TOOL_CALL_RESULT`: what the tool answered, or why nobody is to run it; one that waits for a
+ * person has none, and the run ends with an interrupt for it. The protocol can only append: a call whose input is replaced after it was sent ends the run as `error`. A complete run ends with
  * `RUN_FINISHED` and nothing after it, a failed one with `RUN_ERROR`.
  */
 export function agui(options: AGUIOptions = {}): Protocol {
@@ -79,6 +79,8 @@ class AGUIEncoder implements Encoder {
   /** Whose result has not come: of those that no client is to run, and of those of which only the end tells. */
   readonly #unanswered = new Set<Call>()
   readonly #unsettled = new Set<Call>()
+  /** Those that wait for a person, with the ids that the answers name. */
+  readonly #asked = new Map<Call, string>()
   /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
   #saysDone = false
 
@@ -117,6 +119,7 @@ class AGUIEncoder implements Encoder {
       this.#endCalls(finishReason) +
       frame('RUN_FINISHED', {
         ...this.#names,
+        ...(this.#asked.size > 0 && { outcome: { type: 'interrupt', interrupts: this.#interrupts } }),
         ...(usage && { usage: [usage] }),
         // The clients of today refuse an event that has more beside what they know.
         ...(finishReason && { metadata: { finishReason } }),
@@ -127,7 +130,7 @@ class AGUIEncoder implements Encoder {
   /** What is open is closed first: a client keeps what came, and a call without a result would be its own to run. */
   fail(error: Failure): string {
     let frames = this.#close() + this.#endCalls('error')
-    for (const call of this.#unsettled) frames += this.#result(call, '')
+    for (const call of [...this.#unsettled, ...this.#asked.keys()]) frames += this.#result(call, '')
     return frames + failureFrame({ type: 'RUN_ERROR', message: error.message, code: error.code, error })
   }
 
@@ -139,6 +142,10 @@ class AGUIEncoder implements Encoder {
       else if (part.type !== 'chunk') frames += encoder.part(part)
     }
     return gather(frames + encoder.end(end))
+  }
+
+  get #interrupts(): object[] {
+    return [...this.#asked].map(([{ toolCallId }, id]) => ({ id, reason: 'tool_call', toolCallId }))
   }
 
   #begin(): string {
@@ -204,7 +211,7 @@ class AGUIEncoder implements Encoder {
   }
 
   #addCall(part: ToolCallPart, hasResults = false): string {
-    const { index, input, done, replaces, executed, error } = part
+    const { index, input, done, replaces, executed, error, approval } = part
     if (done) this.#saysDone = true
     let frames = ''
     let call = this.#calls.get(index)
@@ -222,7 +229,11 @@ class AGUIEncoder implements Encoder {
       const { toolCallId } = call
       frames += frame('TOOL_CALL_START', { toolCallId, toolCallName: name, parentMessageId: this.#parent })
     }
-    if (executed && !call.hasResult) this.#unanswered.add(call)
+    if (approval !== undefined) {
+      this.#asked.set(call, approval)
+      this.#unanswered.delete(call)
+      this.#unsettled.delete(call)
+    } else if (executed && !call.hasResult) this.#unanswered.add(call)
     if (replaces && call.input !== '') throw cannotTakeBack('The input of a tool call', 'agui()')
     if (input !== '' && this.#growing.has(call)) {
       call.input += input
@@ -252,6 +263,7 @@ class AGUIEncoder implements Encoder {
     call.hasResult = true
     this.#unanswered.delete(call)
     this.#unsettled.delete(call)
+    this.#asked.delete(call)
     // What is called after that is called by another message.
     this.#parent = undefined
     return frame('TOOL_CALL_RESULT', {

@@ -1,6 +1,7 @@
 /** How does a run look to `useChat` of the AI SDK? */
 
-import { callback, type Rules, words } from '../check.js'
+import { callback, flag, type Rules, words } from '../check.js'
+import { isObject } from '../errors.js'
 import { checkOptions } from '../options.js'
 import { beginsCall } from '../tool-call-boundaries.js'
 import {
@@ -16,43 +17,88 @@ import {
   type ServerSentEvent,
   type ToolCallPart,
   type ToolResultPart,
+  type UIChunk,
 } from '../types.js'
 import { CUT, dataFrame, failureFrame, toJson } from './frames.js'
 
+/** As much of a message of the AI SDK as is looked at. */
+export interface UIMessageLike {
+  readonly id: string
+  readonly role: string
+  readonly parts?: readonly object[]
+}
+
 /** Options of {@link uiMessage}. */
 export interface UIMessageOptions {
-  /** The id of the message being answered with. @default the run's id */
+  /** The id of the message being answered with. @default the one that the source names, else the run's id */
   messageId?: string
   /**
-   * For assistant-ui's own reader (`assistant-stream`), which ends with an error of its own where the stream does not end
+   * The messages of the request, as `useChat` sends them. Where the last is the assistant's, the answer goes on with it:
+   * it keeps its id, and what a tool answers to a call in it becomes the output of that call. Needed where the page
+   * answers calls or approvals.
+   */
+  originalMessages?: readonly UIMessageLike[]
+  /**
+   * Whether what the provider says for itself goes along, as `providerMetadata`: signatures of reasoning, ids of items,
+   * and `custom` parts. The next turn needs it where the page keeps the history. Of streams of the AI SDK.
+   * @default false
+   */
+  providerMetadata?: boolean
+  /**
+   * Who reads it, where that is not `useChat` of the AI SDK's version 7. Versions 5 and 6 end the chat at a chunk that
+   * they do not know: with `ai-5` nobody is asked for an approval, and neither gets what is newer. `assistant-ui` is
+   * assistant-ui's own reader (`assistant-stream`), which ends with an error of its own where the stream does not end
    * with `[DONE]`: a failure is told as the AI SDK tells it, an `error` chunk and then `[DONE]`, which this library's
    * client takes for a complete answer.
    */
-  client?: 'assistant-ui'
+  client?: 'ai-5' | 'ai-6' | 'assistant-ui'
   /** More for the message's metadata, beside the `usage` of a finished answer. Called once, at its end. */
   metadata?(end: EncoderEnd): Record<string, unknown> | undefined
 }
 
 const OPTIONS: Rules<keyof UIMessageOptions> = {
   messageId: words,
-  client: [(value: unknown) => value === 'assistant-ui', "give 'assistant-ui', or leave it out"],
+  originalMessages: [
+    (value: unknown) => Array.isArray(value) && value.every(isMessage),
+    'give the messages as useChat sends them, objects with an id and a role',
+  ],
+  providerMetadata: flag,
+  client: [
+    (value: unknown) => /^(ai-5|ai-6|assistant-ui)$/.test(String(value)),
+    "give 'ai-5', 'ai-6' or 'assistant-ui', or leave it out",
+  ],
   metadata: callback,
 }
 
+function isMessage(value: unknown): value is UIMessageLike {
+  const { id, role } = (value ?? {}) as Partial<UIMessageLike>
+  return typeof id === 'string' && typeof role === 'string'
+}
+
+/** The version of the AI SDK's reader that first knew a chunk. An older one ends the chat with an error. */
+const SINCE: Record<string, number> = {
+  'tool-approval-request': 6,
+  'tool-output-denied': 6,
+  'tool-approval-response': 7,
+  'reset-step': 7,
+  'reasoning-file': 7,
+  custom: 7,
+}
+
 /**
- * The AI SDK's UI message stream, readable by `useChat` (versions 5 to 7). Tool calls are dynamic tools, handed over as
- * available when they are whole and not before, as `providerExecuted` where no client is to run them, and as errors when
- * they were rejected. Each answer of a run is a step. Own events and data parts become `data-<name>`, citations with a
- * `url` become sources, files become files. A failure is an `error` chunk and nothing after it, so the chat is in its
- * error state and not at a finished answer.
+ * The AI SDK's UI message stream, readable by `useChat` (versions 5 to 7). Tool calls are handed over as available when
+ * they are whole and not before, as `providerExecuted` where no client is to run them, as asking for an approval where
+ * they wait for one, and as errors when they were rejected. They are dynamic tools, but for streams of the AI SDK, whose
+ * tools are what they are there. Each answer of a run is a step. Own events and data parts become `data-<name>`, citations
+ * with a `url` become sources, files become files. A failure is an `error` chunk and nothing after it, so the chat is in
+ * its error state and not at a finished answer.
  */
 export function uiMessage(options: UIMessageOptions = {}): Protocol {
   checkOptions('uiMessage', options, OPTIONS)
-  const { messageId, client, metadata } = options
   return {
     name: 'ui-message',
     headers: { 'x-vercel-ai-ui-message-stream': 'v1' },
-    encoder: ({ runId }) => new UIMessageEncoder(messageId ?? runId, metadata, client),
+    encoder: ({ runId }) => new UIMessageEncoder(runId, options),
   }
 }
 
@@ -66,26 +112,47 @@ interface Call {
   input: string
   /** The step it is of. */
   step: number
+  /** The page knows it by no name. */
+  dynamic: boolean
   done?: boolean
   executed?: boolean
   error?: string
+  /** Somebody was asked whether it may run. */
+  isAsked?: boolean
 }
 
+/** A call of the message that the answer goes on with. */
+type EarlierCall = Pick<Call, 'toolCallId' | 'dynamic' | 'executed'>
+
+/** What a source names a message by is an id, and no text. */
+const ID = /^[\w.:-]{1,128}$/
 const NOT_JSON = 'The input of this tool call is not JSON.'
 const NOT_WHOLE = 'The answer ended before this tool call was whole.'
 
 class UIMessageEncoder implements Encoder {
-  readonly #messageId: string
-  readonly #metadata: UIMessageOptions['metadata']
-  readonly #client: UIMessageOptions['client']
-  /** What `metadata` said. */
+  readonly #runId: string
+  readonly #options: UIMessageOptions
+  /** The id of the message that the answer goes on with, if it does. */
+  readonly #earlierId: string | undefined
+  /** The calls of that message, and what was asked of them. */
+  readonly #earlier = new Map<string, EarlierCall>()
+  readonly #asked = new Set<string>()
+  /** The id that the source names. */
+  #namedId: string | undefined
+  /** What `metadata` said, and what the source says for the message before it begins, and for its end. */
   #more: object | undefined
+  #before: unknown
+  #after: unknown
   /** The number of the step that is open; 0 before the message begins. */
   #step = 0
   /** Whether what comes next is of another answer. */
   #isNext = false
   #isStarted = false
   #open: { kind: 'text' | 'reasoning'; id: string } | undefined
+  /** What the AI SDK says of its calls, by their ids, of the part that comes next, and of the block that does. */
+  readonly #said = new Map<string, UIChunk>()
+  #beside: UIChunk | undefined
+  #block: object | undefined
   /** The latest call at each index, and with each id. */
   readonly #calls = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
@@ -101,10 +168,34 @@ class UIMessageEncoder implements Encoder {
   #sources = 0
   #unnamed = 0
 
-  constructor(messageId: string, metadata: UIMessageOptions['metadata'], client: UIMessageOptions['client']) {
-    this.#messageId = messageId
-    this.#metadata = metadata
-    this.#client = client
+  constructor(runId: string, options: UIMessageOptions) {
+    this.#runId = runId
+    this.#options = options
+    const last = options.originalMessages?.at(-1)
+    if (last?.role !== 'assistant') return
+    this.#earlierId = last.id
+    for (const part of last.parts ?? []) {
+      const { type, toolCallId, providerExecuted, approval } = part as Record<string, unknown>
+      if (typeof toolCallId !== 'string') continue
+      const executed = providerExecuted === true && { executed: true }
+      this.#earlier.set(toolCallId, { toolCallId, dynamic: type === 'dynamic-tool', ...executed })
+      const { id } = (approval ?? {}) as { id?: unknown }
+      if (typeof id === 'string') this.#asked.add(id)
+    }
+  }
+
+  get #isAssistantUI(): boolean {
+    return this.#options.client === 'assistant-ui'
+  }
+
+  /** What the ids are made of that the source does not give. Those of a message that goes on are there already. */
+  get #prefix(): string {
+    return this.#earlierId === undefined ? (this.#options.messageId ?? this.#runId) : this.#runId
+  }
+
+  #knows(type: string): boolean {
+    const { client } = this.#options
+    return !client?.startsWith('ai-') || Number(client.slice(3)) >= (SINCE[type] ?? 0)
   }
 
   part(part: EncoderPart): string {
@@ -115,8 +206,11 @@ class UIMessageEncoder implements Encoder {
         return part.text === '' ? '' : this.#addText(part.type, part.text)
       case 'tool-call':
         return this.#begin() + this.#closeBlock() + this.#addCall(part)
-      case 'tool-result':
-        return this.#begin() + this.#addResult(part)
+      case 'tool-result': {
+        const frames = this.#begin() + this.#addResult(part)
+        this.#beside = undefined
+        return frames
+      }
       case 'data':
         return this.#begin() + this.#addData(part)
       default:
@@ -135,7 +229,7 @@ class UIMessageEncoder implements Encoder {
   end(end: EncoderEnd): string {
     const { finishReason, usage } = end
     this.#isNext = false
-    const messageMetadata = { ...(usage && { usage }), ...this.#moreOf(end) }
+    const messageMetadata = { ...(usage && { usage }), ...(this.#after as object), ...this.#moreOf(end) }
     return (
       this.#begin() +
       this.#closeBlock() +
@@ -151,27 +245,32 @@ class UIMessageEncoder implements Encoder {
 
   fail(error: Failure): string {
     const failure = { type: 'error', errorText: error.message, error }
-    if (!this.#client) return failureFrame(failure)
+    if (!this.#isAssistantUI) return failureFrame(failure)
     let frames = this.#closeCalls('error')
     // assistant-ui's reader runs at the end whatever has no output, of a failure, too.
-    for (const call of this.#unsettled) frames += outputChunk(call, { errorText: error.message })
+    for (const call of this.#unsettled) frames += this.#outputChunk(call, { errorText: error.message })
     return frames + frame(failure) + dataFrame(DONE)
   }
 
   /** Asked for once, though there may be both a stream and a body. */
   #moreOf(end: EncoderEnd): object {
-    this.#more ??= this.#metadata?.(end) ?? {}
+    this.#more ??= this.#options.metadata?.(end) ?? {}
     return this.#more
   }
 
   /** What a reader makes of the stream. */
   answer(parts: readonly AnswerPart[], end: EncoderEnd): object {
     const more = { ...this.#moreOf(end) }
-    const encoder = new UIMessageEncoder(this.#messageId, () => more, undefined)
+    const { client, ...options } = this.#options
+    const version = client && client !== 'assistant-ui' && { client }
+    const encoder = new UIMessageEncoder(this.#runId, { ...options, ...version, metadata: () => more })
+    // A call is whole at the place of its first piece: what was said of it is known there.
+    for (const part of parts) if (part.type === 'chunk') encoder.#know(part.chunk as UIChunk)
     let frames = ''
     for (const part of parts) {
       if (part.type === 'event') frames += encoder.event(part.event)
-      else if (part.type !== 'chunk') frames += encoder.part(part)
+      else if (part.type === 'chunk') frames += encoder.aside(part.chunk as UIChunk)
+      else frames += encoder.part(part)
     }
     return toMessage(frames + encoder.end(end))
   }
@@ -180,44 +279,175 @@ class UIMessageEncoder implements Encoder {
   #begin(): string {
     if (this.#step > 0 && !this.#isNext) return ''
     const before =
-      this.#step === 0
-        ? frame({ type: 'start', messageId: this.#messageId })
-        : this.#closeBlock() + this.#closeCalls() + frame({ type: 'finish-step' })
+      this.#step === 0 ? this.#start() : this.#closeBlock() + this.#closeCalls() + frame({ type: 'finish-step' })
     this.#isNext = false
     this.#step++
     return before + frame({ type: 'start-step' })
   }
 
-  #closeBlock(): string {
+  #start(): string {
+    const { messageId = this.#namedId ?? this.#runId } = this.#options
+    // What a tool answered to a call that is not in the run is of the reader's own message: that has its id.
+    const isOn = this.#isOfEarlier(this.#beside) && this.#options.messageId === undefined
+    const id = this.#earlierId ?? (isOn ? this.#namedId : messageId)
+    const before = this.#before
+    return frame({
+      type: 'start',
+      ...(id !== undefined && { messageId: id }),
+      ...(before !== undefined && { messageMetadata: before }),
+    })
+  }
+
+  #closeBlock(more?: object): string {
     if (!this.#open) return ''
     const { kind, id } = this.#open
     this.#open = undefined
-    return frame({ type: `${kind}-end`, id })
+    return frame({ type: `${kind}-end`, id, ...more })
+  }
+
+  aside(chunk: UIChunk): string {
+    const { type, messageId, messageMetadata, approvalId, kind } = chunk
+    this.#beside = undefined
+    switch (type) {
+      case 'text-start':
+      case 'reasoning-start':
+        this.#block = this.#metadataOf(chunk)
+        return ''
+      case 'text-delta':
+      case 'reasoning-delta':
+        return this.#addMetadata(type.slice(0, -6) as 'text' | 'reasoning', this.#metadataOf(chunk))
+      case 'text-end':
+      case 'reasoning-end':
+        return this.#endBlock(type.slice(0, -4) as 'text' | 'reasoning', chunk)
+      case 'start':
+        if (typeof messageId === 'string' && ID.test(messageId)) this.#namedId ??= messageId
+        return this.#addMessageMetadata(messageMetadata)
+      case 'message-metadata':
+        return this.#addMessageMetadata(messageMetadata)
+      case 'finish':
+        if (isObject(messageMetadata)) this.#after = messageMetadata
+        return ''
+      case 'tool-approval-response':
+        return this.#knows(type) && this.#asked.has(approvalId as string)
+          ? this.#begin() + frame({ ...chunk, ...this.#metadataOf(chunk) })
+          : ''
+      case 'custom': {
+        // Without what the provider says it is nothing but a name.
+        const more = this.#metadataOf(chunk)
+        return more.providerMetadata && this.#knows(type) ? this.#begin() + frame({ type, kind, ...more }) : ''
+      }
+      case 'reset-step':
+        return this.#knows(type) ? this.#reset() : ''
+      default:
+        if (this.#know(chunk)) return ''
+        this.#beside = chunk
+        return chunk.preliminary ? this.#addPreliminary(chunk) : ''
+    }
+  }
+
+  /** What is said of a call holds for all of it. */
+  #know(chunk: UIChunk): boolean {
+    const { type, toolCallId } = chunk
+    if (typeof toolCallId !== 'string' || !/^tool-(call|input|approval-request)/.test(type)) return false
+    this.#said.set(toolCallId, { ...this.#said.get(toolCallId), ...defined(chunk) })
+    return true
+  }
+
+  /** What the provider says for itself, where it may go along. */
+  #metadataOf({ providerMetadata }: UIChunk): { providerMetadata?: unknown } {
+    return { providerMetadata: this.#options.providerMetadata ? providerMetadata : undefined }
+  }
+
+  #addMessageMetadata(messageMetadata: unknown): string {
+    if (messageMetadata === undefined || messageMetadata === null) return ''
+    if (this.#step > 0) return frame({ type: 'message-metadata', messageMetadata })
+    const before = this.#before
+    const isBoth = isObject(before) && isObject(messageMetadata)
+    this.#before = isBoth ? { ...before, ...messageMetadata } : messageMetadata
+    return ''
+  }
+
+  /** Of a block that grows, or of one that is to begin. */
+  #addMetadata(kind: 'text' | 'reasoning', more: { providerMetadata?: unknown }): string {
+    if (more.providerMetadata === undefined) return ''
+    if (this.#open?.kind === kind) return frame({ type: `${kind}-delta`, id: this.#open.id, delta: '', ...more })
+    this.#block = more
+    return ''
+  }
+
+  #endBlock(kind: 'text' | 'reasoning', chunk: UIChunk): string {
+    const said = this.#metadataOf(chunk)
+    const more = { ...said, ...(Array.isArray(chunk.citations) && { citations: this.#citationsOf(chunk.citations) }) }
+    // What is encrypted has no word of text.
+    const { providerMetadata = (this.#block as typeof said)?.providerMetadata } = said
+    const begins = this.#open?.kind !== kind && providerMetadata !== undefined
+    const frames = begins ? this.#begin() + this.#openBlock(kind) : ''
+    this.#block = undefined
+    return this.#open?.kind === kind ? frames + this.#closeBlock(more) : frames
+  }
+
+  #citationsOf(citations: readonly { source?: object }[]): object[] {
+    if (this.#options.providerMetadata) return [...citations]
+    return citations.map((citation) => ({ ...citation, source: { ...citation.source, providerMetadata: undefined } }))
+  }
+
+  #openBlock(kind: 'text' | 'reasoning'): string {
+    const before = this.#closeBlock()
+    this.#open = { kind, id: String(this.#blocks++) }
+    const more = this.#block
+    this.#block = undefined
+    return before + frame({ type: `${kind}-start`, id: this.#open.id, ...more })
+  }
+
+  /** The step is taken back, with all that it told. */
+  #reset(): string {
+    if (this.#step === 0) return ''
+    this.#open = undefined
+    for (const calls of [this.#growing, this.#unsettled])
+      for (const call of calls) if (call.step === this.#step) calls.delete(call)
+    return frame({ type: 'reset-step' })
+  }
+
+  /** A tool goes on: what it has answered so far. */
+  #addPreliminary(said: UIChunk): string {
+    const toolCallId = said.toolCallId as string
+    const call = this.#ids.get(toolCallId) ?? this.#earlierCall(toolCallId, said)
+    return this.#begin() + this.#outputChunk(call, { output: said.output ?? null, preliminary: true })
+  }
+
+  /** Of a stream of the AI SDK a call that is not in it is of the message that its reader has, whoever says so. */
+  #earlierCall(toolCallId: string, said: UIChunk): EarlierCall {
+    return this.#earlier.get(toolCallId) ?? { toolCallId, dynamic: said.dynamic === true }
+  }
+
+  /** Whether it is of a call of the message that the reader has, and not of this run. */
+  #isOfEarlier(chunk: UIChunk | undefined): boolean {
+    const id = chunk?.toolCallId as string | undefined
+    return id !== undefined && !this.#ids.has(id)
   }
 
   #addText(kind: 'text' | 'reasoning', text: string): string {
     let frames = this.#begin()
     if (this.#open?.kind !== kind) {
-      frames += this.#closeBlock()
-      this.#open = { kind, id: String(this.#blocks++) }
+      frames += this.#openBlock(kind)
       // A block is a paragraph already.
       if (this.#told.has(kind) && text.startsWith('\n\n')) text = text.slice(2)
       this.#told.add(kind)
-      frames += frame({ type: `${kind}-start`, id: this.#open.id })
     }
-    return frames + dataFrame(`{"type":"${kind}-delta","id":"${this.#open.id}","delta":${JSON.stringify(text)}}`)
+    return frames + dataFrame(`{"type":"${kind}-delta","id":"${this.#open?.id}","delta":${JSON.stringify(text)}}`)
   }
 
   #addCall(part: ToolCallPart): string {
-    const { index, input, done, replaces, executed, error } = part
+    const { index, input, done, replaces, error } = part
     if (done) this.#saysDone = true
     const known = this.#calls.get(index)
     if (!known || beginsCall(known, part)) {
       // The source has begun another call without an end of this one.
       return (known && this.#growing.has(known) ? this.#closeCall(known) : '') + this.#beginCall(part)
     }
-    if (executed) known.executed = true
-    if (!this.#growing.has(known)) return this.#correct(known, part)
+    const asks = this.#askedOf(known, part)
+    if (part.executed && !asks) known.executed = true
+    if (!this.#growing.has(known)) return this.#correct(known, part) + this.#ask(known, asks)
     let frames = ''
     if (replaces) known.input = input
     else if (input !== '') {
@@ -225,19 +455,45 @@ class UIMessageEncoder implements Encoder {
       frames = frame({ type: 'tool-input-delta', toolCallId: known.toolCallId, inputTextDelta: input })
     }
     if (error !== undefined) return frames + this.#reject(known, error)
-    return done ? frames + this.#finish(known) : frames
+    return done ? frames + this.#finish(known) + this.#ask(known, asks) : frames
   }
 
-  #beginCall({ index, id, name = 'tool', executed, ...piece }: ToolCallPart): string {
+  /** What is asked of a call, if anything is, and if its reader can ask. */
+  #askedOf(call: Call, { approval, done }: ToolCallPart): UIChunk | undefined {
+    const type = 'tool-approval-request'
+    const said = call.id === undefined ? undefined : this.#said.get(call.id)
+    const approvalId = said?.approvalId ?? approval
+    if (!done || approvalId === undefined || call.isAsked || !this.#knows(type)) return
+    const { reason, isAutomatic, signature, inputSchemaInput } = said ?? { type }
+    return {
+      ...{ type, approvalId, toolCallId: call.toolCallId, reason },
+      ...{ isAutomatic, signature, inputSchemaInput },
+    }
+  }
+
+  #ask(call: Call, chunk: UIChunk | undefined): string {
+    if (!chunk || call.error !== undefined) return ''
+    call.isAsked = true
+    this.#asked.add(chunk.approvalId as string)
+    return readableFrame(chunk)
+  }
+
+  #beginCall(part: ToolCallPart): string {
+    const { index, id, name = 'tool', ...piece } = part
     // A step does not hold two calls with one id: its reader would make one of them. For assistant-ui's no message does.
     const known = id === undefined ? undefined : this.#ids.get(id)
-    const isTaken = id === undefined || (known && (this.#client || known.step === this.#step))
-    const toolCallId = isTaken ? `${this.#messageId}-call-${this.#unnamed++}` : id
-    const call: Call = { id, toolCallId, toolName: name, input: '', step: this.#step, ...(executed && { executed }) }
+    const isTaken = id === undefined || (known && (this.#isAssistantUI || known.step === this.#step))
+    const toolCallId = isTaken ? `${this.#prefix}-call-${this.#unnamed++}` : id
+    const said = id === undefined ? undefined : this.#said.get(id)
+    // Elsewhere than in the AI SDK nobody says which tools the page knows.
+    const dynamic = said ? said.dynamic === true : true
+    const call: Call = { id, toolCallId, toolName: name, input: '', step: this.#step, dynamic }
+    if (part.executed && (!this.#askedOf(call, part) || said?.providerExecuted)) call.executed = true
     this.#calls.set(index, call)
     if (id !== undefined) this.#ids.set(id, call)
     this.#growing.add(call)
-    return frame({ type: 'tool-input-start', ...head(call) }) + this.#addCall({ index, ...piece })
+    const begun = { type: 'tool-input-start', ...this.#head(call), inputEncoding: said?.inputEncoding }
+    return readableFrame(begun) + this.#addCall({ index, ...piece })
   }
 
   /** What comes after the end of a call: its reader goes by the last word. */
@@ -245,7 +501,7 @@ class UIMessageEncoder implements Encoder {
     if (error !== undefined) {
       call.error = error
       this.#unsettled.delete(call)
-      return outputChunk(call, { errorText: error })
+      return this.#outputChunk(call, { errorText: error })
     }
     if (!replaces || call.error !== undefined) return ''
     call.input = input
@@ -260,15 +516,19 @@ class UIMessageEncoder implements Encoder {
     call.input = ''
     try {
       this.#unsettled.add(call)
-      const said = frame({ type: 'tool-input-available', ...head(call), input: parseInput(input || '{}') })
-      if (!this.#client || !call.executed) return said
+      const said = readableFrame({
+        type: 'tool-input-available',
+        ...this.#head(call),
+        input: parseInput(input || '{}'),
+      })
+      if (!this.#isAssistantUI || !call.executed) return said
       // assistant-ui runs every call that has no output, whoever else does; this one is not the last word.
       return (
         said + frame({ type: 'tool-output-available', toolCallId: call.toolCallId, output: null, preliminary: true })
       )
     } catch {
       call.error = NOT_JSON
-      return frame({ type: 'tool-input-error', ...head(call), input, errorText: NOT_JSON })
+      return frame({ type: 'tool-input-error', ...this.#head(call), input, errorText: NOT_JSON })
     }
   }
 
@@ -283,7 +543,7 @@ class UIMessageEncoder implements Encoder {
     } catch {
       // Shown as the text it is.
     }
-    return frame({ type: 'tool-input-error', ...head(call), input, errorText })
+    return frame({ type: 'tool-input-error', ...this.#head(call), input, errorText })
   }
 
   /** Its answer has ended, and the source has not said that the call is whole. Parts of one's own may never say so. */
@@ -300,6 +560,11 @@ class UIMessageEncoder implements Encoder {
   #addResult({ id, name, output, error }: ToolResultPart): string {
     let frames = ''
     let call = this.#ids.get(id)
+    const said = this.#beside?.toolCallId === id ? this.#beside : undefined
+    const result = error === undefined ? { output: output ?? null } : { errorText: error }
+    const isDenied = said?.type === 'tool-output-denied' && this.#knows(said.type)
+    const earlier = call ? undefined : said ? this.#earlierCall(id, said) : this.#earlier.get(id)
+    if (earlier) return isDenied ? frame({ type: said.type, toolCallId: id }) : this.#outputChunk(earlier, result)
     if (!call) {
       // A result without its call is an error to the reader, for the whole chat.
       frames =
@@ -311,69 +576,120 @@ class UIMessageEncoder implements Encoder {
       frames += this.#finish(call)
     }
     this.#unsettled.delete(call)
-    return frames + outputChunk(call, error === undefined ? { output: output ?? null } : { errorText: error })
+    if (isDenied) return frames + frame({ type: said.type, toolCallId: call.toolCallId })
+    return frames + this.#outputChunk(call, result)
+  }
+
+  #head({ id, toolCallId, toolName, executed, dynamic }: Call): Record<string, unknown> {
+    const said = id === undefined ? undefined : this.#said.get(id)
+    return {
+      toolCallId,
+      toolName,
+      ...(dynamic && { dynamic }),
+      ...(executed && { providerExecuted: true }),
+      ...(said && { title: said.title, toolMetadata: said.toolMetadata, ...this.#metadataOf(said) }),
+    }
+  }
+
+  #outputChunk(
+    { toolCallId, executed, dynamic }: EarlierCall,
+    result: { output: unknown; preliminary?: boolean } | { errorText: string },
+  ): string {
+    const type = 'errorText' in result ? 'tool-output-error' : 'tool-output-available'
+    const said = this.#beside?.toolCallId === toolCallId ? this.#beside : undefined
+    return readableFrame({
+      type,
+      toolCallId,
+      ...result,
+      ...(dynamic && { dynamic }),
+      ...(executed && { providerExecuted: true }),
+      ...(said && { toolMetadata: said.toolMetadata, ...this.#metadataOf(said) }),
+    })
   }
 
   #addData({ name, data, id, transient }: DataPart): string {
     const { url, title, mediaType, filename } = (data ?? {}) as Record<string, unknown>
-    if (name === 'citation' && typeof url === 'string') {
-      const sourceId = id ?? `${this.#messageId}-source-${this.#sources++}`
-      return frame({ type: 'source-url', sourceId, url, ...(typeof title === 'string' && { title }) })
-    }
-    if (name === 'citation' && typeof title === 'string' && typeof mediaType === 'string') {
-      const sourceId = id ?? `${this.#messageId}-source-${this.#sources++}`
+    const said = this.#beside
+    const more = said && this.#metadataOf(said)
+    this.#beside = undefined
+    const isDocument = typeof title === 'string' && typeof mediaType === 'string'
+    if (name === 'citation' && (typeof url === 'string' || isDocument)) {
+      const sourceId = id ?? said?.sourceId ?? `${this.#prefix}-source-${this.#sources++}`
+      if (typeof url === 'string')
+        return frame({ type: 'source-url', sourceId, url, ...(typeof title === 'string' && { title }), ...more })
       const name = typeof filename === 'string' && { filename }
-      return frame({ type: 'source-document', sourceId, mediaType, title, ...name })
+      return frame({ type: 'source-document', sourceId, mediaType, title, ...name, ...more })
     }
     if (name === 'file' && typeof url === 'string' && typeof mediaType === 'string') {
-      return frame({ type: 'file', url, mediaType })
+      const isThought = said?.type === 'reasoning-file' && this.#knows(said.type)
+      return frame({ type: isThought ? 'reasoning-file' : 'file', url, mediaType, ...more })
     }
     return dataChunk({ name, data, id, transient })
   }
 }
 
-/** As much of a chunk as is looked at. */
-interface Chunk extends Record<string, unknown> {
-  type: string
-  delta?: string
-  toolCallId?: string
-  messageId?: string
-  messageMetadata?: object
-}
-
 /** The message that the chunks of these frames make. */
 function toMessage(frames: string): object {
-  const parts: Record<string, unknown>[] = []
-  let id: string | undefined
+  let parts: Record<string, unknown>[] = []
+  let id: unknown
   let metadata: object | undefined
+  const last = (key: string, value: unknown) => parts.findLast((part) => part[key] === value) ?? {}
   for (const line of frames.split('\n\n')) {
     if (line === '') continue
-    const { type, ...rest } = JSON.parse(line.slice('data: '.length)) as Chunk
-    const call = parts.findLast(({ toolCallId }) => toolCallId !== undefined && toolCallId === rest.toolCallId)
-    const { input, output, errorText } = rest
+    const { type, ...rest } = JSON.parse(line.slice('data: '.length)) as UIChunk
+    const { delta, input, output, errorText, providerMetadata } = rest
+    const more = providerMetadata !== undefined && { providerMetadata }
+    const call = last('toolCallId', rest.toolCallId)
+    if (isObject(rest.messageMetadata)) metadata = { ...metadata, ...rest.messageMetadata }
     if (type === 'start') id = rest.messageId
     else if (type === 'start-step') parts.push({ type: 'step-start' })
-    else if (type === 'finish') metadata = rest.messageMetadata
-    else if (type === 'text-start') parts.push({ type: 'text', text: '', state: 'done' })
-    else if (type === 'reasoning-start') parts.push({ type: 'reasoning', ...rest, text: '', state: 'done' })
-    else if (rest.delta !== undefined) {
+    else if (type === 'reset-step')
+      parts = parts.slice(0, parts.findLastIndex((part) => part.type === 'step-start') + 1)
+    else if (/^(text|reasoning)-start$/.test(type))
+      parts.push({ type: type.slice(0, -6), ...(type === 'text-start' ? more : rest), text: '', state: 'done' })
+    else if (/^(text|reasoning)-(delta|end)$/.test(type)) {
       // Data may have come amid a text.
-      const grown = parts.findLast(({ text }) => text !== undefined)
-      if (grown) grown.text += rest.delta
+      const block = parts.findLast(({ text }) => text !== undefined) ?? {}
+      Object.assign(block, more, rest.citations ? { citations: rest.citations } : {})
+      if (delta !== undefined) block.text += delta as string
     } else if (type === 'tool-input-start') parts.push(toCall(rest))
-    else if (type === 'tool-input-available')
-      Object.assign(call ?? {}, toCall(rest), { state: 'input-available', input })
-    else if (type === 'tool-input-error') Object.assign(call ?? {}, { state: 'output-error', input, errorText })
-    else if (type === 'tool-output-available') Object.assign(call ?? {}, { state: 'output-available', output })
-    else if (type === 'tool-output-error') Object.assign(call ?? {}, { state: 'output-error', errorText })
-    else if (type.startsWith('data-')) addData(parts, { type, ...rest })
-    else if (/^(source|file)/.test(type)) parts.push({ type, ...rest })
+    else if (type === 'tool-input-available') Object.assign(call, toCall(rest), { state: 'input-available', input })
+    else if (type === 'tool-input-error') Object.assign(call, toCall(rest), { state: 'output-error', input, errorText })
+    else if (type === 'tool-approval-request') {
+      const { toolCallId: _, approvalId, reason: requestReason, ...request } = rest
+      const approval = { id: approvalId, ...(requestReason !== undefined && { requestReason }), ...request }
+      Object.assign(call, { state: 'approval-requested', approval })
+    } else if (type === 'tool-approval-response') {
+      const { approvalId, approved, reason } = rest
+      const asked = parts.find(({ approval }) => (approval as { id?: unknown } | undefined)?.id === approvalId)
+      const approval = { ...(asked?.approval as object), approved, ...(reason !== undefined && { reason }) }
+      if (asked) Object.assign(asked, { state: 'approval-responded', approval })
+    } else if (type === 'tool-output-denied') Object.assign(call, { state: 'output-denied' })
+    else if (/^tool-output/.test(type)) {
+      const { toolMetadata, preliminary } = rest
+      delete call.preliminary
+      Object.assign(call, type === 'tool-output-error' ? { state: 'output-error', errorText } : { output }, {
+        ...(type === 'tool-output-available' && { state: 'output-available' }),
+        ...(preliminary === true && { preliminary }),
+        ...(toolMetadata !== undefined && { toolMetadata }),
+        ...(more && { resultProviderMetadata: providerMetadata }),
+      })
+    } else if (type.startsWith('data-')) addData(parts, { type, ...rest })
+    else if (/^(source|file|reasoning-file|custom)/.test(type)) parts.push({ type, ...rest })
   }
   return { id, role: 'assistant', ...(metadata && { metadata }), parts }
 }
 
-function toCall({ toolName, toolCallId, providerExecuted }: Record<string, unknown>): Record<string, unknown> {
-  return { type: 'dynamic-tool', toolName, toolCallId, ...(providerExecuted === true && { providerExecuted }) }
+function toCall(chunk: Record<string, unknown>): Record<string, unknown> {
+  const { toolName, toolCallId, dynamic, providerExecuted, title, toolMetadata, providerMetadata } = chunk
+  return {
+    ...(dynamic ? { type: 'dynamic-tool', toolName } : { type: `tool-${toolName}` }),
+    toolCallId,
+    ...(providerExecuted === true && { providerExecuted }),
+    ...(title !== undefined && { title }),
+    ...(toolMetadata !== undefined && { toolMetadata }),
+    ...(providerMetadata !== undefined && { callProviderMetadata: providerMetadata }),
+  }
 }
 
 /** Data with the same name and id replaces what came before. */
@@ -388,13 +704,9 @@ function frame(chunk: Record<string, unknown>): string {
   return dataFrame(toJson(chunk))
 }
 
-function head({ toolCallId, toolName, executed }: Call): object {
-  return { toolCallId, toolName, dynamic: true, ...(executed && { providerExecuted: true }) }
-}
-
-function outputChunk({ toolCallId, executed }: Call, said: { output: unknown } | { errorText: string }): string {
-  const type = 'errorText' in said ? 'tool-output-error' : 'tool-output-available'
-  return readableFrame({ type, toolCallId, ...said, dynamic: true, ...(executed && { providerExecuted: true }) })
+/** A chunk without what nobody said, which would hide what was said before. */
+function defined(chunk: UIChunk): UIChunk {
+  return Object.fromEntries(Object.entries(chunk).filter(([, value]) => value !== undefined)) as unknown as UIChunk
 }
 
 function dataChunk({ name, data, id, transient }: Omit<DataPart, 'type' | 'id'> & { id?: string | undefined }): string {

@@ -1,5 +1,5 @@
 /** What do the events of AG-UI say (CopilotKit, TanStack AI, agent servers in many languages)? */
-import type { ChunkShape, Reading } from './reading-state.js'
+import { type ChunkShape, listOf, type Reading } from './reading-state.js'
 
 interface AGUIEvent {
   type: string
@@ -13,7 +13,7 @@ interface AGUIEvent {
   value?: unknown
   subagentRunId?: string
   /** A word, in some versions. */
-  outcome?: string | { type?: string }
+  outcome?: string | { type?: string; interrupts?: { id?: string; reason?: string; toolCallId?: string }[] }
   usage?: unknown
   /** TanStack AI's own. */
   metadata?: { finishReason?: string; tanstack?: { finishReason?: string } }
@@ -63,12 +63,21 @@ export const agui: ChunkShape = {
       if (type === 'RUN_ERROR') reading.error(event)
       else {
         const word = typeof outcome === 'string' ? outcome : outcome?.type
+        for (const one of typeof outcome === 'string' ? [] : listOf(outcome?.interrupts)) readInterrupt(one, reading)
         // It says no more than success; a run that is interrupted waits for the client.
         const { finishReason: told, tanstack } = event.metadata ?? {}
         reading.end(tanstack?.finishReason ?? told ?? (word === 'interrupt' ? 'suspended' : (word ?? 'stop')))
       }
     }
   },
+}
+
+/** Of a call that a client is to run TanStack AI says so by a word of its own: nobody is asked whether it may run. */
+function readInterrupt(
+  { id, reason = '', toolCallId }: { id?: string; reason?: string; toolCallId?: string },
+  reading: Reading,
+) {
+  if (id && toolCallId && /^tool_call$|approv|confirm/.test(reason)) reading.calls.postpone(toolCallId, id)
 }
 
 function readCall({ type, toolCallName: name, delta, content }: AGUIEvent, id: string | undefined, reading: Reading) {

@@ -1,5 +1,5 @@
 /** The AI SDK's UI message stream, as its servers and `uiMessage()` send it. */
-import { type Counts, readEnd, readPart, readSource, type StreamPart } from './ai-sdk.js'
+import { asideOf, type Counts, readEnd, readPart, readSource, type StreamPart } from './ai-sdk.js'
 import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading-state.js'
 
 interface UIChunk extends StreamPart {
@@ -14,6 +14,8 @@ export const aiSDKUI: ChunkShape = {
   hasResults: true,
 
   showsResults: true,
+
+  aside: asideOf,
 
   is(chunk) {
     const { type, delta, toolCallId, toolName, inputTextDelta, input, url, errorText, reason, totalUsage, data } =

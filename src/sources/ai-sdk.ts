@@ -1,4 +1,5 @@
 /** The full stream of the AI SDK's `streamText`, versions 5 to 7. */
+import type { UIChunk } from '../types.js'
 import { type ChunkShape, type Reading, withoutRequest } from './reading-state.js'
 
 /** Token counts as the AI SDK has them. */
@@ -24,8 +25,24 @@ export interface StreamPart {
   textDelta?: string
   toolName?: string
   toolCallId?: string
-  /** Of a request for approval. */
+  /** Of a request for approval, and of the answer to it. */
+  approvalId?: string
   toolCall?: { toolCallId?: string }
+  approved?: boolean
+  reason?: string
+  isAutomatic?: boolean
+  signature?: string
+  inputSchemaInput?: unknown
+  /** What it has besides, for its own page. */
+  dynamic?: boolean
+  toolMetadata?: unknown
+  inputEncoding?: string
+  providerMetadata?: unknown
+  citations?: unknown
+  kind?: string
+  sourceId?: string
+  messageId?: string
+  messageMetadata?: unknown
   providerExecuted?: boolean
   invalid?: boolean
   preliminary?: boolean
@@ -36,7 +53,6 @@ export interface StreamPart {
   args?: unknown
   output?: unknown
   result?: unknown
-  signature?: string
   data?: unknown
   url?: string
   title?: string
@@ -74,11 +90,11 @@ export const aiSDK: ChunkShape = {
 
   showsResults: true,
 
+  aside: asideOf,
+
   is(chunk) {
-    const { type, finishReason, toolCallId, toolCall, sourceType, file, kind, text, delta } = chunk as Record<
-      string,
-      unknown
-    >
+    const { type, finishReason, toolCallId, toolCall, approvalId, sourceType, file, kind, text, delta } =
+      chunk as Record<string, unknown>
     switch (type) {
       case 'text-delta':
       case 'reasoning-delta':
@@ -108,7 +124,7 @@ export const aiSDK: ChunkShape = {
       default:
         if (typeof type !== 'string') return false
         // One's own part of a result has another name for the call.
-        return TYPE.test(type) || (TOOL.test(type) && (toolCallId ?? toolCall) !== undefined)
+        return TYPE.test(type) || (TOOL.test(type) && (toolCallId ?? toolCall ?? approvalId) !== undefined)
     }
   },
 
@@ -190,7 +206,8 @@ export function readPart(part: StreamPart, reading: Reading): void {
       reading.result(toolCallId ?? '', null, name, true)
       break
     case 'tool-approval-request':
-      reading.calls.postpone(part.toolCall?.toolCallId ?? toolCallId)
+      // One that the application answers itself is nothing to ask a person.
+      reading.calls.postpone(part.toolCall?.toolCallId ?? toolCallId, part.isAutomatic ? undefined : part.approvalId)
       break
     case 'file':
     case 'reasoning-file': {
@@ -204,6 +221,69 @@ export function readPart(part: StreamPart, reading: Reading): void {
     case 'abort':
       reading.cut('The upstream was aborted')
   }
+}
+
+/**
+ * What a part says in the words of the UI message stream that no part of ours has: what its page is to know of a tool, of a
+ * source, of a block. In one place for both streams, which differ in few words.
+ */
+export function asideOf(part: StreamPart): UIChunk | undefined {
+  const { type, id, toolCallId = part.toolCall?.toolCallId ?? id, providerMetadata } = part
+  const { dynamic, title, toolMetadata, providerExecuted } = part
+  const call = { title, toolMetadata, providerExecuted, providerMetadata }
+  switch (type) {
+    case 'text-delta':
+    case 'reasoning-delta':
+      return providerMetadata ? { type, providerMetadata } : undefined
+    case 'text-start':
+    case 'reasoning-start':
+    case 'reasoning-end':
+    case 'text-end':
+      return { type, providerMetadata, citations: part.citations }
+    case 'tool-input-start':
+    case 'tool-input-available':
+    case 'tool-input-error':
+      return { type, toolCallId, dynamic, inputEncoding: part.inputEncoding, ...call }
+    case 'tool-call': {
+      // Of a call that is wrong it says `dynamic` of every tool, and is right where there is none of this name.
+      const isKnown = part.invalid && (part.error as Error | undefined)?.name !== 'AI_NoSuchToolError'
+      return { type, toolCallId, dynamic: isKnown ? undefined : dynamic, ...call }
+    }
+    case 'tool-approval-request': {
+      const { approvalId, reason, isAutomatic, signature, inputSchemaInput } = part
+      return { type, toolCallId, approvalId, reason, isAutomatic, signature, inputSchemaInput }
+    }
+    case 'tool-approval-response': {
+      const { approvalId, approved, reason } = part
+      return { type, approvalId, approved, reason, providerExecuted, providerMetadata }
+    }
+    case 'tool-result':
+    case 'tool-output-available': {
+      const { preliminary, output } = part
+      return { type, toolCallId, dynamic, toolMetadata, providerMetadata, ...(preliminary && { preliminary, output }) }
+    }
+    case 'tool-error':
+    case 'tool-output-error':
+      return { type, toolCallId, dynamic, toolMetadata, providerMetadata }
+    case 'tool-output-denied':
+      return { type, toolCallId }
+    case 'source':
+    case 'source-url':
+    case 'source-document':
+      return { type, sourceId: part.sourceId ?? id, providerMetadata }
+    case 'file':
+    case 'reasoning-file':
+      return { type, providerMetadata }
+    case 'custom':
+      return { type, kind: part.kind, providerMetadata }
+    case 'start':
+    case 'finish':
+    case 'message-metadata':
+      return { type, messageId: part.messageId, messageMetadata: part.messageMetadata }
+    case 'reset-step':
+      return { type }
+  }
+  return
 }
 
 /** An address, or a document. */

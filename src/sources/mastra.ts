@@ -55,6 +55,10 @@ function readChunk(type: string, payload: Payload, reading: Reading): void {
       reading.begin()
       break
     case 'tool-call-approval':
+      // Mastra is answered by the id of the call.
+      reading.wait(payload.toolCallId, payload.toolCallId)
+      reading.end()
+      break
     case 'tool-call-suspended':
       reading.wait(payload.toolCallId)
       reading.end()

@@ -80,6 +80,7 @@ function readItem({ type = '', rawItem, output }: NonNullable<AgentsEvent['item'
   if (/^(tool|handoff)_call_item$/.test(type) && !reading.notes.isKnown) {
     reading.calls.whole(id, input ?? {}, { id, name })
   } else if (/^(tool_call|handoff)_output_item$/.test(type)) reading.result(id, output ?? null, name)
+  else if (type === 'tool_approval_item') reading.calls.postpone(id, id)
 }
 
 /** A message that no model said: an answer that the run was given when it came to its limits. */

@@ -10,7 +10,7 @@ import { isOwnEvent, readUnknown } from './unknown.js'
 
 export { formatOf, readBytes } from './bytes.js'
 export { isObservable, observe } from './observable.js'
-export { Reading } from './reading-state.js'
+export { type ChunkShape, Reading } from './reading-state.js'
 export { type Held, heldBy, isStream, readRest } from './stream-holder.js'
 export { isResponse, readEventStream } from './upstream-sse.js'
 

@@ -1,6 +1,6 @@
 /** What has been read of one run so far: its parts, whether its answer is complete, and what the next chunk needs. */
 import { isObject, RelayError } from '../errors.js'
-import type { FinishReason, Part, Usage } from '../types.js'
+import type { FinishReason, Part, UIChunk, Usage } from '../types.js'
 import { providerError } from './chunk-failure.js'
 import { countsOf } from './counts.js'
 import { meaningOf } from './finish.js'
@@ -21,6 +21,8 @@ export interface ChunkShape {
    * `false` for what is no provider's wire: then `raw()` sends the parts.
    */
   redact?: ((chunk: never) => object) | false
+  /** What the chunk says that no part has, in the words of the AI SDK's UI message stream: for streams of the AI SDK. */
+  aside?(chunk: never): UIChunk | undefined
   /** Whether the chunk comes before the provider has answered at all: a refusal is still to be a status. */
   isEarly?(chunk: never): boolean
   /** The name of a provider whose streams nothing stops but the signal the call was given, if the chunk is of one. */
@@ -294,9 +296,12 @@ export class Reading {
     if (this.proof !== 'broken') this.proof = 'given'
   }
 
-  /** The run waits for a person. Its agent goes on with the calls itself then; without an id with all of them. */
-  wait(id?: string): void {
-    this.#calls?.postpone(id)
+  /**
+   * The run waits for a person. Its agent goes on with the calls itself then; without an id with all of them. `approval`
+   * where it asks whether the call may run: what the answer is to name.
+   */
+  wait(id?: string, approval?: string): void {
+    this.#calls?.postpone(id, approval)
     this.finish('suspended')
   }
 

@@ -32,6 +32,8 @@ interface Call {
   isExecuted: boolean
   /** Nobody else is to run it: it is executed, rejected or answered. */
   isSettled: boolean
+  /** It is rejected or answered. */
+  isOver: boolean
 }
 
 /**
@@ -169,14 +171,19 @@ export class Calls {
     }
   }
 
-  /** The agent is to run the call itself, when a person has agreed, say; without an id all that wait. */
-  postpone(id?: string): void {
+  /**
+   * The agent is to run the call itself, when a person has agreed, say; without an id all that wait. `approval` is what the
+   * answer of who is asked is to name; also of a call that was known to be run elsewhere.
+   */
+  postpone(id?: string, approval?: string): void {
     for (const call of this.#all.values()) {
-      if (call.isSettled || (id !== undefined && call.id !== id)) continue
+      const isPast = call.isSettled && (approval === undefined || call.isOver)
+      if (isPast || (id !== undefined && call.id !== id)) continue
       call.isExecuted = true
       this.#settle(call)
-      if (call.isDone) this.#tell(call, '', { done: true })
-      else this.#close(call)
+      const more = { done: true, ...(approval !== undefined && { approval }) }
+      if (call.isDone) this.#tell(call, '', more)
+      else this.#close(call, more)
     }
   }
 
@@ -191,6 +198,7 @@ export class Calls {
     const call = this.#find(key, id, name) ?? this.#create(key, id, name)
     this.#know(key, call, id, name, head.executed)
     this.#settle(call)
+    call.isOver = true
     if (!call.isDone)
       this.#tell(call, call.input === '' && input !== undefined ? toText(input) : '', { done: true, error: words })
   }
@@ -201,6 +209,7 @@ export class Calls {
     const call = this.#all.get(id)
     if (call) {
       this.#settle(call)
+      call.isOver = true
       // The last piece says it before the result does: a client would run the call in between.
       if (!call.isDone) {
         call.isExecuted = true
@@ -253,11 +262,11 @@ export class Calls {
   }
 
   /** Nothing more comes of it. */
-  #close(call: Call): void {
+  #close(call: Call, more: Pick<ToolCallPart, 'done' | 'approval'> = { done: true }): void {
     if (call.isDone) return
     const { input, given, isText } = call
     const rest = input === '' && given !== undefined ? toText(given) : isText ? '"' : ''
-    this.#tell(call, rest, { done: true })
+    this.#tell(call, rest, more)
   }
 
   #settle(call: Call): void {
@@ -281,6 +290,7 @@ export class Calls {
       isDone: false,
       isExecuted: false,
       isSettled: false,
+      isOver: false,
     }
     this.#open.add(call)
     this.#last = call
@@ -295,7 +305,7 @@ export class Calls {
     return index
   }
 
-  #tell(call: Call, input: string, more?: Pick<ToolCallPart, 'done' | 'replaces' | 'error'>): void {
+  #tell(call: Call, input: string, more?: Pick<ToolCallPart, 'done' | 'replaces' | 'error' | 'approval'>): void {
     call.input += input
     if (more) {
       call.isDone = true

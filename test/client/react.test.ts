@@ -474,6 +474,8 @@ describe('useRelay in a page', () => {
         call(2, '', { error: 'The input of this tool call is not valid.' }),
         call(3, '', { id: 'd', name: 'now', done: true }),
         call(4, '{"cut', { id: 'e', name: 'write' }),
+        call(5, '{}', { id: 'f', name: 'pay', done: true }),
+        call(5, '', { done: true, executed: true, approval: 'yes?' }),
         { type: 'tool-result', id: 'b', name: 'search', output: { hits: 2 } },
         { type: 'tool-result', id: 'd', output: null, error: 'The tool failed.' },
         end,
@@ -490,6 +492,7 @@ describe('useRelay in a page', () => {
           result: { output: null, error: 'The tool failed.' },
         },
         call(4, '{"cut', { id: 'e', name: 'write' }),
+        call(5, '{}', { id: 'f', name: 'pay', done: true, executed: true, approval: 'yes?' }),
       ])
     })
 

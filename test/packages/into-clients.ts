@@ -1,7 +1,7 @@
 /** Does what a package streams arrive in the clients people have: through Express, with its text, calls and counts? */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { AbstractChat, type ChatState, DefaultChatTransport, type UIMessage } from 'ai'
+import { AbstractChat, type ChatState, DefaultChatTransport, getToolName, isToolUIPart, type UIMessage } from 'ai'
 import express from 'express'
 import OpenAI from 'openai'
 import type { Source, Summary, Usage } from 'sse-relay'
@@ -95,10 +95,7 @@ async function asMessage(url: string): Promise<Told> {
   for (const part of parts) {
     // Each is shown by itself.
     if (part.type === 'text') told.text += ` ${part.text}`
-    else if (part.type === 'dynamic-tool') {
-      const { toolCallId: id, toolName: name, input } = part
-      told.calls.push({ id, name, input })
-    }
+    else if (isToolUIPart(part)) told.calls.push({ id: part.toolCallId, name: getToolName(part), input: part.input })
   }
   return { ...told, usage: (metadata as { usage?: Usage } | undefined)?.usage }
 }

@@ -24,6 +24,7 @@ const callPiece = (index: number, input: string, more: Partial<ToolCallPart> = {
 const result = (id: string, output: unknown = null): EncoderPart => ({ type: 'tool-result', id, output })
 const text = (text: string): EncoderPart => ({ type: 'text', text })
 const started = { type: 'RUN_STARTED', threadId: 'r', runId: 'r' }
+const failure = { code: 'internal', message: 'No.', retryable: false }
 const finished = { type: 'RUN_FINISHED', threadId: 'r', runId: 'r' }
 
 /** The wire of a run over a socket. */
@@ -35,6 +36,25 @@ async function wireOf(source: Source, options: RelayOptions & AGUIOptions = {}):
 }
 
 describe('agui()', () => {
+  it('leaves a call open that waits for a person, and ends with an interrupt for it', () => {
+    const waits = callPiece(0, '', { executed: true, done: true, approval: 'i1' })
+    const first = callPiece(0, '{}', { id: 'a', name: 'pay', executed: true, done: true })
+    const other = callPiece(1, '{}', { id: 'b', name: 'search', executed: true, done: true })
+    const events = said([first, waits, other], { finishReason: 'tool-calls' })
+    expect(events.filter(({ type }) => type === 'TOOL_CALL_RESULT')).toMatchObject([{ toolCallId: 'b' }])
+    expect(events.at(-1)).toEqual({
+      ...finished,
+      outcome: { type: 'interrupt', interrupts: [{ id: 'i1', reason: 'tool_call', toolCallId: 'a' }] },
+      metadata: { finishReason: 'tool-calls' },
+    })
+    expect(answered([{ ...first, approval: 'i1' }])).toMatchObject({ outcome: { type: 'interrupt' } })
+    // Whoever was asked is answered by the tool, or by the failure.
+    expect(said([first, waits, result('a')]).at(-1)).not.toHaveProperty('outcome')
+    const run = encoder()
+    const failed = [first, waits].map((part) => run.part(part)).join('') + run.fail({ ...failure })
+    expect(aguiEvents(failed)).toContainEqual(expect.objectContaining({ type: 'TOOL_CALL_RESULT', toolCallId: 'a' }))
+  })
+
   it('opens and closes text, reasoning and the run', () => {
     expect(
       said([

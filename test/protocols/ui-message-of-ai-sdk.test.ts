@@ -1,5 +1,6 @@
 import {
   createUIMessageStream,
+  dynamicTool,
   isStepCount,
   readUIMessageStream,
   streamText,
@@ -8,42 +9,13 @@ import {
   type UIMessageChunk,
 } from 'ai'
 import { MockLanguageModelV4, simulateReadableStream } from 'ai/test'
-import type { Source } from 'sse-relay'
+import type { RelayOptions, Source } from 'sse-relay'
 import { parseSSE } from 'sse-relay/client'
-import { uiMessage } from 'sse-relay/protocols'
+import { type UIMessageOptions, uiMessage } from 'sse-relay/protocols'
 import { relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-
-type Chunk = Record<string, unknown> & { type: string }
-
-const usage = {
-  inputTokens: { total: 25, noCache: 20, cacheRead: 5, cacheWrite: 0 },
-  outputTokens: { total: 15, text: 11, reasoning: 4 },
-}
-const finish = (unified = 'stop') => ({ type: 'finish', finishReason: { unified, raw: unified }, usage })
-const text = (id: string, ...deltas: string[]) => [
-  { type: 'text-start', id },
-  ...deltas.map((delta) => ({ type: 'text-delta', id, delta })),
-  { type: 'text-end', id },
-]
-const reasoning = (id: string, ...deltas: string[]) => [
-  { type: 'reasoning-start', id },
-  ...deltas.map((delta) => ({ type: 'reasoning-delta', id, delta })),
-  { type: 'reasoning-end', id },
-]
-const pieces = (id: string, toolName: string, deltas: string[], more: object = {}) => [
-  { type: 'tool-input-start', id, toolName, ...more },
-  ...deltas.map((delta) => ({ type: 'tool-input-delta', id, delta })),
-  { type: 'tool-input-end', id },
-]
-const call = (toolCallId: string, toolName: string, input: string, more: object = {}) => ({
-  type: 'tool-call',
-  toolCallId,
-  toolName,
-  input,
-  ...more,
-})
+import { type Chunk, call, finish, pieces, plain, reasoning, text } from './ai-sdk-model.js'
 
 const city = z.object({ city: z.string() })
 const tools = {
@@ -65,7 +37,19 @@ const tools = {
       yield { done: true }
     },
   }),
+  /** Asks a person, and those that the application answers for itself. */
+  pay: tool({
+    description: 'd',
+    title: 'Pay',
+    metadata: { of: 'shop' },
+    inputSchema: city,
+    execute: async () => 'paid',
+  }),
+  look: tool({ description: 'd', inputSchema: city, execute: async () => 'seen' }),
+  burn: tool({ description: 'd', inputSchema: city, execute: async () => 'burnt' }),
+  unlisted: dynamicTool({ description: 'd', title: 'New', inputSchema: city, execute: async () => 'done' }),
 }
+const toolApproval = { pay: 'user-approval', look: 'approved', burn: 'denied' } as const
 
 /** What a model may say, a list of chunks for each step. */
 const runs: Record<string, Chunk[][]> = {
@@ -152,7 +136,123 @@ const runs: Record<string, Chunk[][]> = {
       finish(),
     ],
   ],
+  'a call that a person is to allow': [
+    [
+      ...text('1', 'May I?'),
+      ...pieces('c1', 'pay', ['{"city":"Oslo"}']),
+      call('c1', 'pay', '{"city":"Oslo"}'),
+      finish('tool-calls'),
+    ],
+  ],
+  'two calls that a person is to allow, and one that runs': [
+    [
+      call('c1', 'pay', '{"city":"Oslo"}'),
+      call('c2', 'weather', '{"city":"Oslo"}'),
+      call('c3', 'pay', '{"city":"Rome"}'),
+      finish('tool-calls'),
+    ],
+  ],
+  'calls that the application allows and refuses itself': [
+    [call('c1', 'look', '{"city":"Oslo"}'), call('c2', 'burn', '{"city":"Oslo"}'), finish('tool-calls')],
+    [...text('1', 'Well.'), finish()],
+  ],
+  'a call of the provider that a person is to allow': [
+    [
+      call('c1', 'search', '{"q":"x"}', { providerExecuted: true, dynamic: true }),
+      { type: 'tool-approval-request', approvalId: 'a', toolCallId: 'c1' },
+      finish('tool-calls'),
+    ],
+  ],
+  'a tool that the page does not know, by its own title': [
+    [
+      ...pieces('c1', 'unlisted', ['{"city":"Oslo"}'], { dynamic: true }),
+      call('c1', 'unlisted', '{"city":"Oslo"}'),
+      finish('tool-calls'),
+    ],
+    [...text('1', 'Done.'), finish()],
+  ],
+  'an input that is not what was asked for, whole': [
+    [call('c1', 'weather', '{"city":1}'), finish('tool-calls')],
+    [...text('1', 'Sorry.'), finish()],
+  ],
+  'a file of a thought': [
+    [
+      { type: 'reasoning-file', mediaType: 'image/png', data: { type: 'data', data: 'AAAA' } },
+      ...text('1', 'Hi.'),
+      finish(),
+    ],
+  ],
+  'a text with the places of its sources': [
+    [
+      { type: 'text-start', id: '1' },
+      { type: 'text-delta', id: '1', delta: 'It rains.' },
+      {
+        type: 'text-end',
+        id: '1',
+        citations: [
+          {
+            source: { type: 'source', sourceType: 'url', id: 's', url: 'https://a.example' },
+            startIndex: 0,
+            endIndex: 2,
+          },
+        ],
+      },
+      finish(),
+    ],
+  ],
   length: [[...text('1', 'Hello '), finish('length')]],
+}
+
+const signed = (signature: string) => ({ providerMetadata: { mock: { signature } } })
+/** The same, of what the provider says for itself. */
+const signedRuns: Record<string, Chunk[][]> = {
+  'a signature at the end of a thought': [
+    [
+      { type: 'reasoning-start', id: '1' },
+      { type: 'reasoning-delta', id: '1', delta: 'Hm.' },
+      { type: 'reasoning-end', id: '1', ...signed('end') },
+      ...text('2', 'Hi.'),
+      finish(),
+    ],
+  ],
+  'a signature in a piece without text': [
+    [
+      { type: 'reasoning-start', id: '1' },
+      { type: 'reasoning-delta', id: '1', delta: 'Hm.' },
+      { type: 'reasoning-delta', id: '1', delta: '', ...signed('piece') },
+      { type: 'reasoning-end', id: '1' },
+      { type: 'text-start', id: '2', ...signed('start') },
+      { type: 'text-delta', id: '2', delta: 'Hi.' },
+      { type: 'text-end', id: '2' },
+      finish(),
+    ],
+  ],
+  'thoughts that are encrypted': [
+    [
+      { type: 'reasoning-start', id: '1', ...signed('hidden') },
+      { type: 'reasoning-end', id: '1' },
+      ...text('2', 'Hi.'),
+      finish(),
+    ],
+  ],
+  'a call, its answer, a file and a source': [
+    [
+      call('c1', 'weather', '{"city":"Oslo"}', signed('call')),
+      { type: 'source', sourceType: 'url', id: 's', url: 'https://a.example', ...signed('source') },
+      { type: 'file', mediaType: 'image/png', data: { type: 'data', data: 'AAAA' }, ...signed('file') },
+      { type: 'custom', kind: 'mock.thing', ...signed('custom') },
+      finish('tool-calls'),
+    ],
+    [...text('1', 'It rains.'), finish()],
+  ],
+  'a tool of the provider': [
+    [
+      call('c1', 'search', '{"q":"x"}', { providerExecuted: true, dynamic: true, ...signed('call') }),
+      { type: 'tool-result', toolCallId: 'c1', toolName: 'search', result: 1, dynamic: true, ...signed('result') },
+      ...text('1', 'Found.'),
+      finish(),
+    ],
+  ],
 }
 
 function ask(steps: Chunk[][]) {
@@ -170,6 +270,7 @@ function ask(steps: Chunk[][]) {
     tools,
     prompt: 'Hi',
     stopWhen: isStepCount(5),
+    toolApproval,
     onError() {},
     repairToolCall: async ({ toolCall, error }) =>
       error.name === 'AI_InvalidToolInputError' && toolCall.input.endsWith('}}')
@@ -178,65 +279,104 @@ function ask(steps: Chunk[][]) {
   })
 }
 
-async function messageOf(stream: ReadableStream<UIMessageChunk>): Promise<UIMessage | undefined> {
+async function messageOf(stream: ReadableStream<UIMessageChunk>, message?: UIMessage): Promise<UIMessage | undefined> {
   let last: UIMessage | undefined
-  for await (const message of readUIMessageStream({ stream, onError() {} })) last = message
+  const before = message && structuredClone(message)
+  for await (const one of readUIMessageStream({ stream, onError() {}, ...(before && { message: before }) })) last = one
   return last
 }
 
-/** What the relay makes of it, as `useChat` reads it. */
-async function relayed(source: Source): Promise<UIMessage | undefined> {
-  const response = await relay(new Request('http://localhost/', { method: 'POST' }), source, {
-    protocol: uiMessage(),
+async function answer(source: Source, options: RelayOptions & UIMessageOptions): Promise<Response> {
+  const { originalMessages, providerMetadata, ...rest } = options
+  return relay(new Request('http://localhost/', { method: 'POST' }), source, {
+    protocol: uiMessage({
+      ...(originalMessages && { originalMessages }),
+      ...(providerMetadata && { providerMetadata }),
+    }),
     onError() {},
+    ...rest,
   })
-  const chunks: UIMessageChunk[] = []
-  for await (const { data } of parseSSE(response)) chunks.push(JSON.parse(data))
-  return messageOf(simulateReadableStream({ chunks, initialDelayInMs: null, chunkDelayInMs: null }))
 }
 
-/**
- * A message without what differs for no reader: ids of blocks and sources, marks of steps, whose words a failure has;
- * and the blocks of one text are one.
- */
-function plain(message: UIMessage | undefined): Record<string, unknown>[] {
-  const parts = (message?.parts ?? []).flatMap((part): Record<string, unknown>[] => {
-    const { type, text, state, url, title, mediaType, filename, data, id } = part as Record<string, unknown>
-    const has = (fields: object) =>
-      Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
-    if (type === 'step-start') return []
-    if (type === 'text' || type === 'reasoning') return [{ type, text, state }]
-    if (/^source|^file/.test(type as string)) return [has({ type, url, title, mediaType, filename })]
-    if (/^data-/.test(type as string)) return [has({ type, id, data })]
-    const call = part as unknown as Record<string, unknown>
-    return [
-      has({
-        tool: call.toolName ?? (type as string).slice(5),
-        toolCallId: call.toolCallId,
-        state,
-        input: call.input ?? call.rawInput,
-        output: call.output,
-        hasError: call.errorText !== undefined,
-        providerExecuted: call.providerExecuted === true,
-      }),
-    ]
-  })
-  const joined: typeof parts = []
-  for (const part of parts) {
-    const last = joined.at(-1)
-    if (last && typeof part.text === 'string' && last.type === part.type) last.text = `${last.text}${part.text}`
-    else joined.push(part)
-  }
-  return joined
+/** What the relay makes of it, as `useChat` reads it, which may have the message already that the answer goes on with. */
+async function relayed(
+  source: Source,
+  options: RelayOptions & UIMessageOptions = {},
+  message?: UIMessage,
+): Promise<UIMessage | undefined> {
+  const chunks: UIMessageChunk[] = []
+  for await (const { data } of parseSSE(await answer(source, options))) chunks.push(JSON.parse(data))
+  return messageOf(simulateReadableStream({ chunks, initialDelayInMs: null, chunkDelayInMs: null }), message)
 }
 
 describe('a stream of the AI SDK through uiMessage() is the message that its own would be', () => {
   it.each(Object.entries(runs))('%s', async (_, steps) => {
     const theirs = plain(await messageOf(ask(steps).toUIMessageStream({ sendSources: true }) as never))
     expect(theirs).not.toEqual([])
-    expect(plain(await relayed(() => ask(steps).stream)), 'the full stream').toEqual(theirs)
     const ui = () => ask(steps).toUIMessageStream({ sendSources: true })
-    expect(plain(await relayed(ui as never)), 'the UI message stream').toEqual(theirs)
+    for (const [name, source] of [
+      ['the full stream', () => ask(steps).stream],
+      ['the UI message stream', ui as never],
+    ] as const) {
+      expect(plain(await relayed(source)), name).toEqual(theirs)
+      const body = (await (await answer(source, { stream: false })).json()) as UIMessage
+      expect(plain(body), `${name}, in one body`).toEqual(theirs)
+    }
+  })
+
+  it.each(Object.entries(signedRuns))(
+    'with what the provider says for itself, where it may go along: %s',
+    async (_, steps) => {
+      const ui = () => ask(steps).toUIMessageStream({ sendSources: true })
+      const message = await messageOf(ui() as never)
+      expect(JSON.stringify(message)).toContain('"mock"')
+      for (const source of [() => ask(steps).stream, ui as never]) {
+        expect(plain(await relayed(source, { providerMetadata: true }))).toEqual(plain(message))
+        const body = await answer(source, { providerMetadata: true, stream: false })
+        expect(plain((await body.json()) as UIMessage)).toEqual(plain(message))
+        expect(JSON.stringify(await relayed(source))).not.toContain('"mock"')
+        expect(await (await answer(source, { stream: false })).text()).not.toContain('"mock"')
+      }
+    },
+  )
+
+  it('what its developer says of the message, at its start, amid it and at its end', async () => {
+    const stream = () =>
+      ask(runs.text as Chunk[][]).toUIMessageStream({
+        messageMetadata: ({ part }) =>
+          /^(start|text-end|finish)$/.test(part.type) ? { [part.type]: true } : undefined,
+      })
+    const theirs = await messageOf(stream() as never)
+    expect(theirs?.metadata).toEqual({ start: true, 'text-end': true, finish: true })
+    expect((await relayed(stream as never))?.metadata).toEqual(theirs?.metadata)
+    expect(await (await answer(stream as never, { stream: false })).json()).toMatchObject({
+      metadata: theirs?.metadata,
+    })
+  })
+
+  it('a step that is taken back', async () => {
+    const stream = () =>
+      createUIMessageStream({
+        execute({ writer }) {
+          const said = (id: string, delta: string) => {
+            writer.write({ type: 'text-start', id })
+            writer.write({ type: 'text-delta', id, delta })
+          }
+          writer.write({ type: 'start' })
+          writer.write({ type: 'start-step' })
+          said('1', 'No.')
+          writer.write({ type: 'tool-input-start', toolCallId: 'c1', toolName: 'ask' })
+          writer.write({ type: 'reset-step' })
+          said('2', 'Yes.')
+          writer.write({ type: 'text-end', id: '2' })
+          writer.write({ type: 'finish-step' })
+          writer.write({ type: 'finish' })
+        },
+      })
+    const theirs = plain(await messageOf(stream()))
+    expect(theirs).toMatchObject([{ text: 'Yes.' }])
+    expect(plain(await relayed(stream as never))).toEqual(theirs)
+    expect(plain((await (await answer(stream as never, { stream: false })).json()) as UIMessage)).toEqual(theirs)
   })
 
   it('data with an id, which replaces what came before, and data for now only', async () => {

@@ -116,12 +116,24 @@ describe('the full stream of the AI SDK, versions 5 to 7', () => {
     const ui = { type: 'tool-approval-request', approvalId: 'a', toolCallId: 'c1' }
     for (const asks of [full, ui]) {
       expect(read([start, step, ...pieces('{"city":"Oslo"}'), call(), asks, end('tool-calls', usage)])).toMatchObject({
-        calls: [{ id: 'c1', input: '{"city":"Oslo"}', done: true, executed: true }],
+        calls: [{ id: 'c1', input: '{"city":"Oslo"}', done: true, executed: true, approval: 'a' }],
         rest: [],
         finish: 'tool-calls',
         isComplete: true,
       })
     }
+    // The application has answered itself: there is nobody to ask.
+    const [told] = read([start, step, call(), { ...full, isAutomatic: true }]).calls
+    expect(told).toMatchObject({ executed: true })
+    expect(told).not.toHaveProperty('approval')
+  })
+
+  it('a call of the provider says that it waits, too, and none does that was answered', () => {
+    const asks = { type: 'tool-approval-request', approvalId: 'a', toolCall: call() }
+    const theirs = call({ providerExecuted: true })
+    expect(read([start, step, theirs, asks]).calls).toMatchObject([{ executed: true, done: true, approval: 'a' }])
+    const answered = { type: 'tool-result', toolCallId: 'c1', toolName: 'weather', output: 'rain' }
+    expect(read([start, step, theirs, answered, asks]).calls[0]).not.toHaveProperty('approval')
   })
 
   it('of results that grow only the last is told, and what a tool threw is not', () => {

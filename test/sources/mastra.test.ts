@@ -93,6 +93,8 @@ describe('a stream of Mastra', () => {
         finishReason: 'tool-calls',
         calls: [{ id: 'call_1', input: '{"city":"Oslo"}', done: true, executed: true }],
       })
+      // What a tool waits for that has suspended itself is no question whether it may run.
+      expect(read.calls[0]?.approval).toBe(type === 'tool-call-approval' ? 'call_1' : undefined)
       expect(JSON.stringify(read)).not.toContain('SECRET')
       expect(readAll([...step, asks, chunk('step-start'), chunk('text-delta', { text: 'On' })]).proof).toBe('missing')
     },

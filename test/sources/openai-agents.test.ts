@@ -155,7 +155,19 @@ describe('a run of OpenAI Agents', () => {
     expect(readAll([started, done, created('Whole.')])).toMatchObject({ text: 'Whole.', proof: 'given' })
   })
 
-  it('says nothing of its agents, hand-offs and approvals', () => {
+  it('says of a call that it waits for a person, by the id that the answer names', () => {
+    const of = (type: string) => ({ type, rawItem: { callId: 'c1', name: 'pay', arguments: '{"city":"Oslo"}' } })
+    const { parts } = readAll([
+      new RunItemStreamEvent('tool_called', of('tool_call_item')),
+      new RunItemStreamEvent('tool_approval_requested', of('tool_approval_item')),
+    ])
+    expect(parts).toEqual([
+      { type: 'tool-call', index: 0, id: 'c1', name: 'pay', input: '{"city":"Oslo"}', executed: true, done: true },
+      { type: 'tool-call', index: 0, input: '', executed: true, done: true, approval: 'c1' },
+    ])
+  })
+
+  it('says nothing of its agents, hand-offs and approvals of calls that it did not tell', () => {
     const silent = [
       { type: 'agent_updated_stream_event', agent: { instructions: 'SECRET' } },
       new RunItemStreamEvent('handoff_requested', { type: 'handoff_call_item', rawItem: { name: 'SECRET' } }),

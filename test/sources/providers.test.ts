@@ -39,6 +39,19 @@ describe('the events of AG-UI', () => {
     expect(JSON.stringify(told)).not.toContain(SECRET)
   })
 
+  it('say of a call that it waits for a person, and not of one that is for the client', () => {
+    const interrupt = (reason: string) => ({
+      ...finished,
+      outcome: { type: 'interrupt', interrupts: [{ id: 'i1', reason, toolCallId: 'c1', message: 'SECRET' }] },
+    })
+    const begun = { type: 'TOOL_CALL_START', toolCallId: 'c1', toolCallName: 'pay' }
+    const calls = (reason: string) => read([begun, { type: 'TOOL_CALL_END', toolCallId: 'c1' }, interrupt(reason)])
+    const asked = calls('tool_call')
+    expect(asked).toMatchObject({ calls: [{ executed: true, approval: 'i1' }], finish: 'tool-calls' })
+    expect(JSON.stringify(asked)).not.toContain('SECRET')
+    expect(calls('tanstack:client_tool_execution').calls[0]).not.toHaveProperty('executed')
+  })
+
   it('are not complete without RUN_FINISHED, nor when it says cancelled', () => {
     expect(read(whole).isComplete).toBe(false)
     expect(read([...whole, { ...finished, outcome: { type: 'cancelled' } }]).isComplete).toBe(false)

@@ -10,7 +10,7 @@ export interface Read {
   text: string
   reasoning: string
   /** As a client puts them together. */
-  calls: { id?: string; name?: string; input: string; done?: boolean; executed?: boolean }[]
+  calls: { id?: string; name?: string; input: string; done?: boolean; executed?: boolean; approval?: string }[]
   results: { id: string; output: unknown; error?: string }[]
   usage: object
   finishReason?: string
@@ -65,7 +65,7 @@ function add(part: Part, read: Read, calls: Map<number, Read['calls'][number]>):
     const { id, output, error } = part
     read.results.push({ id, output, ...(error !== undefined && { error }) })
   } else if (part.type === 'tool-call') {
-    const { index, id, name, input, done, executed, replaces } = part
+    const { index, id, name, input, done, executed, approval, replaces } = part
     const call = calls.get(index) ?? { input: '' }
     if (!calls.has(index)) read.calls.push(call)
     calls.set(index, call)
@@ -75,6 +75,7 @@ function add(part: Part, read: Read, calls: Map<number, Read['calls'][number]>):
       ...(name && { name }),
       ...(done && { done }),
       ...(executed && { executed }),
+      ...(approval !== undefined && { approval }),
     })
   }
 }

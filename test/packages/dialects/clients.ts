@@ -11,6 +11,8 @@ import {
   type ChatState,
   DefaultChatTransport,
   generateText,
+  getToolName,
+  isToolUIPart,
   type LanguageModel,
   tool as sdkTool,
   streamText,
@@ -432,8 +434,8 @@ async function useChat(url: string, isWhole: boolean, fetch = globalThis.fetch):
     if (part.type === 'text') told.text += part.text
     else if (part.type === 'reasoning') told.reasoning = (told.reasoning ?? '') + part.text
     // `onToolCall` hears of the calls of a server's tools as well, as it does where the AI SDK streams: this is what is open.
-    else if (part.type === 'dynamic-tool' && part.state === 'input-available' && !part.providerExecuted)
-      told.calls.push([part.toolName, part.input])
+    else if (isToolUIPart(part) && part.state === 'input-available' && !part.providerExecuted)
+      told.calls.push([getToolName(part), part.input])
   }
   // Of an answer that has failed it asks nothing.
   return told.failure === undefined ? told : { ...told, calls: [] }

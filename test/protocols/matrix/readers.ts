@@ -1,6 +1,13 @@
 /** The ways out: every protocol's real client, and what it made of the answer. */
 import Anthropic, { APIError as AnthropicError } from '@anthropic-ai/sdk'
-import { DefaultChatTransport, readUIMessageStream, type UIMessage, type UIMessageChunk } from 'ai'
+import {
+  DefaultChatTransport,
+  getToolName,
+  isToolUIPart,
+  readUIMessageStream,
+  type UIMessage,
+  type UIMessageChunk,
+} from 'ai'
 import OpenAI, { APIError } from 'openai'
 import type { FinishReason, Part, Protocol, Usage } from 'sse-relay'
 import { isRelayError, parseSSE, readText } from 'sse-relay/client'
@@ -403,8 +410,9 @@ async function readUIAnswer(url: string, fetch: Fetch): Promise<Reading> {
   answer.usage = usage
   for (const part of message?.parts ?? []) {
     if (part.type === 'text' || part.type === 'reasoning') answer[part.type] += part.text
-    else if (part.type === 'dynamic-tool') {
-      const { toolCallId: id, toolName: name, input, state, providerExecuted } = part
+    else if (isToolUIPart(part)) {
+      const { toolCallId: id, input, state, providerExecuted } = part
+      const name = getToolName(part)
       if (!/^(in|out)put-available$/.test(state) && !answer.failure) throw new Error(`The call is ${state}`)
       if (!providerExecuted) answer.tools.push({ id, name, input })
     } else if (!/^(data-|source-url$|file$|step-start$)/.test(part.type))
