@@ -508,6 +508,16 @@ export class Run implements Feeder {
     const last = this.#encodeParts((this.#encoder as Encoder).chunk !== undefined)
     if (this.isOver) return
     if (this.#reading.failure) return this.fail(this.#reading.failure)
+    const { leftOut, known } = this.#reading
+    if (leftOut && !known && this.#events === 0) {
+      return this.fail(
+        new RelayError(
+          'truncated',
+          `Nothing of what the source yields is known, such as ${leftOut}: yield parts made from it, such as { type: 'text', text }. Its end proves nothing, nor would requireFinish: false`,
+          { retryable: true },
+        ),
+      )
+    }
     if (/missing|broken/.test(this.#reading.proof) && this.#options.requireFinish !== false) {
       return this.fail(
         new RelayError(
@@ -521,6 +531,12 @@ export class Run implements Feeder {
       warnOnce(
         'nothing',
         "a run ended without a word: its source yielded null or undefined, and nothing else. Yield the provider's chunks as they are, or their text",
+      )
+    }
+    if (known && this.#reading.isBlank) {
+      warnOnce(
+        'blank',
+        `a run was complete without a word: none of the chunks its source yielded says anything that is known here${leftOut ? `, and ${leftOut} was left out` : ''}. If the model did answer, map its chunks to parts, { type: 'text', text } for example`,
       )
     }
     if (this.#reading.sawObject && !this.#reading.sawText) {

@@ -57,7 +57,10 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
   const response = isResponse(stream) ? stream : toResponse(stream)
   if (response) return { iterator: readResponse(response, reading), stream: bodyOf(response) }
   // An SDK's stream that ends without a chunk was none: an answer that is a page of HTML, say.
-  if (typeof source.controller?.abort === 'function') reading.proof = 'missing'
+  if (typeof source.controller?.abort === 'function') {
+    reading.proof = 'missing'
+    reading.isUpstream = true
+  }
   // The helper streams drop what came before they were iterated; a late one would wait for ever.
   if (source.ended === true && typeof source.done === 'function') {
     if (!source.errored && !source.aborted) throw wasConsumed()
@@ -79,7 +82,13 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
   if (typeof method !== 'function') {
     if (isObject(stream) && isObservable(stream)) return { iterator: observe(stream), stream: {} }
     const held: Held | undefined = isObject(stream) ? heldBy(stream) : undefined
-    if (held) return { ...iterate(held.stream, reading), rest: held.rest }
+    if (held) {
+      if (held.shape) {
+        reading.isUpstream = true
+        reading.expected = held.shape
+      }
+      return { ...iterate(held.stream, reading), rest: held.rest }
+    }
     throw mistake(
       'invalid-source',
       `The source is ${show(stream)}, which cannot be iterated: give the provider's stream, or a function that returns it. Is stream: true set? Does the function return the stream, and not what makes it?`,

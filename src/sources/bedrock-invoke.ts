@@ -1,10 +1,17 @@
-/** What do the events of Bedrock's InvokeModelWithResponseStream and InvokeAgent hold? */
+/** What do the events of Bedrock's InvokeModelWithResponseStream hold, and those of its agents, flows and knowledge bases? */
 import { isObject } from '../errors.js'
 import { readInner } from './inner-chunk.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface InvokeEvent {
   chunk?: { bytes: Uint8Array }
+  /** Of a flow. */
+  flowOutputEvent?: { content?: { document?: unknown } }
+  flowCompletionEvent?: { completionReason?: string }
+  /** Of RetrieveAndGenerateStream. */
+  output?: { text?: string }
+  citation?: unknown
+  guardrail?: { action?: string }
 }
 
 /** What the models say that have events of their own: Llama, Titan, Mistral, Cohere. */
@@ -29,37 +36,59 @@ export const bedrockInvoke: ChunkShape = {
   // What an agent traces has its prompts, also before it answers; what it would have the caller run is not read.
   is: (chunk) =>
     (chunk as InvokeEvent).chunk?.bytes instanceof Uint8Array ||
-    Object.entries(chunk).some(([key, event]) => /^(trace|returnControl)$/.test(key) && isAgentEvent(event)),
+    Object.entries(chunk).some(
+      ([key, event]) => /^flow\w+Event$/.test(key) || (/^(trace|returnControl)$/.test(key) && isAgentEvent(event)),
+    ),
 
-  isEarly: ({ chunk }: InvokeEvent) => !chunk,
+  // Of a knowledge base.
+  follows: ({ output, citation, guardrail }: InvokeEvent) =>
+    isObject(output) || isObject(citation) || isObject(guardrail),
+
+  isEarly: ({ chunk, flowOutputEvent, output }: InvokeEvent) => !chunk && !flowOutputEvent && !output,
 
   signalOnly: () => 'Bedrock',
 
   redact: false,
 
-  read({ chunk }: InvokeEvent, reading: Reading) {
-    if (!chunk) return
-    const text = new TextDecoder().decode(chunk.bytes)
-    const event = parse(text)
-    const isKnown = event !== undefined && readInner(event, reading)
-    if (!event || (!isKnown && !Object.keys(event).some((key) => MODEL.test(key)))) {
-      reading.text(text)
-      // An agent says nothing of its end.
-      reading.end()
-      return
-    }
-    const { outputs, is_finished: isFinished, ...model } = event
-    const [output] = outputs ?? []
-    if (!isKnown) {
-      reading.text(
-        model.generation ?? model.outputText ?? output?.text ?? (isFinished === false ? model.text : undefined),
-      )
-      const word = model.stop_reason ?? model.completionReason ?? output?.stop_reason ?? model.finish_reason
-      if (word) reading.end(word)
-    }
-    const metrics = event['amazon-bedrock-invocationMetrics']
-    reading.counts(metrics)
+  read({ chunk, ...event }: InvokeEvent, reading: Reading) {
+    if (chunk) readBytes(chunk.bytes, reading)
+    else readAgent(event, reading)
   },
+}
+
+/** A flow says why it ended; what is made of a knowledge base has no sign of its end. */
+function readAgent(event: InvokeEvent, reading: Reading): void {
+  const { flowOutputEvent: flow, flowCompletionEvent: end, output, citation, guardrail } = event
+  const document = flow?.content?.document
+  if (document !== undefined) reading.text(isObject(document) ? JSON.stringify(document) : String(document))
+  if (end) reading.end(end.completionReason === 'INPUT_REQUIRED' ? 'suspended' : end.completionReason)
+  if (output || citation || guardrail) {
+    reading.text(output?.text)
+    reading.citation(citation)
+    reading.end(guardrail?.action === 'INTERVENED' ? 'guardrail' : undefined)
+  }
+}
+
+function readBytes(bytes: Uint8Array, reading: Reading): void {
+  const text = new TextDecoder().decode(bytes)
+  const event = parse(text)
+  const isKnown = event !== undefined && readInner(event, reading)
+  if (!event || (!isKnown && !Object.keys(event).some((key) => MODEL.test(key)))) {
+    reading.text(text)
+    // An agent says nothing of its end.
+    reading.end()
+    return
+  }
+  const { outputs, is_finished: isFinished, ...model } = event
+  const [output] = outputs ?? []
+  if (!isKnown) {
+    reading.text(
+      model.generation ?? model.outputText ?? output?.text ?? (isFinished === false ? model.text : undefined),
+    )
+    const word = model.stop_reason ?? model.completionReason ?? output?.stop_reason ?? model.finish_reason
+    if (word) reading.end(word)
+  }
+  reading.counts(event['amazon-bedrock-invocationMetrics'])
 }
 
 function isAgentEvent(event: unknown): boolean {

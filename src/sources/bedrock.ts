@@ -3,6 +3,8 @@ import { isObject } from '../errors.js'
 import { type ChunkShape, emptied, type Reading } from './reading-state.js'
 
 interface ConverseEvent {
+  /** Strands agents in Python say so what their model says. */
+  event?: ConverseEvent
   messageStart?: object
   contentBlockStart?: {
     contentBlockIndex?: number
@@ -39,13 +41,15 @@ export const bedrock: ChunkShape = {
 
   is(chunk) {
     const [key = '', ...more] = Object.keys(chunk)
-    if (more.length > 0 || !EVENT.test(key)) return false
     const event: unknown = (chunk as Record<string, unknown>)[key]
+    if (key === 'event' && isObject(event)) return bedrock.is(event)
+    if (more.length > 0 || !EVENT.test(key)) return false
     return isObject(event) && (key !== 'metadata' || 'usage' in event || 'metrics' in event)
   },
 
   // What Bedrock's own tools answered, and the trace of a guardrail, which has what was asked.
-  redact(event: ConverseEvent) {
+  redact({ event: inner, ...outer }: ConverseEvent) {
+    const event = inner ?? outer
     const { contentBlockStart: start, contentBlockDelta: piece, metadata } = event
     if (metadata) return { metadata: emptied(metadata, { trace: undefined }) }
     const answered = start?.start?.toolResult
@@ -54,7 +58,8 @@ export const bedrock: ChunkShape = {
     return piece?.delta?.toolResult ? { contentBlockDelta: { ...piece, delta: { toolResult: [] } } } : event
   },
 
-  read(event: ConverseEvent, reading: Reading) {
+  read({ event: inner, ...outer }: ConverseEvent, reading: Reading) {
+    const event = inner ?? outer
     const { messageStart, contentBlockStart: start, contentBlockDelta: piece, contentBlockStop, messageStop } = event
     if (messageStart) reading.begin()
     const tool = start?.start?.toolUse

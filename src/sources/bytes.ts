@@ -6,6 +6,7 @@ import { DATA_STREAM, dataStreamChunk, MAY_BE_DATA_STREAM } from './ai-data-stre
 import { failureIn, providerError } from './chunk-failure.js'
 import type { Reading } from './reading-state.js'
 import { parse as jsonOf } from './sse-event.js'
+import { bytesIn } from './stream-holder.js'
 import { readEvents } from './upstream-sse.js'
 
 /** What is read: the iterator of a body. */
@@ -105,7 +106,8 @@ class ByteChunks {
   }
 
   #decode(value: unknown): string {
-    return typeof value === 'string' ? value : this.#decoder.decode(value as Uint8Array, { stream: true })
+    const bytes = bytesIn(value)
+    return typeof bytes === 'string' ? bytes : this.#decoder.decode(bytes as Uint8Array, { stream: true })
   }
 
   #take(text: string, isEnd: boolean): void {

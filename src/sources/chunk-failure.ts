@@ -55,6 +55,15 @@ function hasBadCode(told: object): boolean {
   )
 }
 
+/** For the developer, where no field of it has the words: all of it. */
+function wordsIn(told: unknown): string {
+  try {
+    return `: ${JSON.stringify(told)}`.slice(0, 1000)
+  } catch {
+    return ''
+  }
+}
+
 /**
  * A failure that a provider tells in its stream, as an error for the developer. `status`, even if undefined,
  * marks it as the provider's, as the SDKs' own errors do.
@@ -65,7 +74,7 @@ export function providerError(told: unknown): Error {
   const { type } = (isObject(told) ? told : {}) as { type?: unknown }
   const words = entries.filter(([key, value]) => WORDS.test(key) && typeof value === 'string').map(([, value]) => value)
   const codes = entries.filter(([key]) => CODE.test(key)).map(([, value]) => value)
-  const error = new Error((words[0] as string | undefined) ?? 'The provider reported a failure')
+  const error = new Error((words[0] as string | undefined) ?? `The provider reported a failure${wordsIn(told)}`)
   const status = codes.map(Number).find((code) => code >= 400 && code <= 599)
   // Google's have a word beside the number.
   const code = codes.find((code) => typeof code === 'string' && Number.isNaN(Number(code))) ?? codes[0]

@@ -187,7 +187,8 @@ interface Messages {
 const runs = new WeakMap<Reading, Messages>()
 
 function messagesOf(reading: Reading): Messages {
-  const known = runs.get(reading) ?? { heard: new Map(), latest: '', open: new Set(), asks: false }
+  // Of a server a cut looks like an end.
+  const known = runs.get(reading) ?? { heard: new Map(), latest: '', open: new Set(), asks: reading.isUpstream }
   runs.set(reading, known)
   return known
 }

@@ -152,7 +152,8 @@ export const langgraphPlatform: ChunkShape = {
     const { event, data } = chunk as PlatformEvent
     if (typeof event !== 'string') return false
     const [name = ''] = event.split('|')
-    if (name === 'metadata') return isObject(data) && 'run_id' in data
+    // LangServe's has the id alone.
+    if (name === 'metadata') return isObject(data) && 'run_id' in data && Object.keys(data).length > 1
     if (name === 'messages') return Array.isArray(data) && isTuple(data[0], data[1])
     if (name === 'values' || name === 'updates') return isState(data)
     if (/^(debug|tasks|checkpoints)$/.test(name)) return isInternal(data)

@@ -54,6 +54,10 @@ export interface ResponsesEvent {
   item?: OutputItem
   annotation?: unknown
   error?: unknown
+  /** Of an image, and of what is transcribed. */
+  b64_json?: string
+  output_format?: string
+  usage?: object
   response?: {
     id?: string
     model?: string
@@ -99,7 +103,8 @@ export const openaiResponses: ChunkShape = {
     const { type, sequence_number: sequence } = chunk as { type?: unknown; sequence_number?: unknown }
     return (
       typeof type === 'string' &&
-      (type.startsWith('response.') || (/^(error|keepalive)$/.test(type) && typeof sequence === 'number'))
+      (/^(response|transcript\.text|image_generation|image_edit)\./.test(type) ||
+        (/^(error|keepalive)$/.test(type) && typeof sequence === 'number'))
     )
   },
 
@@ -134,7 +139,11 @@ export const openaiResponses: ChunkShape = {
         break
       case 'response.output_text.delta':
       case 'response.audio.transcript.delta':
-        readText(delta, reading)
+      case 'response.audio_transcript.delta':
+      case 'response.output_audio_transcript.delta':
+      case 'response.text.delta':
+      case 'transcript.text.delta':
+        readText(delta ?? event.text, reading)
         break
       case 'response.reasoning_summary_text.delta':
         if (event.summary_index !== notes.summary && notes.summary !== undefined) reading.paragraph('reasoning')
@@ -142,7 +151,8 @@ export const openaiResponses: ChunkShape = {
         readThought(delta, reading)
         break
       case 'response.reasoning_text.delta':
-        readThought(delta, reading)
+      case 'response.thinking.delta':
+        readThought(delta ?? event.text, reading)
         break
       case 'response.reasoning_summary_part.added':
         reading.paragraph('reasoning')
@@ -184,6 +194,17 @@ export const openaiResponses: ChunkShape = {
         notes.cited = true
         reading.citation(event.annotation)
         break
+      case 'transcript.text.done':
+        readContent(event, reading)
+        reading.counts(event.usage)
+        reading.end('stop')
+        break
+      case 'image_generation.completed':
+      case 'image_edit.completed':
+        reading.file(`image/${event.output_format ?? 'png'}`, undefined, event.b64_json)
+        reading.counts(event.usage)
+        reading.end('stop')
+        break
       case 'response.completed':
       case 'response.incomplete':
       case 'response.failed':
@@ -198,9 +219,9 @@ export const openaiResponses: ChunkShape = {
 }
 
 /** The item that an event is of. Some servers say another place than the item's, or none; others another id each time. */
-function keyOf({ item_id, item, output_index }: ResponsesEvent, { calls }: Reading): number | string {
+function keyOf({ item_id, item, output_index }: ResponsesEvent, reading: Reading): number | string {
   const id = item_id ?? item?.id
-  return id !== undefined && calls.has(id) ? id : (output_index ?? id ?? 0)
+  return id !== undefined && reading.hasCalls && reading.calls.has(id) ? id : (output_index ?? id ?? 0)
 }
 
 function withoutAnswer(item: OutputItem): object {

@@ -5,7 +5,7 @@ import { DONE, type OwnEvent, type Part } from '../types.js'
 import { Reading } from './reading-state.js'
 import { shapeOf } from './shape-of.js'
 import { isSentinel, parse, withType } from './sse-event.js'
-import { isStream } from './stream-holder.js'
+import { bytesIn, isStream } from './stream-holder.js'
 import { isOwnEvent, readUnknown } from './unknown.js'
 
 export { formatOf, readBytes } from './bytes.js'
@@ -68,7 +68,8 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
 
 /** A server-sent event as an object may hold a provider's chunk; what else is known by no shape has its own rules. */
 function readOther(chunk: object, reading: Reading): OwnEvent | undefined {
-  const isBytes = ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer
+  const bytes = bytesIn(chunk)
+  const isBytes = ArrayBuffer.isView(bytes) || bytes instanceof ArrayBuffer
   if (!reading.isSingle && (isBytes ? reading.isFresh : isStream(chunk) || isBatch(chunk, reading))) {
     reading.inner = chunk
     return
@@ -91,7 +92,7 @@ function isBatch(chunk: object, reading: Reading): boolean {
 function toHeld(chunk: object, reading: Reading): unknown {
   const { event, data, id } = chunk as { event?: unknown; data?: unknown; id?: unknown }
   const isEvent = typeof data === 'string' && Object.keys(chunk).every((key) => /^(data|event|id|retry)$/.test(key))
-  const isAmid = reading.proof !== 'not-needed'
+  const isAmid = reading.proof !== 'not-needed' || reading.isUpstream
   // What an upstream names an error is its failure; a source of one's own cannot say one so.
   if (event === 'error' && isAmid && data !== undefined)
     return { error: typeof data === 'string' ? (parse(data) ?? data) : data }

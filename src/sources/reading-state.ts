@@ -1,5 +1,6 @@
 /** What has been read of one run so far: its parts, whether its answer is complete, and what the next chunk needs. */
 import { isObject, RelayError } from '../errors.js'
+import { warnOnce } from '../report.js'
 import type { FinishReason, Part, UIChunk, Usage } from '../types.js'
 import { providerError } from './chunk-failure.js'
 import { countsOf } from './counts.js'
@@ -58,7 +59,17 @@ export class Reading {
   known: ChunkShape | undefined
   /** The chunks are an upstream's, in bytes: objects that no shape knows are none of the user's own. */
   isUpstream = false
+  /** The upstream is another relay, by its headers or by what it sent: its own events are for the client. */
+  isRelay = false
+  /** An event of such an upstream that is on its way to the client. */
+  passed: object | undefined
+  /** Events with names of their own that came before anything told whether the upstream is another relay. */
+  waiting: object[] | undefined
+  /** The keys of the first chunk that was left out, since no shape knows it. */
+  leftOut: string | undefined
   proof: 'not-needed' | 'missing' | 'given' | 'broken' = 'not-needed'
+  /** The shape that an SDK's answer has of which a chunk alone would not tell. */
+  expected: ChunkShape | undefined
   /** Whether an object came that no shape knows, and whether any text did. */
   sawObject = false
   sawText = false
@@ -83,6 +94,7 @@ export class Reading {
   #hasReason = false
   #notes: Record<string, unknown> | undefined
   #calls: Calls | undefined
+  #hasData = false
 
   constructor(isSingle = false) {
     this.isSingle = isSingle
@@ -100,9 +112,18 @@ export class Reading {
     return this.#calls
   }
 
+  get hasCalls(): boolean {
+    return this.#calls !== undefined
+  }
+
   /** Whether nothing was read yet. */
   get isFresh(): boolean {
     return this.known === undefined && !this.sawText && !this.sawObject
+  }
+
+  /** Whether nothing came that a client could show. */
+  get isBlank(): boolean {
+    return !this.sawText && this.#reasoning === '' && !this.hasCalls && !this.#hasData
   }
 
   /**
@@ -232,6 +253,7 @@ export class Reading {
 
   /** Something else for the client, under a name. */
   data(name: string, data: unknown, more?: { id?: string; transient?: boolean }): void {
+    this.#hasData = true
     this.parts.push({ type: 'data', name, data, ...more })
   }
 
@@ -319,6 +341,16 @@ export class Reading {
     this.#calls?.allDone()
   }
 
+  /** A chunk that no shape knows stays here, which is said. */
+  leave(chunk: object): void {
+    const what = `a chunk that no provider's shape knows${withKeys(chunk)}`
+    this.leftOut ??= what
+    warnOnce(
+      'unknown',
+      `${what} was left out. What is for the client goes as { type: 'data', name, data } or as an event of your own, { event, data }`,
+    )
+  }
+
   /** The provider reports a failure: its words are for the developer. */
   error(told: unknown): void {
     this.parts.push({ type: 'error', error: providerError(told) })
@@ -337,6 +369,12 @@ export class Reading {
   cut(message: string): void {
     this.parts.push({ type: 'error', error: new RelayError('truncated', message, { retryable: true }) })
   }
+}
+
+/** For a message to the developer. */
+export function withKeys(chunk: object): string {
+  const keys = Object.keys(chunk)
+  return keys.length === 0 ? '' : ` with the keys ${keys.slice(0, 12).join(', ').slice(0, 200)}`
 }
 
 /** Content that is a string, or, as Mistral and others have it, a list of texts, thoughts and images. */

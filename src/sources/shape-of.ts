@@ -90,7 +90,7 @@ function candidates(chunk: object): readonly ChunkShape[] {
 }
 
 /** The shape a chunk has, if it has one. */
-export function shapeOf(chunk: object, { known }: Reading): ChunkShape | undefined {
+export function shapeOf(chunk: object, { expected, known = expected }: Reading): ChunkShape | undefined {
   if (known && (known.is(chunk) || known.follows?.(chunk as never))) return known
   return candidates(chunk).find((shape) => shape !== known && shape.is(chunk))
 }

@@ -2,34 +2,47 @@
 import { isObject, RelayError } from '../errors.js'
 import { DONE, type OwnEvent, type ParsedEvent, type Part } from '../types.js'
 import { isFailed, providerError } from './chunk-failure.js'
+import { isPart } from './is-part.js'
 import type { Reading } from './reading-state.js'
 import { shapeOf } from './shape-of.js'
 
+/** Names of events that hold nothing but the next piece of a text. */
+const TEXTS = /^(data|text|token|delta|chunk|content|answer|output|completion)$/i
+
 /**
- * The chunk that an event is. Where the upstream is a provider (a shape is known) nothing passes that is no chunk of it.
+ * The chunk that an event is. Events of no shape pass where the upstream is another relay, and says so; what else a
+ * server of no known shape sends is text, or its word to this server. Where a shape is known nothing passes that is no
+ * chunk of it.
  *
  * @throws what the event says, if it is named `error`; and for half a chunk.
  */
 export function toChunk(read: ParsedEvent, reading: Reading): unknown {
-  const { known } = reading
-  const { event } = read
+  const { known, isRelay } = reading
+  // The name that an event has which has none.
+  const event = read.event === 'message' ? undefined : read.event
   // A server that frames what was framed already says the name of the field twice.
   const data = read.data.startsWith('data:') ? read.data.slice(5).trim() : read.data
   const json = parse(data)
   if (/^error$/i.test(event ?? '')) throw toError(json, data)
-  if (json === undefined && event === undefined && (known ? !isIdle(data) : /^[{[]/.test(data))) {
+  // The tokens of a server that sends plain text may be brackets.
+  const isBroken = known ? !isIdle(data) : /^[{[]/.test(data) && !reading.sawText
+  if (json === undefined && event === undefined && isBroken) {
     throw providerError(`An event of the upstream is not JSON: ${data.slice(0, 200)}`)
   }
-  // None of the shapes: an event of the other relay's own, or of a server that sends plain text.
-  if (!isObject(json)) return known || data === '' ? undefined : (read satisfies OwnEvent)
-  if (isText(json)) return json.text
+  if (!isObject(json)) return known ? undefined : readText(read, data, json, reading)
+  if (isText(json) && (event === undefined || TEXTS.test(event))) {
+    reading.isRelay = true
+    return json.text
+  }
+  if (isPart(json)) reading.isRelay = true
   // Providers that name their events say the name again in `type`; others have a shape that tells, or a name that does.
   const { type, event_type } = json as { type?: unknown; event_type?: unknown }
   const typed = withType(json, event, reading)
   if (typed) return typed
   const named = { event, data: json }
   if (event !== undefined && shapeOf(named, reading)) return named
-  if (known && isFailed(event) && !shapeOf(json, reading)) throw toError(json, data)
+  if ((known || !isRelay) && isFailed(event) && !shapeOf(json, reading)) throw toError(json, data)
+  if (!known && saysEnd(event, data, reading)) return void reading.end()
   return known ||
     event === undefined ||
     type === event ||
@@ -37,7 +50,35 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
     'error' in json ||
     shapeOf(json, reading)
     ? json
-    : ({ type: 'data', name: event, data: json } satisfies Part)
+    : pass({ type: 'data', name: event, data: json } satisfies Part, reading)
+}
+
+/** An event whose data is no object, where no shape is known: of the other relay's own, or text. */
+function readText(read: ParsedEvent, data: string, json: unknown, reading: Reading): unknown {
+  const { event } = read
+  if (data === '' || reading.isRelay) return data === '' ? undefined : pass(read, reading)
+  if (saysEnd(event, data, reading)) return void reading.end()
+  if (json === null || isIdle(data)) return
+  if (event === undefined || event === 'message' || TEXTS.test(event)) return typeof json === 'string' ? json : data
+  return pass(read, reading)
+}
+
+/** On to the client, if the upstream is another relay, or turns out to be one. */
+function pass(own: OwnEvent | Part, reading: Reading): object | undefined {
+  if (reading.isRelay) {
+    reading.passed = own
+    return own
+  }
+  reading.waiting ??= []
+  // A relay says what it is sooner.
+  if (reading.waiting.length < 100) reading.waiting.push(own)
+}
+
+/** The end, as servers of plain text say it: in the name of an event that holds nothing. */
+function saysEnd(event: string | undefined, data: string, { sawText }: Reading): boolean {
+  return (
+    sawText && /^(done|end|complete|completed|finish|finished)$/i.test(event ?? '') && /^("?"|\{\}|null)?$/.test(data)
+  )
 }
 
 /** The chunk of a server that says its type in the name of the event alone. A plain word may be anybody's. */

@@ -1,11 +1,10 @@
 /** What becomes of a chunk that no shape knows: it is the user's own, or it stays on the server. */
 import { isObject, show } from '../errors.js'
 import { mistake, typeMistake } from '../failure.js'
-import { warnOnce } from '../report.js'
 import type { OwnEvent } from '../types.js'
 import { failureIn, isFailed } from './chunk-failure.js'
 import { isPart } from './is-part.js'
-import type { Reading } from './reading-state.js'
+import { type Reading, withKeys } from './reading-state.js'
 
 /** Reads a chunk of no shape. An event of one's own is returned. */
 export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefined {
@@ -22,7 +21,8 @@ export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefin
   } else if (chunk instanceof Error) reading.error(chunk)
   else if (!isPlain(chunk)) throw unknownClass(chunk)
   else if (isException(chunk)) readException(chunk, reading)
-  else if (isOwnEvent(chunk)) {
+  // In an upstream's bytes an object with those keys is a server's event in its JSON.
+  else if (isOwnEvent(chunk) && (!reading.isUpstream || chunk === reading.passed)) {
     if (reading.proof === 'not-needed' || !saysFailure(chunk)) return chunk
     reading.error(chunk.data)
   } else {
@@ -39,10 +39,7 @@ function readLeftOver(chunk: object, isOwn: boolean, reading: Reading): void {
     reading.data('data', chunk)
   } else {
     if (reading.proof === 'not-needed') reading.proof = 'missing'
-    warnOnce(
-      'unknown',
-      `a chunk that no provider's shape knows${withKeys(chunk)} was left out. What is for the client goes as { type: 'data', name, data } or as an event of your own, { event, data }`,
-    )
+    reading.leave(chunk)
   }
 }
 
@@ -79,9 +76,4 @@ function unknownClass(chunk: object): Error {
     'invalid-source',
     `The source yields ${show(chunk)}${withKeys(chunk)}, an instance of a class that is no known provider's chunk: yield a part of it, such as { type: 'text', text }, or a plain object`,
   )
-}
-
-function withKeys(chunk: object): string {
-  const keys = Object.keys(chunk)
-  return keys.length === 0 ? '' : ` with the keys ${keys.slice(0, 12).join(', ').slice(0, 200)}`
 }

@@ -1,7 +1,8 @@
 /** How is an upstream's event stream read, and when is it complete? */
 
 import { parseSSE, type SSEInput } from '../client/parse-sse.js'
-import type { RelayError } from '../errors.js'
+import { isObject, type RelayError } from '../errors.js'
+import { parseEventId } from '../event-id.js'
 import type { ResponseLike } from '../types.js'
 import type { Reading } from './reading-state.js'
 import { isSentinel, toChunk } from './sse-event.js'
@@ -23,6 +24,7 @@ export function isResponse(source: unknown): source is ResponseLike {
  * @throws an error with the upstream's `status` and `headers` if it refused.
  */
 export function readEventStream(response: ResponseLike, reading: Reading): AsyncIterator<unknown, undefined> {
+  reading.isRelay = ['x-heartbeat-ms', 'x-run-id'].some((name) => response.headers.get(name))
   // What a refusal says of itself is worth a short wait.
   return readEvents(response, reading, response.ok ? undefined : 5000, (error) =>
     response.ok ? error : upstreamRefusal(response, error),
@@ -38,12 +40,35 @@ export function readEvents(
 ): AsyncIterator<unknown, undefined> {
   const events = parseSSE(input, { sentinel: false, maxEventSize: MAX_EVENT_SIZE, idleTimeoutMs })
   reading.proof = 'missing'
+  reading.isUpstream = true
+  let next: unknown
   return {
     async next() {
+      const { known, isRelay, waiting } = reading
+      if (waiting) {
+        // They came before what told that they are another relay's; of a provider they are a word to this server.
+        if (isRelay && !known && waiting.length > 0) {
+          reading.passed = waiting.shift()
+          return { done: false, value: reading.passed }
+        }
+        if (known || isRelay) leaveWaiting(reading)
+      }
+      if (next !== undefined) {
+        const value = next
+        next = undefined
+        return { done: false, value }
+      }
       const { done, value } = await events.next().catch((error) => {
         throw toError(error)
       })
-      if (!done && !isSentinel(value.data)) return { done: false, value: toChunk(value, reading) }
+      if (!done && !isSentinel(value.data)) {
+        if (parseEventId(value.id)) reading.isRelay = true
+        const chunk = toChunk(value, reading)
+        if (!reading.waiting || !reading.isRelay) return { done: false, value: chunk }
+        next = chunk
+        return { done: false, value: undefined }
+      }
+      if (!isRelay) leaveWaiting(reading)
       if (!done) {
         reading.end()
         events.return()
@@ -55,6 +80,12 @@ export function readEvents(
       return { done: true, value: undefined }
     },
   }
+}
+
+function leaveWaiting(reading: Reading): void {
+  const [first] = reading.waiting ?? []
+  reading.waiting = undefined
+  if (first) reading.leave(isObject(first) && 'data' in first && isObject(first.data) ? first.data : first)
 }
 
 /** The body is for the developer's eyes; the client is told by the status. */
