@@ -10,7 +10,15 @@ import { failureFrames, refuseError, toJson } from './protocols/frames.js'
 import { text } from './protocols/text.js'
 import { printError, type Reported, reportEnd, reportFailure, warnOnce } from './report.js'
 import { listen } from './signal.js'
-import { type ChunkShape, isResponse, isStream, Reading, readChunk, readRest } from './sources/read-chunk.js'
+import {
+  type ChunkShape,
+  isEventStream,
+  isResponse,
+  isStream,
+  Reading,
+  readChunk,
+  readRest,
+} from './sources/read-chunk.js'
 import { Halves, isHalved } from './surrogates.js'
 import { nextTurn } from './tick.js'
 import {
@@ -320,6 +328,10 @@ export class Run implements Feeder {
   /** The frames of one chunk. A failure in it ends the run, after what came before it. */
   #encode(chunk: unknown): string {
     const encoder = this.#encoder as Encoder
+    if (typeof chunk === 'string' && this.#events === 0 && this.#isWire(chunk)) {
+      this.#reading.inner = new TextEncoder().encode(chunk)
+      return ''
+    }
     if (typeof chunk === 'string' && !encoder.chunk) return chunk === '' ? '' : this.#encodeText(chunk, encoder)
     if (chunk === null || chunk === undefined) {
       this.#sawNothing = true
@@ -451,6 +463,12 @@ export class Run implements Feeder {
       )
     }
     return { ...part, output: null }
+  }
+
+  /** Whether a stream of strings is an event stream that somebody has decoded, or framed, by hand. */
+  #isWire(first: string): boolean {
+    const { isFresh, isUpstream } = this.#reading
+    return isEventStream(first) && isFresh && !isUpstream && isStream(this.#iteration?.stream)
   }
 
   /** The commonest chunk by far: a list for its one part costs more than the frame. */

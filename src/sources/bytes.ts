@@ -40,6 +40,12 @@ export function readBytes(source: ByteSource, format: Format | 'json' | undefine
 const EVENTS = /^(:|(data|event|id|retry):)/
 /** The beginning of a field's name is still no field. */
 const FIELD = /^(d|da|dat|data|e|ev|eve|even|event|i|id|r|re|ret|retr|retry)$/
+/** Text that begins with a whole event whose data is a JSON object. */
+export function isEventStream(text: string): boolean {
+  const [, json = ''] = /^(?:(?:event|id):[^\n]*\n)*data: ?(\{[^\n]*\})\r?\n/.exec(text) ?? []
+  return json !== '' && isObject(jsonOf(json))
+}
+
 /** In what is called text, an event stream of JSON: text may begin with the name of a field, too. */
 const EVENTS_OF_JSON = /^(data:|event:[^\n]*\n(id:[^\n]*\n)?data:) ?[{[]/
 const MAY_BE_EVENTS =

@@ -8,7 +8,7 @@ import { isSentinel, parse, withType } from './sse-event.js'
 import { bytesIn, isStream } from './stream-holder.js'
 import { isOwnEvent, readUnknown } from './unknown.js'
 
-export { formatOf, readBytes } from './bytes.js'
+export { formatOf, isEventStream, readBytes } from './bytes.js'
 export { isObservable, observe } from './observable.js'
 export { type ChunkShape, Reading } from './reading-state.js'
 export { type Held, heldBy, isStream, readRest } from './stream-holder.js'

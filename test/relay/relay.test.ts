@@ -770,3 +770,15 @@ describe('the id of the end', () => {
     expect(source.mock.lastCall?.[0].lastEventId).toBe('7')
   })
 })
+
+it('a run of known chunks that say nothing is complete, and the console says so once', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+  const chunks = [
+    { type: 'response.created', response: { id: 'r' } },
+    { type: 'response.something_new.delta', words: 'Hello' },
+    { type: 'response.completed', response: { id: 'r', status: 'completed', output: [] } },
+  ]
+  for (let n = 0; n < 2; n++) expect(await relay(chunks).done).toMatchObject({ outcome: 'done', text: '' })
+  expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('complete without a word'))
+  warn.mockRestore()
+})

@@ -8,9 +8,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 const SECRET = 'sk-secret'
 
-/** Each thing is said once a process. */
-const warnings: unknown[] = []
-beforeEach(() => void vi.spyOn(console, 'warn').mockImplementation((line) => void warnings.push(line)))
+beforeEach(() => void vi.spyOn(console, 'warn').mockImplementation(() => {}))
 afterEach(() => void vi.restoreAllMocks())
 
 async function relayed(source: unknown, options: RelayOptions = {}) {
@@ -191,6 +189,30 @@ describe('another relay', () => {
   })
 })
 
+describe('an event stream in strings', () => {
+  const frames = [event({ message: { content: 'Hel' }, done: false }), event({ error: SECRET })]
+
+  it.each<[string, () => unknown]>([
+    ['decoded by hand', () => upstream(frames).body?.pipeThrough(new TextDecoderStream())],
+    ['of a Node stream that decodes', () => Readable.from([frames.join('')]).setEncoding('utf8')],
+    [
+      'framed by hand',
+      async function* () {
+        yield* frames
+      },
+    ],
+  ])('is read as one, where it is %s', async (_, source) => {
+    expect(await relayed(source())).toMatchObject({ outcome: 'error', text: 'Hel', leaks: false })
+  })
+
+  it('is text where it is one string, or begins as one that is none', async () => {
+    for (const text of [frames[0], 'data: none\n\n', 'data: {"a":'])
+      expect(await relayed(text)).toMatchObject({ outcome: 'done', text })
+    const pieces = ['data: {"a":', '1}\n\n']
+    expect(await relayed(pieces.values())).toMatchObject({ outcome: 'done', text: pieces.join('') })
+  })
+})
+
 describe('an object that holds its stream', () => {
   async function* of(...values: unknown[]) {
     yield* values
@@ -251,7 +273,9 @@ describe('what a known API has besides', () => {
       { guardrail: { action: 'NONE' } },
     ]
     expect(await relayed({ $metadata: {}, stream: of(...chunks) })).toMatchObject({ outcome: 'done', text: 'Hello' })
-    expect(await relayed({ $metadata: {}, stream: of(...chunks, { guardrail: { action: 'INTERVENED' } }) })).toMatchObject({
+    expect(
+      await relayed({ $metadata: {}, stream: of(...chunks, { guardrail: { action: 'INTERVENED' } }) }),
+    ).toMatchObject({
       finish: 'content-filter',
     })
   })
@@ -326,16 +350,6 @@ describe('what a known API has besides', () => {
     expect(await relayed(upstream([...frames, ...end]))).toMatchObject({ outcome: 'done', text: 'Hello', leaks: false })
     expect(await relayed(upstream(frames))).toMatchObject({ outcome: 'truncated', leaks: false })
   })
-})
-
-it('a run of known chunks that say nothing is complete, and the console says so', async () => {
-  const source = async function* () {
-    yield { type: 'response.created', response: { id: 'r' } }
-    yield { type: 'response.something_new.delta', words: 'Hello' }
-    yield { type: 'response.completed', response: { id: 'r', status: 'completed', output: [] } }
-  }
-  expect(await relayed(source)).toMatchObject({ outcome: 'done', text: '' })
-  expect(warnings).toContainEqual(expect.stringContaining('complete without a word'))
 })
 
 it('collect is told of it as of every failure', async () => {
