@@ -1,5 +1,5 @@
 /** The dialects spoken to the client. */
-export type { AnswerPart, Encoder, EncoderEnd, EncoderPart, EncoderRun, Failure, Protocol } from '../types.js'
+export type { AnswerPart, Encoder, EncoderEnd, EncoderPart, EncoderRun, Failure, Protocol, UIChunk } from '../types.js'
 export { type AGUIOptions, agui } from './agui.js'
 export { type AnthropicMessagesOptions, anthropicMessages } from './anthropic-messages.js'
 export { type OpenAIChatOptions, openaiChat } from './openai-chat.js'
@@ -7,4 +7,4 @@ export { type OpenAIResponsesOptions, openaiResponses } from './openai-responses
 export { parts } from './parts.js'
 export { type RawOptions, raw } from './raw.js'
 export { text } from './text.js'
-export { type UIMessageOptions, uiMessage } from './ui-message.js'
+export { type UIMessageLike, type UIMessageOptions, uiMessage } from './ui-message.js'

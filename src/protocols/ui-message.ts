@@ -147,6 +147,11 @@ class UIMessageEncoder implements Encoder {
   #step = 0
   /** Whether what comes next is of another answer. */
   #isNext = false
+  /** A tool has answered that no provider runs: what the model says after it is another turn, whoever tells of turns. */
+  #isAnswered = false
+  /** Whether the step was told, and whether the source says when its first begins and has not: it may have data before. */
+  #isStepOpen = false
+  #awaitsStep = false
   #isStarted = false
   #open: { kind: 'text' | 'reasoning'; id: string } | undefined
   /** What the AI SDK says of its calls, by their ids, of the part that comes next, and of the block that does. */
@@ -215,8 +220,9 @@ class UIMessageEncoder implements Encoder {
         return this.#begin() + this.#addData(part)
       default:
         // Nothing of its own, so that a refusal that comes after it is still a status.
-        // The first answer begins in the step that is open, whatever the user said before.
-        this.#isNext = this.#isStarted && this.#step > 0
+        // The first answer begins in the step that is open, whatever the user said before; one that is called nothing is
+        // another turn of an agent.
+        this.#isNext = this.#step > 0 && (this.#isStarted || Object.keys(part).length === 1)
         this.#isStarted = true
         return ''
     }
@@ -234,7 +240,7 @@ class UIMessageEncoder implements Encoder {
       this.#begin() +
       this.#closeBlock() +
       this.#closeCalls(finishReason) +
-      frame({ type: 'finish-step' }) +
+      (this.#isStepOpen ? frame({ type: 'finish-step' }) : '') +
       frame({
         type: 'finish',
         ...(finishReason && { finishReason }),
@@ -278,11 +284,16 @@ class UIMessageEncoder implements Encoder {
   /** Opens the message, or another step of it. */
   #begin(): string {
     if (this.#step > 0 && !this.#isNext) return ''
-    const before =
-      this.#step === 0 ? this.#start() : this.#closeBlock() + this.#closeCalls() + frame({ type: 'finish-step' })
-    this.#isNext = false
+    const before = this.#step === 0 ? this.#start() : this.#endStep()
+    this.#isNext = this.#isAnswered = false
     this.#step++
+    if (this.#awaitsStep) return before
+    this.#isStepOpen = true
     return before + frame({ type: 'start-step' })
+  }
+
+  #endStep(): string {
+    return this.#isStepOpen ? this.#closeBlock() + this.#closeCalls() + frame({ type: 'finish-step' }) : ''
   }
 
   #start(): string {
@@ -321,7 +332,13 @@ class UIMessageEncoder implements Encoder {
         return this.#endBlock(type.slice(0, -4) as 'text' | 'reasoning', chunk)
       case 'start':
         if (typeof messageId === 'string' && ID.test(messageId)) this.#namedId ??= messageId
+        this.#awaitsStep = this.#step === 0
         return this.#addMessageMetadata(messageMetadata)
+      case 'start-step':
+        // What came before it is of no step.
+        if (this.#awaitsStep && this.#step > 0) this.#isNext = true
+        this.#awaitsStep = false
+        return ''
       case 'message-metadata':
         return this.#addMessageMetadata(messageMetadata)
       case 'finish':
@@ -427,6 +444,8 @@ class UIMessageEncoder implements Encoder {
   }
 
   #addText(kind: 'text' | 'reasoning', text: string): string {
+    // Where they were of one step, a page that sends its tools' answers by itself would send these again and again.
+    if (this.#isAnswered) this.#isNext = true
     let frames = this.#begin()
     if (this.#open?.kind !== kind) {
       frames += this.#openBlock(kind)
@@ -446,7 +465,7 @@ class UIMessageEncoder implements Encoder {
       return (known && this.#growing.has(known) ? this.#closeCall(known) : '') + this.#beginCall(part)
     }
     const asks = this.#askedOf(known, part)
-    if (part.executed && !asks) known.executed = true
+    if (this.#isElsewhere(known, part, asks)) known.executed = true
     if (!this.#growing.has(known)) return this.#correct(known, part) + this.#ask(known, asks)
     let frames = ''
     if (replaces) known.input = input
@@ -461,14 +480,26 @@ class UIMessageEncoder implements Encoder {
   /** What is asked of a call, if anything is, and if its reader can ask. */
   #askedOf(call: Call, { approval, done }: ToolCallPart): UIChunk | undefined {
     const type = 'tool-approval-request'
-    const said = call.id === undefined ? undefined : this.#said.get(call.id)
+    const said = this.#saidOf(call)
     const approvalId = said?.approvalId ?? approval
     if (!done || approvalId === undefined || call.isAsked || !this.#knows(type)) return
+    // To a reader that does not know the application's own answer it would be a question for ever.
+    if (said?.isAutomatic && !this.#knows('tool-approval-response')) return
     const { reason, isAutomatic, signature, inputSchemaInput } = said ?? { type }
     return {
       ...{ type, approvalId, toolCallId: call.toolCallId, reason },
       ...{ isAutomatic, signature, inputSchemaInput },
     }
+  }
+
+  #saidOf({ id }: Call): UIChunk | undefined {
+    return id === undefined ? undefined : this.#said.get(id)
+  }
+
+  /** Whether the page is to take it for a call of the provider's. One that is asked for is of a tool that the page knows. */
+  #isElsewhere(call: Call, { executed }: ToolCallPart, asks: UIChunk | undefined): boolean {
+    const said = this.#saidOf(call)
+    return executed === true && (said?.providerExecuted === true || (!asks && !said?.isAutomatic))
   }
 
   #ask(call: Call, chunk: UIChunk | undefined): string {
@@ -488,7 +519,7 @@ class UIMessageEncoder implements Encoder {
     // Elsewhere than in the AI SDK nobody says which tools the page knows.
     const dynamic = said ? said.dynamic === true : true
     const call: Call = { id, toolCallId, toolName: name, input: '', step: this.#step, dynamic }
-    if (part.executed && (!this.#askedOf(call, part) || said?.providerExecuted)) call.executed = true
+    if (this.#isElsewhere(call, part, this.#askedOf(call, part))) call.executed = true
     this.#calls.set(index, call)
     if (id !== undefined) this.#ids.set(id, call)
     this.#growing.add(call)
@@ -576,12 +607,14 @@ class UIMessageEncoder implements Encoder {
       frames += this.#finish(call)
     }
     this.#unsettled.delete(call)
+    this.#isAnswered = !said && !call.executed
     if (isDenied) return frames + frame({ type: said.type, toolCallId: call.toolCallId })
     return frames + this.#outputChunk(call, result)
   }
 
-  #head({ id, toolCallId, toolName, executed, dynamic }: Call): Record<string, unknown> {
-    const said = id === undefined ? undefined : this.#said.get(id)
+  #head(call: Call): Record<string, unknown> {
+    const { toolCallId, toolName, executed, dynamic } = call
+    const said = this.#saidOf(call)
     return {
       toolCallId,
       toolName,

@@ -280,6 +280,7 @@ export function asideOf(part: StreamPart): UIChunk | undefined {
     case 'finish':
     case 'message-metadata':
       return { type, messageId: part.messageId, messageMetadata: part.messageMetadata }
+    case 'start-step':
     case 'reset-step':
       return { type }
   }

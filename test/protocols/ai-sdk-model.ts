@@ -32,19 +32,18 @@ export const call = (toolCallId: string, toolName: string, input: string, more: 
 })
 
 /**
- * A message without what differs for no reader: ids of blocks and approvals, marks of steps, and whose words a failure has, which here are
+ * A message without what differs for no reader: ids of blocks and approvals, and whose words a failure has, which here are
  * never those of a tool.
  */
 export function plain(message: UIMessage | undefined): Record<string, unknown>[] {
   return (message?.parts ?? []).flatMap((part) => {
     const { id, errorText, input, rawInput, ...rest } = part as unknown as Record<string, unknown>
-    if (rest.type === 'step-start') return []
     const fields = {
       ...rest,
       ...(/^data-/.test(rest.type as string) && { id }),
       ...(rest.approval !== undefined && { approval: { ...(rest.approval as object), id: 'made by chance' } }),
       input: input ?? rawInput,
-      hasError: errorText !== undefined,
+      ...(errorText !== undefined && { hasError: true }),
     }
     return [Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))]
   })

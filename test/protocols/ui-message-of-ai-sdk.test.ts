@@ -374,7 +374,7 @@ describe('a stream of the AI SDK through uiMessage() is the message that its own
         },
       })
     const theirs = plain(await messageOf(stream()))
-    expect(theirs).toMatchObject([{ text: 'Yes.' }])
+    expect(theirs).toMatchObject([{ type: 'step-start' }, { text: 'Yes.' }])
     expect(plain(await relayed(stream as never))).toEqual(theirs)
     expect(plain((await (await answer(stream as never, { stream: false })).json()) as UIMessage)).toEqual(theirs)
   })

@@ -12,8 +12,7 @@ import {
   type UIMessage,
 } from 'ai'
 import { MockLanguageModelV4, simulateReadableStream } from 'ai/test'
-import type { Source } from 'sse-relay'
-import { parseSSE } from 'sse-relay/client'
+import type { Source, SourceStream } from 'sse-relay'
 import { createMemoryLog } from 'sse-relay/log'
 import { relay, resume } from 'sse-relay/node'
 import { type UIMessageOptions, uiMessage } from 'sse-relay/protocols'
@@ -38,6 +37,7 @@ const city = z.object({ city: z.string() })
 
 /** One server for the whole flow: what its model says depends on what it was told last. */
 interface Flow {
+  source?: Source
   says(prompt: Prompt[]): Chunk[]
   ran?: string[]
 }
@@ -61,6 +61,14 @@ function ask({ says, ran = [] }: Flow, body: Body, abortSignal?: AbortSignal) {
         ran.push(city)
         if (city === 'Nowhere') throw new Error('sk-secret')
         return `paid in ${city}`
+      },
+    }),
+    grows: tool({
+      description: 'd',
+      inputSchema: city,
+      async *execute() {
+        yield 'so far'
+        yield 'so far, all'
       },
     }),
     weather: tool({ description: 'd', inputSchema: city, execute: async () => 'rain' }),
@@ -90,7 +98,11 @@ interface Page {
 async function page(
   way: Way,
   flow: Flow,
-  { options, ...init }: Partial<ChatInit<UIMessage>> & { options?: UIMessageOptions } = {},
+  {
+    options,
+    toolResults,
+    ...init
+  }: Partial<ChatInit<UIMessage>> & { options?: UIMessageOptions; toolResults?: boolean } = {},
 ): Promise<Page> {
   const bodies: Body[] = []
   const url = await listening(async (req, res) => {
@@ -99,13 +111,15 @@ async function page(
     const body = JSON.parse(Buffer.concat(chunks).toString()) as Body
     bodies.push(body)
     const { messages: originalMessages } = body
-    const source: Source = async ({ signal }) => {
+    const source: Source = async (context) => {
+      if (flow.source) return (flow.source as (given: typeof context) => SourceStream)(context)
+      const { signal } = context
       const result = await ask(flow, body, signal)
       return way === 'the full stream' ? result.stream : (result.toUIMessageStream({ originalMessages }) as never)
     }
     if (way !== 'their own') {
       const protocol = uiMessage(options ?? { originalMessages })
-      await relay(req, res, source, { protocol, onError() {} })
+      await relay(req, res, source, { protocol, toolResults, onError() {} })
     } else {
       const result = await ask(flow, body)
       result.pipeUIMessageStreamToResponse(res, { originalMessages, generateMessageId: () => crypto.randomUUID() })
@@ -167,6 +181,41 @@ describe('a tool of the page', () => {
   })
 })
 
+describe('a tool of the server', () => {
+  const flow = () => calling(call('c1', 'weather', '{"city":"Oslo"}'))
+  const ownParts: Source = () => [
+    { type: 'tool-call', index: 0, id: 'c1', name: 'weather', input: '{"city":"Oslo"}', done: true },
+    { type: 'tool-result', id: 'c1', output: 'rain' },
+    { type: 'text', text: 'There you are.' },
+    { type: 'finish', reason: 'stop' },
+  ]
+
+  it.each([...ways, 'parts of one’s own'])('has answered, and the page does not send it again: %s', async (way) => {
+    const isOwn = way === 'parts of one’s own'
+    const told = await page(way as Way, isOwn ? { ...flow(), source: ownParts } : flow(), {
+      sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
+    })
+    await told.chat.sendMessage({ text: 'Hi' })
+    await settled(told)
+    expect(told.bodies).toHaveLength(1)
+    const answered = ['step-start', isOwn ? 'dynamic-tool' : 'tool-weather', 'step-start', 'text']
+    expect(plain(told.chat.lastMessage).map(({ type }) => type)).toEqual(
+      isOwn ? answered : ['step-start', 'text', ...answered.slice(1)],
+    )
+  })
+
+  it.each(ways)(
+    'stays here with what it answered, and with what it has so far, where that was said: %s',
+    async (way) => {
+      const told = await page(way, calling(call('c1', 'grows', '{"city":"sk-secret"}')), { toolResults: false })
+      await told.chat.sendMessage({ text: 'Hi' })
+      const [, tool] = shown(told.chat.lastMessage)
+      expect(tool).toMatchObject({ state: 'output-available', output: null })
+      expect(JSON.stringify(told.chat.messages)).not.toContain('so far')
+    },
+  )
+})
+
 describe('calls that wait for a person', () => {
   const flow = () =>
     calling(
@@ -196,7 +245,7 @@ describe('calls that wait for a person', () => {
     expect(ours.chat.messages.map(plain)).toEqual(theirs.chat.messages.map(plain))
     expect(ours.chat.messages).toHaveLength(2)
     expect(ours.ran).toEqual(['Oslo'])
-    expect(plain(ours.chat.lastMessage)).toMatchObject([
+    expect(shown(ours.chat.lastMessage)).toMatchObject([
       { text: 'Let me see.' },
       { type: 'tool-pay', state: 'output-available', output: 'paid in Oslo' },
       { type: 'tool-pay', state: 'output-denied', approval: { approved: false } },
@@ -210,7 +259,7 @@ describe('calls that wait for a person', () => {
     const { chat, ran } = await deciding(way, flow(), [true, false], {})
     expect(chat.messages).toHaveLength(2)
     expect(ran).toEqual(['Oslo'])
-    expect(plain(chat.lastMessage).map(({ state }) => state)).toEqual([
+    expect(shown(chat.lastMessage).map(({ state }) => state)).toEqual([
       ...['done', 'output-available', 'output-denied', 'output-available', 'done'],
     ])
   })
@@ -220,7 +269,7 @@ describe('calls that wait for a person', () => {
     const theirs = await deciding('their own', fails(), [true])
     const { chat } = await deciding(way, fails(), [true])
     expect(chat.messages.map(plain)).toEqual(theirs.chat.messages.map(plain))
-    expect(plain(chat.lastMessage)[1]).toMatchObject({ state: 'output-error', hasError: true })
+    expect(shown(chat.lastMessage)[1]).toMatchObject({ state: 'output-error', hasError: true })
     expect(JSON.stringify(chat.messages)).not.toContain('sk-secret')
   })
 
@@ -258,13 +307,130 @@ describe('the buttons of a page', () => {
     await told.chat.regenerate()
     await settled(told)
     expect(told.bodies.map(({ trigger }) => trigger)).toEqual(['submit-message', 'regenerate-message'])
-    expect(told.chat.messages.map((message) => plain(message)[0]?.text)).toEqual(['Hi', 'Answer 2.'])
+    expect(told.chat.messages.map((message) => shown(message)[0]?.text)).toEqual(['Hi', 'Answer 2.'])
   })
 })
+
+/** Without the marks of steps. */
+function shown(message: UIMessage | undefined): Record<string, unknown>[] {
+  return plain(message).filter(({ type }) => type !== 'step-start')
+}
+
+function once(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}
 
 function approvalsOf(message: UIMessage | undefined): string[] {
   return (message?.parts ?? []).flatMap((part) =>
     'approval' in part && part.state === 'approval-requested' ? [part.approval.id] : [],
   )
 }
-void [lastAssistantMessageIsCompleteWithApprovalResponses, createMemoryLog, resume, parseSSE, onTestFinished]
+
+describe('a page of a run that is kept', () => {
+  /** A server with a log, whose model waits in the middle of what it says until it is let go. */
+  async function kept(flow: Flow) {
+    const log = createMemoryLog()
+    onTestFinished(() => log.close())
+    let go = () => {}
+    const gate = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const saved: UIMessage[] = []
+    let runId: string | undefined
+    const url = await listening(async (req, res) => {
+      if (req.method === 'DELETE') {
+        if (runId) await log.stop(runId, { owner: 'o' })
+        return void res.writeHead(204).end()
+      }
+      if (req.method === 'GET') {
+        return void resume(req, res, { log, owner: 'o', protocol: uiMessage(), ...(runId && { runId }) })
+      }
+      const chunks: Buffer[] = []
+      for await (const chunk of req) chunks.push(chunk)
+      const body = JSON.parse(Buffer.concat(chunks).toString()) as Body
+      saved.splice(0, saved.length, ...body.messages)
+      runId = crypto.randomUUID()
+      const source: Source = async function* ({ signal }) {
+        for await (const chunk of (await ask(flow, body, signal)).stream) {
+          yield chunk
+          if (chunk.type === 'tool-input-delta') await Promise.race([gate, once(signal)])
+        }
+      }
+      const protocol = uiMessage({ originalMessages: body.messages })
+      await relay(req, res, source, { log, owner: 'o', runId, protocol, onError() {} })
+    })
+    /** Another tab, or the same one after a reload: it knows what was sent, and asks for the rest. */
+    const open = (messages: UIMessage[] = []): Page => ({
+      chat: new Chat<UIMessage>({
+        id: 'chat',
+        messages,
+        transport: new DefaultChatTransport({ api: `${url}/api/chat` }),
+        sendAutomaticallyWhen: (chat) =>
+          lastAssistantMessageIsCompleteWithToolCalls(chat) ||
+          lastAssistantMessageIsCompleteWithApprovalResponses(chat),
+      }),
+      bodies: [],
+    })
+    return { open, go, saved, stop: () => fetch(`${url}/api/chat/chat`, { method: 'DELETE' }) }
+  }
+  const amid = ({ chat }: Page) =>
+    vi.waitFor(() => expect(chat.lastMessage?.parts.at(-1)).toMatchObject({ state: 'input-streaming' }))
+  const asking = () => calling(...pieces('c1', 'pay', ['{"city":', '"Oslo"}']), call('c1', 'pay', '{"city":"Oslo"}'))
+
+  it('is loaded again in the middle of a call, and in a second tab, and shows the message once', async () => {
+    const { open, go, saved } = await kept(asking())
+    const first = open()
+    const sent = first.chat.sendMessage({ text: 'Hi' })
+    await amid(first)
+    await first.chat.stop()
+    const tabs = [open(structuredClone(saved)), open(structuredClone(saved))]
+    const read = tabs.map(({ chat }) => chat.resumeStream())
+    for (const tab of tabs) await amid(tab)
+    go()
+    await Promise.all([sent, ...read])
+    for (const { chat } of tabs) {
+      expect(chat.messages).toHaveLength(2)
+      expect(shown(chat.lastMessage)).toMatchObject([{ text: 'Let me see.' }, { state: 'approval-requested' }])
+    }
+    expect(tabs[0]?.chat.lastMessage?.id).toBe(first.chat.lastMessage?.id)
+    // Either may answer.
+    const { chat } = tabs[1] as Page
+    await chat.addToolApprovalResponse({ id: approvalsOf(chat.lastMessage)[0] as string, approved: true })
+    await settled(tabs[1] as Page)
+    expect(chat.messages).toHaveLength(2)
+    expect(shown(chat.lastMessage)).toMatchObject([
+      { text: 'Let me see.' },
+      { state: 'output-available', output: 'paid in Oslo' },
+      { text: 'There you are.' },
+    ])
+  })
+
+  it('that is loaded while an approval waits has it from what was saved, and there is nothing to read', async () => {
+    const { open, go } = await kept(asking())
+    go()
+    const first = open()
+    await first.chat.sendMessage({ text: 'Hi' })
+    const again = open(structuredClone(first.chat.messages))
+    await again.chat.resumeStream()
+    expect(again.chat.messages).toEqual(first.chat.messages)
+    await again.chat.addToolApprovalResponse({ id: approvalsOf(again.chat.lastMessage)[0] as string, approved: false })
+    await settled(again)
+    expect(again.chat.messages).toHaveLength(2)
+    expect(shown(again.chat.lastMessage)[1]).toMatchObject({ state: 'output-denied' })
+  })
+
+  it('stops in the middle of a call, and sends again', async () => {
+    const { open, go, stop } = await kept(asking())
+    const page = open()
+    const sent = page.chat.sendMessage({ text: 'Hi' })
+    await amid(page)
+    await stop()
+    await page.chat.stop()
+    await sent
+    go()
+    await page.chat.sendMessage({ text: 'Again' })
+    expect(page.chat.status).toBe('ready')
+    expect(page.chat.messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'user', 'assistant'])
+    expect(new Set(page.chat.messages.map(({ id }) => id)).size).toBe(4)
+  })
+})

@@ -115,6 +115,7 @@ describe('an option that does not exist', () => {
     ['agui', 'threadID', 'threadId'],
     ['uiMessage', 'messageID', 'messageId'],
     ['uiMessage', 'messageMetadata', 'metadata'],
+    ['uiMessage', 'orginalMessages', 'originalMessages'],
     ['parseSSE', 'idleTimeoutMS', 'idleTimeoutMs'],
     ['parseSSE', 'sentinal', 'sentinel'],
     ['fetchSSE', 'resumeURL', 'resumeUrl'],
@@ -201,6 +202,8 @@ describe('a value that an option cannot have', () => {
     ['openaiResponses', 'model', 7, '7: give a string'],
     ['agui', 'runId', 7, '7: give a string'],
     ['uiMessage', 'metadata', {}, 'an object (Object): give a function'],
+    ['uiMessage', 'originalMessages', [{ role: 'user' }], 'an object (Array): give the messages as useChat sends them'],
+    ['uiMessage', 'client', 'ai-4', '"ai-4": give '],
     ...['parseSSE', 'fetchSSE'].flatMap((name) =>
       ['idleTimeoutMs', 'eventTimeoutMs', 'maxEventSize'].flatMap((option) =>
         [0, -1, Number.NaN].map((value): [string, string, unknown, string] => [
