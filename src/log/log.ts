@@ -536,12 +536,12 @@ export class RunLog implements Log {
    * perhaps, and each asks before it goes on.
    */
   #checkPulse(): void {
-    const leaseMs = this.#store.shared?.leaseMs
-    if (leaseMs === undefined) return
-    const [before, beforeWall] = [this.#awakeAt, this.#awakeAtWall]
+    const before = this.#awakeAt
+    const beforeWall = this.#awakeAtWall
     this.#isAwake()
     const ms = Math.max(this.#awakeAt - before, this.#awakeAtWall - beforeWall)
-    if (ms > leaseMs * 0.8) for (const recorder of this.#producing()) recorder.ask()
+    if (ms > (this.#store.shared?.leaseMs ?? Number.POSITIVE_INFINITY) * 0.8)
+      for (const recorder of this.#producing()) recorder.ask()
   }
 
   #isAwake(): void {

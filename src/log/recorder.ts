@@ -2,7 +2,7 @@
 import type { Scope } from '../async-context.js'
 import { encodeComment } from '../encode.js'
 import { RelayError } from '../errors.js'
-import { countFrames, idPrefix, numberFrames } from '../event-id.js'
+import { countFrames, idPrefix, isWhole, numberFrames } from '../event-id.js'
 import { failureOf } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import { ignore, isThenable, type MaybePromise, settle } from '../promises.js'
@@ -51,8 +51,9 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   // Hot fields first, so that they share cache lines.
   #last = 0
   readonly #idPrefix: string
-  /** The events of this tick. */
+  /** The events of this tick, and for a store that processes share the same without their ids, while that is all of it. */
   #buffer = ''
+  #frames: string | undefined
   #first = 1
   #isScheduled = false
   #state: 'live' | 'asking' | 'lost' | 'ended' = 'live'
@@ -92,6 +93,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   ) {
     super(runId, store, start.owner)
     this.#idPrefix = idPrefix(runId)
+    this.#frames = store.shared && ''
     this.#options = options
     this.#host = host
     this.headers = start.headers
@@ -396,6 +398,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   #number(frames: string, count: number): void {
     this.#buffer += numberFrames(frames, count, this.#idPrefix, this.#last + 1)
     this.#last += count
+    if (this.#frames !== undefined) this.#frames = isWhole(frames) ? this.#frames + frames : undefined
   }
 
   /** What the source yielded in this tick is handed out together. */
@@ -406,8 +409,9 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
 
   #flush(end?: LogEnd, thrown?: Thrown): void {
     if (this.#buffer === '') return
-    const entry: LogEntry = { first: this.#first, last: this.#last, text: this.#buffer, end }
+    const entry: LogEntry = { first: this.#first, last: this.#last, text: this.#buffer, frames: this.#frames, end }
     this.#buffer = ''
+    this.#frames = this.store.shared && ''
     this.#first = this.#last + 1
     if (this.#state === 'lost') return
     if (this.store.shared) {

@@ -1,7 +1,7 @@
 /** How are runs kept in Redis, for several processes? */
 import { flag, type Rule, type Rules } from '../check.js'
 import { RelayError, show } from '../errors.js'
-import { idPrefix, numberFrames, unnumberFrames } from '../event-id.js'
+import { idPrefix, numberFrames } from '../event-id.js'
 import { mistake } from '../failure.js'
 import { checkOptions, type Log } from '../options.js'
 import { nextTurn } from '../tick.js'
@@ -452,10 +452,10 @@ class RedisStore implements LogStore {
     return this.#run('begin', runId, args).then((answer) => (answer === 2 ? 'stopped' : answer === 1))
   }
 
-  async append(runId: string, { first, last, text, end }: LogEntry): Promise<ProducerNews> {
+  async append(runId: string, entry: LogEntry): Promise<ProducerNews> {
+    const { first, last, frames, end } = entry
     // The ids are half of short events. Lua looks at each character of what it is given: without them it is asked less.
-    const bare = unnumberFrames(text, last - first + 1, idPrefix(runId), first)
-    const args = [first - 1, first, last, ...(bare === undefined ? ['t', text] : ['b', bare])]
+    const args = [first - 1, first, last, ...(frames === undefined ? ['t', entry.text] : ['b', frames])]
     if (end) args.push(JSON.stringify({ ...end, settleMs: undefined }), end.settleMs ?? 0)
     const answer = await this.#run(end ? 'end' : 'append', runId, args)
     if (/^(running|read|stopped)$/.test(answer as string)) return answer as ProducerNews

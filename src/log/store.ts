@@ -21,6 +21,8 @@ export interface LogEntry {
   last: number
   /** The frames, ids included. */
   text: string
+  /** The same without the ids, where `numberFrames` of it brings them back: so a store may keep half as much. */
+  frames?: string | undefined
   /** Present on the run's last entry. */
   end?: LogEnd | undefined
 }

@@ -1,6 +1,7 @@
 /** How do a run's events get into the store, also when that is slow or fails? */
 import { flatten } from '../encode.js'
 import { isRelayError, RelayError } from '../errors.js'
+import { idPrefix, numberFrames } from '../event-id.js'
 import { isThenable, settle } from '../promises.js'
 import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
 
@@ -59,8 +60,9 @@ export interface QueueOwner {
  */
 export class WriteQueue {
   #state: 'opening' | 'open' | 'failing' | 'keeping' | 'over' = 'opening'
-  /** What was not stored yet since it is too little. */
+  /** What was not stored yet since it is too little: without ids if it came so, as it does for a store that is shared. */
   #held = ''
+  #isBare = false
   #heldFirst = 1
   #last = 0
   /** What the store has not confirmed, in order. */
@@ -142,7 +144,12 @@ export class WriteQueue {
   }
 
   /** Takes what comes next. What makes an entry is stored, and so is the first and the last. */
-  add({ first, last, text, end }: LogEntry): void {
+  add({ first, last, text, frames, end }: LogEntry): void {
+    const isBare = frames !== undefined
+    if (isBare !== this.#isBare) {
+      this.flush()
+      this.#isBare = isBare
+    }
     this.#last = last
     if (end) {
       this.#hasEnd = true
@@ -154,7 +161,7 @@ export class WriteQueue {
       if (end) this.#finish()
       return
     }
-    this.#held += text
+    this.#held += frames ?? text
     const { shared } = this.#store
     if (end || this.#held.length >= this.#entrySize || (shared && first === 1)) this.flush(end)
     else if (shared && this.#holdTimer === undefined) {
@@ -171,19 +178,34 @@ export class WriteQueue {
     if (this.#held === '' || this.#state === 'over') return
     // It is kept for seconds, and that of many runs.
     flatten(this.#held)
-    const entry: LogEntry = { first: this.#heldFirst, last: this.#last, text: this.#held, end }
+    const entry = this.#entryOf(end)
     this.#held = ''
     this.#heldFirst = this.#last + 1
     if (this.#state === 'open') this.#append(entry)
     else this.#keep(entry)
   }
 
+  /** What is held. Its ids are made again for whoever asks for them: hardly anybody does. */
+  #entryOf(end?: LogEnd): LogEntry {
+    const [first, last, held] = [this.#heldFirst, this.#last, this.#held]
+    if (!this.#isBare) return { first, last, text: held, end }
+    const prefix = idPrefix(this.#runId)
+    return {
+      first,
+      last,
+      get text() {
+        return numberFrames(held, last - first + 1, prefix, first)
+      },
+      frames: held,
+      end,
+    }
+  }
+
   /** What follows a number of what is not stored yet, up to another number. Empty where the store has what is next. */
   entriesAfter(seq: number, upTo: number): LogEntry[] {
     const entries: LogEntry[] = []
     let cursor = seq
-    const held = { first: this.#heldFirst, last: this.#last, text: this.#held, end: undefined }
-    for (const entry of this.#held === '' ? this.#pending : [...this.#pending, held]) {
+    for (const entry of this.#held === '' ? this.#pending : [...this.#pending, this.#entryOf()]) {
       if (entry.last <= cursor) continue
       // What is between was confirmed out of turn, and is stored.
       if (entry.first > cursor + 1 || entry.last > upTo) break
@@ -273,7 +295,7 @@ export class WriteQueue {
 
   #keep(entry: LogEntry): void {
     this.#pending.push(entry)
-    this.#pendingSize += entry.text.length
+    this.#pendingSize += sizeOf(entry)
     if (this.#pendingSize <= MAX_PENDING) return
     if (this.#state === 'failing') this.#dropOldest()
     else this.#watchStall()
@@ -294,13 +316,13 @@ export class WriteQueue {
   /** The run goes on in the log behind a gap: who asks for what is in it is told that it is gone. */
   #dropOldest(): void {
     while (this.#pendingSize > MAX_PENDING && this.#pending.length > 1) {
-      this.#pendingSize -= (this.#pending.shift() as LogEntry).text.length
+      this.#pendingSize -= sizeOf(this.#pending.shift() as LogEntry)
     }
   }
 
   #confirm(entry: LogEntry, sentAt: number, news: unknown): void {
     const index = this.#pending.indexOf(entry)
-    if (index !== -1) this.#pendingSize -= (this.#pending.splice(index, 1)[0] as LogEntry).text.length
+    if (index !== -1) this.#pendingSize -= sizeOf(this.#pending.splice(index, 1)[0] as LogEntry)
     if (this.#state === 'over') return
     clearTimeout(this.#stallTimer)
     this.#stallTimer = undefined
@@ -322,15 +344,15 @@ export class WriteQueue {
   #remember(entry: LogEntry | undefined, at: number): void {
     if (entry) {
       this.#recent.push({ entry, at })
-      this.#recentSize += entry.text.length
-      this.#kept.size += entry.text.length
+      this.#recentSize += sizeOf(entry)
+      this.#kept.size += sizeOf(entry)
     }
     let old = 0
     let size = this.#recentSize
     for (const { entry, at: then } of this.#recent) {
       if (at - then <= KEEP_MS && size <= MAX_KEPT && this.#kept.size - (this.#recentSize - size) <= MAX_KEPT_OF_ALL)
         break
-      size -= entry.text.length
+      size -= sizeOf(entry)
       old++
     }
     this.#forget(old)
@@ -338,8 +360,8 @@ export class WriteQueue {
 
   #forget(count: number): void {
     for (const { entry } of this.#recent.splice(0, count)) {
-      this.#recentSize -= entry.text.length
-      this.#kept.size -= entry.text.length
+      this.#recentSize -= sizeOf(entry)
+      this.#kept.size -= sizeOf(entry)
     }
   }
 
@@ -447,7 +469,7 @@ export class WriteQueue {
     // What is confirmed again is kept again; after the end there is nothing else to offer.
     if (isFirst && !isKeeping) this.#forget(recent.length)
     this.#pending = isKeeping && isFirst ? recent : [...recent, ...this.#pending]
-    for (const { text } of recent) this.#pendingSize += text.length
+    for (const entry of recent) this.#pendingSize += sizeOf(entry)
     // What it has of that changes nothing. Where that is not enough, the run goes on behind a gap.
     if (code === 'run-not-found' || recent.length === 0) await this.#begin()
     return true
@@ -514,6 +536,11 @@ export class WriteQueue {
     this.#retryTimer = undefined
     this.#stallTimer = undefined
   }
+}
+
+/** In characters. */
+function sizeOf(entry: LogEntry): number {
+  return (entry.frames ?? entry.text).length
 }
 
 function onHoldTimer(queue: WriteQueue): void {

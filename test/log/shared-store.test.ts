@@ -1,4 +1,4 @@
-import { RelayError } from 'sse-relay'
+import { type Protocol, RelayError } from 'sse-relay'
 import {
   type Channel,
   createLog,
@@ -511,5 +511,53 @@ describe('what is told of runs that are read in other processes', () => {
       expect(text().match(/the last/g)).toHaveLength(1)
       for (let word = 1; word <= words; word++) expect(text().split(`word ${word} of`)).toHaveLength(2)
     }
+  })
+})
+
+describe('an entry for a store that is shared', () => {
+  const runId = 'run-of-entries-0001'
+
+  async function entriesOf(protocol?: Protocol): Promise<LogEntry[]> {
+    const database = new Database()
+    const log = createLog(storeAtOnce(database, 10_000))
+    closing.push(log)
+    await record(['a', 'b', { event: 'note', data: 'c' }, 'd'], {
+      log,
+      runId,
+      owner: null,
+      ...(protocol && { protocol }),
+    })
+    return (database.runs.get(runId) as Row).entries
+  }
+
+  it('has its frames without ids as well, half as much to keep, and its text however it is copied', async () => {
+    const entries = await entriesOf()
+    expect(entries.map(({ frames }) => frames).join('')).toBe(
+      'data: {"text":"a"}\n\ndata: {"text":"b"}\n\nevent: note\ndata: c\n\ndata: {"text":"d"}\n\ndata: [DONE]\n\n',
+    )
+    for (const entry of entries) {
+      const { text, frames = '', first, last } = { ...entry }
+      const numbers = Array.from({ length: last - first + 1 }, (_, index) => first + index)
+      expect([...text.matchAll(/^id: run-of-entries-0001:(\d+)$/gm)].map(([, number]) => Number(number))).toEqual(
+        numbers,
+      )
+      expect(text.replace(/^id: .*\n/gm, '')).toBe(frames)
+      expect(JSON.parse(JSON.stringify(entry))).toMatchObject({ text, frames })
+    }
+  })
+
+  it('has no such frames where a protocol says more than whole events, which nobody could find again', async () => {
+    const encoder: Protocol['encoder'] = () => ({
+      part: (part) => (part.type === 'text' ? `data: ${part.text}\n\n: half` : ''),
+      event: () => '',
+      end: () => '',
+      fail: () => 'event: error\ndata: {}\n\n',
+    })
+    const entries = await entriesOf({ name: 'own', encoder })
+    const text = entries.map((entry) => entry.text).join('')
+    expect(text.match(/^(id|data): .*$/gm)).toEqual(
+      ['a', 'b', 'd', '[DONE]'].flatMap((data, index) => [`id: ${runId}:${index + 1}`, `data: ${data}`]),
+    )
+    for (const { text, frames } of entries) if (/: [abd]$/m.test(text)) expect(frames).toBeUndefined()
   })
 })
