@@ -18,15 +18,15 @@ import {
 } from './headers.js'
 import type { LogResume, RunLog } from './log/log.js'
 import type { ReaderOutlet } from './log/reader.js'
-import { WholeAnswer } from './non-streaming.js'
 import { type Connection, checkRelayOptions, type RelayOptions } from './options.js'
 import { printError, reportClose, reportEnd, reportFailure } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
 import { nextTurn } from './tick.js'
 import type { Failure, Source, Summary } from './types.js'
-import { OwnedPromise } from './unhandled-rejection.js'
+import { OwnedPromise } from './unawaited-result.js'
 import { discard } from './upstream.js'
+import { WholeAnswer } from './whole-answer.js'
 
 export { lastEventIdOf, type RequestHead, type SinkHeaders } from './headers.js'
 

@@ -14,7 +14,7 @@ import {
 } from '../relay.js'
 import { printError } from '../report.js'
 import type { Source, Summary } from '../types.js'
-import { owned } from '../unhandled-rejection.js'
+import { owned } from '../unawaited-result.js'
 import { lackOf, type NodeRequest, type NodeResponse, type Remedies, serveNode, whenClosed } from './node-sink.js'
 import { BodySink } from './readable-sink.js'
 

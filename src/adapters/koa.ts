@@ -13,7 +13,7 @@ import {
   withRequest,
 } from '../relay.js'
 import type { Source } from '../types.js'
-import { owned } from '../unhandled-rejection.js'
+import { owned } from '../unawaited-result.js'
 import { lackOf, type NodeRequest, type NodeResponse, type Remedies, serveNode } from './node-sink.js'
 import { BodySink } from './readable-sink.js'
 

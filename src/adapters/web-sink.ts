@@ -6,7 +6,7 @@ import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
 import { printError, warnOnce } from '../report.js'
 import { callAtTickEnd } from '../tick.js'
 import type { ReadableStreamLike } from '../types.js'
-import { owned } from '../unhandled-rejection.js'
+import { owned } from '../unawaited-result.js'
 
 /** As much of `Request` as is needed. */
 export interface WebRequest {

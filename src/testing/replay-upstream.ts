@@ -8,8 +8,8 @@ import { anything, type Rule, type Rules, words } from '../check.js'
 import { show } from '../errors.js'
 import { mistake } from '../failure.js'
 import { checkOptions, duration } from '../options.js'
+import { answerOf, WRITERS } from './provider-answer.js'
 import { Recording, readRecorded, readTrace } from './traces.js'
-import { answerOf, WRITERS } from './write-answer.js'
 
 /** How one request is answered. */
 export interface Replay {

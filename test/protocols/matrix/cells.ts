@@ -34,8 +34,11 @@ export interface Cell {
   summary: Summary
 }
 
-/** Asks that are refused before the first token, by every provider in its own words. */
-const refusals: Partial<Record<Family, Replay>> = {
+/**
+ * Asks that are refused before the first token, by every provider in its own words. Those that imitate one have none of
+ * their own, and the AI SDK's own stream comes from no provider.
+ */
+const refusals: Record<Exclude<Family, 'openai-compat' | 'ai-sdk-ui'>, Replay> = {
   'openai-chat': { body: '{"error":{"message":"SECRET","type":"requests","code":"rate_limit_exceeded"}}' },
   'openai-responses': { body: '{"error":{"message":"SECRET","type":"requests","code":"rate_limit_exceeded"}}' },
   anthropic: { body: '{"type":"error","error":{"type":"rate_limit_error","message":"SECRET"}}' },

@@ -1,19 +1,21 @@
 /** The matrix as a page of the documentation. */
 import { namesCalls, type Row } from './cells.js'
 import { type ProtocolUnderTest, protocols } from './readers.js'
+import type { Family } from './ways.js'
 
-const SECTIONS: [title: string, prefix: string][] = [
-  ['OpenAI chat completions', 'openai-chat'],
-  ['Servers that imitate them', 'openai-compat'],
-  ['OpenAI Responses', 'openai-responses'],
-  ['Anthropic messages', 'anthropic'],
-  ['Google Gemini', 'gemini'],
-  ['Mistral', 'mistral'],
-  ['Ollama', 'ollama'],
-  ['AWS Bedrock ConverseStream', 'bedrock'],
-  ['AI SDK UI message stream', 'ai-sdk-ui'],
-  ['No provider', 'no provider'],
-]
+/** In this order. */
+const SECTIONS: Record<Family | 'no provider', string> = {
+  'openai-chat': 'OpenAI chat completions',
+  'openai-compat': 'Servers that imitate them',
+  'openai-responses': 'OpenAI Responses',
+  anthropic: 'Anthropic messages',
+  gemini: 'Google Gemini',
+  mistral: 'Mistral',
+  ollama: 'Ollama',
+  bedrock: 'AWS Bedrock ConverseStream',
+  'ai-sdk-ui': 'AI SDK UI message stream',
+  'no provider': 'No provider',
+}
 
 const INTRODUCTION = `# What comes in and what goes out
 
@@ -61,7 +63,7 @@ export function render(
   rows: readonly Row[],
   wrong: (row: Row, protocol: ProtocolUnderTest) => readonly string[],
 ): string {
-  const sections = SECTIONS.map(([title, prefix]) => {
+  const sections = Object.entries(SECTIONS).map(([prefix, title]) => {
     const own = rows.filter(({ trace }) => trace.startsWith(prefix))
     const lines = [...new Set(own.map(({ trace }) => trace))].flatMap((trace) => {
       // Ways with the same cells make one line.
