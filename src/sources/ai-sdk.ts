@@ -228,13 +228,14 @@ export function readPart(part: StreamPart, reading: Reading): void {
  * source, of a block. In one place for both streams, which differ in few words.
  */
 export function asideOf(part: StreamPart): UIChunk | undefined {
-  const { type, id, toolCallId = part.toolCall?.toolCallId ?? id, providerMetadata } = part
+  const { type, providerMetadata } = part
+  // The commonest by far.
+  if (type === 'text-delta' || type === 'reasoning-delta')
+    return providerMetadata ? { type, providerMetadata } : undefined
+  const { id, toolCallId = part.toolCall?.toolCallId ?? id } = part
   const { dynamic, title, toolMetadata, providerExecuted } = part
   const call = { title, toolMetadata, providerExecuted, providerMetadata }
   switch (type) {
-    case 'text-delta':
-    case 'reasoning-delta':
-      return providerMetadata ? { type, providerMetadata } : undefined
     case 'text-start':
     case 'reasoning-start':
     case 'reasoning-end':

@@ -163,7 +163,7 @@ export const langchainRunEvents: ChunkShape = {
     } else if (event === 'on_llm_stream') reading.text(chunk?.text)
     else if (event === 'on_tool_end' && message) readAnswer(message, reading)
     else if (/^on_(chain|llm|chat_model)_error$/.test(event)) reading.failed(data?.error ?? data)
-    else if (event === 'on_chain_stream' && chunk?.__interrupt__) interrupt(reading)
+    else if (event === 'on_chain_stream' && chunk?.__interrupt__) interrupt(chunk.__interrupt__, reading)
     else if (event === 'on_custom_event') reading.data(name ?? 'custom', data)
   },
 }
@@ -345,8 +345,20 @@ function readCounts(counts: Counts | null | undefined, reading: Reading): boolea
   return !!counts.output_tokens
 }
 
-/** A graph waits for a person: where nobody has begun to speak, that is all of its answer. */
-export function interrupt(reading: Reading): void {
+interface Interrupt {
+  value?: { actionRequests?: Action[]; action_requests?: Action[] } | null
+}
+interface Action {
+  name?: string
+}
+
+/**
+ * A graph waits for a person: where nobody has begun to speak, that is all of its answer. What it asks may be anything;
+ * LangChain's own middleware asks whether tools may run, by their names, and is answered in their order.
+ */
+export function interrupt(told: unknown, reading: Reading): void {
+  for (const { value } of listOf(told as Interrupt[]))
+    for (const { name } of listOf(value?.actionRequests ?? value?.action_requests)) if (name) reading.calls.ask(name)
   reading.wait()
   if (messagesOf(reading).heard.size === 0) reading.end()
 }

@@ -95,7 +95,8 @@ export const langgraphEvents: ChunkShape = {
     if (method === 'messages') readModelEvent(data as ModelEvent, reading, namespace.join('|'))
     else if (method === 'custom') readCustom(data, reading)
     else if (method === 'tools') readTool(data as ToolEvent, reading)
-    else if (method === 'values' && isObject(data) && '__interrupt__' in data) interrupt(reading)
+    else if (method === 'values' && isObject(data) && '__interrupt__' in data)
+      interrupt((data as { __interrupt__: unknown }).__interrupt__, reading)
     else if (method === 'lifecycle' && (data as ToolEvent)?.event === 'failed')
       reading.failed((data as { error?: unknown }).error)
   },
@@ -240,7 +241,7 @@ function readTuple([first]: unknown[], reading: Reading): void {
 /** What a node gave, or the whole state: the messages in it that nobody has told. The first state is what was asked. */
 function readState(chunk: unknown, reading: Reading): void {
   if (!isObject(chunk)) return
-  if ('__interrupt__' in chunk) interrupt(reading)
+  if ('__interrupt__' in chunk) interrupt(chunk.__interrupt__, reading)
   const known = toldBy(reading)
   const state = messagesIn(chunk)
   const messages = state ?? Object.values(chunk).flatMap((update) => messagesIn(update) ?? [])

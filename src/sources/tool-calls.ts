@@ -187,6 +187,11 @@ export class Calls {
     }
   }
 
+  /** A person is asked whether the calls of a tool may run that wait. Their ids are what tells them apart. */
+  ask(name: string): void {
+    for (const call of this.#all.values()) if (!call.isSettled && call.name === name) this.postpone(call.id, call.id)
+  }
+
   /** It says so, but what is no JSON yet may go on: some servers say their last pieces after their finish. */
   wholeDone(): void {
     for (const call of this.#open) if (this.#isSingle || call.given || isJSON(call.input)) this.#close(call)

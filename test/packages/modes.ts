@@ -1,6 +1,7 @@
 /** What arrives of a run in a mode of its own: an agent that waits for a person, hands on, or speaks with others at once. */
+import { readUIMessageStream, simulateReadableStream, type UIMessage } from 'ai'
 import type { Part, Source, Summary } from 'sse-relay'
-import { parts } from 'sse-relay/protocols'
+import { parts, uiMessage } from 'sse-relay/protocols'
 import { replayUpstream } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
 import { afterEach, expect } from 'vitest'
@@ -31,6 +32,22 @@ export async function provider(...bodies: string[]): Promise<string> {
   cleanups.push(() => upstream.close())
   for (const body of bodies) upstream.next({ body, pauseMs: 5 })
   return upstream.url
+}
+
+/** What a page of the AI SDK makes of a run that may go on with a message that it has. */
+export async function shown(source: Source, before?: UIMessage): Promise<UIMessage> {
+  const response = await relay(new Request('http://localhost/', { method: 'POST' }), source, {
+    protocol: uiMessage(before && { originalMessages: [before] }),
+    onError() {},
+  })
+  const wire = await response.text()
+  expect(wire).not.toContain(SECRET)
+  const chunks = [...wire.matchAll(/^data: (\{.*\})$/gm)].map(([, json]) => JSON.parse(json as string))
+  const stream = simulateReadableStream({ chunks, initialDelayInMs: null, chunkDelayInMs: null })
+  let message: UIMessage | undefined
+  const known = before && { message: structuredClone(before) }
+  for await (const one of readUIMessageStream({ stream, ...known, terminateOnError: true })) message = one
+  return message as UIMessage
 }
 
 export interface Arrived extends Summary {

@@ -232,6 +232,10 @@ describe('a stream of LangGraph', () => {
   })
 
   it('that waits after a call runs it itself, later; what was cut before is not complete', () => {
+    const asks = { actionRequests: [{ name: 'weather', args: {}, description: 'SECRET' }] }
+    expect(
+      clean([...first.map(tuple), ['updates', { __interrupt__: [{ id: 'i', value: asks }] }]]).calls,
+    ).toMatchObject([{ executed: true, approval: 'call_1' }])
     const interrupt = ['updates', { __interrupt__: [{ value: 'SECRET' }] }]
     expect(clean([...first.map(tuple), interrupt])).toMatchObject({
       proof: 'given',

@@ -56,6 +56,8 @@ describe('a graph of LangGraph', () => {
       const options = { streamMode: mode as never, configurable: { thread_id: '1' } }
       const asked = await arrive(({ signal }) => agent.stream(ask, { ...options, signal }))
       expect(asked).toMatchObject({ outcome: 'done', finishReason: 'tool-calls', text: 'Let me see.', results: [] })
+      // The mode of messages alone says nothing of it.
+      if (mode !== 'messages') expect(asked.calls.at(-1)).toMatchObject({ executed: true, approval: 'call_1' })
       const resume = new Command({ resume: { decisions: [{ type: 'approve' }] } })
       const told = await arrive(({ signal }) => agent.stream(resume as never, { ...options, signal }))
       expect(told.outcome).toBe('done')

@@ -7,7 +7,7 @@ import { createTool } from '@mastra/core/tools'
 import { createStep, createWorkflow } from '@mastra/core/workflows'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { arrive, calls, provider, SECRET, says, text } from '../modes.js'
+import { arrive, calls, provider, SECRET, says, shown, text } from '../modes.js'
 
 const tools = {
   weather: createTool({
@@ -30,7 +30,28 @@ describe('a run of Mastra', () => {
     const agent = agentAt(await provider(says(calls('weather'))), { tools })
     const told = await arrive(({ signal }) => agent.stream('Hi', { requireToolApproval: true, abortSignal: signal }))
     expect(told).toMatchObject({ outcome: 'done', finishReason: 'tool-calls', text: 'Let me see.', results: [] })
-    expect(told.calls.at(-1)).toMatchObject({ executed: true, done: true })
+    expect(told.calls.at(-1)).toMatchObject({ executed: true, done: true, approval: 'call_1' })
+  })
+
+  it('asks a page, and what comes of the answer is of the call that waited', async () => {
+    const agent = agentAt(await provider(says(calls('weather')), says(text('2', 'It rains.'))), { tools })
+    let runId = ''
+    const asked = await shown(async ({ signal }) => {
+      const stream = await agent.stream('Hi', { requireToolApproval: true, abortSignal: signal })
+      runId = stream.runId
+      return stream
+    })
+    expect(asked.parts.at(-1)).toMatchObject({ state: 'approval-requested', approval: { id: 'call_1' } })
+    const answered = await shown(
+      ({ signal }) => agent.approveToolCall({ runId, toolCallId: 'call_1', abortSignal: signal }),
+      asked,
+    )
+    expect(answered.id).toBe(asked.id)
+    expect(answered.parts.filter(({ type }) => type !== 'step-start')).toMatchObject([
+      { text: 'Let me see.' },
+      { toolCallId: 'call_1', input: { city: 'Oslo' }, state: 'output-available', output: null },
+      { text: 'It rains.' },
+    ])
   })
 
   it.each([

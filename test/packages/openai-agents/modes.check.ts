@@ -3,7 +3,7 @@ import { Agent, OpenAIProvider, Runner, setTracingDisabled, tool } from '@openai
 import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { arrive, calls, provider, SECRET, says, saysHalf, text } from '../modes.js'
+import { arrive, calls, provider, SECRET, says, saysHalf, shown, text } from '../modes.js'
 
 setTracingDisabled(true)
 
@@ -47,7 +47,28 @@ describe('a run of @openai/agents', () => {
     const agent = new Agent({ ...base, tools: [weather(true)] })
     const told = await arrive(({ signal }) => runnerAt(url).run(agent, 'Hi', { stream: true, signal }))
     expect(told).toMatchObject({ outcome: 'done', finishReason: 'tool-calls', results: [] })
-    expect(told.calls.at(-1)).toMatchObject({ executed: true, done: true })
+    expect(told.calls.at(-1)).toMatchObject({ executed: true, done: true, approval: 'call_1' })
+  })
+
+  it('asks a page, and what comes of the answer is of the call that waited', async () => {
+    const runner = runnerAt(await provider(says(calls('weather')), says(text('2', 'It rains.'))))
+    const agent = new Agent({ ...base, tools: [weather(true)] })
+    let run: Awaited<ReturnType<typeof stream>> | undefined
+    const stream = (signal: AbortSignal) => runner.run(agent, 'Hi', { stream: true, signal })
+    const asked = await shown(async ({ signal }) => {
+      run = await stream(signal)
+      return run
+    })
+    expect(asked.parts.at(-1)).toMatchObject({ state: 'approval-requested', approval: { id: 'call_1' } })
+    const { state, interruptions } = run as NonNullable<typeof run>
+    for (const one of interruptions) state.approve(one)
+    const answered = await shown(({ signal }) => runner.run(agent, state, { stream: true, signal }), asked)
+    expect(answered.id).toBe(asked.id)
+    expect(answered.parts.filter(({ type }) => type !== 'step-start')).toMatchObject([
+      { text: 'Let me see.' },
+      { toolCallId: 'call_1', input: { city: 'Oslo' }, state: 'output-available', output: null },
+      { text: 'It rains.' },
+    ])
   })
 
   it('that comes to its limit of turns says what it was given to say', async () => {
