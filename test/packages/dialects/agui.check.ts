@@ -296,3 +296,42 @@ describe('a clean end in the middle', () => {
     }
   })
 })
+
+describe('a call that waits for a person', () => {
+  const asks: Source = () => [
+    { type: 'tool-call', index: 0, ...WEATHER, done: true },
+    { type: 'tool-call', index: 0, input: '', done: true, executed: true, approval: 'i_1' },
+    { type: 'finish', reason: 'tool-calls' },
+  ]
+  const interrupt = { id: 'i_1', reason: 'tool_call', toolCallId: WEATHER.id }
+
+  it.each([
+    ['1.0.0', HttpAgent],
+    ['0.0.59', HttpAgent0 as unknown as typeof HttpAgent],
+  ])('is an interrupt to @ag-ui/client %s, which the next request is to answer', async (_, Agent) => {
+    const asked: { resume?: unknown }[] = []
+    const url = await listening(async (req, res) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of req) chunks.push(chunk)
+      asked.push(JSON.parse(Buffer.concat(chunks).toString()))
+      const result = { type: 'tool-result', id: WEATHER.id, output: null }
+      await relay(req, res, asked.length === 1 ? asks : () => [result, 'It rains.'], { protocol: agui() })
+    })
+    const client = new Agent({ url, threadId: 't_1' } as ConstructorParameters<typeof HttpAgent>[0])
+    await client.runAgent({ runId: 'r_1' })
+    expect(client.pendingInterrupts).toMatchObject([interrupt])
+    const resume = [{ interruptId: 'i_1', status: 'resolved' as const, payload: { approved: true } }]
+    await client.runAgent({ runId: 'r_2', resume })
+    expect(asked[1]?.resume).toEqual(resume)
+    expect(client.pendingInterrupts).toEqual([])
+  })
+
+  it('is one to TanStack AI, too', async () => {
+    const url = await listening((req, res) => void relay(req, res, asks, { protocol: agui() }))
+    const client = new ChatClient({ connection: fetchServerSentEvents(url) })
+    await client.sendMessage('Hi')
+    expect(client.getError()).toBeUndefined()
+    expect(client.getInterrupts()).toMatchObject([{ id: 'i_1' }])
+    client.dispose()
+  })
+})

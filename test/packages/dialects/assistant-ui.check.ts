@@ -1,5 +1,5 @@
 /** Does assistant-ui's own reader of UI message streams read what uiMessage() says? */
-import { AssistantMessageAccumulator, UIMessageStreamDecoder } from 'assistant-stream'
+import { AssistantMessageAccumulator, UIMessageStreamDecoder, unstable_toolResultStream } from 'assistant-stream'
 import { uiMessage } from 'sse-relay/protocols'
 import { describe, expect, it } from 'vitest'
 import { listening } from '../../serving.js'
@@ -53,6 +53,25 @@ describe('assistant-stream', () => {
   it('does not take a cut for an answer', async () => {
     for (const how of ['end', 'reset'] as const)
       expect((await read(await cutting(protocol, answers.text, how))).failure).toBeTruthy()
+  })
+
+  it('asks for a call that waits for a person, and does not run it', async () => {
+    const ran: unknown[] = []
+    const tools = { [WEATHER.name]: { type: 'frontend', parameters: {}, execute: (input: unknown) => ran.push(input) } }
+    const url = await relaying(protocol, [
+      { type: 'tool-call', index: 0, ...WEATHER, done: true },
+      { type: 'tool-call', index: 0, input: '', done: true, executed: true, approval: 'yes?' },
+      { type: 'finish', reason: 'tool-calls' },
+    ])
+    const { body } = await fetch(url, { method: 'POST' })
+    const messages = body
+      ?.pipeThrough(new UIMessageStreamDecoder())
+      .pipeThrough(unstable_toolResultStream(tools as never, new AbortController().signal, async () => undefined))
+      .pipeThrough(new AssistantMessageAccumulator())
+    let last: { parts: readonly object[] } | undefined
+    for await (last of messages as unknown as AsyncIterable<typeof last>);
+    expect(last?.parts).toMatchObject([{ toolCallId: WEATHER.id, approval: { id: 'yes?' } }])
+    expect(ran).toEqual([])
   })
 
   it('bears heartbeats', async () => {
