@@ -134,7 +134,7 @@ const SLICE = 32_768
 
 /**
  * A comment and a blank line: who splits the stream by blank lines would lose the next event without that. The bytes
- * are rule 4.1 of docs/wire.md, and stand again in `testing/conformance/`.
+ * are rule 4.1 of docs/wire.md, and stand again in `testing/conformance/`, `lab/load/` and `test/hosts/proxies/`.
  */
 const HEARTBEAT = ': \n\n'
 /** Every line of frames but those of data, event names and comments. */

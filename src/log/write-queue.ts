@@ -19,7 +19,7 @@ const BEAT_MS = 50
  */
 const MAX_PENDING = 1_048_576
 /** A store that confirms nothing for so long while too much waits for it does not answer, in milliseconds. */
-const STALL_MS = 2000
+const STORE_SILENT_MS = 2000
 /** The wait before storing is tried again doubles from the first to the last, in milliseconds. */
 const RETRY_MS = 20
 const MAX_RETRY_MS = 5000
@@ -91,7 +91,7 @@ export class WriteQueue {
   #tries = 0
   #holdTimer: ReturnType<typeof setTimeout> | undefined
   #retryTimer: ReturnType<typeof setTimeout> | undefined
-  #stallTimer: ReturnType<typeof setTimeout> | undefined
+  #silenceTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(runId: string, store: LogStore, start: RunStart, owner: QueueOwner, kept: Kept) {
     this.#runId = runId
@@ -298,19 +298,19 @@ export class WriteQueue {
     this.#pendingSize += sizeOf(entry)
     if (this.#pendingSize <= MAX_PENDING) return
     if (this.#state === 'failing') this.#dropOldest()
-    else this.#watchStall()
+    else this.#watchStore()
   }
 
   /** Too much waits. A store that confirms something meanwhile is slow; another does not answer. */
-  #watchStall(): void {
-    this.#stallTimer ??= setTimeout(() => {
-      this.#stallTimer = undefined
+  #watchStore(): void {
+    this.#silenceTimer ??= setTimeout(() => {
+      this.#silenceTimer = undefined
       if (!this.isFull) return
-      const message = `The store has confirmed nothing of the run ${this.#runId} for ${STALL_MS} ms`
+      const message = `The store has confirmed nothing of the run ${this.#runId} for ${STORE_SILENT_MS} ms`
       this.#fail(new RelayError('log-failure', message, { retryable: true }))
       this.#dropOldest()
       this.#owner.onRoom()
-    }, STALL_MS)
+    }, STORE_SILENT_MS)
   }
 
   /** The run goes on in the log behind a gap: who asks for what is in it is told that it is gone. */
@@ -324,9 +324,9 @@ export class WriteQueue {
     const index = this.#pending.indexOf(entry)
     if (index !== -1) this.#pendingSize -= sizeOf(this.#pending.splice(index, 1)[0] as LogEntry)
     if (this.#state === 'over') return
-    clearTimeout(this.#stallTimer)
-    this.#stallTimer = undefined
-    if (this.#pendingSize > MAX_PENDING) this.#watchStall()
+    clearTimeout(this.#silenceTimer)
+    this.#silenceTimer = undefined
+    if (this.#pendingSize > MAX_PENDING) this.#watchStore()
     if (this.#store.shared && this.#state !== 'keeping') this.#remember(entry, sentAt)
     this.#hear(sentAt, news)
     if (this.#pendingSize <= MAX_PENDING / 2) this.#owner.onRoom()
@@ -531,10 +531,10 @@ export class WriteQueue {
   #clear(): void {
     clearTimeout(this.#holdTimer)
     clearTimeout(this.#retryTimer)
-    clearTimeout(this.#stallTimer)
+    clearTimeout(this.#silenceTimer)
     this.#holdTimer = undefined
     this.#retryTimer = undefined
-    this.#stallTimer = undefined
+    this.#silenceTimer = undefined
   }
 }
 
