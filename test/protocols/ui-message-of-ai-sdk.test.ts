@@ -1,4 +1,7 @@
+import { createAnthropic } from '@ai-sdk/anthropic'
+import { createOpenAI } from '@ai-sdk/openai'
 import {
+  convertToModelMessages,
   createUIMessageStream,
   dynamicTool,
   isStepCount,
@@ -15,6 +18,7 @@ import { type UIMessageOptions, uiMessage } from 'sse-relay/protocols'
 import { relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { replaying } from '../serving.js'
 import { type Chunk, call, finish, pieces, plain, reasoning, text } from './ai-sdk-model.js'
 
 const city = z.object({ city: z.string() })
@@ -339,6 +343,35 @@ describe('a stream of the AI SDK through uiMessage() is the message that its own
       }
     },
   )
+
+  it.each([
+    'anthropic-thinking.sse',
+    'anthropic-tool-use.sse',
+    'openai-responses-text.sse',
+    'openai-responses-reasoning-tool.sse',
+  ])('of a provider, with what it wants back in the next turn: %s', async (trace) => {
+    const upstream = await replaying()
+    const settings = { apiKey: 'sk-secret', baseURL: `${upstream.url}/v1` }
+    const model = trace.startsWith('anthropic') ? createAnthropic(settings)('test') : createOpenAI(settings)('test')
+    const result = () => {
+      upstream.next({ trace })
+      return streamText({
+        model,
+        prompt: 'Hi',
+        maxOutputTokens: 99,
+        onError() {},
+        tools: { get_weather: { inputSchema: z.object({}) } },
+      })
+    }
+    const message = await messageOf(result().toUIMessageStream() as never)
+    for (const source of [() => result().stream, () => result().toUIMessageStream() as never]) {
+      expect(plain(await relayed(source, { providerMetadata: true }))).toEqual(plain(message))
+      const body = (await (await answer(source, { providerMetadata: true, stream: false })).json()) as UIMessage
+      expect(plain(body)).toEqual(plain(message))
+      // And so the next turn is what it would be.
+      expect(await convertToModelMessages([body])).toEqual(await convertToModelMessages([message as UIMessage]))
+    }
+  })
 
   it('what its developer says of the message, at its start, amid it and at its end', async () => {
     const stream = () =>
