@@ -506,7 +506,7 @@ class UIMessageEncoder implements Encoder {
     if (!chunk || call.error !== undefined) return ''
     call.isAsked = true
     this.#asked.add(chunk.approvalId as string)
-    return readableFrame(chunk)
+    return frame(chunk)
   }
 
   #beginCall(part: ToolCallPart): string {
@@ -524,7 +524,7 @@ class UIMessageEncoder implements Encoder {
     if (id !== undefined) this.#ids.set(id, call)
     this.#growing.add(call)
     const begun = { type: 'tool-input-start', ...this.#head(call), inputEncoding: said?.inputEncoding }
-    return readableFrame(begun) + this.#addCall({ index, ...piece })
+    return frame(begun) + this.#addCall({ index, ...piece })
   }
 
   /** What comes after the end of a call: its reader goes by the last word. */
@@ -547,7 +547,7 @@ class UIMessageEncoder implements Encoder {
     call.input = ''
     try {
       this.#unsettled.add(call)
-      const said = readableFrame({
+      const said = frame({
         type: 'tool-input-available',
         ...this.#head(call),
         input: parseInput(input || '{}'),
@@ -630,7 +630,7 @@ class UIMessageEncoder implements Encoder {
   ): string {
     const type = 'errorText' in result ? 'tool-output-error' : 'tool-output-available'
     const said = this.#beside?.toolCallId === toolCallId ? this.#beside : undefined
-    return readableFrame({
+    return frame({
       type,
       toolCallId,
       ...result,
@@ -733,17 +733,13 @@ function addData(parts: Record<string, unknown>[], part: Record<string, unknown>
   else parts[known] = part
 }
 
-function frame(chunk: Record<string, unknown>): string {
-  return dataFrame(toJson(chunk))
-}
-
 /** A chunk without what nobody said, which would hide what was said before. */
 function defined(chunk: UIChunk): UIChunk {
   return Object.fromEntries(Object.entries(chunk).filter(([, value]) => value !== undefined)) as unknown as UIChunk
 }
 
 function dataChunk({ name, data, id, transient }: Omit<DataPart, 'type' | 'id'> & { id?: string | undefined }): string {
-  return readableFrame({
+  return frame({
     type: `data-${name}`,
     ...(id !== undefined && { id }),
     data,
@@ -773,8 +769,8 @@ function parseInput(input: string): unknown {
   })
 }
 
-/** Data and what a tool answered, without such keys. */
-function readableFrame(chunk: Record<string, unknown>): string {
+/** A chunk without such keys, wherever they are from. */
+function frame(chunk: object): string {
   const json = toJson(chunk)
   if (!/"(__proto__|constructor)"/.test(json)) return dataFrame(json)
   return dataFrame(JSON.stringify(JSON.parse(json, (key, value) => (isRefused(key, value) ? undefined : value))))

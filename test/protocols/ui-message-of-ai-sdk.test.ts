@@ -387,6 +387,25 @@ describe('a stream of the AI SDK through uiMessage() is the message that its own
     })
   })
 
+  it('without the keys that end its reader’s chat, wherever they are', async () => {
+    const bad = JSON.parse('{"mock":{"__proto__":{"a":1},"b":2}}')
+    const stream = () =>
+      createUIMessageStream({
+        execute({ writer }) {
+          writer.write({ type: 'start', messageMetadata: bad })
+          writer.write({ type: 'text-start', id: '1', providerMetadata: bad })
+          writer.write({ type: 'text-delta', id: '1', delta: 'Hi.' })
+          writer.write({ type: 'text-end', id: '1' })
+          writer.write({ type: 'message-metadata', messageMetadata: bad })
+          writer.write({ type: 'finish' })
+        },
+      })
+    const response = await answer(stream as never, { providerMetadata: true })
+    const wire = await response.text()
+    expect(wire).not.toContain('__proto__')
+    expect(wire.match(/"b":2/g)).toHaveLength(3)
+  })
+
   it('a step that is taken back', async () => {
     const stream = () =>
       createUIMessageStream({
