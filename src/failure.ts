@@ -84,6 +84,9 @@ const OVERLOAD = /overload|unavailable/i
 /** gRPC's clients have a number for a code, and its name at the beginning of the message: `14 UNAVAILABLE: …`. */
 const GRPC = /^\d{1,2} ([A-Z]+_?[A-Z_]+): /
 
+/** A status that SDKs and people's own code have in nothing but words: `HTTP error! status: 429`. */
+const STATUS = /\b(?:HTTP(?: error)?|status(?: code)?)\b[^.\n]{0,80}?[ :(]([45]\d\d)\b/i
+
 /**
  * What an error becomes for the client. Only what says `expose: true` keeps its own words: a provider's may
  * hold keys, prompts and names of systems.
@@ -166,7 +169,7 @@ function classify(error: unknown, depth = 0): string {
     return 'upstream-failure'
   // An error of a provider's SDK has a status even where it has none to tell: the failure came in the stream. One of
   // parseSSE says how much it received.
-  return ['status', 'status_code', '$metadata', 'received'].some((key) => key in error)
+  return ['status', 'status_code', '$metadata', 'received', 'envelopeCode'].some((key) => key in error)
     ? 'upstream-failure'
     : 'internal'
 }
@@ -179,14 +182,17 @@ function within(error: unknown, depth: number): object[] {
 }
 
 function statusOf(error: unknown): number | undefined {
-  const { status, statusCode, status_code, $metadata, response, httpResponse, code } = (error ?? {}) as ErrorLike
+  const { status, statusCode, status_code, $metadata, response, httpResponse, code, message } = (error ??
+    {}) as ErrorLike
   const inner = (response ?? httpResponse) as { status?: unknown; statusCode?: unknown } | undefined
   const sdk = ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode
   const value = status ?? statusCode ?? status_code ?? sdk ?? inner?.status ?? inner?.statusCode
   if (typeof value === 'number') return value
   // Google's have a word there, and the number is their code; others have nothing but the code.
   const number = Number(code)
-  return number >= 400 && number <= 599 ? number : undefined
+  if (number >= 400 && number <= 599) return number
+  const [, said] = STATUS.exec(typeof message === 'string' ? message.slice(0, 500) : '') ?? []
+  return said === undefined || mistakes.has(error as object) || isRelayError(error) ? undefined : Number(said)
 }
 
 /** The header is the upstream's: only a number of seconds or a date goes on. */

@@ -292,12 +292,25 @@ export class Run implements Feeder {
         this.#reading.inner = undefined
         this.#iteration = iterateInner(this.#iteration as Iteration, inner, this.#reading)
       }
+      if (this.#reading.isOver) {
+        this.#finish(frames)
+        return
+      }
       this.#sinceTurn += frames.length + CHUNK
       if (frames === '' || this.#write(frames)) this.#pull()
       else if (!this.isOver) this.#waitForRoom()
     } catch (error) {
       this.#onError(error)
     }
+  }
+
+  /** The answer is over before its stream is, which nobody needs any more. */
+  #finish(frames: string): void {
+    this.#state = 'finishing'
+    const iteration = this.#iteration as Iteration
+    abort(iteration)
+    if (frames !== '') this.#write(frames)
+    this.#complete({ ...iteration, stream: {} }).catch(this.#onError.bind(this))
   }
 
   #waitForRoom(): void {
@@ -329,7 +342,7 @@ export class Run implements Feeder {
   #encode(chunk: unknown): string {
     const encoder = this.#encoder as Encoder
     if (typeof chunk === 'string' && this.#events === 0 && this.#isWire(chunk)) {
-      this.#reading.inner = new TextEncoder().encode(chunk)
+      this.#reading.inner = new TextEncoder().encode(this.#reading.isLines ? `${chunk}\n` : chunk)
       return ''
     }
     if (typeof chunk === 'string' && !encoder.chunk) return chunk === '' ? '' : this.#encodeText(chunk, encoder)
@@ -465,10 +478,14 @@ export class Run implements Feeder {
     return { ...part, output: null }
   }
 
-  /** Whether a stream of strings is an event stream that somebody has decoded, or framed, by hand. */
+  /** Whether a stream of strings is an event stream: by lines from an SDK (watsonx), decoded or framed by hand from others. */
   #isWire(first: string): boolean {
-    const { isFresh, isUpstream } = this.#reading
-    return isEventStream(first) && isFresh && !isUpstream && isStream(this.#iteration?.stream)
+    const reading = this.#reading
+    const stream = this.#iteration?.stream
+    if (!reading.isFresh || !isStream(stream)) return false
+    const isSDK = typeof stream.controller?.abort === 'function'
+    reading.isLines = isSDK && /^(id|event|data): ?[^\n]+$/.test(first)
+    return reading.isLines || ((isSDK || !reading.isUpstream) && isEventStream(first))
   }
 
   /** The commonest chunk by far: a list for its one part costs more than the frame. */

@@ -24,6 +24,9 @@ export interface SDKStream {
   /** Of the Claude Agent SDK, whose `interrupt` may hang. */
   close?(): void
   interrupt?(): unknown
+  /** Of LM Studio. */
+  cancel?(): unknown
+  result?(): unknown
   // The helper streams of OpenAI and Anthropic.
   ended?: boolean
   errored?: boolean
@@ -185,6 +188,7 @@ export function abort({ stream, iterator, outer }: Iteration): void {
     // A Node stream's iterator waits as well.
     () => stream.destroy?.(),
     () => typeof stream.interrupt === 'function' && stream.close?.(),
+    () => typeof stream.result === 'function' && stream.cancel?.(),
   ]) {
     try {
       const answer: unknown = attempt()

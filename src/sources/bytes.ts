@@ -113,6 +113,7 @@ class ByteChunks {
 
   #decode(value: unknown): string {
     const bytes = bytesIn(value)
+    if (typeof bytes === 'string' && this.#reading.isLines) return `${bytes}\n`
     return typeof bytes === 'string' ? bytes : this.#decoder.decode(bytes as Uint8Array, { stream: true })
   }
 

@@ -25,6 +25,7 @@ export interface ContentPart {
   inlineData?: { mimeType?: string; data?: string }
   fileData?: { mimeType?: string; fileUri?: string }
   executableCode?: { id?: string; code?: string }
+  functionResponse?: { id?: string; name?: string; response?: unknown }
 }
 
 export interface UsageMetadata {
@@ -68,6 +69,13 @@ export const gemini: ChunkShape = {
     const { candidates, promptFeedback, usageMetadata, responseId: id } = chunk
     for (const { index = 0, content, finishReason, groundingMetadata, citationMetadata } of candidates ?? []) {
       if (index !== 0) continue
+      // What the SDK's own calls of functions came to.
+      const answers = content?.parts?.flatMap((part) => part?.functionResponse ?? []) ?? []
+      for (const { id, name, response } of answers) reading.result(id ?? name ?? '', response ?? null, name)
+      if (answers.length > 0) {
+        reading.begin()
+        continue
+      }
       const parts = content?.parts ?? []
       // Where answers have no ids, content after an end is of another.
       if (parts.length > 0 && reading.proof === 'given' && (!id || reading.notes.id !== id)) reading.begin()

@@ -59,6 +59,8 @@ export class Reading {
   known: ChunkShape | undefined
   /** The chunks are an upstream's, in bytes: objects that no shape knows are none of the user's own. */
   isUpstream = false
+  /** Its bytes come as lines, without their line breaks. */
+  isLines = false
   /** The upstream is another relay, by its headers or by what it sent: its own events are for the client. */
   isRelay = false
   /** An event of such an upstream that is on its way to the client. */
@@ -73,6 +75,8 @@ export class Reading {
   /** Whether an object came that no shape knows, and whether any text did. */
   sawObject = false
   sawText = false
+  /** The answer is over, though the stream goes on: a session's, which has many. */
+  isOver = false
   /** What failed, if nothing has come after it. */
   failure: Error | undefined
   /** The model refused: its finish is `content-filter`, whatever the provider calls it. */

@@ -1,6 +1,8 @@
 /** Which shape has a chunk? */
+import { a2a } from './a2a.js'
 import { adk } from './adk.js'
 import { agui } from './ag-ui.js'
+import { managedAgents, opencode } from './agent-sessions.js'
 import { aiSDK } from './ai-sdk.js'
 import { aiSDK4 } from './ai-sdk-4.js'
 import { aiSDKUI } from './ai-sdk-ui.js'
@@ -28,6 +30,7 @@ import { assistants } from './refused-assistants.js'
 import { replicate } from './replicate.js'
 import { strands } from './strands.js'
 import { textGeneration } from './text-generation.js'
+import { textServers } from './text-servers.js'
 import { workersAI } from './workers-ai.js'
 
 /**
@@ -52,6 +55,8 @@ const TYPES: readonly ChunkShape[] = [
   codex,
   cohere,
   mistralConversations,
+  managedAgents,
+  opencode,
   langgraphSteps,
 ]
 const EVENTS: readonly ChunkShape[] = [
@@ -62,6 +67,7 @@ const EVENTS: readonly ChunkShape[] = [
   mistralConversations,
   replicate,
   assistants,
+  textServers,
 ]
 const OTHERS: readonly ChunkShape[] = [
   adk,
@@ -76,6 +82,8 @@ const OTHERS: readonly ChunkShape[] = [
   llamaIndex,
   textGeneration,
   workersAI,
+  textServers,
+  a2a,
   langchain,
   langgraphState,
   langgraphSteps,

@@ -205,6 +205,12 @@ describe('an event stream in strings', () => {
     expect(await relayed(source())).toMatchObject({ outcome: 'error', text: 'Hel', leaks: false })
   })
 
+  it('is read by its lines, where an SDK gives those (watsonx)', async () => {
+    const lines = frames.flatMap((frame) => ['id: 1', 'event: message', ...frame.trim().split('\n'), ''])
+    const open = () => Object.assign(Readable.from(lines), { controller: new AbortController() })
+    expect(await relayed(open())).toMatchObject({ outcome: 'error', text: 'Hel', leaks: false })
+  })
+
   it('is text where it is one string, or begins as one that is none', async () => {
     for (const text of [frames[0], 'data: none\n\n', 'data: {"a":'])
       expect(await relayed(text)).toMatchObject({ outcome: 'done', text })
@@ -350,6 +356,287 @@ describe('what a known API has besides', () => {
     expect(await relayed(upstream([...frames, ...end]))).toMatchObject({ outcome: 'done', text: 'Hello', leaks: false })
     expect(await relayed(upstream(frames))).toMatchObject({ outcome: 'truncated', leaks: false })
   })
+})
+
+const dashscope = (output: object, usage: object = {}) => event({ output, usage, request_id: 'r' }, 'result')
+const said = (content: string, finish_reason = 'null') => ({
+  choices: [{ message: { role: 'assistant', content }, finish_reason }],
+})
+const dify = (name: string, fields: object) => event({ event: name, task_id: 't', ...fields })
+const node = { workflow_run_id: 'w', data: { inputs: { q: SECRET }, process_data: { prompts: [SECRET] } } }
+const results = (generated_text: string, stop_reason: string) =>
+  event(
+    { model_id: 'm', results: [{ generated_text, generated_token_count: 2, input_token_count: 10, stop_reason }] },
+    'message',
+  )
+const counted = { usage: { inputTokens: 10, outputTokens: 2 } }
+
+servers('a server whose chunk is a piece of text', {
+  'llama.cpp': {
+    body: [event({ index: 0, content: 'Hel', stop: false }), event({ index: 0, content: 'lo', stop: false })],
+    end: [
+      event({ content: '', stop: true, stop_type: 'limit', prompt: SECRET, tokens_evaluated: 10, tokens_predicted: 2 }),
+    ],
+    failure: event({ error: { code: 500, message: SECRET } }),
+    whole: { finish: 'length', ...counted },
+  },
+  'watsonx, text generation': {
+    body: [results('Hel', 'not_finished'), results('lo', 'NOT_FINISHED')],
+    end: [results('', 'eos_token')],
+    failure: event({ errors: [{ code: 'x', message: SECRET }], status_code: 500 }, 'error'),
+    whole: { finish: 'stop', ...counted },
+  },
+  'DashScope, in pieces': {
+    body: [dashscope(said('Hel')), dashscope(said('lo'))],
+    end: [dashscope(said('', 'stop'), { input_tokens: 10, output_tokens: 2 })],
+    failure: event({ code: 'Throttling', message: SECRET, request_id: 'r' }, 'error'),
+    whole: { finish: 'stop', ...counted },
+  },
+  'DashScope, with all of the text each time': {
+    body: [dashscope(said('Hel')), dashscope(said('Hello'))],
+    end: [dashscope(said('Hello', 'length'))],
+    whole: { finish: 'length' },
+  },
+  'DashScope, an application': {
+    body: [dashscope({ text: 'Hel', finish_reason: 'null', session_id: 's' }), dashscope({ text: 'lo' })],
+    end: [dashscope({ text: '', finish_reason: 'stop' }, { models: [{ input_tokens: 10, output_tokens: 2 }] })],
+    whole: { finish: 'stop', ...counted },
+  },
+  'Dify, a chat': {
+    body: [
+      'event: ping\n\n',
+      dify('agent_thought', { tool_input: SECRET, observation: SECRET }),
+      dify('message', { answer: 'Hel' }),
+      dify('agent_message', { answer: 'lo' }),
+    ],
+    end: [
+      dify('message_end', {
+        metadata: { usage: { prompt_tokens: 10, completion_tokens: 2 }, retriever_resources: [SECRET] },
+      }),
+    ],
+    failure: dify('error', { status: 500, code: 'x', message: SECRET }),
+    whole: counted,
+  },
+  'Dify, a workflow': {
+    body: [
+      dify('workflow_started', node),
+      dify('node_finished', node),
+      dify('text_chunk', { data: { text: 'Hel' } }),
+      dify('text_chunk', { data: { text: 'lo' } }),
+    ],
+    end: [dify('workflow_finished', { data: { status: 'succeeded', outputs: SECRET } })],
+    failure: dify('workflow_finished', { data: { status: 'failed', error: SECRET } }),
+  },
+})
+
+describe('an SDK whose chunk is a piece of text', () => {
+  async function* of(...values: unknown[]) {
+    yield* values
+  }
+
+  it('Ax: text, thoughts, calls, and its sign of the end', async () => {
+    const chunks = [
+      { results: [{ index: 0, thought: 'Hm' }] },
+      {
+        results: [
+          { index: 0, content: 'Hello' },
+          { index: 1, content: SECRET },
+        ],
+      },
+      { results: [{ index: 0, functionCalls: [{ id: 'c', function: { name: 'w', params: '{"a":1}' } }] }] },
+    ]
+    const end = {
+      results: [{ index: 0, finishReason: 'function_call' }],
+      modelUsage: { ai: 'x', tokens: { promptTokens: 10, completionTokens: 2 } },
+    }
+    expect(await relayed(of(...chunks, end))).toMatchObject({
+      outcome: 'done',
+      text: 'Hello',
+      finish: 'tool-calls',
+      leaks: false,
+      ...counted,
+    })
+    expect(await relayed(of(...chunks))).toMatchObject({ outcome: 'truncated', text: 'Hello' })
+  })
+
+  it('LM Studio, which is stopped by what it has for that', async () => {
+    const fragment = (content: string, reasoningType = 'none') => ({ content, reasoningType, tokensCount: 1 })
+    const chunks = [fragment('<think>', 'reasoningStartTag'), fragment('Hm', 'reasoning'), fragment('Hello')]
+    const { read, ...whole } = await relayed(of(...chunks))
+    expect(whole).toMatchObject({ outcome: 'done', text: 'Hello' })
+    expect(read).toMatchObject([{ type: 'reasoning', text: 'Hm' }, { type: 'text' }])
+    const cancel = vi.fn()
+    const stop = new AbortController()
+    const waiting = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }), result: () => {}, cancel }
+    const answer = relayed(waiting, { signal: stop.signal })
+    stop.abort()
+    await answer
+    expect(cancel).toHaveBeenCalled()
+  })
+})
+
+const task = {
+  id: 't',
+  contextId: 'c',
+  status: { state: 'submitted' },
+  history: [{ role: 'user', parts: [{ text: SECRET }] }],
+}
+const old = (kind: string, fields: object) => event({ jsonrpc: '2.0', id: 1, result: { kind, taskId: 't', ...fields } })
+const status = (state: string, text?: string) => ({
+  status: { state, message: text && { role: 'agent', parts: [{ kind: 'text', text }] } },
+})
+const artifact = (text: string) => ({ artifact: { artifactId: 'a', parts: [{ kind: 'text', text }] } })
+const fresh = (name: string, fields: object) => event({ [name]: { taskId: 't', contextId: 'c', ...fields } })
+
+servers('an A2A agent', {
+  'of version 0.3': {
+    body: [
+      old('task', task),
+      old('status-update', status('working', SECRET)),
+      old('artifact-update', artifact('Hel')),
+      old('artifact-update', artifact('lo')),
+    ],
+    end: [old('status-update', { ...status('completed'), final: true })],
+    failure: event({ jsonrpc: '2.0', id: 1, error: { code: -32603, message: SECRET } }),
+    whole: { finish: 'stop' },
+  },
+  'of version 1': {
+    body: [fresh('task', task), fresh('artifactUpdate', artifact('Hel')), fresh('artifactUpdate', artifact('lo'))],
+    end: [fresh('statusUpdate', status('TASK_STATE_COMPLETED'))],
+    failure: fresh('statusUpdate', status('TASK_STATE_FAILED', SECRET)),
+    whole: { finish: 'stop' },
+  },
+  'that asks the user': {
+    body: [fresh('statusUpdate', status('TASK_STATE_WORKING', SECRET))],
+    end: [fresh('statusUpdate', status('TASK_STATE_INPUT_REQUIRED', 'Hello'))],
+    cut: { text: '' },
+  },
+  'that answers with a message': {
+    body: [fresh('message', { messageId: 'm', role: 'ROLE_USER', parts: [{ text: SECRET }] })],
+    end: [fresh('message', { messageId: 'm', role: 'ROLE_AGENT', parts: [{ text: 'Hello' }] })],
+    cut: { text: '' },
+  },
+})
+
+it('an A2A agent by its SDK, and what it throws', async () => {
+  const part = (value: string) => [{ content: { $case: 'text', value } }]
+  const chunk = ($case: string, value: object) => ({ payload: { $case, value } })
+  const source = async function* () {
+    yield chunk('artifactUpdate', { artifact: { artifactId: 'a', parts: part('Hello') } })
+    yield chunk('statusUpdate', { status: { state: 3 } })
+  }
+  expect(await relayed(source)).toMatchObject({ outcome: 'done', text: 'Hello', finish: 'stop' })
+  const fails = (error: Error) => () => Promise.reject(error)
+  const own = Object.assign(new Error(SECRET), { envelopeCode: -32603 })
+  expect(await relayed(fails(own))).toMatchObject({ status: 502, leaks: false })
+})
+
+it.each([
+  ['HTTP error establishing stream for SendStreamingMessage: 429 Too Many Requests. Response: no', 429],
+  ['HTTP error! status: 503', 503],
+  ['Request failed with status code 500', 502],
+  ['The order has status 5', 500],
+])('a status that an error has in nothing but words counts: %s', async (message, status) => {
+  expect(await relayed(() => Promise.reject(new Error(message)))).toMatchObject({ status })
+})
+
+describe('a session whose stream goes on', () => {
+  const now = { processed_at: '2026-11-30T00:00:00Z' }
+  const managed = (type: string, fields: object = {}) => ({ type, id: type, ...now, ...fields })
+  const delta = (text: string) => ({ type: 'event_delta', event_id: 'm', delta: { content: { type: 'text', text } } })
+  const answer = [
+    managed('user.message', { content: [{ type: 'text', text: SECRET }] }),
+    managed('session.status_running'),
+    { type: 'event_start', event: { id: 'm', type: 'agent.message' } },
+    delta('Hel'),
+    delta('lo'),
+    { ...managed('agent.message', { content: [{ type: 'text', text: 'Hello' }] }), id: 'm' },
+    managed('agent.tool_use', { name: 'bash', input: { a: 1 } }),
+    managed('agent.tool_result', { tool_use_id: 'agent.tool_use', content: [{ text: SECRET }] }),
+    managed('agent.message', { session_thread_id: 'sub', content: [{ type: 'text', text: SECRET }] }),
+    managed('session.error', { error: { message: SECRET, retry_status: { type: 'retrying' } } }),
+    managed('span.model_request_end', { model_usage: { input_tokens: 10, output_tokens: 2 } }),
+  ]
+  const idle = (type: string) => managed('session.status_idle', { stop_reason: { type } })
+  const part = (fields: object, more: object = {}) => ({
+    type: 'message.part.updated',
+    properties: { part: fields, ...more },
+  })
+  const tool = (state: object) => part({ id: 'x', type: 'tool', callID: 'c', tool: 'bash', state })
+  const code = [
+    { type: 'server.connected', properties: {} },
+    part({ id: 'u', type: 'text', text: SECRET }),
+    part({ id: 'a', type: 'text', text: 'Hel' }, { delta: 'Hel' }),
+    { type: 'message.part.delta', properties: { partID: 'a', field: 'text', delta: 'lo' } },
+    tool({ status: 'running', input: { a: 1 } }),
+    tool({ status: 'completed', input: { a: 1 }, output: SECRET }),
+    part({ id: 's', type: 'step-finish', tokens: { input: 10, output: 2 } }),
+  ]
+  const isIdle = { type: 'session.idle', properties: { sessionID: 's' } }
+
+  /** It yields no more, and does not end. */
+  const open = (chunks: unknown[], left = vi.fn()) => {
+    const rest = chunks.values()
+    const next = async () => {
+      const { done, value } = rest.next()
+      return done ? new Promise(() => {}) : { done, value }
+    }
+    return { left, source: { [Symbol.asyncIterator]: () => ({ next, return: left }) } }
+  }
+
+  it.each<[string, object[], object]>([
+    ['Claude’s managed agents', answer, idle('end_turn')],
+    ['opencode', code, isIdle],
+  ])('%s: it is over where it is idle, and left; a cut is one', async (_, chunks, end) => {
+    const whole = await relayed(open([...chunks, end]).source)
+    expect(whole).toMatchObject({ outcome: 'done', text: 'Hello', finish: 'stop', leaks: false, ...counted })
+    expect(whole.read).toContainEqual(expect.objectContaining({ type: 'tool-call', name: 'bash', executed: true }))
+    expect(whole.read).toContainEqual(expect.objectContaining({ type: 'tool-result', output: null }))
+    expect(await relayed(chunks)).toMatchObject({ outcome: 'truncated', text: 'Hello', leaks: false })
+  })
+
+  it('is left at once', async () => {
+    const { source, left } = open([answer[3], idle('requires_action'), delta('more')])
+    expect(await relayed(source)).toMatchObject({ outcome: 'done', text: 'Hel', finish: 'tool-calls' })
+    expect(left).toHaveBeenCalledOnce()
+  })
+
+  it.each<[string, object]>([
+    [
+      'Claude’s managed agents',
+      managed('session.error', { error: { message: SECRET, retry_status: { type: 'terminal' } } }),
+    ],
+    ['opencode', { type: 'session.error', properties: { error: { name: 'APIError', data: { message: SECRET } } } }],
+  ])('%s: a failure is one', async (_, failure) => {
+    expect(await relayed([failure])).toMatchObject({ outcome: 'error', leaks: false })
+  })
+
+  it.each<[object]>([[idle('retries_exhausted')], [managed('session.status_terminated')]])(
+    'what is broken off is not complete: %o',
+    async (end) => {
+      expect(await relayed([...answer, end])).toMatchObject({ outcome: 'truncated', leaks: false })
+    },
+  )
+})
+
+it('what the SDK of Gemini called itself is answered, and the turn after it owes its own end', async () => {
+  const turn = (part: object, finishReason?: string, role = 'model') => ({
+    candidates: [{ content: { role, parts: [part] }, finishReason }],
+    responseId: 'r',
+  })
+  const called = [
+    turn({ functionCall: { id: 'f', name: 'w', args: { a: 1 } } }, 'STOP'),
+    {
+      candidates: [
+        { content: { role: 'user', parts: [{ functionResponse: { id: 'f', name: 'w', response: SECRET } }] } },
+      ],
+    },
+    turn({ text: 'Hello' }),
+  ]
+  const whole = await relayed([...called, turn({ text: '' }, 'STOP')])
+  expect(whole).toMatchObject({ outcome: 'done', text: 'Hello', finish: 'stop', leaks: false })
+  expect(whole.read).toContainEqual({ type: 'tool-result', id: 'f', name: 'w', output: null })
+  expect(await relayed(called)).toMatchObject({ outcome: 'truncated', leaks: false })
 })
 
 it('collect is told of it as of every failure', async () => {

@@ -181,6 +181,17 @@ describePackage('watsonx', [
       }).textChatStream({ modelId: 'm', projectId: 'p', messages, returnObject: true, ...(signal && { signal }) }),
     bare: 'at a token',
   },
+  {
+    name: '@ibm-cloud/watsonx-ai, textChatStream, by its lines',
+    wire: watsonx,
+    open: (url, signal) =>
+      WatsonXAI.newInstance({
+        version: '2024-05-31',
+        serviceUrl: url,
+        authenticator: new NoAuthAuthenticator(),
+      }).textChatStream({ modelId: 'm', projectId: 'p', messages, ...(signal && { signal }) }),
+    bare: 'at a token',
+  },
 ])
 
 describePackage('xsai', [

@@ -1,0 +1,137 @@
+/** What do the events of a session say that an agent has elsewhere: Claude's managed agents, and opencode? */
+import { isObject } from '../errors.js'
+import { type ChunkShape, listOf, type Reading } from './reading-state.js'
+
+interface ManagedEvent {
+  type: string
+  id?: string
+  /** Of an agent that this one has called. */
+  session_thread_id?: string | null
+  event?: { type?: string }
+  event_id?: string
+  delta?: { content?: { text?: string } }
+  content?: { type?: string; text?: string }[]
+  name?: string
+  input?: unknown
+  tool_use_id?: string
+  mcp_tool_use_id?: string
+  is_error?: boolean | null
+  model_usage?: object
+  error?: { retry_status?: { type?: string } }
+  stop_reason?: { type?: string }
+}
+
+/**
+ * Claude's managed agents, whose stream goes on after an answer. It is over where the session is idle. What the user and
+ * the system said, and what the agent's own tools answered, stays here.
+ */
+export const managedAgents: ChunkShape = {
+  hasResults: true,
+
+  redact: false,
+
+  is(chunk) {
+    const { type, event, event_id: id } = chunk as ManagedEvent
+    if (/^event_(start|delta)$/.test(type)) return typeof id === 'string' || isObject(event)
+    return 'processed_at' in chunk && /^(agent|session|span|user|system|workflow_run)\.[a-z_]+$/.test(type)
+  },
+
+  isEarly: ({ type }: ManagedEvent) => !/^(agent\.|event_delta)/.test(type),
+
+  read(event: ManagedEvent, reading: Reading) {
+    const { type, id = '', name, input, error } = event
+    if (event.session_thread_id) return
+    if (type === 'event_start') reading.paragraph(event.event?.type === 'agent.thinking' ? 'reasoning' : 'text')
+    else if (type === 'event_delta') {
+      reading.notes[event.event_id ?? ''] = true
+      reading.text(event.delta?.content?.text)
+    } else if (type === 'agent.message') {
+      if (!reading.notes[id]) {
+        reading.paragraph('text')
+        for (const block of listOf(event.content)) if (block.type === 'text') reading.text(block.text)
+      }
+    } else if (/^agent\.(custom_|mcp_)?tool_use$/.test(type))
+      reading.calls.whole(id, input ?? {}, { id, name, executed: type !== 'agent.custom_tool_use' || undefined })
+    else if (/^agent\.(mcp_)?tool_result$/.test(type))
+      reading.result(
+        event.tool_use_id ?? event.mcp_tool_use_id ?? '',
+        event.content ?? null,
+        undefined,
+        !!event.is_error,
+      )
+    else if (type === 'span.model_request_end') reading.counts(event.model_usage)
+    else if (type === 'session.error') {
+      if (error?.retry_status?.type !== 'retrying') reading.error(error)
+    } else if (type === 'session.status_idle' || type === 'session.status_terminated') {
+      reading.end(event.stop_reason?.type ?? 'terminated')
+      reading.isOver = true
+    }
+  },
+}
+
+interface OpencodePart {
+  id?: string
+  type?: string
+  callID?: string
+  tool?: string
+  state?: { status?: string; input?: unknown; output?: unknown }
+  tokens?: { input?: number; output?: number; reasoning?: number; cache?: { read?: number; write?: number } }
+}
+
+interface OpencodeEvent {
+  type: string
+  properties: {
+    part?: OpencodePart
+    partID?: string
+    delta?: string
+    status?: { type?: string }
+    error?: { name?: string; data?: object }
+  }
+}
+
+/** opencode, whose stream has all that befalls the server. It is over where a session is idle. */
+export const opencode: ChunkShape = {
+  hasResults: true,
+
+  redact: false,
+
+  is(chunk) {
+    const { type, properties } = chunk as Partial<OpencodeEvent>
+    return isObject(properties) && /^[a-z]+\.[a-z.]+$/.test(type ?? '') && Object.keys(chunk).length <= 3
+  },
+
+  isEarly: ({ type }: OpencodeEvent) => !type.startsWith('message.part.'),
+
+  read({ type, properties }: OpencodeEvent, reading: Reading) {
+    const { part, partID = part?.id ?? '', delta, error } = properties
+    if (part?.type) reading.notes[partID] = part.type
+    if (type.startsWith('message.part.')) {
+      // What has no delta is the user's, or was told.
+      if (reading.notes[partID] === 'text') reading.text(delta)
+      else if (reading.notes[partID] === 'reasoning') reading.reasoning(delta)
+      if (part) readPart(part, reading)
+    } else if (type === 'session.error' && error?.name !== 'MessageAbortedError')
+      reading.error({ ...error?.data, type: error?.name })
+    else if (/^session\.(idle|error)$/.test(type)) {
+      reading.end(error ? 'aborted' : 'stop')
+      reading.isOver = true
+    }
+  },
+}
+
+function readPart({ type, callID: id = '', tool: name, state, tokens }: OpencodePart, reading: Reading): void {
+  if (type === 'tool' && state?.status !== 'pending') {
+    if (!reading.calls.has(id)) reading.calls.whole(id, state?.input ?? {}, { id, name, executed: true })
+    const hasFailed = state?.status === 'error'
+    if (hasFailed || state?.status === 'completed') reading.result(id, state?.output ?? null, name, hasFailed)
+  } else if (tokens) {
+    const { input, output, reasoning, cache } = tokens
+    reading.usage({
+      inputTokens: input,
+      outputTokens: output,
+      reasoningTokens: reasoning,
+      cachedInputTokens: cache?.read,
+      cacheWriteInputTokens: cache?.write,
+    })
+  }
+}
