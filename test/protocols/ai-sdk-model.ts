@@ -41,10 +41,15 @@ export function plain(message: UIMessage | undefined): Record<string, unknown>[]
     const fields = {
       ...rest,
       ...(/^data-/.test(rest.type as string) && { id }),
-      ...(rest.approval !== undefined && { approval: { ...(rest.approval as object), id: 'made by chance' } }),
+      ...(rest.approval !== undefined && { approval: ofChance(rest.approval as object) }),
       input: input ?? rawInput,
       ...(errorText !== undefined && { hasError: true }),
     }
     return [Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))]
   })
+}
+
+/** An approval without what is another each time; a signature is of the id. */
+function ofChance(approval: object): object {
+  return { ...approval, id: 'any', ...('signature' in approval && { signature: 'any' }) }
 }

@@ -275,6 +275,7 @@ function ask(steps: Chunk[][]) {
     prompt: 'Hi',
     stopWhen: isStepCount(5),
     toolApproval,
+    experimental_toolApprovalSecret: 'of this test',
     onError() {},
     repairToolCall: async ({ toolCall, error }) =>
       error.name === 'AI_InvalidToolInputError' && toolCall.input.endsWith('}}')
