@@ -1,6 +1,6 @@
 /** How does a run look to `useChat` of the AI SDK? */
 
-import { callback, flag, type Rules, words } from '../check.js'
+import { anything, callback, flag, type Rules, words } from '../check.js'
 import { isObject } from '../errors.js'
 import { checkOptions } from '../options.js'
 import { beginsCall } from '../tool-call-boundaries.js'
@@ -58,21 +58,14 @@ export interface UIMessageOptions {
 
 const OPTIONS: Rules<keyof UIMessageOptions> = {
   messageId: words,
-  originalMessages: [
-    (value: unknown) => Array.isArray(value) && value.every(isMessage),
-    'give the messages as useChat sends them, objects with an id and a role',
-  ],
+  // A page's own words: whatever it sends is no mistake of the application's.
+  originalMessages: anything,
   providerMetadata: flag,
   client: [
     (value: unknown) => /^(ai-5|ai-6|assistant-ui)$/.test(String(value)),
     "give 'ai-5', 'ai-6' or 'assistant-ui', or leave it out",
   ],
   metadata: callback,
-}
-
-function isMessage(value: unknown): value is UIMessageLike {
-  const { id, role } = (value ?? {}) as Partial<UIMessageLike>
-  return typeof id === 'string' && typeof role === 'string'
 }
 
 /** The version of the AI SDK's reader that first knew a chunk. An older one ends the chat with an error. */
@@ -134,9 +127,9 @@ class UIMessageEncoder implements Encoder {
   readonly #options: UIMessageOptions
   /** The id of the message that the answer goes on with, if it does. */
   readonly #earlierId: string | undefined
-  /** The calls of that message, and what was asked of them. */
-  readonly #earlier = new Map<string, EarlierCall>()
-  readonly #asked = new Set<string>()
+  /** The calls of that message, and what was asked of calls: made when there are any. */
+  #earlier: Map<string, EarlierCall> | undefined
+  #asked: Set<unknown> | undefined
   /** The id that the source names. */
   #namedId: string | undefined
   /** What `metadata` said, and what the source says for the message before it begins, and for its end. */
@@ -155,7 +148,7 @@ class UIMessageEncoder implements Encoder {
   #isStarted = false
   #open: { kind: 'text' | 'reasoning'; id: string } | undefined
   /** What the AI SDK says of its calls, by their ids, of the part that comes next, and of the block that does. */
-  readonly #said = new Map<string, UIChunk>()
+  #said: Map<string, UIChunk> | undefined
   #beside: UIChunk | undefined
   #block: object | undefined
   /** The latest call at each index, and with each id. */
@@ -176,16 +169,18 @@ class UIMessageEncoder implements Encoder {
   constructor(runId: string, options: UIMessageOptions) {
     this.#runId = runId
     this.#options = options
-    const last = options.originalMessages?.at(-1)
-    if (last?.role !== 'assistant') return
+    const { originalMessages } = options
+    const last = Array.isArray(originalMessages) ? (originalMessages.at(-1) as UIMessageLike | undefined) : undefined
+    if (last?.role !== 'assistant' || typeof last.id !== 'string') return
     this.#earlierId = last.id
-    for (const part of last.parts ?? []) {
-      const { type, toolCallId, providerExecuted, approval } = part as Record<string, unknown>
+    this.#earlier = new Map()
+    this.#asked = new Set()
+    for (const part of Array.isArray(last.parts) ? last.parts : []) {
+      const { type, toolCallId, providerExecuted, approval } = (part ?? {}) as Record<string, unknown>
       if (typeof toolCallId !== 'string') continue
       const executed = providerExecuted === true && { executed: true }
       this.#earlier.set(toolCallId, { toolCallId, dynamic: type === 'dynamic-tool', ...executed })
-      const { id } = (approval ?? {}) as { id?: unknown }
-      if (typeof id === 'string') this.#asked.add(id)
+      if (approval) this.#asked.add((approval as { id?: unknown }).id)
     }
   }
 
@@ -345,7 +340,7 @@ class UIMessageEncoder implements Encoder {
         if (isObject(messageMetadata)) this.#after = messageMetadata
         return ''
       case 'tool-approval-response':
-        return this.#knows(type) && this.#asked.has(approvalId as string)
+        return this.#knows(type) && this.#asked?.has(approvalId)
           ? this.#begin() + frame({ ...chunk, ...this.#metadataOf(chunk) })
           : ''
       case 'custom': {
@@ -366,6 +361,7 @@ class UIMessageEncoder implements Encoder {
   #know(chunk: UIChunk): boolean {
     const { type, toolCallId } = chunk
     if (typeof toolCallId !== 'string' || !/^tool-(call|input|approval-request)/.test(type)) return false
+    this.#said ??= new Map()
     this.#said.set(toolCallId, { ...this.#said.get(toolCallId), ...defined(chunk) })
     return true
   }
@@ -434,7 +430,7 @@ class UIMessageEncoder implements Encoder {
 
   /** Of a stream of the AI SDK a call that is not in it is of the message that its reader has, whoever says so. */
   #earlierCall(toolCallId: string, said: UIChunk): EarlierCall {
-    return this.#earlier.get(toolCallId) ?? { toolCallId, dynamic: said.dynamic === true }
+    return this.#earlier?.get(toolCallId) ?? { toolCallId, dynamic: said.dynamic === true }
   }
 
   /** Whether it is of a call of the message that the reader has, and not of this run. */
@@ -493,7 +489,7 @@ class UIMessageEncoder implements Encoder {
   }
 
   #saidOf({ id }: Call): UIChunk | undefined {
-    return id === undefined ? undefined : this.#said.get(id)
+    return id === undefined ? undefined : this.#said?.get(id)
   }
 
   /** Whether the page is to take it for a call of the provider's. One that is asked for is of a tool that the page knows. */
@@ -505,7 +501,8 @@ class UIMessageEncoder implements Encoder {
   #ask(call: Call, chunk: UIChunk | undefined): string {
     if (!chunk || call.error !== undefined) return ''
     call.isAsked = true
-    this.#asked.add(chunk.approvalId as string)
+    this.#asked ??= new Set()
+    this.#asked.add(chunk.approvalId)
     return frame(chunk)
   }
 
@@ -515,7 +512,7 @@ class UIMessageEncoder implements Encoder {
     const known = id === undefined ? undefined : this.#ids.get(id)
     const isTaken = id === undefined || (known && (this.#isAssistantUI || known.step === this.#step))
     const toolCallId = isTaken ? `${this.#prefix}-call-${this.#unnamed++}` : id
-    const said = id === undefined ? undefined : this.#said.get(id)
+    const said = id === undefined ? undefined : this.#said?.get(id)
     // Elsewhere than in the AI SDK nobody says which tools the page knows.
     const dynamic = said ? said.dynamic === true : true
     const call: Call = { id, toolCallId, toolName: name, input: '', step: this.#step, dynamic }
@@ -594,7 +591,7 @@ class UIMessageEncoder implements Encoder {
     const said = this.#beside?.toolCallId === id ? this.#beside : undefined
     const result = error === undefined ? { output: output ?? null } : { errorText: error }
     const isDenied = said?.type === 'tool-output-denied' && this.#knows(said.type)
-    const earlier = call ? undefined : said ? this.#earlierCall(id, said) : this.#earlier.get(id)
+    const earlier = call ? undefined : said ? this.#earlierCall(id, said) : this.#earlier?.get(id)
     if (earlier) return isDenied ? frame({ type: said.type, toolCallId: id }) : this.#outputChunk(earlier, result)
     if (!call) {
       // A result without its call is an error to the reader, for the whole chat.

@@ -663,6 +663,20 @@ const result = (id: string, output: unknown, more: { name?: string; error?: stri
 })
 const step = { type: 'step-start' }
 
+describe('the messages of a request', () => {
+  const opened = (originalMessages: unknown) =>
+    uiMessage({ originalMessages } as UIMessageOptions)
+      .encoder({ runId: 'r' })
+      .part({ type: 'text', text: 'Hi' })
+
+  it('are a page’s own words: what is none of the SDK’s messages says nothing, and is no mistake', () => {
+    const messages = [null, 5, 'x', {}, [], [null], [{}], [{ role: 'assistant' }], [{ role: 'user', id: 'u' }]]
+    for (const given of messages) expect(opened(given)).toContain('"messageId":"r"')
+    for (const parts of [undefined, null, 'x', [null], [{ toolCallId: 5 }], [{ toolCallId: 'c', approval: 'x' }]])
+      expect(opened([{ role: 'assistant', id: 'm', parts }])).toContain('"messageId":"m"')
+  })
+})
+
 describe('tool calls of a provider or an agent, in useChat', () => {
   it('are available when they are done, and not when what has come happens to be JSON', async () => {
     const wire = encoded([

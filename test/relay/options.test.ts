@@ -202,7 +202,6 @@ describe('a value that an option cannot have', () => {
     ['openaiResponses', 'model', 7, '7: give a string'],
     ['agui', 'runId', 7, '7: give a string'],
     ['uiMessage', 'metadata', {}, 'an object (Object): give a function'],
-    ['uiMessage', 'originalMessages', [{ role: 'user' }], 'an object (Array): give the messages as useChat sends them'],
     ['uiMessage', 'client', 'ai-4', '"ai-4": give '],
     ...['parseSSE', 'fetchSSE'].flatMap((name) =>
       ['idleTimeoutMs', 'eventTimeoutMs', 'maxEventSize'].flatMap((option) =>
