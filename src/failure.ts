@@ -74,7 +74,7 @@ const NETWORK =
   /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS|STREAM_PREMATURE_CLOSE)|CERT_|Connection)|^(terminated|fetch failed|error reading a body from connection|Network connection lost\.)$/
 /** What SDKs say that give nothing but words: of a stream that broke, of what the provider sent, of their own program. */
 const WORDS =
-  /^(\[GoogleGenerativeAI Error\]: |\[VertexAI\.\w+\]: |Error from server: |\{"detail":)|^(Codex Exec|Claude Code process) (exited|terminated|error)/
+  /^(\[GoogleGenerativeAI Error\]: |\[VertexAI\.\w+\]: |Error from server: |Error (received from the server|while iterating over SSE)|\{"detail":)|^(Codex Exec|Claude Code process) (exited|terminated|error)/
 const TIMEOUT = /time.?d?.?out|deadline/i
 /** What the SDKs that look for the answer's end say when it is missing. */
 const CUT =

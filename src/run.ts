@@ -125,6 +125,9 @@ export class Run implements Feeder {
   #text = ''
   /** How much of the text is in one piece. */
   #flat = 0
+  /** The texts that came first, as far as they are looked at: how many in a row began with the one before. */
+  #before = ''
+  #grown = 0
   #usage: Usage | undefined
   #finishReason: FinishReason | undefined
 
@@ -490,6 +493,7 @@ export class Run implements Feeder {
 
   /** The commonest chunk by far: a list for its one part costs more than the frame. */
   #encodeText(piece: string, encoder: Encoder): string {
+    if (this.#events < 5) this.#compare(piece)
     const text = this.#join('text', piece)
     this.#gather(text)
     this.#reading.sawText = true
@@ -498,6 +502,17 @@ export class Run implements Feeder {
     } catch (error) {
       throw isRelayError(error) ? asMistake(error) : error
     }
+  }
+
+  /** Some clients (BAML) hand on all of the text so far each time. */
+  #compare(piece: string): void {
+    this.#grown = piece.length > this.#before.length && piece.startsWith(this.#before) ? this.#grown + 1 : 0
+    this.#before = piece
+    if (this.#grown < 4) return
+    warnOnce(
+      'grown',
+      'each text that the source yields repeats the one before it, and so does the page: yield what is new in each, text.slice(before.length)',
+    )
   }
 
   #gather(piece: string): void {

@@ -22,7 +22,8 @@ export function isFailed(word: unknown): boolean {
  * whatever else servers have for it: a code with words, words alone, `success: false`.
  */
 export function failureIn(chunk: object, isOwn: boolean): unknown {
-  const { error, errors, object, type, event, status, message, data, success } = chunk as Record<string, unknown>
+  const { error: said, errors, object, type, event, status, message, data, success } = chunk as Record<string, unknown>
+  const error: unknown = Array.isArray(said) ? said[0] : said
   if (object === 'error') return chunk
   const isError = isOwn ? isAlone(chunk) || (isObject(error) && isReport(error)) : true
   if (error && isError) return { ...chunk, ...(isObject(error) ? error : { message: error }) }

@@ -102,6 +102,8 @@ export interface Completion {
   /** Perplexity, xAI: all sources so far, in each chunk. */
   citations?: unknown[] | null
   search_results?: Source[] | null
+  /** Volcengine. */
+  references?: Source[] | null
   error?: unknown
 }
 
@@ -173,7 +175,7 @@ function isChoice(choice: unknown): boolean {
 
 /** What a chunk of chat completions says, in either spelling. */
 export function readCompletion(chunk: Completion, reading: Reading): void {
-  const { usage, x_groq: groq, citations, search_results: found } = chunk
+  const { usage, x_groq: groq, citations, references, search_results: found = references } = chunk
   const choices = choicesOf(chunk)
   for (const choice of choices) if (choice && Number(choice.index ?? 0) === 0) readChoice(chunk, choice, reading)
   if (usage) {
@@ -215,7 +217,7 @@ function begin({ id, model, created }: Completion, said: Delta | null | undefine
 
 /** A server that does not stream says all of it so; others repeat it at the end, with calls that had no pieces. */
 function readMessage(chunk: Completion, message: Delta, reading: Reading): void {
-  if (!reading.isStarted || reading.proof !== 'missing') {
+  if (!reading.isStarted || (reading.proof !== 'missing' && !reading.isOf(chunk.id))) {
     begin(chunk, message, reading)
     readDelta(message, reading)
   } else

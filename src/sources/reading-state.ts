@@ -172,6 +172,11 @@ export class Reading {
     if (Object.keys(start).length > 0) this.parts.push({ type: 'start', ...start })
   }
 
+  /** Whether the answer at hand has this id. */
+  isOf(id: unknown): boolean {
+    return !!id && id === this.#id
+  }
+
   /**
    * For providers that say the id of the answer in each chunk: begins another answer where the chunk is of one. Some give
    * each chunk an id of its own, or none: there the role tells, which comes once an answer.

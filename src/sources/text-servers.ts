@@ -1,6 +1,6 @@
 /** What do servers and SDKs say whose chunk is little more than a piece of text, and a word for its end? */
 import { isObject } from '../errors.js'
-import { readCompletion } from './openai-chat.js'
+import { type Completion, readCompletion } from './openai-chat.js'
 import { type ChunkShape, listOf, type Reading } from './reading-state.js'
 
 interface Result {
@@ -38,6 +38,10 @@ interface TextChunk {
     choices?: { message?: { content?: unknown; reasoning_content?: unknown }; finish_reason?: string }[]
   }
   usage?: { models?: object[] }
+  /** SAP's orchestration: its chunks, and what was done to the prompt. By its SDK within an instance. */
+  final_result?: Completion
+  intermediate_results?: object
+  _data?: TextChunk
   /** Dify. */
   event?: string
   task_id?: string
@@ -48,7 +52,7 @@ interface TextChunk {
 }
 
 /**
- * llama.cpp, LM Studio, watsonx, Ax, DashScope, Dify. The answer is complete where the chunk says so; what LM Studio
+ * llama.cpp, LM Studio, watsonx, Ax, DashScope, SAP, Dify. The answer is complete where the chunk says so; what LM Studio
  * yields throws where it failed.
  */
 export const textServers: ChunkShape = {
@@ -56,20 +60,29 @@ export const textServers: ChunkShape = {
   redact: false,
 
   is(chunk) {
-    const { content, stop, reasoningType, results, output, request_id, event, task_id, workflow_run_id } =
-      chunk as TextChunk
+    const told = within(chunk)
+    const { content, stop, reasoningType, results, output, request_id, event, task_id, workflow_run_id } = told
     if (typeof event === 'string') return typeof (task_id ?? workflow_run_id) === 'string'
     if (typeof content === 'string') return typeof stop === 'boolean' || typeof reasoningType === 'string'
-    if (typeof request_id === 'string') return isObject(output) && ('choices' in output || 'text' in output)
+    if (typeof request_id === 'string') {
+      const isDashScope = isObject(output) && ('choices' in output || 'text' in output)
+      return isDashScope || 'final_result' in told || 'intermediate_results' in told
+    }
     return Array.isArray(results) && results.length > 0 && results.every(isResult)
   },
 
-  isEarly: ({ event }: TextChunk) => /^(workflow|node)_(started|finished)$/.test(event ?? ''),
+  isEarly(chunk: TextChunk) {
+    const { event = '', intermediate_results: before, final_result: result } = within(chunk)
+    return /^(workflow|node)_(started|finished)$/.test(event) || (before !== undefined && !result)
+  },
 
-  read(chunk: TextChunk, reading: Reading) {
+  read(outer: TextChunk, reading: Reading) {
+    const chunk = within(outer)
     const { content, stop, reasoningType, results, output, usage } = chunk
     if (chunk.event) readDify(chunk, reading)
-    else if (output) {
+    else if (chunk.intermediate_results || chunk.final_result) {
+      if (chunk.final_result) readCompletion(chunk.final_result, reading)
+    } else if (output) {
       readDashScope(output, reading)
       reading.counts(usage?.models ?? usage)
     } else if (results) {
@@ -86,6 +99,10 @@ export const textServers: ChunkShape = {
       reading.end(chunk.stop_type === 'limit' || chunk.stopped_limit ? 'length' : 'stop')
     }
   },
+}
+
+function within(chunk: TextChunk): TextChunk {
+  return isObject(chunk._data) ? chunk._data : chunk
 }
 
 function isResult(result: unknown): boolean {

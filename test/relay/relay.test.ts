@@ -782,3 +782,13 @@ it('a run of known chunks that say nothing is complete, and the console says so 
   expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('complete without a word'))
   warn.mockRestore()
 })
+
+it('texts that each repeat the one before are told on the console, once', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+  await relay(['a', 'b', 'bc', 'c', 'd', 'de']).done
+  await relay(['H', 'He', 'Hel']).done
+  expect(warn).not.toHaveBeenCalled()
+  for (let n = 0; n < 2; n++) await relay(['H', 'He', 'Hel', 'Hell', 'Hello']).done
+  expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('repeats the one before'))
+  warn.mockRestore()
+})

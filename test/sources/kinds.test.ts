@@ -82,6 +82,24 @@ describe('what a server says in a field of its own', () => {
       { text: 'Hi' },
     ],
     [
+      'a message after the finish (MiniMax)',
+      [
+        hi,
+        end(),
+        {
+          id: 'c',
+          object: 'chat.completion',
+          choices: [{ message: { role: 'assistant', content: 'Hi' }, finish_reason: 'stop' }],
+        },
+      ],
+      { text: 'Hi', finish: 'stop', isComplete: true },
+    ],
+    [
+      'references (Volcengine)',
+      [chat({ content: 'Hi' }, {}, { references: [{ title: 't', url: 'u', summary: 's' }] }), end()],
+      { rest: [{}, { name: 'citation', data: { title: 't', url: 'u' } }] },
+    ],
+    [
       'calls in a message',
       [{ choices: [{ message: { tool_calls: [tool(undefined, 'a', 'w', ARGS)] }, finish_reason: 'tool_calls' }] }],
       { calls: [called('a')], finish: 'tool-calls' },

@@ -402,6 +402,17 @@ servers('a server whose chunk is a piece of text', {
     end: [dashscope({ text: '', finish_reason: 'stop' }, { models: [{ input_tokens: 10, output_tokens: 2 }] })],
     whole: { finish: 'stop', ...counted },
   },
+  'SAP’s orchestration': {
+    body: [
+      event({ request_id: 'r', intermediate_results: { templating: [{ role: 'user', content: SECRET }] } }),
+      ...['Hel', 'lo'].map((content) =>
+        event({ request_id: 'r', final_result: { id: 'c', choices: [{ index: 0, delta: { content } }] } }),
+      ),
+    ],
+    end: [event({ request_id: 'r', final_result: { id: 'c', choices: [{ index: 0, finish_reason: 'stop' }] } })],
+    failure: event({ error: { request_id: 'r', code: 429, message: SECRET } }),
+    whole: { finish: 'stop' },
+  },
   'Dify, a chat': {
     body: [
       'event: ping\n\n',
@@ -457,6 +468,21 @@ describe('an SDK whose chunk is a piece of text', () => {
       ...counted,
     })
     expect(await relayed(of(...chunks))).toMatchObject({ outcome: 'truncated', text: 'Hello' })
+  })
+
+  it('SAP’s orchestration, in instances of its class', async () => {
+    class OrchestrationStreamChunkResponse {
+      readonly _data: object
+      constructor(_data: object) {
+        this._data = _data
+      }
+      getDeltaContent() {
+        return 'Hello'
+      }
+    }
+    const choices = [{ index: 0, delta: { content: 'Hello' }, finish_reason: 'stop' }]
+    const chunk = new OrchestrationStreamChunkResponse({ request_id: 'r', final_result: { id: 'c', choices } })
+    expect(await relayed({ stream: of(chunk) })).toMatchObject({ outcome: 'done', text: 'Hello', finish: 'stop' })
   })
 
   it('LM Studio, which is stopped by what it has for that', async () => {
@@ -535,6 +561,7 @@ it.each([
   ['HTTP error establishing stream for SendStreamingMessage: 429 Too Many Requests. Response: no', 429],
   ['HTTP error! status: 503', 503],
   ['Request failed with status code 500', 502],
+  ['Error while iterating over SSE stream.', 502],
   ['The order has status 5', 500],
 ])('a status that an error has in nothing but words counts: %s', async (message, status) => {
   expect(await relayed(() => Promise.reject(new Error(message)))).toMatchObject({ status })
