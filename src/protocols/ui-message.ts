@@ -223,6 +223,52 @@ class UIMessageEncoder implements Encoder {
     }
   }
 
+  aside(chunk: UIChunk): string {
+    const { type, messageId, messageMetadata, approvalId, kind } = chunk
+    this.#beside = undefined
+    switch (type) {
+      case 'text-start':
+      case 'reasoning-start':
+        this.#block = this.#metadataOf(chunk)
+        return ''
+      case 'text-delta':
+      case 'reasoning-delta':
+        return this.#addMetadata(type.slice(0, -6) as 'text' | 'reasoning', this.#metadataOf(chunk))
+      case 'text-end':
+      case 'reasoning-end':
+        return this.#endBlock(type.slice(0, -4) as 'text' | 'reasoning', chunk)
+      case 'start':
+        if (typeof messageId === 'string' && ID.test(messageId)) this.#namedId ??= messageId
+        this.#awaitsStep = this.#step === 0
+        return this.#addMessageMetadata(messageMetadata)
+      case 'start-step':
+        // What came before it is of no step.
+        if (this.#awaitsStep && this.#step > 0) this.#isNext = true
+        this.#awaitsStep = false
+        return ''
+      case 'message-metadata':
+        return this.#addMessageMetadata(messageMetadata)
+      case 'finish':
+        if (isObject(messageMetadata)) this.#after = messageMetadata
+        return ''
+      case 'tool-approval-response':
+        return this.#knows(type) && this.#asked?.has(approvalId)
+          ? this.#begin() + frame({ ...chunk, ...this.#metadataOf(chunk) })
+          : ''
+      case 'custom': {
+        // Without what the provider says it is nothing but a name.
+        const more = this.#metadataOf(chunk)
+        return more.providerMetadata && this.#knows(type) ? this.#begin() + frame({ type, kind, ...more }) : ''
+      }
+      case 'reset-step':
+        return this.#knows(type) ? this.#reset() : ''
+      default:
+        if (this.#know(chunk)) return ''
+        this.#beside = chunk
+        return chunk.preliminary ? this.#addPreliminary(chunk) : ''
+    }
+  }
+
   event({ event: name = 'data', data, id }: ServerSentEvent): string {
     return this.#begin() + dataChunk({ name, data: parse(data), id })
   }
@@ -309,52 +355,6 @@ class UIMessageEncoder implements Encoder {
     const { kind, id } = this.#open
     this.#open = undefined
     return frame({ type: `${kind}-end`, id, ...more })
-  }
-
-  aside(chunk: UIChunk): string {
-    const { type, messageId, messageMetadata, approvalId, kind } = chunk
-    this.#beside = undefined
-    switch (type) {
-      case 'text-start':
-      case 'reasoning-start':
-        this.#block = this.#metadataOf(chunk)
-        return ''
-      case 'text-delta':
-      case 'reasoning-delta':
-        return this.#addMetadata(type.slice(0, -6) as 'text' | 'reasoning', this.#metadataOf(chunk))
-      case 'text-end':
-      case 'reasoning-end':
-        return this.#endBlock(type.slice(0, -4) as 'text' | 'reasoning', chunk)
-      case 'start':
-        if (typeof messageId === 'string' && ID.test(messageId)) this.#namedId ??= messageId
-        this.#awaitsStep = this.#step === 0
-        return this.#addMessageMetadata(messageMetadata)
-      case 'start-step':
-        // What came before it is of no step.
-        if (this.#awaitsStep && this.#step > 0) this.#isNext = true
-        this.#awaitsStep = false
-        return ''
-      case 'message-metadata':
-        return this.#addMessageMetadata(messageMetadata)
-      case 'finish':
-        if (isObject(messageMetadata)) this.#after = messageMetadata
-        return ''
-      case 'tool-approval-response':
-        return this.#knows(type) && this.#asked?.has(approvalId)
-          ? this.#begin() + frame({ ...chunk, ...this.#metadataOf(chunk) })
-          : ''
-      case 'custom': {
-        // Without what the provider says it is nothing but a name.
-        const more = this.#metadataOf(chunk)
-        return more.providerMetadata && this.#knows(type) ? this.#begin() + frame({ type, kind, ...more }) : ''
-      }
-      case 'reset-step':
-        return this.#knows(type) ? this.#reset() : ''
-      default:
-        if (this.#know(chunk)) return ''
-        this.#beside = chunk
-        return chunk.preliminary ? this.#addPreliminary(chunk) : ''
-    }
   }
 
   /** What is said of a call holds for all of it. */

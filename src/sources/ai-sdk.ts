@@ -202,8 +202,10 @@ export function readPart(part: StreamPart, reading: Reading): void {
       break
     case 'tool-error':
     case 'tool-output-error':
-    case 'tool-output-denied':
       reading.result(toolCallId ?? '', null, name, true)
+      break
+    case 'tool-output-denied':
+      reading.deny(toolCallId ?? '', name)
       break
     case 'tool-approval-request':
       // One that the application answers itself is nothing to ask a person.

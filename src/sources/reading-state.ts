@@ -37,6 +37,7 @@ export interface ChunkShape {
 /** What is said of a call that its provider rejected, and of a tool that failed: their own words stay here. */
 const REJECTED = 'The tool could not be called with this input.'
 const TOOL_FAILED = 'The tool failed.'
+const DENIED = 'The tool was not allowed to run.'
 
 /**
  * What has been read of one run. A shape says with its methods what a chunk means; what follows from that, for every
@@ -258,6 +259,11 @@ export class Reading {
   /** What a tool answered. It goes out only where the developer said so. */
   result(id: string, output: unknown, name?: string, hasFailed = false): void {
     this.calls.result(id, output, name, hasFailed ? TOOL_FAILED : undefined)
+  }
+
+  /** A call that somebody did not allow. */
+  deny(id: string, name?: string): void {
+    this.calls.result(id, null, name, DENIED)
   }
 
   /** Something else for the client, under a name. */

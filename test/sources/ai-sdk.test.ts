@@ -128,6 +128,13 @@ describe('the full stream of the AI SDK, versions 5 to 7', () => {
     expect(told).not.toHaveProperty('approval')
   })
 
+  it('a call that was not allowed has not failed', () => {
+    const denied = { type: 'tool-output-denied', toolCallId: 'c1', toolName: 'weather' }
+    expect(read([start, step, call(), denied]).rest).toEqual([
+      { type: 'tool-result', id: 'c1', name: 'weather', output: null, error: expect.stringContaining('not allowed') },
+    ])
+  })
+
   it('a call of the provider says that it waits, too, and none does that was answered', () => {
     const asks = { type: 'tool-approval-request', approvalId: 'a', toolCall: call() }
     const theirs = call({ providerExecuted: true })
