@@ -481,14 +481,26 @@ export class Run implements Feeder {
     return { ...part, output: null }
   }
 
-  /** Whether a stream of strings is an event stream: by lines from an SDK (watsonx), decoded or framed by hand from others. */
+  /**
+   * Whether strings are the lines, or the events, of a wire that an SDK hands on as it came (watsonx). Of any other stream
+   * they are text: a model can be made to say what looks like an event, and that is not to become a tool call.
+   */
   #isWire(first: string): boolean {
     const reading = this.#reading
     const stream = this.#iteration?.stream
     if (!reading.isFresh || !isStream(stream)) return false
-    const isSDK = typeof stream.controller?.abort === 'function'
-    reading.isLines = isSDK && /^(id|event|data): ?[^\n]+$/.test(first)
-    return reading.isLines || ((isSDK || !reading.isUpstream) && isEventStream(first))
+    const isWhole = isEventStream(first)
+    if (typeof stream.controller?.abort === 'function') {
+      reading.isLines = /^(id|event|data): ?[^\n]+$/.test(first)
+      return reading.isLines || isWhole
+    }
+    if (isWhole && !reading.isUpstream) {
+      warnOnce(
+        'wire',
+        'a source of strings begins with an event of an event stream, and strings go out as text: hand over the bytes, or the Response, before they are decoded',
+      )
+    }
+    return false
   }
 
   /** The commonest chunk by far: a list for its one part costs more than the frame. */

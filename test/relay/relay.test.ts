@@ -792,3 +792,13 @@ it('texts that each repeat the one before are told on the console, once', async 
   expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('repeats the one before'))
   warn.mockRestore()
 })
+
+it('strings that begin with an event are text, and the console says once what to hand over', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+  async function* source() {
+    yield 'data: {"message":{"content":"Hi"},"done":true}\n\n'
+  }
+  for (let n = 0; n < 2; n++) expect(await relay(source()).done).toMatchObject({ outcome: 'done', events: 1 })
+  expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('before they are decoded'))
+  warn.mockRestore()
+})

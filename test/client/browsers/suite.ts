@@ -293,7 +293,11 @@ const cases: Record<string, (scene: Scene) => Promise<void>> = {
   async 'heartbeats alone are an event timeout, and the server is left'({ url, closed }) {
     let comments = 0
     const error = await failure(() =>
-      read(fetch(url('heartbeats'), POST), { idleTimeoutMs: 15_000, eventTimeoutMs: 1500, onComment: () => comments++ }),
+      read(fetch(url('heartbeats'), POST), {
+        idleTimeoutMs: 15_000,
+        eventTimeoutMs: 1500,
+        onComment: () => comments++,
+      }),
     )
     equal([error.code, error.retryable, error.received], ['event-timeout', true, 1])
     ok(comments > 0, 'heartbeats came')
