@@ -56,6 +56,9 @@ interface GeminiChunk {
  * `@google/genai` are class instances whose getters `text` and `data` warn on the console: only own fields are read.
  */
 export const gemini: ChunkShape = {
+  // Its SDK answers calls itself where it was given functions (automatic function calling).
+  hasResults: true,
+
   signalOnly: () => 'Gemini',
 
   is(chunk) {

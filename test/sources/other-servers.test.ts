@@ -1,7 +1,7 @@
 // Servers and SDKs whose streams nobody here has written down: is what they say understood, or is it said that it is not?
 import { Readable } from 'node:stream'
 import type { RelayOptions, Source } from 'sse-relay'
-import { parts } from 'sse-relay/protocols'
+import { anthropicMessages, openaiChat, openaiResponses, parts } from 'sse-relay/protocols'
 import { collect } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -664,6 +664,15 @@ it('what the SDK of Gemini called itself is answered, and the turn after it owes
   expect(whole).toMatchObject({ outcome: 'done', text: 'Hello', finish: 'stop', leaks: false })
   expect(whole.read).toContainEqual({ type: 'tool-result', id: 'f', name: 'w', output: null })
   expect(await relayed(called)).toMatchObject({ outcome: 'truncated', leaks: false })
+  const ASKS = /"(tool_calls|tool_use|function_call)"/
+  // Nobody else is asked to run it.
+  for (const protocol of [openaiChat(), anthropicMessages(), openaiResponses()]) {
+    const { outcome, body } = await relayed([...called, turn({ text: '' }, 'STOP')], { protocol })
+    expect(outcome).toBe('done')
+    expect(body).not.toMatch(ASKS)
+    const { body: asked } = await relayed(called.slice(0, 1), { protocol })
+    expect(asked).toMatch(ASKS)
+  }
 })
 
 it('collect is told of it as of every failure', async () => {
