@@ -30,7 +30,7 @@ import { assistants } from './refused-assistants.js'
 import { replicate } from './replicate.js'
 import { strands } from './strands.js'
 import { textGeneration } from './text-generation.js'
-import { textServers } from './text-servers.js'
+import { dashScope, dify, llamaCpp, lmStudio, sapOrchestration, textResults } from './text-servers.js'
 import { workersAI } from './workers-ai.js'
 
 /**
@@ -67,7 +67,7 @@ const EVENTS: readonly ChunkShape[] = [
   mistralConversations,
   replicate,
   assistants,
-  textServers,
+  dify,
 ]
 const OTHERS: readonly ChunkShape[] = [
   adk,
@@ -82,7 +82,11 @@ const OTHERS: readonly ChunkShape[] = [
   llamaIndex,
   textGeneration,
   workersAI,
-  textServers,
+  lmStudio,
+  llamaCpp,
+  textResults,
+  sapOrchestration,
+  dashScope,
   a2a,
   langchain,
   langgraphState,

@@ -3,6 +3,47 @@ import { isObject } from '../errors.js'
 import { type Completion, readCompletion } from './openai-chat.js'
 import { type ChunkShape, listOf, type Reading } from './reading-state.js'
 
+// None of them has `redact`: beside the text stand the prompt, settings, or what tools and nodes of a flow were given.
+
+interface Fragment {
+  content?: string
+  /** LM Studio. */
+  reasoningType?: string
+  /** llama.cpp. */
+  stop?: boolean
+  stop_type?: string
+  stopped_limit?: boolean
+  tokens_evaluated?: number
+  tokens_predicted?: number
+}
+
+/** The fragments of LM Studio's SDK. It throws where it failed, so each may be the last. */
+export const lmStudio: ChunkShape = {
+  redact: false,
+
+  is: ({ content, reasoningType }: Fragment) => typeof content === 'string' && typeof reasoningType === 'string',
+
+  read({ content, reasoningType }: Fragment, reading: Reading) {
+    if (reasoningType === 'none') reading.text(content)
+    else if (reasoningType === 'reasoning') reading.reasoning(content)
+    reading.end()
+  },
+}
+
+/** llama.cpp's own `/completion`. */
+export const llamaCpp: ChunkShape = {
+  redact: false,
+
+  is: ({ content, stop }: Fragment) => typeof content === 'string' && typeof stop === 'boolean',
+
+  read(chunk: Fragment, reading: Reading) {
+    reading.text(chunk.content)
+    if (!chunk.stop) return
+    reading.usage({ inputTokens: chunk.tokens_evaluated, outputTokens: chunk.tokens_predicted })
+    reading.end(chunk.stop_type === 'limit' || chunk.stopped_limit ? 'length' : 'stop')
+  },
+}
+
 interface Result {
   index?: number
   /** watsonx. */
@@ -17,92 +58,21 @@ interface Result {
   finishReason?: string
 }
 
-interface TextChunk {
-  /** llama.cpp's own `/completion`, and the fragments of LM Studio. */
-  content?: string
-  stop?: boolean
-  stop_type?: string
-  stopped_limit?: boolean
-  tokens_evaluated?: number
-  tokens_predicted?: number
-  reasoningType?: string
-  /** watsonx's text generation, and Ax. */
+interface Results {
   results?: Result[]
   modelUsage?: { tokens?: object }
-  /** DashScope's own API, of models and of applications. */
-  request_id?: string
-  output?: {
-    text?: string
-    thoughts?: unknown
-    finish_reason?: string
-    choices?: { message?: { content?: unknown; reasoning_content?: unknown }; finish_reason?: string }[]
-  }
-  usage?: { models?: object[] }
-  /** SAP's orchestration: its chunks, and what was done to the prompt. By its SDK within an instance. */
-  final_result?: Completion
-  intermediate_results?: object
-  _data?: TextChunk
-  /** Dify. */
-  event?: string
-  task_id?: string
-  workflow_run_id?: string
-  answer?: string
-  data?: { text?: string; status?: string; error?: unknown }
-  metadata?: { usage?: object }
 }
 
-/**
- * llama.cpp, LM Studio, watsonx, Ax, DashScope, SAP, Dify. The answer is complete where the chunk says so; what LM Studio
- * yields throws where it failed.
- */
-export const textServers: ChunkShape = {
-  // Most have the prompt, settings or what tools and nodes of a flow were given beside the text.
+/** The text generation of watsonx, and Ax. Of several answers the first is read. */
+export const textResults: ChunkShape = {
   redact: false,
 
-  is(chunk) {
-    const told = within(chunk)
-    const { content, stop, reasoningType, results, output, request_id, event, task_id, workflow_run_id } = told
-    if (typeof event === 'string') return typeof (task_id ?? workflow_run_id) === 'string'
-    if (typeof content === 'string') return typeof stop === 'boolean' || typeof reasoningType === 'string'
-    if (typeof request_id === 'string') {
-      const isDashScope = isObject(output) && ('choices' in output || 'text' in output)
-      return isDashScope || 'final_result' in told || 'intermediate_results' in told
-    }
-    return Array.isArray(results) && results.length > 0 && results.every(isResult)
-  },
+  is: ({ results }: Results) => Array.isArray(results) && results.length > 0 && results.every(isResult),
 
-  isEarly(chunk: TextChunk) {
-    const { event = '', intermediate_results: before, final_result: result } = within(chunk)
-    return /^(workflow|node)_(started|finished)$/.test(event) || (before !== undefined && !result)
+  read({ results, modelUsage }: Results, reading: Reading) {
+    for (const result of results ?? []) if (!result.index) readResult(result, reading)
+    reading.counts(modelUsage?.tokens)
   },
-
-  read(outer: TextChunk, reading: Reading) {
-    const chunk = within(outer)
-    const { content, stop, reasoningType, results, output, usage } = chunk
-    if (chunk.event) readDify(chunk, reading)
-    else if (chunk.intermediate_results || chunk.final_result) {
-      if (chunk.final_result) readCompletion(chunk.final_result, reading)
-    } else if (output) {
-      readDashScope(output, reading)
-      reading.counts(usage?.models ?? usage)
-    } else if (results) {
-      for (const result of results) if (!result.index) readResult(result, reading)
-      reading.counts(chunk.modelUsage?.tokens)
-    } else if (reasoningType) {
-      if (reasoningType === 'none') reading.text(content)
-      else if (reasoningType === 'reasoning') reading.reasoning(content)
-      reading.end()
-    } else {
-      reading.text(content)
-      if (!stop) return
-      reading.usage({ inputTokens: chunk.tokens_evaluated, outputTokens: chunk.tokens_predicted })
-      reading.end(chunk.stop_type === 'limit' || chunk.stopped_limit ? 'length' : 'stop')
-    }
-  },
-}
-
-function within(chunk: TextChunk): TextChunk {
-  return isObject(chunk._data) ? chunk._data : chunk
 }
 
 function isResult(result: unknown): boolean {
@@ -121,9 +91,63 @@ function readResult(result: Result, reading: Reading): void {
   if (word) reading.end(word)
 }
 
+interface Orchestrated {
+  request_id?: string
+  final_result?: Completion
+  /** What was done to the prompt. */
+  intermediate_results?: object
+  /** By its SDK all of that is within an instance. */
+  _data?: Orchestrated
+}
+
+/** SAP's orchestration. */
+export const sapOrchestration: ChunkShape = {
+  redact: false,
+
+  is(chunk) {
+    const told = withoutClass(chunk)
+    return typeof told.request_id === 'string' && ('final_result' in told || 'intermediate_results' in told)
+  },
+
+  isEarly: (chunk: Orchestrated) => !withoutClass(chunk).final_result,
+
+  read(chunk: Orchestrated, reading: Reading) {
+    const { final_result: result } = withoutClass(chunk)
+    if (result) readCompletion(result, reading)
+  },
+}
+
+function withoutClass(chunk: Orchestrated): Orchestrated {
+  return isObject(chunk._data) ? chunk._data : chunk
+}
+
+interface DashScopeChunk {
+  request_id?: string
+  output?: {
+    text?: string
+    thoughts?: unknown
+    finish_reason?: string
+    choices?: { message?: { content?: unknown; reasoning_content?: unknown }; finish_reason?: string }[]
+  }
+  usage?: { models?: object[] }
+}
+
+/** DashScope's own API, of models and of applications. */
+export const dashScope: ChunkShape = {
+  redact: false,
+
+  is: ({ request_id: id, output }: DashScopeChunk) =>
+    typeof id === 'string' && isObject(output) && ('choices' in output || 'text' in output),
+
+  read({ output, usage }: DashScopeChunk, reading: Reading) {
+    readOutput(output ?? {}, reading)
+    reading.counts(usage?.models ?? usage)
+  },
+}
+
 /** All of the text so far in each chunk, unless it was asked for in pieces. */
-function readDashScope(
-  { text, choices, finish_reason: word }: NonNullable<TextChunk['output']>,
+function readOutput(
+  { text, choices, finish_reason: word }: NonNullable<DashScopeChunk['output']>,
   reading: Reading,
 ): void {
   const rest = (name: string, said: unknown) => {
@@ -148,16 +172,34 @@ function readDashScope(
   if (word) reading.end(word)
 }
 
-/** What nodes of a flow and tools were given and answered stays here. */
-function readDify({ event, answer, data, metadata, ...told }: TextChunk, reading: Reading): void {
-  if (event === 'message' || event === 'agent_message') reading.text(answer)
-  else if (event === 'text_chunk') reading.text(data?.text)
-  else if (event === 'message_end') {
-    reading.counts(metadata?.usage)
-    reading.end()
-  } else if (event === 'error') reading.error(told)
-  else if (event === 'workflow_finished') {
-    if (data?.status === 'failed') reading.error({ message: String(data.error) })
-    else reading.end(data?.status === 'stopped' ? 'cancelled' : undefined)
-  }
+interface DifyEvent {
+  event: string
+  task_id?: string
+  workflow_run_id?: string
+  answer?: string
+  data?: { text?: string; status?: string; error?: unknown }
+  metadata?: { usage?: object }
+}
+
+/** Dify. What nodes of a flow and tools were given and answered stays here. */
+export const dify: ChunkShape = {
+  redact: false,
+
+  is: ({ event, task_id, workflow_run_id }: Partial<DifyEvent>) =>
+    typeof event === 'string' && typeof (task_id ?? workflow_run_id) === 'string',
+
+  isEarly: ({ event }: DifyEvent) => /^(workflow|node)_(started|finished)$/.test(event),
+
+  read({ event, answer, data, metadata, ...told }: DifyEvent, reading: Reading) {
+    if (event === 'message' || event === 'agent_message') reading.text(answer)
+    else if (event === 'text_chunk') reading.text(data?.text)
+    else if (event === 'message_end') {
+      reading.counts(metadata?.usage)
+      reading.end()
+    } else if (event === 'error') reading.error(told)
+    else if (event === 'workflow_finished') {
+      if (data?.status === 'failed') reading.error({ message: String(data.error) })
+      else reading.end(data?.status === 'stopped' ? 'cancelled' : undefined)
+    }
+  },
 }
