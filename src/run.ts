@@ -296,7 +296,7 @@ export class Run implements Feeder {
         this.#iteration = iterateInner(this.#iteration as Iteration, inner, this.#reading)
       }
       if (this.#reading.isOver) {
-        this.#finish(frames)
+        this.#leaveStream(frames)
         return
       }
       this.#sinceTurn += frames.length + CHUNK
@@ -308,7 +308,7 @@ export class Run implements Feeder {
   }
 
   /** The answer is over before its stream is, which nobody needs any more. */
-  #finish(frames: string): void {
+  #leaveStream(frames: string): void {
     this.#state = 'finishing'
     const iteration = this.#iteration as Iteration
     abort(iteration)
@@ -344,9 +344,9 @@ export class Run implements Feeder {
   /** The frames of one chunk. A failure in it ends the run, after what came before it. */
   #encode(chunk: unknown): string {
     const encoder = this.#encoder as Encoder
-    if (typeof chunk === 'string' && this.#events === 0 && this.#isWire(chunk)) {
-      this.#reading.inner = new TextEncoder().encode(this.#reading.isLines ? `${chunk}\n` : chunk)
-      return ''
+    if (typeof chunk === 'string' && this.#events === 0) {
+      this.#reading.inner = this.#wireIn(chunk)
+      if (this.#reading.inner) return ''
     }
     if (typeof chunk === 'string' && !encoder.chunk) return chunk === '' ? '' : this.#encodeText(chunk, encoder)
     if (chunk === null || chunk === undefined) {
@@ -482,17 +482,19 @@ export class Run implements Feeder {
   }
 
   /**
-   * Whether strings are the lines, or the events, of a wire that an SDK hands on as it came (watsonx). Of any other stream
-   * they are text: a model can be made to say what looks like an event, and that is not to become a tool call.
+   * The bytes of a source's first string, where its strings are the lines or the events of a wire that an SDK hands on as
+   * it came (watsonx). Of any other source they are text: a model can be made to say what looks like an event, and that is
+   * not to become a tool call.
    */
-  #isWire(first: string): boolean {
+  #wireIn(first: string): Uint8Array | undefined {
     const reading = this.#reading
     const stream = this.#iteration?.stream
-    if (!reading.isFresh || !isStream(stream)) return false
+    if (!reading.isFresh || !isStream(stream)) return
     const isWhole = isEventStream(first)
     if (typeof stream.controller?.abort === 'function') {
       reading.isLines = /^(id|event|data): ?[^\n]+$/.test(first)
-      return reading.isLines || isWhole
+      if (reading.isLines) return new TextEncoder().encode(`${first}\n`)
+      return isWhole ? new TextEncoder().encode(first) : undefined
     }
     if (isWhole && !reading.isUpstream) {
       warnOnce(
@@ -500,7 +502,7 @@ export class Run implements Feeder {
         'a source of strings begins with an event of an event stream, and strings go out as text: hand over the bytes, or the Response, before they are decoded',
       )
     }
-    return false
+    return
   }
 
   /** The commonest chunk by far: a list for its one part costs more than the frame. */
@@ -570,43 +572,9 @@ export class Run implements Feeder {
     const last = this.#encodeParts((this.#encoder as Encoder).chunk !== undefined)
     if (this.isOver) return
     if (this.#reading.failure) return this.fail(this.#reading.failure)
-    const { leftOut, known } = this.#reading
-    if (leftOut && !known && this.#events === 0) {
-      return this.fail(
-        new RelayError(
-          'truncated',
-          `Nothing of what the source yields is known, such as ${leftOut}: yield parts made from it, such as { type: 'text', text }. Its end proves nothing, nor would requireFinish: false`,
-          { retryable: true },
-        ),
-      )
-    }
-    if (/missing|broken/.test(this.#reading.proof) && this.#options.requireFinish !== false) {
-      return this.fail(
-        new RelayError(
-          'truncated',
-          "The source ended without its provider's sign of completion: the answer was cut off. For a server that never sends one set requireFinish: false",
-          { retryable: true },
-        ),
-      )
-    }
-    if (this.#sawNothing && this.#events === 0 && !this.#reading.known) {
-      warnOnce(
-        'nothing',
-        "a run ended without a word: its source yielded null or undefined, and nothing else. Yield the provider's chunks as they are, or their text",
-      )
-    }
-    if (known && this.#reading.isBlank) {
-      warnOnce(
-        'blank',
-        `a run was complete without a word: none of the chunks its source yielded says anything that is known here${leftOut ? `, and ${leftOut} was left out` : ''}. If the model did answer, map its chunks to parts, { type: 'text', text } for example`,
-      )
-    }
-    if (this.#reading.sawObject && !this.#reading.sawText) {
-      warnOnce(
-        'objects',
-        "a run ended without a word of text, but with objects that no provider's shape knows; they went out as data. Map them to parts, { type: 'text', text } for example, if they are an answer",
-      )
-    }
+    const cut = this.#whyIncomplete()
+    if (cut) return this.fail(cut)
+    this.#warnOfSilence()
     const frames =
       this.#early +
       last +
@@ -615,6 +583,49 @@ export class Run implements Feeder {
     // An answer that nobody takes is not done, however short.
     if (!this.#outlet.begin()) await this.#room()
     this.#end('done', undefined, { frames })
+  }
+
+  /** The source has ended: what its answer lacks, if it is not the whole one. */
+  #whyIncomplete(): RelayError | undefined {
+    const { leftOut, known, proof } = this.#reading
+    if (leftOut && !known && this.#events === 0) {
+      return new RelayError(
+        'truncated',
+        `Nothing of what the source yields is known, such as ${leftOut}: yield parts made from it, such as { type: 'text', text }. Its end proves nothing, nor would requireFinish: false`,
+        { retryable: true },
+      )
+    }
+    if (/missing|broken/.test(proof) && this.#options.requireFinish !== false) {
+      return new RelayError(
+        'truncated',
+        "The source ended without its provider's sign of completion: the answer was cut off. For a server that never sends one set requireFinish: false",
+        { retryable: true },
+      )
+    }
+    return
+  }
+
+  /** A complete answer that is a blank page is more likely a mistake than an answer. */
+  #warnOfSilence(): void {
+    const { leftOut, known, isBlank, sawObject, sawText } = this.#reading
+    if (this.#sawNothing && this.#events === 0 && !known) {
+      warnOnce(
+        'nothing',
+        "a run ended without a word: its source yielded null or undefined, and nothing else. Yield the provider's chunks as they are, or their text",
+      )
+    }
+    if (known && isBlank) {
+      warnOnce(
+        'blank',
+        `a run was complete without a word: none of the chunks its source yielded says anything that is known here${leftOut ? `, and ${leftOut} was left out` : ''}. If the model did answer, map its chunks to parts, { type: 'text', text } for example`,
+      )
+    }
+    if (sawObject && !sawText) {
+      warnOnce(
+        'objects',
+        "a run ended without a word of text, but with objects that no provider's shape knows; they went out as data. Map them to parts, { type: 'text', text } for example, if they are an answer",
+      )
+    }
   }
 
   #end(

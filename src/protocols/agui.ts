@@ -32,8 +32,9 @@ const OPTIONS: Rules<keyof AGUIOptions> = { threadId: words, runId: words }
 /**
  * The events of AG-UI, for CopilotKit, TanStack AI and `HttpAgent`. Own events and data parts become `CUSTOM`. A call that
  * no client is to run gets a `TOOL_CALL_RESULT`: what the tool answered, or why nobody is to run it; one that waits for a
- * person has none, and the run ends with an interrupt for it. The protocol can only append: a call whose input is replaced after it was sent ends the run as `error`. A complete run ends with
- * `RUN_FINISHED` and nothing after it, a failed one with `RUN_ERROR`.
+ * person has none, and the run ends with an interrupt for it. The protocol can only append: a call whose input is replaced
+ * after it was sent ends the run as `error`. A complete run ends with `RUN_FINISHED` and nothing after it, a failed one
+ * with `RUN_ERROR`.
  */
 export function agui(options: AGUIOptions = {}): Protocol {
   checkOptions('agui', options, OPTIONS)
@@ -79,7 +80,7 @@ class AGUIEncoder implements Encoder {
   /** Whose result has not come: of those that no client is to run, and of those of which only the end tells. */
   readonly #unanswered = new Set<Call>()
   readonly #unsettled = new Set<Call>()
-  /** Those that wait for a person, with the ids that the answers name. */
+  /** Those that wait for a person, with the id that the answer to each is to name. */
   readonly #asked = new Map<Call, string>()
   /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
   #saysDone = false

@@ -13,17 +13,30 @@ interface Message {
   parts?: ContentPart[]
 }
 
-interface Event extends Message {
+interface A2AEvent extends Message {
   status?: { state?: string | number; message?: Message }
   artifact?: { artifactId?: string; parts?: ContentPart[] }
   artifacts?: { artifactId?: string; parts?: ContentPart[] }[]
 }
 
-/** The SDK has numbers for them. */
-const STATES = ',,working,completed,failed,canceled,input-required,rejected,auth-required'.split(',')
+/** What the numbers mean that the SDK has for the states. */
+const STATES: Record<number, string> = {
+  2: 'working',
+  3: 'completed',
+  4: 'failed',
+  5: 'canceled',
+  6: 'input-required',
+  7: 'rejected',
+  8: 'auth-required',
+}
+/** The number that it has for the role of an agent. */
+const AGENT = 2
 const KINDS = /^(task|message|status-?update|artifact-?update)$/i
 
-/** An A2A agent. The answer is the text of its artifacts, or of its message; it is complete where its task is, or waits for the user. */
+/**
+ * An A2A agent. The answer is the text of its artifacts, or of its message; it is complete where its task is, or where the
+ * task waits for the user.
+ */
 export const a2a: ChunkShape = {
   redact: false,
 
@@ -32,7 +45,7 @@ export const a2a: ChunkShape = {
   isEarly: (chunk: object) => eventOf(chunk)?.artifact === undefined,
 
   read(chunk: object, reading: Reading) {
-    const { parts, role, status, artifact, artifacts } = eventOf(chunk) as Event
+    const { parts, role, status, artifact, artifacts } = eventOf(chunk) as A2AEvent
     for (const { artifactId, parts } of artifacts ?? (artifact ? [artifact] : [])) {
       if (artifactId !== reading.notes.artifact) reading.paragraph('text')
       reading.notes.artifact = artifactId
@@ -47,7 +60,7 @@ export const a2a: ChunkShape = {
 }
 
 /** What an agent says while it works is news of its steps. */
-function readStatus({ state, message }: NonNullable<Event['status']>, reading: Reading): void {
+function readStatus({ state, message }: NonNullable<A2AEvent['status']>, reading: Reading): void {
   const word =
     typeof state === 'number'
       ? STATES[state]
@@ -62,21 +75,22 @@ function readStatus({ state, message }: NonNullable<Event['status']>, reading: R
 }
 
 function isAgent(role: unknown): boolean {
-  return /agent$/i.test(String(role)) || role === 2
+  return /agent$/i.test(String(role)) || role === AGENT
 }
 
 /** The event in a chunk, by whichever version of the protocol. */
-function eventOf(chunk: object): Event | undefined {
+function eventOf(chunk: object): A2AEvent | undefined {
   const { jsonrpc, result, payload, kind, ...event } = chunk as Record<string, unknown>
   if (jsonrpc && isObject(result)) return eventOf(result)
-  if (typeof kind === 'string') return KINDS.test(kind) && isOne(event) ? event : undefined
+  if (typeof kind === 'string') return KINDS.test(kind) && hasTask(event) ? event : undefined
   const { $case, value } = (payload ?? {}) as { $case?: string; value?: unknown }
   if ($case) return KINDS.test($case) && isObject(value) ? value : undefined
   const [[key = '', inner] = [], ...more] = Object.entries(event)
-  return more.length === 0 && KINDS.test(key) && isObject(inner) && isOne(inner) ? inner : undefined
+  return more.length === 0 && KINDS.test(key) && isObject(inner) && hasTask(inner) ? inner : undefined
 }
 
-function isOne(event: object): boolean {
+/** Every event of the protocol names what it is of; other objects with its keys do not. */
+function hasTask(event: object): boolean {
   return ['contextId', 'taskId', 'messageId'].some((key) => key in event)
 }
 

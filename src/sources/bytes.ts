@@ -5,7 +5,7 @@ import { ignore } from '../promises.js'
 import { DATA_STREAM, dataStreamChunk, MAY_BE_DATA_STREAM } from './ai-data-stream.js'
 import { failureIn, providerError } from './chunk-failure.js'
 import type { Reading } from './reading-state.js'
-import { parse as jsonOf } from './sse-event.js'
+import { jsonOf } from './sse-event.js'
 import { bytesIn } from './stream-holder.js'
 import { readEvents } from './upstream-sse.js'
 
@@ -30,6 +30,12 @@ export function formatOf(contentType: string): Format | 'json' | undefined {
   return type === 'application/json' ? 'json' : undefined
 }
 
+/** Whether a text begins with a whole event whose data is a JSON object. */
+export function isEventStream(text: string): boolean {
+  const [, json = ''] = /^(?:(?:event|id):[^\n]*\n)*data: ?(\{[^\n]*\})\r?\n/.exec(text) ?? []
+  return json !== '' && isObject(jsonOf(json))
+}
+
 /** The chunks in a stream of bytes. `return()` cancels the body at once. */
 export function readBytes(source: ByteSource, format: Format | 'json' | undefined, reading: Reading) {
   const body = new ByteChunks(source, format, reading)
@@ -40,12 +46,6 @@ export function readBytes(source: ByteSource, format: Format | 'json' | undefine
 const EVENTS = /^(:|(data|event|id|retry):)/
 /** The beginning of a field's name is still no field. */
 const FIELD = /^(d|da|dat|data|e|ev|eve|even|event|i|id|r|re|ret|retr|retry)$/
-/** Text that begins with a whole event whose data is a JSON object. */
-export function isEventStream(text: string): boolean {
-  const [, json = ''] = /^(?:(?:event|id):[^\n]*\n)*data: ?(\{[^\n]*\})\r?\n/.exec(text) ?? []
-  return json !== '' && isObject(jsonOf(json))
-}
-
 /** In what is called text, an event stream of JSON: text may begin with the name of a field, too. */
 const EVENTS_OF_JSON = /^(data:|event:[^\n]*\n(id:[^\n]*\n)?data:) ?[{[]/
 const MAY_BE_EVENTS =

@@ -4,7 +4,7 @@ import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
 import { Reading } from './reading-state.js'
 import { shapeOf } from './shape-of.js'
-import { isSentinel, parse, withType } from './sse-event.js'
+import { isSentinel, jsonOf, withType } from './sse-event.js'
 import { bytesIn, isStream } from './stream-holder.js'
 import { isOwnEvent, readUnknown } from './unknown.js'
 
@@ -95,11 +95,11 @@ function toHeld(chunk: object, reading: Reading): unknown {
   const isAmid = reading.proof !== 'not-needed' || reading.isUpstream
   // What an upstream names an error is its failure; a source of one's own cannot say one so.
   if (event === 'error' && isAmid && data !== undefined)
-    return { error: typeof data === 'string' ? (parse(data) ?? data) : data }
+    return { error: typeof data === 'string' ? (jsonOf(data) ?? data) : data }
   if (event === 'error') return undefined
   if (isEvent && isSentinel(data)) return isAmid ? DONE : undefined
   if (isEvent && data.startsWith('{')) {
-    const read = parse(data)
+    const read = jsonOf(data)
     const typed = isObject(read) && withType(read, event, reading)
     if (typed) return typed
     const isKnown = isObject(read) && (shapeOf(read, reading) || ('error' in read && Object.keys(read).length === 1))

@@ -18,11 +18,11 @@ const TEXTS = /^(data|text|token|delta|chunk|content|answer|output|completion)$/
  */
 export function toChunk(read: ParsedEvent, reading: Reading): unknown {
   const { known, isRelay } = reading
-  // The name that an event has which has none.
+  // The standard's name for an event without one.
   const event = read.event === 'message' ? undefined : read.event
   // A server that frames what was framed already says the name of the field twice.
   const data = read.data.startsWith('data:') ? read.data.slice(5).trim() : read.data
-  const json = parse(data)
+  const json = jsonOf(data)
   if (/^error$/i.test(event ?? '')) throw toError(json, data)
   // The tokens of a server that sends plain text may be brackets.
   const isBroken = known ? !isIdle(data) : /^[{[]/.test(data) && !reading.sawText
@@ -53,7 +53,7 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
     : pass({ type: 'data', name: event, data: json } satisfies Part, reading)
 }
 
-/** An event whose data is no object, where no shape is known: of the other relay's own, or text. */
+/** An event whose data is no object, where no shape is known: another relay's own, or text. */
 function readText(read: ParsedEvent, data: string, json: unknown, reading: Reading): unknown {
   const { event } = read
   if (data === '' || reading.isRelay) return data === '' ? undefined : pass(read, reading)
@@ -112,7 +112,7 @@ function isIdle(data: string): boolean {
 }
 
 /** The value of a JSON text; `undefined` for what is none. */
-export function parse(data: string): unknown {
+export function jsonOf(data: string): unknown {
   try {
     return JSON.parse(data)
   } catch {

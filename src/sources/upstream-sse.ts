@@ -41,45 +41,51 @@ export function readEvents(
   const events = parseSSE(input, { sentinel: false, maxEventSize: MAX_EVENT_SIZE, idleTimeoutMs })
   reading.proof = 'missing'
   reading.isUpstream = true
-  let next: unknown
+  // What told that the upstream is another relay: its events that waited for that go before it.
+  let teller: unknown
   return {
     async next() {
-      const { known, isRelay, waiting } = reading
-      if (waiting) {
-        // They came before what told that they are another relay's; of a provider they are a word to this server.
-        if (isRelay && !known && waiting.length > 0) {
-          reading.passed = waiting.shift()
-          return { done: false, value: reading.passed }
-        }
-        if (known || isRelay) leaveWaiting(reading)
-      }
-      if (next !== undefined) {
-        const value = next
-        next = undefined
+      const own = nextWaiting(reading)
+      if (own) return { done: false, value: own }
+      if (teller !== undefined) {
+        const value = teller
+        teller = undefined
         return { done: false, value }
       }
-      const { done, value } = await events.next().catch((error) => {
+      const { done, value: event } = await events.next().catch((error) => {
         throw toError(error)
       })
-      if (!done && !isSentinel(value.data)) {
-        if (parseEventId(value.id)) reading.isRelay = true
-        const chunk = toChunk(value, reading)
-        if (!reading.waiting || !reading.isRelay) return { done: false, value: chunk }
-        next = chunk
-        return { done: false, value: undefined }
+      if (done || isSentinel(event.data)) {
+        if (!reading.isRelay) leaveWaiting(reading)
+        if (!done) {
+          reading.end()
+          events.return()
+        }
+        return { done: true, value: undefined }
       }
-      if (!isRelay) leaveWaiting(reading)
-      if (!done) {
-        reading.end()
-        events.return()
-      }
-      return { done: true, value: undefined }
+      if (parseEventId(event.id)) reading.isRelay = true
+      const chunk = toChunk(event, reading)
+      if (!reading.waiting || !reading.isRelay) return { done: false, value: chunk }
+      teller = chunk
+      return { done: false, value: undefined }
     },
     async return() {
       await events.return()
       return { done: true, value: undefined }
     },
   }
+}
+
+/** The next of the events that waited, if they turned out to be another relay's; of a provider they are for this server. */
+function nextWaiting(reading: Reading): object | undefined {
+  const { known, isRelay, waiting } = reading
+  if (!waiting) return
+  if (isRelay && !known && waiting.length > 0) {
+    reading.passed = waiting.shift()
+    return reading.passed
+  }
+  if (known || isRelay) leaveWaiting(reading)
+  return
 }
 
 function leaveWaiting(reading: Reading): void {
