@@ -68,6 +68,10 @@ export class Reading {
   passed: object | undefined
   /** Events with names of their own that came before anything told whether the upstream is another relay. */
   waiting: object[] | undefined
+  waitingSize = 0
+  /** Of an upstream that sends plain text: how its tokens are written, once there was one, and its sign of life. */
+  tokens: { isFramed: boolean; isQuoted: boolean } | undefined
+  alive: string | undefined
   /** The keys of the first chunk that was left out, since no shape knows it. */
   leftOut: string | undefined
   proof: 'not-needed' | 'missing' | 'given' | 'broken' = 'not-needed'
@@ -357,8 +361,9 @@ export class Reading {
   }
 
   /** A chunk that no shape knows stays here, which is said. */
-  leave(chunk: object): void {
-    const what = `a chunk that no provider's shape knows${withKeys(chunk)}`
+  leave(chunk: object, name?: string): void {
+    const named = name === undefined ? '' : ` in an event named ${name.slice(0, 100)}`
+    const what = `a chunk that no provider's shape knows${withKeys(chunk)}${named}`
     this.leftOut ??= what
     warnOnce(
       'unknown',

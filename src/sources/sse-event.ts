@@ -1,13 +1,16 @@
 /** What one event of an upstream's event stream holds: a provider's chunk, text, a failure, or an event of its own. */
 import { isObject, RelayError } from '../errors.js'
 import { DONE, type OwnEvent, type ParsedEvent, type Part } from '../types.js'
-import { isFailed, providerError } from './chunk-failure.js'
+import { failureIn, isFailed, providerError } from './chunk-failure.js'
 import { isPart } from './is-part.js'
 import type { Reading } from './reading-state.js'
 import { shapeOf } from './shape-of.js'
 
 /** Names of events that hold nothing but the next piece of a text. */
 const TEXTS = /^(data|text|token|delta|chunk|content|answer|output|completion)$/i
+const END = /^(done|end|complete|completed|finish|finished)$/i
+/** In characters, of what waits until it is known whether the upstream is another relay. */
+const MAX_WAITING = 1_048_576
 
 /**
  * The chunk that an event is. Events of no shape pass where the upstream is another relay, and says so; what else a
@@ -24,12 +27,12 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
   const data = read.data.startsWith('data:') ? read.data.slice(5).trim() : read.data
   const json = jsonOf(data)
   if (/^error$/i.test(event ?? '')) throw toError(json, data)
-  // The tokens of a server that sends plain text may be brackets.
-  const isBroken = known ? !isIdle(data) : /^[{[]/.test(data) && !reading.sawText
+  // A server that sends plain text may begin with a bracket; half a chunk has a key.
+  const isBroken = known ? !isIdle(data) : !reading.sawText && /^\[?\s*\{\s*"[^"]*"\s*:/.test(data)
   if (json === undefined && event === undefined && isBroken) {
     throw providerError(`An event of the upstream is not JSON: ${data.slice(0, 200)}`)
   }
-  if (!isObject(json)) return known ? undefined : readText(read, data, json, reading)
+  if (!isObject(json) || isToken(json, event, reading)) return known ? undefined : readPlain(read, data, json, reading)
   if (isText(json) && (event === undefined || TEXTS.test(event))) {
     reading.isRelay = true
     return json.text
@@ -42,7 +45,7 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
   const named = { event, data: json }
   if (event !== undefined && shapeOf(named, reading)) return named
   if ((known || !isRelay) && isFailed(event) && !shapeOf(json, reading)) throw toError(json, data)
-  if (!known && saysEnd(event, data, reading)) return void reading.end()
+  if (!known && !shapeOf(json, reading) && saysEnd(event, json, data, reading)) return void reading.end()
   return known ||
     event === undefined ||
     type === event ||
@@ -50,35 +53,70 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
     'error' in json ||
     shapeOf(json, reading)
     ? json
-    : pass({ type: 'data', name: event, data: json } satisfies Part, reading)
+    : pass({ type: 'data', name: event, data: json } satisfies Part, data.length, reading)
 }
 
 /** An event whose data is no object, where no shape is known: another relay's own, or text. */
-function readText(read: ParsedEvent, data: string, json: unknown, reading: Reading): unknown {
+function readPlain(read: ParsedEvent, data: string, json: unknown, reading: Reading): unknown {
   const { event } = read
-  if (data === '' || reading.isRelay) return data === '' ? undefined : pass(read, reading)
-  if (saysEnd(event, data, reading)) return void reading.end()
-  if (json === null || isIdle(data)) return
-  if (event === undefined || event === 'message' || TEXTS.test(event)) return typeof json === 'string' ? json : data
-  return pass(read, reading)
+  if (reading.isRelay) return data === '' ? undefined : pass(read, data.length, reading)
+  if (saysEnd(event, json, data, reading)) return void reading.end()
+  if (event === undefined || event === 'message' || TEXTS.test(event)) return readText(read.data, reading)
+  return data === '' || json === null || isIdle(data) ? undefined : pass(read, data.length, reading)
+}
+
+/**
+ * A piece of plain text. Once there was one each is text, to the space and to the letter, whatever it looks like; the first
+ * tells whether they are JSON texts, and whether they are framed twice.
+ */
+function readText(data: string, reading: Reading): string | undefined {
+  const { tokens } = reading
+  const isFramed = tokens ? tokens.isFramed : data.startsWith('data:')
+  const text = isFramed ? data.replace(/\n+$/, '').replace(/^data: ?/gm, '') : data
+  const json = jsonOf(text)
+  const isQuoted = tokens ? tokens.isQuoted : typeof json === 'string'
+  if (isQuoted && typeof json === 'string') {
+    reading.tokens ??= { isFramed, isQuoted }
+    return json
+  }
+  // A sign of life that came before it may come amid the text again.
+  const isAlive = text === '' || ((!tokens || isQuoted) && (json === null || isSignOfLife(text)))
+  if (isAlive || text === reading.alive) {
+    if (text !== '') reading.alive = text
+    return
+  }
+  // What comes after an end was the end of a step.
+  if (reading.proof === 'given') reading.proof = 'missing'
+  reading.tokens ??= { isFramed, isQuoted }
+  return text
+}
+
+/** Lists of numbers, and nothing in brackets, are JSON by chance, amid plain text. */
+function isToken(json: object, event: string | undefined, { known, tokens }: Reading): boolean {
+  if (known || !tokens || tokens.isQuoted || (event !== undefined && !TEXTS.test(event))) return false
+  return Array.isArray(json) ? !json.some(isObject) : Object.keys(json).length === 0
 }
 
 /** On to the client, if the upstream is another relay, or turns out to be one. */
-function pass(own: OwnEvent | Part, reading: Reading): object | undefined {
+function pass(own: OwnEvent | Part, size: number, reading: Reading): object | undefined {
   if (reading.isRelay) {
     reading.passed = own
     return own
   }
   reading.waiting ??= []
   // A relay says what it is sooner.
-  if (reading.waiting.length < 100) reading.waiting.push(own)
+  reading.waitingSize += size
+  if (reading.waiting.length < 100 && reading.waitingSize < MAX_WAITING) reading.waiting.push(own)
 }
 
-/** The end, as servers of plain text say it: in the name of an event that holds nothing. */
-function saysEnd(event: string | undefined, data: string, { sawText }: Reading): boolean {
-  return (
-    sawText && /^(done|end|complete|completed|finish|finished)$/i.test(event ?? '') && /^("?"|\{\}|null)?$/.test(data)
-  )
+/** The end, as servers of plain text say it: in the name of an event that holds nothing, or what is for this server. */
+function saysEnd(event: string | undefined, json: unknown, data: string, reading: Reading): boolean {
+  if (!reading.sawText || !END.test(event ?? '')) return false
+  if (!isObject(json)) return data === '' || json === '' || json === null || END.test(data.replaceAll('"', ''))
+  if (Object.keys(json).length === 0) return true
+  if (reading.isRelay || failureIn(json, false)) return false
+  reading.leave(json)
+  return true
 }
 
 /** The chunk of a server that says its type in the name of the event alone. A plain word may be anybody's. */
@@ -109,6 +147,12 @@ export function isSentinel(data: string): boolean {
 /** What keeps a connection alive, and says nothing. */
 function isIdle(data: string): boolean {
   return data.trim() === '' || /^\W*(ping|pong|heart.?beat|keep.?alive|(\w+ )?processing|noop)\W*$/i.test(data)
+}
+
+/** The same where words may be the answer: not as a sentence begins. */
+function isSignOfLife(text: string): boolean {
+  const isWord = text === text.toLowerCase() || text === text.toUpperCase()
+  return isWord && /^\W*(ping|heart.?beat|keep.?alive|(\w+ )?processing|noop)\W*$/i.test(text)
 }
 
 /** The value of a JSON text; `undefined` for what is none. */

@@ -3,7 +3,7 @@
 import { parseSSE, type SSEInput } from '../client/parse-sse.js'
 import { isObject, type RelayError } from '../errors.js'
 import { parseEventId } from '../event-id.js'
-import type { ResponseLike } from '../types.js'
+import type { OwnEvent, ResponseLike } from '../types.js'
 import type { Reading } from './reading-state.js'
 import { isSentinel, toChunk } from './sse-event.js'
 
@@ -89,9 +89,9 @@ function nextWaiting(reading: Reading): object | undefined {
 }
 
 function leaveWaiting(reading: Reading): void {
-  const [first] = reading.waiting ?? []
+  const [first] = (reading.waiting ?? []) as (OwnEvent & { name?: string })[]
   reading.waiting = undefined
-  if (first) reading.leave(isObject(first) && 'data' in first && isObject(first.data) ? first.data : first)
+  if (first) reading.leave(isObject(first.data) ? first.data : {}, first.name ?? first.event)
 }
 
 /** The body is for the developer's eyes; the client is told by the status. */

@@ -101,6 +101,54 @@ servers('an event stream of plain text', {
   },
 })
 
+describe('plain text is what its server sent, to the space and to the letter', () => {
+  it.each<[string, string[], string]>([
+    ['spaces', ['a', ' b', ' ', '  c', '\t'], 'a b   c\t'],
+    ['line breaks', ['a', '\n\n', 'b\nc', '\n'], 'a\n\nb\nc\n'],
+    [
+      'words that others send as signs of life',
+      ['shop', 'ping', ' pong', ' heartbeat', 'noop'],
+      'shopping pong heartbeatnoop',
+    ],
+    ['such a word as the first of a sentence', ['Processing', ' it'], 'Processing it'],
+    [
+      'what is JSON by chance',
+      ['x', '=', 'null', '1e3', '"a"', '""', '{}', '[1]', '[]', 'true'],
+      'x=null1e3"a"""{}[1][]true',
+    ],
+    ['an answer that is JSON', ['{', '"a"', ': [', '1', ']', '}'], '{"a": [1]}'],
+    ['words for an end', ['I am ', 'done', ' end', '[', 'DONE', ']'], 'I am done end[DONE]'],
+    ['names of fields', ['a', 'data: x', 'event: y', ': z', 'data:'], 'adata: xevent: y: zdata:'],
+    ['tokens that are JSON texts', ['"Hel"', '" "', '"ping"', '"\\n"', '""', '"lo"'], 'Hel ping\nlo'],
+    ['tokens that are framed twice', ['data: Hel\n\n', 'data:  \n\n', 'data:  lo\n\n'], 'Hel  lo'],
+  ])('%s', async (_, tokens, text) => {
+    const framed = tokens.map((token) => event(token.replaceAll('\n', '\ndata: ')))
+    expect(await relayed(upstream([...framed, done]))).toMatchObject({ outcome: 'done', text })
+  })
+
+  it('a sign of life is none of it that came before it, too, or where tokens are in quotes', async () => {
+    expect(await relayed(upstream(['ping', 'a', 'ping', 'b', '[DONE]'].map((data) => event(data))))).toMatchObject({
+      text: 'ab',
+    })
+    expect(await relayed(upstream(['"a"', 'ping', 'null', '"b"', '[DONE]'].map((data) => event(data))))).toMatchObject({
+      text: 'ab',
+    })
+  })
+
+  it.each<[string, string]>([
+    ['nothing', ''],
+    ['null', 'null'],
+    ['the word again', 'end'],
+    ['what is for the server', '{"conversation_id":"sk-secret"}'],
+  ])('it is complete at an event named for that which holds %s, unless more follows', async (_, data) => {
+    const frames = [event('a'), event(data, 'end')]
+    expect(await relayed(upstream(frames))).toMatchObject({ outcome: 'done', text: 'a', leaks: false })
+    expect(await relayed(upstream([...frames, event('b')]))).toMatchObject({ outcome: 'truncated', text: 'ab' })
+    const failed = event({ error: SECRET }, 'end')
+    expect(await relayed(upstream([event('a'), failed]))).toMatchObject({ outcome: 'error', leaks: false })
+  })
+})
+
 describe('a server that no shape knows', () => {
   const unknown: [string, string[], string?][] = [
     ['in unnamed events', [event({ answer: SECRET })]],
@@ -124,7 +172,7 @@ describe('a server that no shape knows', () => {
       parts: [],
     })
     // The remedy is no requireFinish: false, which would make a blank page of it.
-    expect(String(errors[0])).toMatch(/known, such as a chunk .* with the keys \w+.*type: 'text'/)
+    expect(String(errors[0])).toMatch(/known, such as a chunk .* (with the keys|in an event named) \w+.*type: 'text'/)
   })
 
   it('is not complete at its [DONE] either, nor with requireFinish: false', async () => {
