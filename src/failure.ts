@@ -85,7 +85,10 @@ const OVERLOAD = /overload|unavailable/i
 const GRPC = /^\d{1,2} ([A-Z]+_?[A-Z_]+): /
 
 /** A status that SDKs and people's own code have in nothing but words: `HTTP error! status: 429`. */
-const STATUS = /\b(?:HTTP(?: error)?|status(?: code)?)\b[^.\n]{0,80}?[ :(]([45]\d\d)\b/i
+const STATUS = [
+  /\b(?:HTTP(?:\/[\d.]+)?|status)(?:[!:=,"( ]|\b(?:error|code|response|status|with|of|was|is)\b)*([45]\d\d)(?!\w| ?(?:m?s|min|[a-z]+s)\b)/i,
+  /\bHTTP (?:error|request|response)\b[^.\n]{0,80}?[:(] ?([45]\d\d)(?!\w| ?(?:m?s|min|[a-z]+s)\b)/i,
+]
 
 /**
  * What an error becomes for the client. Only what says `expose: true` keeps its own words: a provider's may
@@ -191,7 +194,8 @@ function statusOf(error: unknown): number | undefined {
   // Google's have a word there, and the number is their code; others have nothing but the code.
   const number = Number(code)
   if (number >= 400 && number <= 599) return number
-  const [, said] = STATUS.exec(typeof message === 'string' ? message.slice(0, 500) : '') ?? []
+  const words = typeof message === 'string' ? message.slice(0, 500) : ''
+  const [, said] = STATUS[0]?.exec(words) ?? STATUS[1]?.exec(words) ?? []
   return said === undefined || mistakes.has(error as object) || isRelayError(error) ? undefined : Number(said)
 }
 

@@ -82,14 +82,22 @@ function isAgent(role: unknown): boolean {
 function eventOf(chunk: object): A2AEvent | undefined {
   const { jsonrpc, result, payload, kind, ...event } = chunk as Record<string, unknown>
   if (jsonrpc && isObject(result)) return eventOf(result)
-  if (typeof kind === 'string') return KINDS.test(kind) && hasTask(event) ? event : undefined
+  if (typeof kind === 'string') return isOne(kind, event) && hasTask(event) ? event : undefined
   const { $case, value } = (payload ?? {}) as { $case?: string; value?: unknown }
-  if ($case) return KINDS.test($case) && isObject(value) ? value : undefined
+  if ($case) return isOne($case, value) ? value : undefined
   const [[key = '', inner] = [], ...more] = Object.entries(event)
-  return more.length === 0 && KINDS.test(key) && isObject(inner) && hasTask(inner) ? inner : undefined
+  return more.length === 0 && isOne(key, inner) && hasTask(inner) ? inner : undefined
 }
 
-/** Every event of the protocol names what it is of; other objects with its keys do not. */
+/** Tasks and messages are anybody's words. */
+function isOne(kind: string, event: unknown): event is A2AEvent {
+  if (!KINDS.test(kind) || !isObject(event)) return false
+  const { parts, role, status, artifact } = event as A2AEvent
+  if (kind === 'message') return Array.isArray(parts) && role !== undefined
+  return isObject(status) ? 'state' in status : Array.isArray(artifact?.parts)
+}
+
+/** Every event of the protocol names what it is of. */
 function hasTask(event: object): boolean {
   return ['contextId', 'taskId', 'messageId'].some((key) => key in event)
 }

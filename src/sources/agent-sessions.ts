@@ -21,6 +21,10 @@ interface ManagedEvent {
   stop_reason?: { type?: string }
 }
 
+/** What happens to users and sessions of the application's own has other names. */
+const MANAGED =
+  /^((agent|span)\.[a-z_]+|session\.(error|(status|thread)_[a-z_]+)|(user|system)\.(message|interrupt|define_outcome|(custom_)?tool_[a-z]+))$/
+
 /**
  * Claude's managed agents, whose stream goes on after an answer. It is over where the session is idle. What the user and
  * the system said, and what the agent's own tools answered, stays here.
@@ -31,10 +35,13 @@ export const managedAgents: ChunkShape = {
   redact: false,
 
   is(chunk) {
-    const { type, event, event_id: id } = chunk as ManagedEvent
-    if (/^event_(start|delta)$/.test(type)) return typeof id === 'string' || isObject(event)
-    return 'processed_at' in chunk && /^(agent|session|span|user|system|workflow_run)\.[a-z_]+$/.test(type)
+    const { type, id, event, event_id: of, delta } = chunk as ManagedEvent
+    if (type === 'event_start') return /^agent\./.test(event?.type ?? '')
+    if (type === 'event_delta') return typeof of === 'string' && isObject(delta)
+    return 'processed_at' in chunk && typeof id === 'string' && MANAGED.test(type)
   },
+
+  follows: (chunk: ManagedEvent) => 'processed_at' in chunk && /^[a-z_]+\.[a-z_]+$/.test(chunk.type),
 
   isEarly: ({ type }: ManagedEvent) => !/^(agent\.|event_delta)/.test(type),
 
@@ -82,6 +89,7 @@ interface OpencodeEvent {
   type: string
   properties: {
     part?: OpencodePart
+    sessionID?: string
     partID?: string
     delta?: string
     status?: { type?: string }
@@ -96,9 +104,15 @@ export const opencode: ChunkShape = {
   redact: false,
 
   is(chunk) {
-    const { type, properties } = chunk as Partial<OpencodeEvent>
-    return isObject(properties) && /^[a-z]+\.[a-z.]+$/.test(type ?? '') && Object.keys(chunk).length <= 3
+    const { type = '', properties } = chunk as Partial<OpencodeEvent>
+    if (!isObject(properties) || Object.keys(chunk).length > 3) return false
+    const { sessionID, part, partID, error } = properties
+    if (type.startsWith('message.part.')) return isObject(part) || typeof partID === 'string'
+    // Events of that form are anybody's.
+    return type === 'server.connected' || (/^(session|message)\./.test(type) && (sessionID ?? error) !== undefined)
   },
+
+  follows: ({ type, properties }: OpencodeEvent) => isObject(properties) && /^[a-z]+\.[a-z.]+$/.test(type),
 
   isEarly: ({ type }: OpencodeEvent) => !type.startsWith('message.part.'),
 

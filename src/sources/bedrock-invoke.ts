@@ -37,7 +37,9 @@ export const bedrockInvoke: ChunkShape = {
   is: (chunk) =>
     (chunk as InvokeEvent).chunk?.bytes instanceof Uint8Array ||
     Object.entries(chunk).some(
-      ([key, event]) => /^flow\w+Event$/.test(key) || (/^(trace|returnControl)$/.test(key) && isAgentEvent(event)),
+      ([key, event]) =>
+        /^flow(Output|Completion|Trace|MultiTurnInputRequest)Event$/.test(key) ||
+        (/^(trace|returnControl)$/.test(key) && isAgentEvent(event)),
     ),
 
   // Of a knowledge base.

@@ -42,8 +42,9 @@ export const bedrock: ChunkShape = {
   is(chunk) {
     const [key = '', ...more] = Object.keys(chunk)
     const event: unknown = (chunk as Record<string, unknown>)[key]
+    if (more.length > 0) return false
     if (key === 'event' && isObject(event)) return bedrock.is(event)
-    if (more.length > 0 || !EVENT.test(key)) return false
+    if (!EVENT.test(key)) return false
     return isObject(event) && (key !== 'metadata' || 'usage' in event || 'metrics' in event)
   },
 

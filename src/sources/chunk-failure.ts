@@ -23,7 +23,7 @@ export function isFailed(word: unknown): boolean {
  */
 export function failureIn(chunk: object, isOwn: boolean): unknown {
   const { error: said, errors, object, type, event, status, message, data, success } = chunk as Record<string, unknown>
-  const error: unknown = Array.isArray(said) ? said[0] : said
+  const error: unknown = Array.isArray(said) && (!isOwn || isAlone(chunk)) ? (said[0] ?? said) : said
   if (object === 'error') return chunk
   const isError = isOwn ? isAlone(chunk) || (isObject(error) && isReport(error)) : true
   if (error && isError) return { ...chunk, ...(isObject(error) ? error : { message: error }) }

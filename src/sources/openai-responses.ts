@@ -103,7 +103,7 @@ export const openaiResponses: ChunkShape = {
     const { type, sequence_number: sequence } = chunk as { type?: unknown; sequence_number?: unknown }
     return (
       typeof type === 'string' &&
-      (/^(response|transcript\.text|image_generation|image_edit)\./.test(type) ||
+      (/^(response\.|transcript\.text\.|image_(generation|edit)\.(partial_image|completed)$)/.test(type) ||
         (/^(error|keepalive)$/.test(type) && typeof sequence === 'number'))
     )
   },

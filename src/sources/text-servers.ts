@@ -9,6 +9,7 @@ interface Fragment {
   content?: string
   /** LM Studio. */
   reasoningType?: string
+  tokensCount?: number
   /** llama.cpp. */
   stop?: boolean
   stop_type?: string
@@ -21,7 +22,8 @@ interface Fragment {
 export const lmStudio: ChunkShape = {
   redact: false,
 
-  is: ({ content, reasoningType }: Fragment) => typeof content === 'string' && typeof reasoningType === 'string',
+  is: ({ content, reasoningType, tokensCount }: Fragment) =>
+    typeof content === 'string' && typeof reasoningType === 'string' && typeof tokensCount === 'number',
 
   read({ content, reasoningType }: Fragment, reading: Reading) {
     if (reasoningType === 'none') reading.text(content)
@@ -30,11 +32,17 @@ export const lmStudio: ChunkShape = {
   },
 }
 
+const LLAMA = /^(tokens|tokens_predicted|id_slot|slot_id|multimodal|generation_settings)$/
+
 /** llama.cpp's own `/completion`. */
 export const llamaCpp: ChunkShape = {
   redact: false,
 
-  is: ({ content, stop }: Fragment) => typeof content === 'string' && typeof stop === 'boolean',
+  // Two words that anybody has.
+  is: ({ content, stop, ...told }: Fragment) =>
+    typeof content === 'string' && typeof stop === 'boolean' && Object.keys(told).some((key) => LLAMA.test(key)),
+
+  follows: ({ content, stop }: Fragment) => typeof content === 'string' && typeof stop === 'boolean',
 
   read(chunk: Fragment, reading: Reading) {
     reading.text(chunk.content)
@@ -67,7 +75,12 @@ interface Results {
 export const textResults: ChunkShape = {
   redact: false,
 
-  is: ({ results }: Results) => Array.isArray(results) && results.length > 0 && results.every(isResult),
+  is(chunk: Results) {
+    const { results } = chunk
+    return Array.isArray(results) && results.length > 0 && results.every((result) => isResult(result, chunk))
+  },
+
+  follows: ({ results }: Results) => Array.isArray(results),
 
   read({ results, modelUsage }: Results, reading: Reading) {
     for (const result of results ?? []) if (!result.index) readResult(result, reading)
@@ -75,10 +88,12 @@ export const textResults: ChunkShape = {
   },
 }
 
-function isResult(result: unknown): boolean {
+/** What somebody found may be such a list as well: a piece of an answer has more of one. */
+function isResult(result: unknown, told: Results): boolean {
   if (!isObject(result)) return false
-  if ('generated_text' in result) return true
-  return 'index' in result && ['content', 'thought', 'functionCalls', 'finishReason'].some((key) => key in result)
+  if ('generated_text' in result) return 'stop_reason' in result || 'generated_token_count' in result
+  const hasMore = ['thought', 'functionCalls', 'finishReason'].some((key) => key in result)
+  return 'index' in result && (hasMore || ['remoteId', 'sessionId', 'modelUsage'].some((key) => key in told))
 }
 
 function readResult(result: Result, reading: Reading): void {
@@ -100,13 +115,16 @@ interface Orchestrated {
   _data?: Orchestrated
 }
 
+const MODULE = /^(templating|llm|grounding|(in|out)put_\w+)$/
+
 /** SAP's orchestration. */
 export const sapOrchestration: ChunkShape = {
   redact: false,
 
   is(chunk) {
-    const told = withoutClass(chunk)
-    return typeof told.request_id === 'string' && ('final_result' in told || 'intermediate_results' in told)
+    const { request_id: id, final_result: result, intermediate_results: before } = withoutClass(chunk)
+    if (typeof id !== 'string') return false
+    return Array.isArray(result?.choices) || (isObject(before) && Object.keys(before).some((key) => MODULE.test(key)))
   },
 
   isEarly: (chunk: Orchestrated) => !withoutClass(chunk).final_result,
@@ -136,8 +154,13 @@ interface DashScopeChunk {
 export const dashScope: ChunkShape = {
   redact: false,
 
-  is: ({ request_id: id, output }: DashScopeChunk) =>
-    typeof id === 'string' && isObject(output) && ('choices' in output || 'text' in output),
+  is({ request_id: id, output }: DashScopeChunk) {
+    if (typeof id !== 'string' || !isObject(output)) return false
+    const { choices } = output
+    return Array.isArray(choices) ? choices.every(({ message }) => isObject(message)) : 'finish_reason' in output
+  },
+
+  follows: ({ request_id: id, output }: DashScopeChunk) => typeof id === 'string' && isObject(output),
 
   read({ output, usage }: DashScopeChunk, reading: Reading) {
     readOutput(output ?? {}, reading)
@@ -175,18 +198,23 @@ function readOutput(
 interface DifyEvent {
   event: string
   task_id?: string
-  workflow_run_id?: string
   answer?: string
   data?: { text?: string; status?: string; error?: unknown }
   metadata?: { usage?: object }
 }
 
+/** Of an application's own jobs there are events and ids of tasks, too. */
+const DIFY = /^((agent|message|text|tts|workflow|node|iteration|loop|parallel|human)_\w+|message|error|ping)$/
+const DIFY_ID = /^(message|conversation|workflow_run)_id$/
+
 /** Dify. What nodes of a flow and tools were given and answered stays here. */
 export const dify: ChunkShape = {
   redact: false,
 
-  is: ({ event, task_id, workflow_run_id }: Partial<DifyEvent>) =>
-    typeof event === 'string' && typeof (task_id ?? workflow_run_id) === 'string',
+  is: ({ event = '', task_id: task, ...told }: DifyEvent) =>
+    typeof task === 'string' && DIFY.test(event) && Object.keys(told).some((key) => DIFY_ID.test(key)),
+
+  follows: ({ event, task_id: task }: DifyEvent) => typeof event === 'string' && typeof task === 'string',
 
   isEarly: ({ event }: DifyEvent) => /^(workflow|node)_(started|finished)$/.test(event),
 

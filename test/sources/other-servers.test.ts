@@ -410,7 +410,7 @@ const dashscope = (output: object, usage: object = {}) => event({ output, usage,
 const said = (content: string, finish_reason = 'null') => ({
   choices: [{ message: { role: 'assistant', content }, finish_reason }],
 })
-const dify = (name: string, fields: object) => event({ event: name, task_id: 't', ...fields })
+const dify = (name: string, fields: object) => event({ event: name, task_id: 't', message_id: 'm', ...fields })
 const node = { workflow_run_id: 'w', data: { inputs: { q: SECRET }, process_data: { prompts: [SECRET] } } }
 const results = (generated_text: string, stop_reason: string) =>
   event(
@@ -421,7 +421,10 @@ const counted = { usage: { inputTokens: 10, outputTokens: 2 } }
 
 servers('a server whose chunk is a piece of text', {
   'llama.cpp': {
-    body: [event({ index: 0, content: 'Hel', stop: false }), event({ index: 0, content: 'lo', stop: false })],
+    body: [
+      event({ index: 0, content: 'Hel', tokens: [1], stop: false, id_slot: 0 }),
+      event({ index: 0, content: 'lo', stop: false }),
+    ],
     end: [
       event({ content: '', stop: true, stop_type: 'limit', prompt: SECRET, tokens_evaluated: 10, tokens_predicted: 2 }),
     ],
@@ -611,6 +614,15 @@ it.each([
   ['Request failed with status code 500', 502],
   ['Error while iterating over SSE stream.', 502],
   ['The order has status 5', 500],
+  ['Unexpected server response: HTTP/1.1 502 Bad Gateway', 502],
+  ['{"status":429,"message":"no"}', 429],
+  ['Server responded with a non-200 status (503)', 503],
+  ['Found 429 results', 500],
+  ['connect to port 5030', 500],
+  ['the HTTP listener took 408 ms', 500],
+  ['HTTP request: 429 rows were read', 500],
+  ['the status of order 429 is unknown', 500],
+  ['status: 503 items are left', 500],
 ])('a status that an error has in nothing but words counts: %s', async (message, status) => {
   expect(await relayed(() => Promise.reject(new Error(message)))).toMatchObject({ status })
 })
@@ -721,6 +733,60 @@ it('what the SDK of Gemini called itself is answered, and the turn after it owes
     const { body: asked } = await relayed(called.slice(0, 1), { protocol })
     expect(asked).toMatch(ASKS)
   }
+})
+
+describe('objects of one’s own', () => {
+  const text = 'own'
+  class Told {
+    readonly content = text
+    readonly stop = false
+    readonly task_id = 't'
+  }
+  it.each<[object]>([
+    [{ content: text, stop: true }],
+    [{ role: 'assistant', content: text, stop: false }],
+    [{ content: text, reasoningType: 'none' }],
+    [{ results: [{ index: 0, content: text }] }],
+    [{ results: [{ generated_text: text }] }],
+    [{ request_id: 'r', output: { text } }],
+    [{ request_id: 'r', output: { choices: [text] } }],
+    [{ request_id: 'r', intermediate_results: { text } }],
+    [{ request_id: 'r', final_result: { text } }],
+    [{ event: 'progress', task_id: 't', percent: 10 }],
+    [{ event: 'message', task_id: 't', answer: text }],
+    [{ event: 'step', workflow_run_id: 'w' }],
+    [{ message: { messageId: 'm', text } }],
+    [{ task: { taskId: 1, text } }],
+    [{ kind: 'task', taskId: 't', text }],
+    [{ kind: 'message', messageId: 'm', text }],
+    [{ payload: { $case: 'message', value: { text } } }],
+    [{ statusUpdate: { taskId: 't', text } }],
+    [{ type: 'event_start', event: { text } }],
+    [{ type: 'event_delta', event_id: 'e', delta: 3 }],
+    [{ type: 'user.created', processed_at: 'now', id: 'u', text }],
+    [{ type: 'session.started', processed_at: 'now', id: 's', text }],
+    [{ type: 'order.created', properties: { text } }],
+    [{ type: 'session.idle', properties: { minutes: 5, text } }],
+    [{ type: 'message.sent', properties: { id: 'm', text } }],
+    [{ type: 'image_generation.progress', text }],
+    [{ flowProgressEvent: { text } }],
+    [{ event: { contentBlockDelta: { delta: { text } } }, at: 1 }],
+    [{ error: [{ message: text }], rows: 3 }],
+    [{ _data: { content: text, stop: false } }],
+  ])('are data, also where a server has words like theirs: %o', async (own) => {
+    const source = () => ['a', own, { type: 'text', text: 'b' }, own]
+    const { outcome, text: said, read } = await relayed(source)
+    expect({ outcome, said }).toEqual({ outcome: 'done', said: 'ab' })
+    expect(read).toContainEqual({ type: 'data', name: 'data', data: own })
+    // In an event of one's own, too.
+    const framed = await relayed(() => ['a', { event: 'step', data: own }, { event: 'x', data: JSON.stringify(own) }])
+    expect(framed.body).toContain('event: step')
+    expect(framed.body).toContain('event: x')
+  })
+
+  it('are refused as ever where they are instances of a class', async () => {
+    expect(await relayed(() => [new Told()])).toMatchObject({ outcome: 'error', status: 500 })
+  })
 })
 
 it('collect is told of it as of every failure', async () => {
