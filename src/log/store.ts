@@ -21,7 +21,10 @@ export interface LogEntry {
   last: number
   /** The frames, ids included. */
   text: string
-  /** The same without the ids, where `numberFrames` of it brings them back: so a store may keep half as much. */
+  /**
+   * The same without the line `id: <run id>:<number>` that each event of `text` begins with: half as much to keep. Only for
+   * a store that processes share, and only where each event ends with a blank line, so that the ids can be put back.
+   */
   frames?: string | undefined
   /** Present on the run's last entry. */
   end?: LogEnd | undefined

@@ -3,7 +3,7 @@
 import { anything, callback, flag, type Rules, words } from '../check.js'
 import type { EncoderEnd, UIChunk } from '../types.js'
 
-/** As much of a message of the AI SDK as is looked at. */
+/** As much of a message of the AI SDK as is looked at: its own `UIMessage` is one. */
 export interface UIMessageLike {
   readonly id: string
   readonly role: string
@@ -12,12 +12,16 @@ export interface UIMessageLike {
 
 /** Options of {@link uiMessage}. */
 export interface UIMessageOptions {
-  /** The id of the message being answered with. @default the one that the source names, else the run's id */
+  /**
+   * The id of the message being answered with, unless the answer goes on with one of `originalMessages`.
+   * @default the one that the source names, else the run's id
+   */
   messageId?: string
   /**
    * The messages of the request, as `useChat` sends them. Where the last is the assistant's, the answer goes on with it:
    * it keeps its id, and what a tool answers to a call in it becomes the output of that call. Needed where the page
-   * answers calls or approvals.
+   * answers calls or approvals. What is no message there is left out of account, and is no error.
+   * @default none: each answer is a message of its own
    */
   originalMessages?: readonly UIMessageLike[]
   /**
@@ -32,12 +36,14 @@ export interface UIMessageOptions {
    * assistant-ui's own reader (`assistant-stream`), which ends with an error of its own where the stream does not end
    * with `[DONE]`: a failure is told as the AI SDK tells it, an `error` chunk and then `[DONE]`, which this library's
    * client takes for a complete answer.
+   * @default none: `useChat` of version 7
    */
   client?: 'ai-5' | 'ai-6' | 'assistant-ui'
   /** More for the message's metadata, beside the `usage` of a finished answer. Called once, at its end. */
   metadata?(end: EncoderEnd): Record<string, unknown> | undefined
 }
 
+/** What each option can be. */
 export const OPTIONS: Rules<keyof UIMessageOptions> = {
   messageId: words,
   // A page's own words: whatever it sends is no mistake of the application's.

@@ -330,7 +330,7 @@ describe('a stream of the AI SDK through uiMessage() is the message that its own
   })
 
   it.each(Object.entries(signedRuns))(
-    'with what the provider says for itself, where it may go along: %s',
+    'has what the provider says for itself only where that may go along: %s',
     async (_, steps) => {
       const ui = () => ask(steps).toUIMessageStream({ sendSources: true })
       const message = await messageOf(ui() as never)
@@ -350,7 +350,7 @@ describe('a stream of the AI SDK through uiMessage() is the message that its own
     'anthropic-tool-use.sse',
     'openai-responses-text.sse',
     'openai-responses-reasoning-tool.sse',
-  ])('of a provider, with what it wants back in the next turn: %s', async (trace) => {
+  ])('has what a provider wants back in the next turn: %s', async (trace) => {
     const upstream = await replaying()
     const settings = { apiKey: 'sk-secret', baseURL: `${upstream.url}/v1` }
     const model = trace.startsWith('anthropic') ? createAnthropic(settings)('test') : createOpenAI(settings)('test')
@@ -374,7 +374,7 @@ describe('a stream of the AI SDK through uiMessage() is the message that its own
     }
   })
 
-  it('what its developer says of the message, at its start, amid it and at its end', async () => {
+  it('has what its developer says of the message, at its start, amid it and at its end', async () => {
     const stream = () =>
       ask(runs.text as Chunk[][]).toUIMessageStream({
         messageMetadata: ({ part }) =>
@@ -388,7 +388,7 @@ describe('a stream of the AI SDK through uiMessage() is the message that its own
     })
   })
 
-  it('without the keys that end its reader’s chat, wherever they are', async () => {
+  it('lacks the keys that end its reader’s chat, wherever they are', async () => {
     const bad = JSON.parse('{"mock":{"__proto__":{"a":1},"b":2}}')
     const stream = () =>
       createUIMessageStream({
@@ -407,7 +407,7 @@ describe('a stream of the AI SDK through uiMessage() is the message that its own
     expect(wire.match(/"b":2/g)).toHaveLength(3)
   })
 
-  it('a step that is taken back', async () => {
+  it('lacks a step that was taken back', async () => {
     const stream = () =>
       createUIMessageStream({
         execute({ writer }) {
@@ -432,7 +432,7 @@ describe('a stream of the AI SDK through uiMessage() is the message that its own
     expect(plain((await (await answer(stream as never, { stream: false })).json()) as UIMessage)).toEqual(theirs)
   })
 
-  it('data with an id, which replaces what came before, and data for now only', async () => {
+  it('has data with an id once, and no data that was for now only', async () => {
     const stream = () =>
       createUIMessageStream({
         execute({ writer }) {

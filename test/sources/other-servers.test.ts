@@ -52,7 +52,7 @@ interface Server {
 function servers(title: string, table: Record<string, Server>): void {
   describe(title, () => {
     for (const [name, { body, end, failure, type, whole, cut }] of Object.entries(table)) {
-      it(`${name}: whole, cut, and failed in the middle`, async () => {
+      it(`${name} is done when it is whole, truncated when it is cut, and an error when it fails`, async () => {
         expect(await relayed(upstream([...body, ...end], type))).toMatchObject({
           outcome: 'done',
           text: 'Hello',
@@ -273,7 +273,7 @@ describe('an object that holds its stream', () => {
   }
   const bytes = (text: string) => new TextEncoder().encode(text)
 
-  it('under whatever name, if it is the only one there', async () => {
+  it('is read whatever the name of the stream, if it is the only one there', async () => {
     const flow = [
       { flowOutputEvent: { content: { document: 'Hello' } } },
       { flowCompletionEvent: { completionReason: 'SUCCESS' } },
@@ -288,7 +288,7 @@ describe('an object that holds its stream', () => {
     expect(String(errors[0])).toContain('cannot be iterated')
   })
 
-  it('in pieces of bytes, each in an object (SageMaker)', async () => {
+  it('is read where the stream has its bytes in objects (SageMaker)', async () => {
     const wire = bytes(
       `${event({ token: { text: 'Hello' }, generated_text: null })}${event({
         token: { text: '', special: true },
@@ -301,12 +301,12 @@ describe('an object that holds its stream', () => {
     expect(await relayed({ Body: of(...pieces.slice(0, 1)) })).toMatchObject({ outcome: 'truncated' })
   })
 
-  it('that has $metadata is AWS’s: what no shape knows in it stays here', async () => {
+  it('is AWS’s where it has $metadata: what no shape knows in it stays here', async () => {
     const read = await relayed({ $metadata: {}, stream: of({ traceEvent: SECRET }) })
     expect(read).toMatchObject({ outcome: 'truncated', leaks: false })
   })
 
-  it('of an SDK with a controller is that SDK’s: what no shape knows in it stays here', async () => {
+  it('is an SDK’s where it has a controller: what no shape knows in it stays here', async () => {
     const stream = Object.assign(of({ type: 'user.message', content: SECRET }), { controller: new AbortController() })
     const { outcome, leaks, errors } = await relayed(stream)
     expect({ outcome, leaks }).toEqual({ outcome: 'truncated', leaks: false })
@@ -314,12 +314,12 @@ describe('an object that holds its stream', () => {
   })
 })
 
-describe('what a known API has besides', () => {
+describe('of an API that is known for something else', () => {
   async function* of(...values: unknown[]) {
     yield* values
   }
 
-  it('a knowledge base of Bedrock, with its sources', async () => {
+  it('what a knowledge base of Bedrock says is read, and why a guardrail ended it', async () => {
     const chunks = [
       { output: { text: 'Hel' } },
       { citation: { retrievedReferences: [{ content: {} }] } },
@@ -349,7 +349,7 @@ describe('what a known API has besides', () => {
     expect(await relayed({ responseStream: of(...chunks.slice(0, 2)) })).toMatchObject({ outcome: 'truncated' })
   })
 
-  it('what Strands agents in Python say of their model, and nothing else of theirs', async () => {
+  it('what Strands agents in Python say of their model is read, and nothing else of theirs', async () => {
     const say = (text: string) => event({ event: { contentBlockDelta: { delta: { text }, contentBlockIndex: 0 } } })
     const own = event({ data: 'Hel', agent: SECRET })
     const broken = event(JSON.stringify(`{'agent': ${SECRET}}`))
@@ -496,7 +496,7 @@ describe('an SDK whose chunk is a piece of text', () => {
     yield* values
   }
 
-  it('Ax: text, thoughts, calls, and its sign of the end', async () => {
+  it('Ax says text, thoughts and calls, and is complete with its finishReason', async () => {
     const chunks = [
       { results: [{ index: 0, thought: 'Hm' }] },
       {
@@ -521,7 +521,7 @@ describe('an SDK whose chunk is a piece of text', () => {
     expect(await relayed(of(...chunks))).toMatchObject({ outcome: 'truncated', text: 'Hello' })
   })
 
-  it('SAP’s orchestration, in instances of its class', async () => {
+  it('SAP’s orchestration is read within instances of its class', async () => {
     class OrchestrationStreamChunkResponse {
       readonly _data: object
       constructor(_data: object) {
@@ -536,7 +536,7 @@ describe('an SDK whose chunk is a piece of text', () => {
     expect(await relayed({ stream: of(chunk) })).toMatchObject({ outcome: 'done', text: 'Hello', finish: 'stop' })
   })
 
-  it('LM Studio, which is stopped by what it has for that', async () => {
+  it('LM Studio is read, and stopped by what it has for that', async () => {
     const fragment = (content: string, reasoningType = 'none') => ({ content, reasoningType, tokensCount: 1 })
     const chunks = [fragment('<think>', 'reasoningStartTag'), fragment('Hm', 'reasoning'), fragment('Hello')]
     const { read, ...whole } = await relayed(of(...chunks))
@@ -595,7 +595,7 @@ servers('an A2A agent', {
   },
 })
 
-it('an A2A agent by its SDK, and what it throws', async () => {
+it('an A2A agent is read by its SDK, and what that throws is a failure of the upstream', async () => {
   const part = (value: string) => [{ content: { $case: 'text', value } }]
   const chunk = ($case: string, value: object) => ({ payload: { $case, value } })
   const source = async function* () {
@@ -674,15 +674,18 @@ describe('a session whose stream goes on', () => {
   it.each<[string, object[], object]>([
     ['Claude’s managed agents', answer, idle('end_turn')],
     ['opencode', code, isIdle],
-  ])('%s: it is over where it is idle, and left; a cut is one', async (_, chunks, end) => {
-    const whole = await relayed(open([...chunks, end]).source)
-    expect(whole).toMatchObject({ outcome: 'done', text: 'Hello', finish: 'stop', leaks: false, ...counted })
-    expect(whole.read).toContainEqual(expect.objectContaining({ type: 'tool-call', name: 'bash', executed: true }))
-    expect(whole.read).toContainEqual(expect.objectContaining({ type: 'tool-result', output: null }))
-    expect(await relayed(chunks)).toMatchObject({ outcome: 'truncated', text: 'Hello', leaks: false })
-  })
+  ])(
+    '%s is done where it is idle, also while its stream goes on, and truncated where it is cut',
+    async (_, chunks, end) => {
+      const whole = await relayed(open([...chunks, end]).source)
+      expect(whole).toMatchObject({ outcome: 'done', text: 'Hello', finish: 'stop', leaks: false, ...counted })
+      expect(whole.read).toContainEqual(expect.objectContaining({ type: 'tool-call', name: 'bash', executed: true }))
+      expect(whole.read).toContainEqual(expect.objectContaining({ type: 'tool-result', output: null }))
+      expect(await relayed(chunks)).toMatchObject({ outcome: 'truncated', text: 'Hello', leaks: false })
+    },
+  )
 
-  it('is left at once', async () => {
+  it('is left as soon as the answer is over', async () => {
     const { source, left } = open([answer[3], idle('requires_action'), delta('more')])
     expect(await relayed(source)).toMatchObject({ outcome: 'done', text: 'Hel', finish: 'tool-calls' })
     expect(left).toHaveBeenCalledOnce()
@@ -694,7 +697,7 @@ describe('a session whose stream goes on', () => {
       managed('session.error', { error: { message: SECRET, retry_status: { type: 'terminal' } } }),
     ],
     ['opencode', { type: 'session.error', properties: { error: { name: 'APIError', data: { message: SECRET } } } }],
-  ])('%s: a failure is one', async (_, failure) => {
+  ])('a failure of %s is an error', async (_, failure) => {
     expect(await relayed([failure])).toMatchObject({ outcome: 'error', leaks: false })
   })
 
@@ -789,7 +792,7 @@ describe('objects of one’s own', () => {
   })
 })
 
-it('collect is told of it as of every failure', async () => {
+it('an answer of which nothing is known is a refusal with a status', async () => {
   const answer = await relay(new Request('http://x/'), upstream([event({ answer: 'x' }), done]), { onError: () => {} })
   expect(await collect(answer)).toMatchObject({ status: 502 })
 })
