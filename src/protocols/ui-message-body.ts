@@ -31,8 +31,12 @@ export function toMessage(frames: string): object {
     else if (type === 'tool-input-available') Object.assign(call, toCall(rest), { state: 'input-available', input })
     else if (type === 'tool-input-error') Object.assign(call, toCall(rest), { state: 'output-error', input, errorText })
     else if (type === 'tool-approval-request') {
-      const { toolCallId: _, approvalId, reason: requestReason, ...request } = rest
-      const approval = { id: approvalId, ...(requestReason !== undefined && { requestReason }), ...request }
+      const { toolCallId: _, approvalId, reason: requestReason, approvalDescriptor: descriptor, ...request } = rest
+      const told = {
+        ...(requestReason !== undefined && { requestReason }),
+        ...(descriptor !== undefined && { descriptor }),
+      }
+      const approval = { id: approvalId, ...told, ...request }
       Object.assign(call, { state: 'approval-requested', approval })
     } else if (type === 'tool-approval-response') {
       const { approvalId, approved, reason } = rest

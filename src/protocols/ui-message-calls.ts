@@ -22,8 +22,12 @@ interface Call {
   /** It runs elsewhere than in the page. */
   executed?: boolean
   error?: string
-  /** Somebody was asked whether it may run. */
-  isAsked?: boolean
+  /** What the AI SDK says of it. */
+  said: UIChunk | undefined
+  /** The approval that somebody was asked for. */
+  asked?: unknown
+  /** Its step was taken back: the reader has it no more. */
+  isGone?: boolean
 }
 
 /** A call of the message that the answer goes on with. */
@@ -43,7 +47,7 @@ export class UIToolCalls {
   /** The calls of the message that the answer goes on with, and what was asked of calls: made when there are any. */
   #earlier: Map<string, EarlierCall> | undefined
   #asked: Set<unknown> | undefined
-  /** What the AI SDK says of its calls, by their ids. */
+  /** What the AI SDK says of the calls of this step, by their ids, which may be of others in the next. */
   #said: Map<string, UIChunk> | undefined
   /** The latest call at each index, and with each id. */
   readonly #calls = new Map<number, Call>()
@@ -96,8 +100,15 @@ export class UIToolCalls {
     const { type, toolCallId } = chunk
     if (typeof toolCallId !== 'string' || !/^tool-(call|input|approval-request)/.test(type)) return false
     this.#said ??= new Map()
-    this.#said.set(toolCallId, { ...this.#said.get(toolCallId), ...defined(chunk) })
+    const known = this.#said.get(toolCallId) ?? (/^tool-a/.test(type) ? this.#ids.get(toolCallId)?.said : undefined)
+    // In place, for a call that has begun.
+    this.#said.set(toolCallId, Object.assign(known ?? {}, defined(chunk)))
     return true
+  }
+
+  /** Another step begins, with calls of its own. */
+  beginStep(): void {
+    this.#said = undefined
   }
 
   /** The next piece of a call, in the step that is open. */
@@ -109,6 +120,7 @@ export class UIToolCalls {
       // The source has begun another call without an end of this one.
       return (known && this.#growing.has(known) ? this.#closeOne(known) : '') + this.#begin(part, step)
     }
+    if (known.isGone) return ''
     const asks = this.#askedOf(known, part)
     if (this.#isElsewhere(known, part, asks)) known.executed = true
     if (!this.#growing.has(known)) return this.#correct(known, part) + this.#ask(known, asks)
@@ -124,6 +136,7 @@ export class UIToolCalls {
 
   /** What a tool answers to a call of this run, or of the message that it goes on with; `said` is what its chunk says. */
   addResult({ id, name, output, error }: ToolResultPart, step: number, said: UIChunk | undefined): string {
+    if (this.#ids.get(id)?.isGone) return ''
     const result = error === undefined ? { output: output ?? null } : { errorText: error }
     const earlier = this.#ids.has(id) ? undefined : this.#earlierCall(id, said)
     if (earlier) return this.#settle(earlier, result, said)
@@ -143,7 +156,9 @@ export class UIToolCalls {
   /** A tool goes on: what it has answered so far. */
   addPreliminary(said: UIChunk): string {
     const toolCallId = said.toolCallId as string
-    const call = this.#ids.get(toolCallId) ?? (this.#earlierCall(toolCallId, said) as EarlierCall)
+    const call =
+      this.#ids.get(toolCallId) ?? (this.#earlierCall(toolCallId, said) as EarlierCall & { isGone?: boolean })
+    if (call.isGone) return ''
     return this.#outputFrame(call, { output: said.output ?? null, preliminary: true }, said)
   }
 
@@ -161,8 +176,13 @@ export class UIToolCalls {
 
   /** The calls of a step that is taken back. */
   forget(step: number): void {
-    for (const calls of [this.#growing, this.#unsettled])
-      for (const call of calls) if (call.step === step) calls.delete(call)
+    this.#said = undefined
+    for (const call of [...this.#calls.values(), ...this.#ids.values()]) {
+      if (call.step !== step) continue
+      call.isGone = true
+      this.#growing.delete(call)
+      this.#unsettled.delete(call)
+    }
   }
 
   /** The answer of these calls has ended. */
@@ -175,31 +195,26 @@ export class UIToolCalls {
   /** What is asked of a call, if anything is, and if its reader can ask. */
   #askedOf(call: Call, { approval, done }: ToolCallPart): UIChunk | undefined {
     const type = 'tool-approval-request'
-    const said = this.#saidOf(call)
+    const { said } = call
     const approvalId = said?.approvalId ?? approval
-    if (!done || approvalId === undefined || call.isAsked || !isKnown(type, this.#options)) return
+    if (!done || approvalId === undefined || approvalId === call.asked || !isKnown(type, this.#options)) return
     // To a reader that does not know the application's own answer it would be a question for ever.
     if (said?.isAutomatic && !isKnown('tool-approval-response', this.#options)) return
-    const { reason, isAutomatic, signature, inputSchemaInput } = said ?? { type }
+    const { reason, isAutomatic, signature, inputSchemaInput, approvalDescriptor } = said ?? { type }
     return {
       ...{ type, approvalId, toolCallId: call.toolCallId, reason },
-      ...{ isAutomatic, signature, inputSchemaInput },
+      ...{ isAutomatic, signature, inputSchemaInput, approvalDescriptor },
     }
   }
 
-  #saidOf({ id }: { readonly id?: string | undefined }): UIChunk | undefined {
-    return id === undefined ? undefined : this.#said?.get(id)
-  }
-
   /** Whether the page is to take it for a call of the provider's. One that is asked for is of a tool that the page knows. */
-  #isElsewhere(call: Call, { executed }: ToolCallPart, asks: UIChunk | undefined): boolean {
-    const said = this.#saidOf(call)
+  #isElsewhere({ said }: Call, { executed }: ToolCallPart, asks: UIChunk | undefined): boolean {
     return executed === true && (said?.providerExecuted === true || (!asks && !said?.isAutomatic))
   }
 
   #ask(call: Call, chunk: UIChunk | undefined): string {
     if (!chunk || call.error !== undefined) return ''
-    call.isAsked = true
+    call.asked = chunk.approvalId
     this.#asked ??= new Set()
     this.#asked.add(chunk.approvalId)
     return frame(chunk)
@@ -209,12 +224,12 @@ export class UIToolCalls {
     const { index, id, name = 'tool', ...piece } = part
     // A step does not hold two calls with one id: its reader would make one of them. For assistant-ui's no message does.
     const known = id === undefined ? undefined : this.#ids.get(id)
-    const isTaken = id === undefined || (known && (this.#isAssistantUI || known.step === step))
+    const isTaken = id === undefined || (known && (this.#isAssistantUI || (known.step === step && !known.isGone)))
     const toolCallId = isTaken ? `${this.#prefix}-call-${this.#unnamed++}` : id
-    const said = this.#saidOf(part)
+    const said = id === undefined ? undefined : this.#said?.get(id)
     // Elsewhere than in the AI SDK nobody says which tools the page knows.
     const dynamic = said ? said.dynamic === true : true
-    const call: Call = { id, toolCallId, toolName: name, input: '', step, dynamic }
+    const call: Call = { id, toolCallId, toolName: name, input: '', step, dynamic, said }
     if (this.#isElsewhere(call, part, this.#askedOf(call, part))) call.executed = true
     this.#calls.set(index, call)
     if (id !== undefined) this.#ids.set(id, call)
@@ -279,8 +294,7 @@ export class UIToolCalls {
   }
 
   #head(call: Call): Record<string, unknown> {
-    const { toolCallId, toolName, executed, dynamic } = call
-    const said = this.#saidOf(call)
+    const { toolCallId, toolName, executed, dynamic, said } = call
     return {
       toolCallId,
       toolName,

@@ -56,7 +56,7 @@ export const OPTIONS: Rules<keyof UIMessageOptions> = {
   metadata: callback,
 }
 
-/** The version of the AI SDK's reader that first knew a chunk. An older one ends the chat with an error. */
+/** The version of the AI SDK's reader that first knew a chunk, or a field. An older one ends the chat with an error. */
 const SINCE: Record<string, number> = {
   'tool-approval-request': 6,
   'tool-output-denied': 6,
@@ -64,9 +64,10 @@ const SINCE: Record<string, number> = {
   'reset-step': 7,
   'reasoning-file': 7,
   custom: 7,
+  citations: 7,
 }
 
-/** Whether the reader knows a chunk of this type. */
+/** Whether the reader knows a chunk of this type, or this field. */
 export function isKnown(type: string, { client }: UIMessageOptions): boolean {
   return !client?.startsWith('ai-') || Number(client.slice(3)) >= (SINCE[type] ?? 0)
 }

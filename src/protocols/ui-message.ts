@@ -136,6 +136,7 @@ class UIMessageEncoder implements Encoder {
         // What came before it is of no step.
         if (this.#awaitsStep && this.#step > 0) this.#isNext = true
         this.#awaitsStep = false
+        this.#calls.beginStep()
         return ''
       case 'message-metadata':
         return this.#addMessageMetadata(messageMetadata)
@@ -203,15 +204,28 @@ class UIMessageEncoder implements Encoder {
     const { client, ...options } = this.#options
     const version = client && client !== 'assistant-ui' && { client }
     const encoder = new UIMessageEncoder(this.#runId, { ...options, ...version, metadata: () => more })
-    // A call is whole at the place of its first piece: what was said of it is known there.
-    for (const part of parts) if (part.type === 'chunk') encoder.#calls.learn(part.chunk as UIChunk)
+    encoder.#learnStep(parts, 0)
     let frames = ''
-    for (const part of parts) {
+    for (const [place, part] of parts.entries()) {
       if (part.type === 'event') frames += encoder.event(part.event)
-      else if (part.type === 'chunk') frames += encoder.aside(part.chunk as UIChunk)
-      else frames += encoder.part(part)
+      else if (part.type !== 'chunk') frames += encoder.part(part)
+      else {
+        const chunk = part.chunk as UIChunk
+        frames += encoder.aside(chunk)
+        if (isStepEdge(chunk)) encoder.#learnStep(parts, place + 1)
+      }
     }
     return toMessage(frames + encoder.end(end))
+  }
+
+  /** In a body a call is whole at the place of its first piece: what its step says of it is to be known there. */
+  #learnStep(parts: readonly AnswerPart[], from: number): void {
+    for (const part of parts.slice(from)) {
+      if (part.type !== 'chunk') continue
+      const chunk = part.chunk as UIChunk
+      if (isStepEdge(chunk)) return
+      this.#calls.learn(chunk)
+    }
   }
 
   /** Opens the message, or another step of it. */
@@ -269,7 +283,8 @@ class UIMessageEncoder implements Encoder {
 
   #endBlock(kind: 'text' | 'reasoning', chunk: UIChunk): string {
     const said = metadataOf(chunk, this.#options)
-    const more = { ...said, ...(Array.isArray(chunk.citations) && { citations: this.#citationsOf(chunk.citations) }) }
+    const hasCitations = Array.isArray(chunk.citations) && isKnown('citations', this.#options)
+    const more = { ...said, ...(hasCitations && { citations: this.#citationsOf(chunk.citations as unknown[]) }) }
     // What is encrypted has no word of text.
     const { providerMetadata = (this.#block as typeof said)?.providerMetadata } = said
     const begins = this.#open?.kind !== kind && providerMetadata !== undefined
@@ -278,9 +293,21 @@ class UIMessageEncoder implements Encoder {
     return this.#open?.kind === kind ? frames + this.#closeBlock(more) : frames
   }
 
-  #citationsOf(citations: readonly { source?: object }[]): object[] {
-    if (this.#options.providerMetadata) return [...citations]
-    return citations.map((citation) => ({ ...citation, source: { ...citation.source, providerMetadata: undefined } }))
+  /** With what a citation of the AI SDK has, and nothing that its provider says besides. */
+  #citationsOf(citations: readonly unknown[]): object[] {
+    return citations.flatMap((citation) => {
+      if (!isObject(citation)) return []
+      const { source, startIndex, endIndex, citedText } = citation as Record<string, unknown>
+      if (!isObject(source)) return []
+      const { type, sourceType, id, url, title, mediaType, filename } = source as Record<string, unknown>
+      const more = metadataOf(source as unknown as UIChunk, this.#options)
+      return [
+        {
+          source: { type, sourceType, id, url, title, mediaType, filename, ...more },
+          ...{ startIndex, endIndex, citedText },
+        },
+      ]
+    })
   }
 
   #openBlock(kind: 'text' | 'reasoning'): string {
@@ -293,8 +320,10 @@ class UIMessageEncoder implements Encoder {
 
   /** The step is taken back, with all that it told. */
   #reset(): string {
-    if (this.#step === 0) return ''
+    // Of one that has told nothing yet its reader does not know: what it took back would be another.
+    if (this.#step === 0 || this.#isNext) return ''
     this.#open = undefined
+    this.#isAnswered = false
     this.#calls.forget(this.#step)
     return frame({ type: 'reset-step' })
   }
@@ -341,4 +370,9 @@ class UIMessageEncoder implements Encoder {
     }
     return dataPartFrame({ name, data, id, transient })
   }
+}
+
+/** Whether other calls may have the ids from here on. */
+function isStepEdge({ type }: UIChunk): boolean {
+  return type === 'start-step' || type === 'reset-step'
 }

@@ -33,6 +33,7 @@ export interface StreamPart {
   isAutomatic?: boolean
   signature?: string
   inputSchemaInput?: unknown
+  approvalDescriptor?: unknown
   /** What it has besides, for its own page. */
   dynamic?: boolean
   toolMetadata?: unknown
@@ -148,8 +149,16 @@ export const aiSDK: ChunkShape = {
   },
 
   // Steps carry the request's body and the response's headers, the error of a tool's own call may carry both, and what a
-  // tool answered is not for the page.
-  redact({ response: _, rawValue: __, error: ___, output: ____, warnings: _____, ...part }: Record<string, unknown>) {
+  // tool answered is not for the page. What steers an agent is said to its model.
+  redact({
+    response: _1,
+    rawValue: _2,
+    error: _3,
+    output: _4,
+    warnings: _5,
+    message: _6,
+    ...part
+  }: Record<string, unknown>) {
     return withoutRequest(part)
   },
 }
@@ -211,6 +220,9 @@ export function readPart(part: StreamPart, reading: Reading): void {
       // One that the application answers itself is nothing to ask a person.
       reading.calls.postpone(part.toolCall?.toolCallId ?? toolCallId, part.isAutomatic ? undefined : part.approvalId)
       break
+    case 'reset-step':
+      reading.takeBack()
+      break
     case 'file':
     case 'reasoning-file': {
       const { file = part, url, mimeType } = part
@@ -253,8 +265,8 @@ export function asideOf(part: StreamPart): UIChunk | undefined {
       return { type, toolCallId, dynamic: isKnown ? undefined : dynamic, ...call }
     }
     case 'tool-approval-request': {
-      const { approvalId, reason, isAutomatic, signature, inputSchemaInput } = part
-      return { type, toolCallId, approvalId, reason, isAutomatic, signature, inputSchemaInput }
+      const { approvalId, reason, isAutomatic, signature, inputSchemaInput, approvalDescriptor } = part
+      return { type, toolCallId, approvalId, reason, isAutomatic, signature, inputSchemaInput, approvalDescriptor }
     }
     case 'tool-approval-response': {
       const { approvalId, approved, reason } = part

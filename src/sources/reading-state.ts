@@ -38,6 +38,7 @@ export interface ChunkShape {
 const REJECTED = 'The tool could not be called with this input.'
 const TOOL_FAILED = 'The tool failed.'
 const DENIED = 'The tool was not allowed to run.'
+const TAKEN_BACK = 'The call was taken back.'
 
 /**
  * What has been read of one run. A shape says with its methods what a chunk means; what follows from that, for every
@@ -158,6 +159,12 @@ export class Reading {
   step(): void {
     this.begin()
     if (this.#steps++ > 0) this.parts.push({ type: 'start' })
+  }
+
+  /** The step is taken back. Text cannot be, where a client has it: what comes instead is a paragraph of its own. */
+  takeBack(): void {
+    this.#calls?.takeBack(TAKEN_BACK)
+    this.#textBreak = this.#reasoningBreak = true
   }
 
   /** Whether something of the answer at hand came. */

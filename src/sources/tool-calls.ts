@@ -208,6 +208,15 @@ export class Calls {
       this.#tell(call, call.input === '' && input !== undefined ? toText(input) : '', { done: true, error: words })
   }
 
+  /** The calls of the answer at hand are taken back: nobody is to run them, and their ids are free. */
+  takeBack(words: string): void {
+    for (const call of new Set([...this.#keys.values(), ...this.#ids.values()])) {
+      if (call.isTold && !call.isOver) this.#tell(call, '', { done: true, error: words })
+      if (call.id !== undefined) this.#all.delete(call.id)
+    }
+    this.begin()
+  }
+
   /** What a tool answered: its call is over, and no client is to run it. */
   result(id: string, output: unknown, name?: string, error?: string): void {
     if (typeof id !== 'string') throw new TypeError('The result of a tool has an id that is no text')

@@ -448,3 +448,225 @@ describe('a stream of the AI SDK through uiMessage() is the message that its own
     expect(plain(await relayed(stream as never))).toEqual(theirs)
   })
 })
+
+const said = (id: string, delta: string): Chunk[] => [
+  { type: 'text-start', id },
+  { type: 'text-delta', id, delta },
+  { type: 'text-end', id },
+]
+const start = { type: 'start', messageId: 'm' }
+const step = { type: 'start-step' }
+const stepEnd = { type: 'finish-step' }
+const end = (finishReason = 'stop') => ({ type: 'finish', finishReason })
+const called = (toolCallId: string, toolName: string, more: object = {}): Chunk[] => [
+  { type: 'tool-input-start', toolCallId, toolName, ...more },
+  { type: 'tool-input-delta', toolCallId, inputTextDelta: '{"city":"Oslo"}' },
+  { type: 'tool-input-available', toolCallId, toolName, input: { city: 'Oslo' }, ...more },
+]
+const output = (toolCallId: string, more: object = {}) => ({
+  type: 'tool-output-available',
+  toolCallId,
+  output: 'yes',
+  ...more,
+})
+const asks = (toolCallId: string, approvalId: string, more: object = {}) => ({
+  type: 'tool-approval-request',
+  toolCallId,
+  approvalId,
+  ...more,
+})
+const reset = { type: 'reset-step' }
+
+/** Streams of agents that were made by hand, or merged. */
+const oddRuns: Record<string, Chunk[]> = {
+  'a call that comes again, with its id, after its step was taken back': [
+    ...[start, step, ...said('1', 'No.'), ...called('c1', 'ask'), reset],
+    ...[...said('1', 'Yes.'), ...called('c1', 'ask'), stepEnd, end('tool-calls')],
+  ],
+  'half a call that comes again, whole, after its step was taken back': [
+    ...[start, step, ...called('c1', 'ask').slice(0, 2), reset],
+    ...[...called('c1', 'ask'), stepEnd, end('tool-calls')],
+  ],
+  'half a call that was taken back, and nothing in its place': [
+    ...[start, step, ...called('c1', 'ask').slice(0, 2), reset, ...said('1', 'Yes.'), stepEnd, end()],
+  ],
+  'a call of another tool under an id that was taken back, and its answer': [
+    ...[start, step, ...called('c1', 'ask'), reset, ...called('c1', 'weather'), output('c1'), stepEnd, end()],
+  ],
+  'an approval that is asked for again after its step was taken back': [
+    ...[start, step, ...called('c1', 'pay'), asks('c1', 'a1'), reset],
+    ...[...called('c1', 'pay'), asks('c1', 'a2'), stepEnd, end('tool-calls')],
+  ],
+  'a step that is taken back before it has told anything': [
+    ...[start, step, ...said('1', 'One.'), stepEnd, step, reset, ...said('2', 'Two.'), stepEnd, end()],
+  ],
+  'a step that is taken back before there is one': [start, reset, step, ...said('1', 'Yes.'), stepEnd, end()],
+  'an id that is of another call in the next step: not asked for, not dynamic, without its title': [
+    ...[start, step, ...called('c1', 'look', { dynamic: true, title: 'Look' })],
+    ...[asks('c1', 'a1', { isAutomatic: true }), { type: 'tool-approval-response', approvalId: 'a1', approved: true }],
+    ...[output('c1', { dynamic: true }), stepEnd, step, ...called('c1', 'weather'), output('c1'), stepEnd, end()],
+  ],
+  'an id that is of another call in the next step: asked for, which the first was not': [
+    ...[start, step, ...called('c1', 'weather'), output('c1'), stepEnd],
+    ...[step, ...called('c1', 'pay'), asks('c1', 'a1'), stepEnd, end('tool-calls')],
+  ],
+  'an approval that is asked for twice: the last counts': [
+    start,
+    ...[step, ...called('c1', 'pay'), asks('c1', 'a1'), asks('c1', 'a1'), asks('c1', 'a2'), stepEnd, end('tool-calls')],
+  ],
+  'an approval with all that is said of it': [
+    ...[start, step, ...called('c1', 'pay')],
+    asks('c1', 'a1', {
+      reason: 'It costs.',
+      approvalDescriptor: { of: 'shop' },
+      inputSchemaInput: null,
+      signature: 's',
+    }),
+    ...[stepEnd, end('tool-calls')],
+  ],
+}
+
+describe('a stream that was made by hand is the message that its own reader makes of it', () => {
+  it.each(Object.entries(oddRuns))('%s', async (_, chunks) => {
+    const stream = () => simulateReadableStream({ chunks, initialDelayInMs: null, chunkDelayInMs: null })
+    const given = (message: UIMessage | undefined) =>
+      message?.parts.map((part) => ('approval' in part ? part.approval?.id : undefined))
+    const theirs = await messageOf(stream() as never)
+    const ours = await relayed(stream as never)
+    expect(plain(ours)).toEqual(plain(theirs))
+    expect(given(ours)).toEqual(given(theirs))
+    const body = (await (await answer(stream as never, { stream: false })).json()) as UIMessage
+    expect(plain(body)).toEqual(plain(theirs))
+    expect(given(body)).toEqual(given(theirs))
+  })
+
+  it('and no answer to a call that was taken back ends the chat', async () => {
+    const chunks = [start, step, ...called('c1', 'weather'), reset, output('c1', { preliminary: true }), output('c1')]
+    const wire = await (await answer(() => [...chunks, ...said('1', 'Yes.'), stepEnd, end()], {})).text()
+    expect(wire).not.toContain('tool-output')
+    expect(wire).toContain('[DONE]')
+  })
+})
+
+describe('the citations of a text', () => {
+  const cited = (citations: unknown): Source => {
+    const chunks = [start, step, ...said('1', 'It rains.'), stepEnd, end()] as Chunk[]
+    return () => chunks.map((chunk) => (chunk.type === 'text-end' ? { ...chunk, citations } : chunk))
+  }
+  const own = { providerMetadata: { p: 'sk-own' }, extra: 'sk-extra' }
+  const source = { type: 'source', sourceType: 'url', id: 's', url: 'https://a.example', title: 'A' }
+  const places = { startIndex: 0, endIndex: 9, citedText: 'rain' }
+
+  it('are what the AI SDK has of them, and nothing that the provider says besides', async () => {
+    const given = cited([{ ...places, ...own, source: { ...source, ...own } }])
+    const wire = await (await answer(given, {})).text()
+    expect(wire).toContain(JSON.stringify([{ source, ...places }]).slice(1, -1))
+    expect(wire).not.toContain('sk-')
+    const more = await (await answer(given, { providerMetadata: true })).text()
+    expect(more.match(/sk-own/g)).toHaveLength(1)
+    expect(more).not.toContain('sk-extra')
+  })
+
+  it('are no failure where they are none', async () => {
+    const wire = await (await answer(cited([null, 5, { source: null }, {}]), {})).text()
+    expect(wire).toContain('"citations":[]')
+    expect(wire).toContain('[DONE]')
+  })
+
+  it('stay here where the page has a version that knows none', async () => {
+    const given = cited([{ ...places, source }])
+    const response = await relay(new Request('http://localhost/'), given, { protocol: uiMessage({ client: 'ai-6' }) })
+    expect(await response.text()).not.toContain('citations')
+  })
+})
+
+describe('what the chunks of the AI SDK hold', () => {
+  const secret = (name: string) => `SECRET-${name}`
+  /** With what lies around a chunk in any version, and what none has yet. */
+  const planted = (chunk: Chunk, name = chunk.type): Chunk => ({
+    ...chunk,
+    ...Object.fromEntries(
+      ['request', 'response', 'warnings', 'headers', 'rawValue', 'providerOptions', 'unheardOf', 'error']
+        .filter((key) => !(key in chunk))
+        .map((key) => [key, { a: secret(`${name}.${key}`) }]),
+    ),
+    providerMetadata: { p: { id: secret(`${name}.providerMetadata`) } },
+  })
+  const shared = [
+    planted({ type: 'reasoning-start', id: secret('block') }),
+    planted({ type: 'reasoning-end', id: secret('block') }),
+    planted({ type: 'text-start', id: secret('block') }),
+    planted({ type: 'custom', kind: `p.${secret('kind')}` }),
+  ]
+  const ofTool = (name: string) => ({
+    title: secret(`${name}.title`),
+    toolMetadata: { a: secret(`${name}.toolMetadata`) },
+  })
+  const approval = {
+    ...{ approvalId: secret('approvalId'), reason: secret('request.reason'), signature: secret('signature') },
+    isAutomatic: true,
+  }
+  const response = { approvalId: secret('approvalId'), approved: true, reason: secret('response.reason') }
+  const full = [
+    planted(start),
+    planted(step),
+    planted({ type: 'raw' }),
+    planted({ type: 'response-metadata', id: secret('responseId'), modelId: secret('modelId') }),
+    ...shared,
+    planted({ type: 'text-delta', id: 't', text: 'Hi.' }),
+    planted({ type: 'text-end', id: 't' }),
+    planted({ type: 'source', sourceType: 'url', id: 's', url: 'https://a.example', snippet: secret('snippet') }),
+    planted({ type: 'tool-input-start', id: 'c1', toolName: 'pay', ...ofTool('call') }),
+    planted({ type: 'tool-call', toolCallId: 'c1', toolName: 'pay', input: {}, ...ofTool('call') }),
+    planted({ type: 'tool-approval-request', ...approval, toolCall: { toolCallId: 'c1', input: secret('toolCall') } }),
+    planted({ type: 'tool-approval-response', ...response, toolCall: { toolCallId: 'c1', input: secret('toolCall') } }),
+    planted({ type: 'tool-result', toolCallId: 'c1', output: secret('soFar'), preliminary: true }),
+    planted({ type: 'tool-result', toolCallId: 'c1', input: secret('result.input'), output: secret('output') }),
+    planted({ type: 'tool-call', toolCallId: 'c2', toolName: 'pay', input: {}, invalid: true }),
+    planted({ type: 'tool-error', toolCallId: 'c2', toolName: 'pay', input: secret('error.input') }),
+    planted({ type: 'steering-message', id: secret('steering'), message: { content: secret('steering') } }),
+    planted({ type: 'finish-step', rawFinishReason: secret('rawFinishReason'), usage: { raw: secret('raw') } }),
+    planted({ type: 'finish', finishReason: 'stop', totalUsage: { inputTokens: 1, raw: secret('raw') } }),
+  ]
+  const ui = [
+    planted({ ...start, messageMetadata: { a: secret('messageMetadata') } }),
+    planted(step),
+    ...shared,
+    planted({ type: 'text-delta', id: 't', delta: 'Hi.' }),
+    planted({ type: 'text-end', id: 't' }),
+    planted({ type: 'source-url', sourceId: 's', url: 'https://a.example' }),
+    planted({ type: 'data-note', id: secret('data.id'), data: secret('data') }),
+    planted({ type: 'tool-input-start', toolCallId: 'c1', toolName: 'pay', ...ofTool('call') }),
+    planted({ type: 'tool-input-available', toolCallId: 'c1', toolName: 'pay', input: {}, ...ofTool('call') }),
+    planted({ type: 'tool-approval-request', ...approval, toolCallId: 'c1', approvalDescriptor: secret('descriptor') }),
+    planted({ type: 'tool-approval-response', ...response }),
+    planted({ type: 'tool-output-available', toolCallId: 'c1', output: secret('soFar'), preliminary: true }),
+    planted({ type: 'tool-output-available', toolCallId: 'c1', output: secret('output') }),
+    planted({ type: 'tool-input-error', toolCallId: 'c2', toolName: 'pay', input: {}, errorText: secret('errorText') }),
+    planted({ type: 'tool-output-error', toolCallId: 'c2', errorText: secret('errorText') }),
+    planted({ type: 'message-metadata', messageMetadata: { b: secret('messageMetadata') } }),
+    planted({ type: 'finish', messageMetadata: { c: secret('messageMetadata') } }),
+  ]
+  /** What the developer wrote: of tools, in approvals, for the page. */
+  const written = ['approvalId', 'call.title', 'call.toolMetadata', 'request.reason', 'response.reason', 'signature']
+  const forPage = ['data', 'data.id', 'descriptor', 'messageMetadata']
+  const outputs = ['output', 'soFar']
+
+  it.each([
+    ['the full stream', full, written],
+    ['the UI message stream', ui, [...written, ...forPage]],
+  ])('goes out by who wrote it: %s', async (_, chunks, fields) => {
+    const found = async (options: RelayOptions & UIMessageOptions) => {
+      const wire = await (await answer(() => chunks, options)).text()
+      return [...new Set(wire.match(/SECRET-[\w.-]+/g))].map((name) => name.slice('SECRET-'.length)).sort()
+    }
+    expect(await found({ toolResults: false })).toEqual([...fields].sort())
+    expect(await found({})).toEqual([...fields, ...outputs].sort())
+    const more = (await found({ providerMetadata: true })).filter((name) => !/\.providerMetadata$/.test(name))
+    expect(more).toEqual([...fields, ...outputs, 'kind'].sort())
+    const body = async (options: RelayOptions) => (await answer(() => chunks, { ...options, stream: false })).text()
+    expect((await body({ toolResults: false })).match(/SECRET-[\w.-]+/g)?.map((name) => name.slice(7))).toSatisfy(
+      (names: string[]) => names.every((name) => fields.includes(name)),
+    )
+  })
+})

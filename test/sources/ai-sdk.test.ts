@@ -233,6 +233,24 @@ describe('the UI message stream of the AI SDK', () => {
     expect(told).toMatchObject({ calls: [{ executed: true }], finish: 'stop' })
   })
 
+  it('a step that is taken back leaves nobody a call to run, half or whole, and its ids are free', () => {
+    const half = [
+      { type: 'tool-input-start', ...head },
+      { type: 'tool-input-delta', toolCallId: 'c1', inputTextDelta: '{"city":' },
+    ]
+    const whole = { type: 'tool-input-available', toolCallId: 'c2', toolName: 'weather', input: {} }
+    const again = { type: 'tool-input-available', ...head, input: { city: 'Rome' } }
+    const told = read([...open, delta('No.'), ...half, whole, { type: 'reset-step' }, delta('Yes.'), again])
+    const error = expect.any(String)
+    expect(told.calls).toEqual([
+      { id: 'c1', name: 'weather', input: '{"city":', done: true, error },
+      { id: 'c2', name: 'weather', input: '{}', done: true, error },
+      { id: 'c1', name: 'weather', input: '{"city":"Rome"}', done: true },
+    ])
+    expect(told.text).toBe('No.\n\nYes.')
+    expect(read([...open, ...half, { type: 'reset-step' }, delta('Yes.'), finish('stop')]).finish).toBe('stop')
+  })
+
   it('data parts keep their id, and whether they are for now only', () => {
     expect(
       read([

@@ -672,6 +672,7 @@ const shapes: Record<string, Shape> = {
       { type: 'tool-call', toolCallId: 'd', toolName: 'weather', input: CALL },
       { type: 'tool-result', toolCallId: 'd', toolName: 'weather', input: CALL, output: S('output') },
       { type: 'tool-error', toolCallId: 'd', toolName: 'weather', input: CALL, error: failed('tool-error') },
+      { type: 'steering-message', id: 's', message: { role: 'user', content: S('steering-message') } },
       { type: 'raw', rawValue: around('rawValue') },
       { type: 'finish-step', finishReason: 'stop', usage: {}, ...aiStep() },
       { type: 'finish', finishReason: 'stop', rawFinishReason: 'stop', totalUsage: { inputTokens: 1, raw: {} } },
