@@ -85,7 +85,7 @@ const OVERLOAD = /overload|unavailable/i
 const GRPC = /^\d{1,2} ([A-Z]+_?[A-Z_]+): /
 
 /** A status that SDKs and people's own code have in nothing but words: `HTTP error! status: 429`. */
-const STATUS = [
+const STATUSES = [
   /\b(?:HTTP(?:\/[\d.]+)?|status)(?:[!:=,"( ]|\b(?:error|code|response|status|with|of|was|is)\b)*([45]\d\d)(?!\w| ?(?:m?s|min|[a-z]+s)\b)/i,
   /\bHTTP (?:error|request|response)\b[^.\n]{0,80}?[:(] ?([45]\d\d)(?!\w| ?(?:m?s|min|[a-z]+s)\b)/i,
 ]
@@ -195,7 +195,7 @@ function statusOf(error: unknown): number | undefined {
   const number = Number(code)
   if (number >= 400 && number <= 599) return number
   const words = typeof message === 'string' ? message.slice(0, 500) : ''
-  const [, said] = STATUS[0]?.exec(words) ?? STATUS[1]?.exec(words) ?? []
+  const said = STATUSES.map((pattern) => pattern.exec(words)?.[1]).find((found) => found !== undefined)
   return said === undefined || mistakes.has(error as object) || isRelayError(error) ? undefined : Number(said)
 }
 
