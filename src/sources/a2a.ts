@@ -80,13 +80,15 @@ function isAgent(role: unknown): boolean {
 
 /** The event in a chunk, by whichever version of the protocol. */
 function eventOf(chunk: object): A2AEvent | undefined {
-  const { jsonrpc, result, payload, kind, ...event } = chunk as Record<string, unknown>
+  const { jsonrpc, result, payload, kind } = chunk as Record<string, unknown>
   if (jsonrpc && isObject(result)) return eventOf(result)
-  if (typeof kind === 'string') return isOne(kind, event) && hasTask(event) ? event : undefined
+  if (typeof kind === 'string') return isOne(kind, chunk) && hasTask(chunk) ? chunk : undefined
   const { $case, value } = (payload ?? {}) as { $case?: string; value?: unknown }
   if ($case) return isOne($case, value) ? value : undefined
-  const [[key = '', inner] = [], ...more] = Object.entries(event)
-  return more.length === 0 && isOne(key, inner) && hasTask(inner) ? inner : undefined
+  const [key = '', ...more] = Object.keys(chunk)
+  if (more.length > 0 || !KINDS.test(key)) return
+  const inner = (chunk as Record<string, unknown>)[key]
+  return isOne(key, inner) && hasTask(inner) ? inner : undefined
 }
 
 /** Tasks and messages are anybody's words. */

@@ -31,15 +31,17 @@ interface ModelEvent {
 /** Words of which a model's event has one. Another JSON text is what an agent answers. */
 const MODEL = /^(generation|outputText|text|outputs|is_finished|finish_reason|stop_reason|completionReason|amazon-.*)$/
 
+const FLOW = /^flow(Output|Completion|Trace|MultiTurnInputRequest)Event$/
+
 /** Bytes of each model's own events, which are complete where that model says so; of agents the bytes are text. */
 export const bedrockInvoke: ChunkShape = {
   // What an agent traces has its prompts, also before it answers; what it would have the caller run is not read.
   is: (chunk) =>
     (chunk as InvokeEvent).chunk?.bytes instanceof Uint8Array ||
-    Object.entries(chunk).some(
-      ([key, event]) =>
-        /^flow(Output|Completion|Trace|MultiTurnInputRequest)Event$/.test(key) ||
-        (/^(trace|returnControl)$/.test(key) && isAgentEvent(event)),
+    Object.keys(chunk).some(
+      (key) =>
+        FLOW.test(key) ||
+        (/^(trace|returnControl)$/.test(key) && isAgentEvent((chunk as Record<string, unknown>)[key])),
     ),
 
   // Of a knowledge base.

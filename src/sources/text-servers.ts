@@ -39,8 +39,10 @@ export const llamaCpp: ChunkShape = {
   redact: false,
 
   // Two words that anybody has.
-  is: ({ content, stop, ...told }: Fragment) =>
-    typeof content === 'string' && typeof stop === 'boolean' && Object.keys(told).some((key) => LLAMA.test(key)),
+  is(chunk: Fragment) {
+    const { content, stop } = chunk
+    return typeof content === 'string' && typeof stop === 'boolean' && Object.keys(chunk).some((key) => LLAMA.test(key))
+  },
 
   follows: ({ content, stop }: Fragment) => typeof content === 'string' && typeof stop === 'boolean',
 
@@ -211,8 +213,10 @@ const DIFY_ID = /^(message|conversation|workflow_run)_id$/
 export const dify: ChunkShape = {
   redact: false,
 
-  is: ({ event = '', task_id: task, ...told }: DifyEvent) =>
-    typeof task === 'string' && DIFY.test(event) && Object.keys(told).some((key) => DIFY_ID.test(key)),
+  is(chunk: DifyEvent) {
+    const { event, task_id: task } = chunk
+    return typeof task === 'string' && DIFY.test(event) && Object.keys(chunk).some((key) => DIFY_ID.test(key))
+  },
 
   follows: ({ event, task_id: task }: DifyEvent) => typeof event === 'string' && typeof task === 'string',
 

@@ -862,6 +862,181 @@ const shapes: Record<string, Shape> = {
     ],
     failure: { delta: '', raw: { choices: [], model: 'm', error: failed('error') } },
   },
+  'llama.cpp': {
+    chunks: [
+      { content: 'Hello ', stop: false, tokens: [1], id_slot: 0 },
+      { content: 'there.', stop: false, tokens: [2], id_slot: 0 },
+      {
+        content: '',
+        stop: true,
+        tokens: [],
+        prompt: S('prompt'),
+        model: S('model'),
+        generation_settings: around('gen'),
+      },
+    ],
+    failure: { error: failed('error') },
+  },
+  watsonx: {
+    chunks: [
+      { model_id: S('model_id'), results: [{ generated_text: 'Hello there.', stop_reason: 'not_finished' }] },
+      {
+        model_id: S('model_id'),
+        system: { warnings: [{ message: S('warnings') }] },
+        results: [{ generated_text: '', stop_reason: 'eos_token', input_text: S('input_text') }],
+      },
+    ],
+  },
+  Ax: {
+    chunks: [
+      {
+        results: [{ index: 0, content: 'Hello there.', id: S('id') }],
+        remoteId: S('remoteId'),
+        sessionId: S('session'),
+      },
+      { results: [{ index: 1, content: S('another'), finishReason: 'stop' }], providerMetadata: around('metadata') },
+      { results: [{ index: 0, finishReason: 'stop' }], modelUsage: { ai: S('ai'), tokens: { promptTokens: 1 } } },
+    ],
+  },
+  'LM Studio': {
+    chunks: ['Hello ', 'there.'].map((content) => ({
+      content,
+      reasoningType: 'none',
+      tokensCount: 2,
+      [S('k')]: S('v'),
+    })),
+  },
+  DashScope: {
+    chunks: [
+      {
+        request_id: S('request_id'),
+        output: { text: 'Hello there.', finish_reason: 'null', session_id: S('session_id'), thoughts: [S('thoughts')] },
+      },
+      { request_id: S('request_id'), output: { text: '', finish_reason: 'stop', doc_references: [S('doc')] } },
+    ],
+  },
+  SAP: {
+    chunks: [
+      {
+        request_id: S('request_id'),
+        intermediate_results: { templating: [{ role: 'user', content: S('templating') }], llm: around('llm') },
+      },
+      {
+        request_id: S('request_id'),
+        intermediate_results: { grounding: { data: S('grounding') } },
+        final_result: delta({ content: 'Hello there.' }),
+      },
+      { request_id: S('request_id'), final_result: delta({}, { finish_reason: 'stop' }) },
+    ],
+    failure: { error: { request_id: S('request_id'), location: S('location'), ...failed('error') } },
+  },
+  Dify: {
+    chunks: [
+      {
+        event: 'workflow_started',
+        task_id: S('task_id'),
+        workflow_run_id: S('run'),
+        data: { inputs: { a: S('inputs') } },
+      },
+      { event: 'node_finished', task_id: 't', workflow_run_id: 'w', data: { process_data: S('process_data') } },
+      { event: 'agent_thought', task_id: 't', message_id: 'm', tool_input: S('tool_input'), observation: S('seen') },
+      { event: 'message', task_id: 't', message_id: 'm', answer: 'Hello there.', from_variable_selector: [S('from')] },
+      { event: 'message_end', task_id: 't', message_id: 'm', metadata: { retriever_resources: [S('resources')] } },
+    ],
+    failure: { event: 'error', task_id: 't', message_id: 'm', ...failed('error') },
+  },
+  A2A: {
+    chunks: [
+      {
+        task: {
+          id: S('id'),
+          contextId: 'c',
+          status: { state: 'submitted', message: { role: 'agent', parts: [{ text: S('status') }] } },
+          history: [{ role: 'user', parts: [{ text: S('history') }] }],
+          metadata: around('metadata'),
+        },
+      },
+      { message: { messageId: 'm', role: 'ROLE_USER', parts: [{ text: S('user') }] } },
+      {
+        artifactUpdate: { taskId: 't', artifact: { artifactId: 'a', name: S('n'), parts: [{ text: 'Hello there.' }] } },
+      },
+      { statusUpdate: { taskId: 't', status: { state: 'completed', message: { parts: [{ text: S('done') }] } } } },
+    ],
+    failure: {
+      statusUpdate: {
+        taskId: 't',
+        status: { state: 'failed', message: { role: 'agent', parts: [{ text: S('failed') }] } },
+      },
+    },
+    isClosed: true,
+  },
+  'Claude’s managed agents': {
+    chunks: [
+      { type: 'user.message', id: 'u', processed_at: 'now', content: [{ type: 'text', text: S('user') }] },
+      { type: 'system.message', id: 's', processed_at: 'now', content: [{ type: 'text', text: S('system') }] },
+      { type: 'agent.thinking', id: 't', processed_at: 'now', content: S('thinking') },
+      { type: 'agent.tool_use', id: 'c', processed_at: 'now', name: 'bash', input: CALL },
+      { type: 'agent.tool_result', id: 'r', processed_at: 'now', tool_use_id: 'c', content: [{ text: S('result') }] },
+      {
+        type: 'agent.message',
+        id: 'x',
+        processed_at: 'now',
+        session_thread_id: 'sub',
+        content: [{ type: 'text', text: S('thread') }],
+      },
+      { type: 'agent.message', id: 'm', processed_at: 'now', content: [{ type: 'text', text: 'Hello there.' }] },
+      {
+        type: 'session.error',
+        id: 'e',
+        processed_at: 'now',
+        error: { ...failed('retried'), retry_status: { type: 'retrying' } },
+      },
+      { type: 'session.status_idle', id: 'i', processed_at: 'now', stop_reason: { type: 'end_turn' } },
+    ],
+    failure: { type: 'session.error', id: 'e', processed_at: 'now', error: failed('error') },
+  },
+  opencode: {
+    chunks: [
+      { type: 'server.connected', properties: {} },
+      {
+        type: 'message.updated',
+        properties: { sessionID: 's', info: { system: S('info.system'), path: { cwd: S('cwd') } } },
+      },
+      { type: 'message.part.updated', properties: { part: { id: 'u', type: 'text', text: S('user') } } },
+      { type: 'message.part.updated', properties: { part: { id: 'f', type: 'file', url: S('file') } } },
+      {
+        type: 'message.part.updated',
+        properties: {
+          part: {
+            id: 'x',
+            type: 'tool',
+            callID: 'c',
+            tool: 'bash',
+            state: { status: 'completed', input: CALL, output: S('out'), title: S('title') },
+          },
+        },
+      },
+      {
+        type: 'message.part.updated',
+        properties: { part: { id: 'a', type: 'text', text: S('whole') }, delta: 'Hello there.' },
+      },
+      { type: 'file.edited', properties: { file: S('edited') } },
+      { type: 'session.idle', properties: { sessionID: 's' } },
+    ],
+    failure: {
+      type: 'session.error',
+      properties: { sessionID: 's', error: { name: 'APIError', data: failed('data') } },
+    },
+    isClosed: true,
+  },
+  'Bedrock, a flow': {
+    chunks: [
+      { flowTraceEvent: { trace: S('trace') } },
+      { flowOutputEvent: { nodeName: S('nodeName'), content: { document: 'Hello there.' } } },
+      { flowCompletionEvent: { completionReason: 'SUCCESS' } },
+    ],
+    failure: { throttlingException: failed('throttling') },
+  },
 }
 
 /** Under these names stands what is the answer's, or for the client whole. */
