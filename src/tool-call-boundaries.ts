@@ -1,4 +1,5 @@
 /** Which pieces make one tool call? */
+import type { ToolCallPart } from './types.js'
 
 /** As much of a call as decides whether the next piece at its index still belongs to it. */
 interface KnownCall {
@@ -25,4 +26,10 @@ export function beginsCall(known: KnownCall | undefined, { id, name, input, repl
   const { done, error } = known
   if (id !== undefined) return id !== known.id || ((done === true || error !== undefined) && name !== undefined)
   return name !== undefined || (done === true && error === undefined && input !== '' && replaces !== true)
+}
+
+/** A piece that replaces the input by what it is already says nothing of it. */
+export function withoutRepeat(known: (KnownCall & { input: string }) | undefined, part: ToolCallPart): ToolCallPart {
+  const isRepeat = known && part.replaces && part.input === known.input && !beginsCall(known, part)
+  return isRepeat ? { ...part, input: '', replaces: false } : part
 }

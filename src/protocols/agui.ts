@@ -2,7 +2,7 @@
 
 import { type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
-import { beginsCall } from '../tool-call-boundaries.js'
+import { beginsCall, withoutRepeat } from '../tool-call-boundaries.js'
 import type {
   AnswerPart,
   DataPart,
@@ -211,11 +211,12 @@ class AGUIEncoder implements Encoder {
     return encrypted === undefined ? frames : frames + this.#close(encrypted)
   }
 
-  #addCall(part: ToolCallPart, hasResults = false): string {
+  #addCall(piece: ToolCallPart, hasResults = false): string {
+    let call = this.#calls.get(piece.index)
+    const part = withoutRepeat(call, piece)
     const { index, input, done, replaces, executed, error, approval } = part
     if (done) this.#saysDone = true
     let frames = ''
-    let call = this.#calls.get(index)
     if (!call || beginsCall(call, part)) {
       // The source has begun another call without an end of this one.
       frames = this.#close() + (call && this.#growing.has(call) ? this.#endCall(call) : '')

@@ -3,7 +3,7 @@
 import { type Rules, words } from '../check.js'
 import { mistake } from '../failure.js'
 import { checkOptions } from '../options.js'
-import { beginsCall } from '../tool-call-boundaries.js'
+import { beginsCall, withoutRepeat } from '../tool-call-boundaries.js'
 import type {
   AnswerPart,
   Encoder,
@@ -225,10 +225,11 @@ class AnthropicEncoder implements Encoder {
     return call.done ? frames + this.#close() : frames
   }
 
-  #addCall(part: ToolCallPart, isHeld: boolean): string {
+  #addCall(piece: ToolCallPart, isHeld: boolean): string {
+    const known = this.#indexes.get(piece.index)
+    const part = withoutRepeat(known, piece)
     const { index, id, name = 'tool', input, done, executed, error, replaces } = part
     if (done) this.#saysDone = true
-    const known = this.#indexes.get(index)
     if (!known || beginsCall(known, part)) {
       const isDropped = executed || error !== undefined
       const call: Call = {

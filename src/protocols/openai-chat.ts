@@ -2,7 +2,7 @@
 
 import { flag, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
-import { beginsCall } from '../tool-call-boundaries.js'
+import { beginsCall, withoutRepeat } from '../tool-call-boundaries.js'
 import type { AnswerPart, Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
 import { callsToRun, cannotTakeBack, dataFrame, failureFrame, seemsWhole } from './frames.js'
 
@@ -99,7 +99,8 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     if (done) call.input ||= '{}'
     return callChunk({ index: call.number, id: callId, type: 'function', function: { name, arguments: call.input } })
   }
-  const addToCall = (call: Call, { input: given, done, executed, error, replaces }: ToolCallPart) => {
+  const addToCall = (call: Call, part: ToolCallPart) => {
+    const { input: given, done, executed, error, replaces } = withoutRepeat(call, part)
     const { number } = call
     const isSent = number !== undefined
     if (isSent && error !== undefined) throw cannotTakeBack('A tool call', 'openaiChat()')

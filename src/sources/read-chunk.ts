@@ -17,7 +17,8 @@ export { isResponse, readEventStream } from './upstream-sse.js'
 /**
  * A chunk as parts: a string as text, a provider's chunk as what it says, a part as itself, an event of one's
  * own as data under its name, any other object as data named `data`. Empty chunks have no parts. What needs the chunks
- * before it, such as the number of a tool call that its provider does not number, is told as far as one chunk tells it.
+ * before it, such as the number of a tool call that its provider does not number, is told as far as one chunk tells it;
+ * a tool call that comes whole `replaces` what its pieces said.
  *
  * A source that yields parts or texts made from a provider's chunks is the application's own, and complete when it ends:
  * that the provider's answer was whole is then for the source to see. Throw `new RelayError('truncated', …)` where no

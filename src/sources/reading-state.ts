@@ -349,7 +349,7 @@ export class Reading {
    * where it asks whether the call may run: what the answer is to name.
    */
   wait(id?: string, approval?: string): void {
-    this.#calls?.postpone(id, approval)
+    if (this.#calls ?? this.isSingle) this.calls.postpone(id, approval)
     this.finish('suspended')
   }
 

@@ -142,8 +142,10 @@ export class Calls {
     const known = this.#find(key, id, name) ?? this.#create(key, id, name)
     this.#know(key, known, id, name, head.executed)
     if (known.isDone) return
+    // Whether pieces of it came before is not known of a chunk that is read alone.
+    const more = this.#isSingle ? { done: true, replaces: true } : { done: true }
     const text = typeof value === 'string' && (isJSON(value) || value.startsWith(known.input)) ? value : toText(value)
-    if (text.startsWith(known.input)) this.#tell(known, text.slice(known.input.length), { done: true })
+    if (text.startsWith(known.input)) this.#tell(known, text.slice(known.input.length), more)
     else if (isSame(known.input, text)) this.#tell(known, '', { done: true })
     else {
       // A repaired input: the pieces are no beginning of it.
@@ -176,6 +178,9 @@ export class Calls {
    * answer of who is asked is to name; also of a call that was known to be run elsewhere.
    */
   postpone(id?: string, approval?: string): void {
+    // The chunk of the call itself was read before, without this one.
+    if (this.#isSingle && id !== undefined && !this.#all.has(id))
+      this.#know(undefined, this.#create(undefined, id, undefined), id, undefined)
     for (const call of this.#all.values()) {
       const isPast = call.isSettled && (approval === undefined || call.isOver)
       if (isPast || (id !== undefined && call.id !== id)) continue

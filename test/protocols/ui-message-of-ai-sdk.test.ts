@@ -12,9 +12,9 @@ import {
   type UIMessageChunk,
 } from 'ai'
 import { MockLanguageModelV4, simulateReadableStream } from 'ai/test'
-import type { RelayOptions, Source } from 'sse-relay'
+import { type RelayOptions, type Source, toParts } from 'sse-relay'
 import { parseSSE } from 'sse-relay/client'
-import { type UIMessageOptions, uiMessage } from 'sse-relay/protocols'
+import { agui, anthropicMessages, openaiChat, type UIMessageOptions, uiMessage } from 'sse-relay/protocols'
 import { relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -668,5 +668,36 @@ describe('what the chunks of the AI SDK hold', () => {
     expect((await body({ toolResults: false })).match(/SECRET-[\w.-]+/g)?.map((name) => name.slice(7))).toSatisfy(
       (names: string[]) => names.every((name) => fields.includes(name)),
     )
+  })
+})
+
+describe('parts that an application makes of each chunk with toParts', () => {
+  const made = (chunks: Chunk[]): Source =>
+    async function* () {
+      for (const chunk of chunks) yield* toParts(chunk)
+    }
+  const asked = [start, step, ...called('c1', 'pay'), asks('c1', 'a1'), stepEnd, end('tool-calls')]
+
+  it('ask for what waits for a person, with the input that came in pieces and whole', async () => {
+    const [, tool] = plain(await relayed(made(asked)))
+    expect(tool).toMatchObject({ state: 'approval-requested', input: { city: 'Oslo' } })
+    expect(toParts(asks('c1', 'a1'))).toEqual([
+      { type: 'tool-call', index: 0, id: 'c1', input: '', done: true, executed: true, approval: 'a1' },
+    ])
+  })
+
+  it('hand nobody a call that the application allows itself', async () => {
+    expect(toParts(asks('c1', 'a1', { isAutomatic: true }))).toMatchObject([{ id: 'c1', executed: true }])
+  })
+
+  it.each([
+    ['openaiChat', openaiChat()],
+    ['anthropicMessages', anthropicMessages()],
+    ['agui', agui()],
+  ])('have an input once, for clients to whom it can only be added: %s', async (_, protocol) => {
+    const source = made([start, step, ...called('c1', 'ask'), stepEnd, end('tool-calls')])
+    const wire = await (await relay(new Request('http://localhost/'), source, { protocol })).text()
+    expect(wire.match(/Oslo/g)).toHaveLength(1)
+    expect(wire).not.toContain('event: error')
   })
 })

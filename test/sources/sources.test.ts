@@ -667,7 +667,7 @@ describe("a chunk that is not in its provider's format", () => {
   it('arguments that are a value are their JSON (ggml-org/llama.cpp#20198)', () => {
     const call = { index: 0, id: 'a', function: { name: 'f', arguments: { x: 1 } } }
     expect(toParts(chat({ tool_calls: [call] }))).toEqual([
-      { ...tool(0, '{"x":1}', { id: 'a', name: 'f' }), done: true },
+      { ...tool(0, '{"x":1}', { id: 'a', name: 'f' }), done: true, replaces: true },
     ])
   })
 })
