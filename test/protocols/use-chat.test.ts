@@ -328,7 +328,7 @@ function approvalsOf(message: UIMessage | undefined): string[] {
 
 describe('a page of a run that is kept', () => {
   /** A server with a log, whose model waits in the middle of what it says until it is let go. */
-  async function kept(flow: Flow) {
+  async function kept(flow: Flow, waitsAt?: string) {
     const log = createMemoryLog()
     onTestFinished(() => log.close())
     let go = () => {}
@@ -353,18 +353,18 @@ describe('a page of a run that is kept', () => {
       const source: Source = async function* ({ signal }) {
         for await (const chunk of (await ask(flow, body, signal)).stream) {
           yield chunk
-          if (chunk.type === 'tool-input-delta') await Promise.race([gate, once(signal)])
+          if (chunk.type === 'tool-input-delta' || waitsAt === chunk.type) await Promise.race([gate, once(signal)])
         }
       }
       const protocol = uiMessage({ originalMessages: body.messages })
       await relay(req, res, source, { log, owner: 'o', runId, protocol, onError() {} })
     })
     /** Another tab, or the same one after a reload: it knows what was sent, and asks for the rest. */
-    const open = (messages: UIMessage[] = []): Page => ({
+    const open = (messages: UIMessage[] = [], resumeStreamIsReplay = true): Page => ({
       chat: new Chat<UIMessage>({
         id: 'chat',
         messages,
-        transport: new DefaultChatTransport({ api: `${url}/api/chat` }),
+        transport: new DefaultChatTransport({ api: `${url}/api/chat`, resumeStreamIsReplay }),
         sendAutomaticallyWhen: (chat) =>
           lastAssistantMessageIsCompleteWithToolCalls(chat) ||
           lastAssistantMessageIsCompleteWithApprovalResponses(chat),
@@ -417,6 +417,27 @@ describe('a page of a run that is kept', () => {
     await settled(again)
     expect(again.chat.messages).toHaveLength(2)
     expect(shown(again.chat.lastMessage)[1]).toMatchObject({ state: 'output-denied' })
+  })
+
+  it('that is loaded in the middle of an answer that goes on after an approval reads on, where its transport says so', async () => {
+    const { open, go, saved } = await kept(calling(call('c1', 'pay', '{"city":"Oslo"}')), 'tool-result')
+    const first = open()
+    await first.chat.sendMessage({ text: 'Hi' })
+    await first.chat.addToolApprovalResponse({ id: approvalsOf(first.chat.lastMessage)[0] as string, approved: true })
+    await vi.waitFor(() => expect(first.chat.lastMessage?.parts.at(-1)).toMatchObject({ state: 'output-available' }))
+    const again = open(structuredClone(saved), false)
+    const read = again.chat.resumeStream()
+    await vi.waitFor(() => expect(again.chat.lastMessage?.parts.at(-1)).toMatchObject({ state: 'output-available' }))
+    go()
+    await read
+    await settled(first)
+    expect(again.chat.status).toBe('ready')
+    expect(again.chat.messages.map(plain)).toEqual(first.chat.messages.map(plain))
+    expect(shown(again.chat.lastMessage)).toMatchObject([
+      { text: 'Let me see.' },
+      { state: 'output-available', output: 'paid in Oslo' },
+      { text: 'There you are.' },
+    ])
   })
 
   it('stops in the middle of a call, and sends again', async () => {
