@@ -68,10 +68,12 @@ function addToCall(type: string, chunk: Omit<UIChunk, 'type'>, call: MessagePart
       call.state = 'output-denied'
       break
     case 'tool-output-error':
+      delete call.output
       Object.assign(call, { state: 'output-error', errorText })
       addOutputMore(chunk, call)
       break
     case 'tool-output-available':
+      delete call.errorText
       Object.assign(call, { output, state: 'output-available' })
       addOutputMore(chunk, call)
   }

@@ -150,7 +150,7 @@ export class UIToolCalls {
       frames += this.#finish(call)
     }
     this.#unsettled.delete(call)
-    return frames + this.#settle(call, result, said)
+    return frames + this.#settle(call, result, said, call.asked !== undefined)
   }
 
   /** A tool goes on: what it has answered so far. */
@@ -309,8 +309,9 @@ export class UIToolCalls {
     return this.#earlier?.get(toolCallId) ?? (said && { toolCallId, dynamic: said.dynamic === true })
   }
 
-  #settle(call: EarlierCall, result: Result, said: UIChunk | undefined): string {
-    const isDenied = said?.type === 'tool-output-denied' && isKnown(said.type, this.#options)
+  /** A call that nobody was asked for cannot be denied: the SDK refuses a message that says so, and the page sends it back. */
+  #settle(call: EarlierCall, result: Result, said: UIChunk | undefined, wasAsked = true): string {
+    const isDenied = wasAsked && said?.type === 'tool-output-denied' && isKnown(said.type, this.#options)
     return isDenied ? frame({ type: said.type, toolCallId: call.toolCallId }) : this.#outputFrame(call, result, said)
   }
 

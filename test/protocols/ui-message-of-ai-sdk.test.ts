@@ -10,6 +10,7 @@ import {
   tool,
   type UIMessage,
   type UIMessageChunk,
+  validateUIMessages,
 } from 'ai'
 import { MockLanguageModelV4, simulateReadableStream } from 'ai/test'
 import { type RelayOptions, type Source, toParts } from 'sse-relay'
@@ -514,6 +515,14 @@ const oddRuns: Record<string, Chunk[]> = {
     start,
     ...[step, ...called('c1', 'pay'), asks('c1', 'a1'), asks('c1', 'a1'), asks('c1', 'a2'), stepEnd, end('tool-calls')],
   ],
+  'a tool that has answered so far, and fails': [
+    ...[start, step, ...called('c1', 'weather'), output('c1', { preliminary: true })],
+    ...[{ type: 'tool-output-error', toolCallId: 'c1', errorText: 'No.' }, stepEnd, end()],
+  ],
+  'a tool that has failed, and answers': [
+    ...[start, step, ...called('c1', 'weather'), { type: 'tool-output-error', toolCallId: 'c1', errorText: 'No.' }],
+    ...[output('c1'), stepEnd, end()],
+  ],
   'an approval with all that is said of it': [
     ...[start, step, ...called('c1', 'pay')],
     asks('c1', 'a1', {
@@ -546,6 +555,33 @@ describe('a stream that was made by hand is the message that its own reader make
     expect(wire).not.toContain('tool-output')
     expect(wire).toContain('[DONE]')
   })
+})
+
+it('a call of which its reader was not asked has failed where it is denied: the SDK refuses another message', async () => {
+  const automatic = [
+    ...[asks('c1', 'a1', { isAutomatic: true }), { type: 'tool-approval-response', approvalId: 'a1', approved: false }],
+    { type: 'tool-output-denied', toolCallId: 'c1' },
+  ]
+  const chunks = [
+    start,
+    step,
+    ...called('c1', 'burn'),
+    ...automatic,
+    stepEnd,
+    step,
+    ...said('1', 'No.'),
+    stepEnd,
+    end(),
+  ]
+  const ofVersion = async (client?: 'ai-6') => {
+    const protocol = uiMessage(client ? { client } : {})
+    const response = await relay(new Request('http://localhost/'), () => chunks, { protocol, stream: false })
+    const message = (await response.json()) as UIMessage
+    await expect(validateUIMessages({ messages: [message] })).resolves.toHaveLength(1)
+    return message.parts[1]
+  }
+  expect(await ofVersion()).toMatchObject({ state: 'output-denied', approval: { approved: false } })
+  expect(await ofVersion('ai-6')).toMatchObject({ state: 'output-error' })
 })
 
 describe('the citations of a text', () => {
