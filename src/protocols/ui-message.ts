@@ -220,8 +220,9 @@ class UIMessageEncoder implements Encoder {
 
   /** In a body a call is whole at the place of its first piece: what its step says of it is to be known there. */
   #learnStep(parts: readonly AnswerPart[], from: number): void {
-    for (const part of parts.slice(from)) {
-      if (part.type !== 'chunk') continue
+    for (let place = from; place < parts.length; place++) {
+      const part = parts[place]
+      if (part?.type !== 'chunk') continue
       const chunk = part.chunk as UIChunk
       if (isStepEdge(chunk)) return
       this.#calls.learn(chunk)
