@@ -31,7 +31,7 @@ interface Call {
 }
 
 /** A call of the message that the answer goes on with. */
-export type EarlierCall = Pick<Call, 'toolCallId' | 'dynamic' | 'executed'>
+type EarlierCall = Pick<Call, 'toolCallId' | 'dynamic' | 'executed' | 'isGone'>
 
 /** What a tool has answered, in the words of a chunk. */
 type Result = { output: unknown; preliminary?: boolean } | { errorText: string }
@@ -156,8 +156,7 @@ export class UIToolCalls {
   /** A tool goes on: what it has answered so far. */
   addPreliminary(said: UIChunk): string {
     const toolCallId = said.toolCallId as string
-    const call =
-      this.#ids.get(toolCallId) ?? (this.#earlierCall(toolCallId, said) as EarlierCall & { isGone?: boolean })
+    const call = this.#ids.get(toolCallId) ?? (this.#earlierCall(toolCallId, said) as EarlierCall)
     if (call.isGone) return ''
     return this.#outputFrame(call, { output: said.output ?? null, preliminary: true }, said)
   }
