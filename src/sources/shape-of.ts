@@ -12,6 +12,7 @@ import { bedrockInvoke } from './bedrock-invoke.js'
 import { claudeAgent } from './claude-agent.js'
 import { codex } from './codex.js'
 import { cohere, cohere1 } from './cohere.js'
+import { effectAI } from './effect-ai.js'
 import { gemini } from './gemini.js'
 import { geminiInteractions } from './gemini-interactions.js'
 import { genkit } from './genkit.js'
@@ -47,6 +48,7 @@ const TYPES: readonly ChunkShape[] = [
   mastra,
   langchain,
   langgraphEvents,
+  effectAI,
   aiSDKUI,
   aiSDK4,
   aiSDK,

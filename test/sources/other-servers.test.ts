@@ -552,6 +552,74 @@ describe('an SDK whose chunk is a piece of text', () => {
   })
 })
 
+describe('Effect’s parts, whose types are the AI SDK’s', () => {
+  const part = (type: string, fields: object = {}) => ({
+    type,
+    metadata: {},
+    '~effect/ai/Content/Part': '~effect/ai/Content/Part',
+    ...fields,
+  })
+  const some = (value: string) => ({ _id: 'Option', _tag: 'Some', value })
+  const answer = [
+    part('response-metadata', { id: some('r'), modelId: some('m') }),
+    part('text-start', { id: 't' }),
+    part('text-delta', { id: 't', delta: 'Hel' }),
+    part('text-delta', { id: 't', delta: 'lo' }),
+    part('text-end', { id: 't' }),
+  ]
+  const call = [
+    part('tool-params-start', { id: 'c', name: 'w', providerExecuted: false }),
+    part('tool-params-delta', { id: 'c', delta: '{"a":' }),
+    part('tool-params-delta', { id: 'c', delta: '1}' }),
+    part('tool-params-end', { id: 'c' }),
+    part('tool-call', { id: 'c', name: 'w', params: { a: 1 }, providerExecuted: false }),
+  ]
+  const result = part('tool-result', { id: 'c', name: 'w', result: SECRET, encodedResult: SECRET, isFailure: false })
+  const end = (reason: string) => part('finish', { reason, usage: { inputTokens: 10, outputTokens: 2 } })
+
+  it('of version 4 have another mark, no Options, and ask whether a call may run', async () => {
+    const later = [
+      part('response-metadata', { id: 'r', modelId: 'm' }),
+      ...answer.slice(1),
+      ...call,
+      part('tool-approval-request', { approvalId: 'p', toolCallId: 'c' }),
+      part('finish', { reason: 'tool-calls', usage: { inputTokens: { total: 10 }, outputTokens: { total: 2 } } }),
+    ].map(({ '~effect/ai/Content/Part': mark, ...fields }) => ({ ...fields, '~effect/ai/Response/Part': mark }))
+    const read = await relayed(later)
+    expect(read).toMatchObject({ outcome: 'done', text: 'Hello', finish: 'tool-calls', ...counted })
+    expect(read.read).toContainEqual({ type: 'start', id: 'r', model: 'm' })
+    expect(read.read).toContainEqual(expect.objectContaining({ type: 'tool-call', approval: 'p', done: true }))
+  })
+
+  it('are complete at their finish, and cut without', async () => {
+    expect(await relayed([...answer, end('stop')])).toMatchObject({
+      outcome: 'done',
+      text: 'Hello',
+      finish: 'stop',
+      ...counted,
+      read: [{ type: 'start', id: 'r', model: 'm' }, {}, {}, {}, {}],
+    })
+    expect(await relayed(answer)).toMatchObject({ outcome: 'truncated', text: 'Hello' })
+    const failed = part('error', { error: { message: SECRET } })
+    expect(await relayed([...answer, failed])).toMatchObject({ outcome: 'error', leaks: false })
+  })
+
+  it('say their calls once, and nobody else is to run what was answered', async () => {
+    const pieces = (read: { type?: string }[]) =>
+      read
+        .filter(({ type }) => type === 'tool-call')
+        .map((piece) => (piece as { input?: string }).input)
+        .join('')
+    const open = await relayed([...answer, ...call, end('tool-calls')])
+    expect(open).toMatchObject({ outcome: 'done', finish: 'tool-calls' })
+    expect(pieces(open.read)).toBe('{"a":1}')
+    const run = await relayed([...answer, ...call, result, end('tool-calls')])
+    expect(run).toMatchObject({ outcome: 'done', leaks: false })
+    expect(run.read).toContainEqual({ type: 'tool-result', id: 'c', name: 'w', output: null })
+    expect(pieces(run.read)).toBe('{"a":1}')
+  })
+})
+
 const task = {
   id: 't',
   contextId: 'c',
