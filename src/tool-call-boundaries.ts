@@ -1,5 +1,4 @@
 /** Which pieces make one tool call? */
-import type { ToolCallPart } from './types.js'
 
 /** As much of a call as decides whether the next piece at its index still belongs to it. */
 interface KnownCall {
@@ -29,7 +28,7 @@ export function beginsCall(known: KnownCall | undefined, { id, name, input, repl
 }
 
 /** A piece that replaces the input by what it is already says nothing of it. */
-export function withoutRepeat(known: (KnownCall & { input: string }) | undefined, part: ToolCallPart): ToolCallPart {
+export function withoutRepeat<T extends Piece>(known: (KnownCall & { input: string }) | undefined, part: T): T {
   const isRepeat = known && part.replaces && part.input === known.input && !beginsCall(known, part)
   return isRepeat ? { ...part, input: '', replaces: false } : part
 }
