@@ -59,8 +59,6 @@ describePackage('Codex', [
         finishReason: 'stop',
         usage: { inputTokens: 25, outputTokens: 15, cachedInputTokens: 5, reasoningTokens: 4 },
       },
-      // The program itself has asked, and its words are all there is.
-      'refused 429': { status: 502, code: 'upstream-failure' },
     },
     bare: 'at a token',
   },
