@@ -95,8 +95,9 @@ describe.skipIf(!hasRedis || !process.env.CLUSTER)('a log in a Redis cluster of 
         `${client}, ${sharded ? 'sharded' : 'plain'}: of 100 messages the nodes received by the bus ${counts.join(', ')}`,
       )
       const others = counts.reduce((sum, count) => sum + count, 0)
-      // Plain ones go to the two others, whichever node they come to first.
-      expect(others >= 200).toBe(!sharded)
+      // Plain ones go to the two others, whichever node they come to first. What was said before
+      // the producer knew of the reader is read from the store, and is no message.
+      expect(others > 100).toBe(!sharded)
       if (sharded) expect(others).toBe(0)
       word()
       await run
