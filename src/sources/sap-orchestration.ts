@@ -1,0 +1,37 @@
+/** What does SAP's orchestration say: an OpenAI answer, within what was done to the prompt? */
+import { isObject } from '../errors.js'
+import { type Completion, readCompletion } from './openai-chat.js'
+import type { ChunkShape, Reading } from './reading-state.js'
+
+interface Orchestrated {
+  request_id?: string
+  final_result?: Completion
+  /** What was done to the prompt. */
+  intermediate_results?: object
+  /** By its SDK all of that is within an instance. */
+  _data?: Orchestrated
+}
+
+const MODULE = /^(templating|llm|grounding|(in|out)put_\w+)$/
+
+/** SAP's orchestration. */
+export const sapOrchestration: ChunkShape = {
+  redact: false,
+
+  is(chunk) {
+    const { request_id: id, final_result: result, intermediate_results: before } = withoutClass(chunk)
+    if (typeof id !== 'string') return false
+    return Array.isArray(result?.choices) || (isObject(before) && Object.keys(before).some((key) => MODULE.test(key)))
+  },
+
+  isEarly: (chunk: Orchestrated) => !withoutClass(chunk).final_result,
+
+  read(chunk: Orchestrated, reading: Reading) {
+    const { final_result: result } = withoutClass(chunk)
+    if (result) readCompletion(result, reading)
+  },
+}
+
+function withoutClass(chunk: Orchestrated): Orchestrated {
+  return isObject(chunk._data) ? chunk._data : chunk
+}
