@@ -50,6 +50,7 @@ export function readEvents(
       if (teller !== undefined) {
         const value = teller
         teller = undefined
+        if (isObject(value)) reading.passed = value
         return { done: false, value }
       }
       const { done, value: event } = await events.next().catch((error) => {
