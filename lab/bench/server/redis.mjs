@@ -48,8 +48,8 @@ const loads = [
   },
 ]
 /**
- * Runs of all readers before the first that counts: the first are the compiler's. What is done twice a second is compiled
- * for a minute: where that decides, `hasty` runs come first, with five times as many tokens a second.
+ * Runs of all readers before the first that counts: the first are the compiler's. What is done twice a second is still
+ * being compiled after a minute and a half: where that decides, `hasty` runs come first, with five times as many tokens a second.
  */
 const warmUp = (tokens, quick) => (quick ? 1 : Math.ceil(600 / tokens))
 const HASTY = { runs: 6, everyMs: 4 }
