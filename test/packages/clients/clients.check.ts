@@ -169,27 +169,24 @@ describePackage('Hugging Face', [
   },
 ])
 
+const askWatsonx = (url: string, options: { returnObject?: true; signal?: AbortSignal }) =>
+  WatsonXAI.newInstance({
+    version: '2024-05-31',
+    serviceUrl: url,
+    authenticator: new NoAuthAuthenticator(),
+  }).textChatStream({ modelId: 'm', projectId: 'p', messages, ...options })
+
 describePackage('watsonx', [
   {
     name: '@ibm-cloud/watsonx-ai, textChatStream',
     wire: watsonx,
-    open: (url, signal) =>
-      WatsonXAI.newInstance({
-        version: '2024-05-31',
-        serviceUrl: url,
-        authenticator: new NoAuthAuthenticator(),
-      }).textChatStream({ modelId: 'm', projectId: 'p', messages, returnObject: true, ...(signal && { signal }) }),
+    open: (url, signal) => askWatsonx(url, { returnObject: true, ...(signal && { signal }) }),
     bare: 'at a token',
   },
   {
     name: '@ibm-cloud/watsonx-ai, textChatStream, by its lines',
     wire: watsonx,
-    open: (url, signal) =>
-      WatsonXAI.newInstance({
-        version: '2024-05-31',
-        serviceUrl: url,
-        authenticator: new NoAuthAuthenticator(),
-      }).textChatStream({ modelId: 'm', projectId: 'p', messages, ...(signal && { signal }) }),
+    open: (url, signal) => askWatsonx(url, signal ? { signal } : {}),
     bare: 'at a token',
   },
 ])
