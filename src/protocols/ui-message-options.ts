@@ -50,7 +50,7 @@ export const OPTIONS: Rules<keyof UIMessageOptions> = {
   originalMessages: anything,
   providerMetadata: flag,
   client: [
-    (value: unknown) => /^(ai-5|ai-6|assistant-ui)$/.test(String(value)),
+    (value: unknown) => typeof value === 'string' && /^(ai-5|ai-6|assistant-ui)$/.test(value),
     "give 'ai-5', 'ai-6' or 'assistant-ui', or leave it out",
   ],
   metadata: callback,
