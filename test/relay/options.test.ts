@@ -203,7 +203,7 @@ describe('a value that an option cannot have', () => {
     ['agui', 'runId', 7, '7: give a string'],
     ['uiMessage', 'metadata', {}, 'an object (Object): give a function'],
     ['uiMessage', 'client', 'ai-4', '"ai-4": give '],
-    ['uiMessage', 'client', ['ai-5'], "give 'ai-5', "],
+    ['uiMessage', 'client', ['ai-5'], 'an object (Array): give '],
     ...['parseSSE', 'fetchSSE'].flatMap((name) =>
       ['idleTimeoutMs', 'eventTimeoutMs', 'maxEventSize'].flatMap((option) =>
         [0, -1, Number.NaN].map((value): [string, string, unknown, string] => [
