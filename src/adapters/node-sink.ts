@@ -124,7 +124,7 @@ export interface Remedies {
 
 const REMEDIES: Remedies = {
   before: 'It sends the head itself: take out writeHead, flushHeaders and write before it',
-  since: 'Is it a timeout, or code that goes on without waiting for relay?',
+  since: 'Is it a timeout, a relay before this one, or code that goes on without waiting for relay?',
 }
 
 /** As much of the options as says how to write. */
