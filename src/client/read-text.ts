@@ -121,7 +121,9 @@ function readJSON<T>(
           return result
         }
         try {
-          const value = read(result.value.event, result.value.data)
+          const { event, data } = result.value
+          // By the standard it is the name of an event without one, and servers by hand write it.
+          const value = read(event === 'message' ? undefined : event, data)
           if (value) return { done: false, value }
         } catch (error) {
           events.return()

@@ -34,6 +34,13 @@ describe('readText', () => {
     expect(await all(readText(`${named}${ANSWER}`))).toHaveLength(3)
   })
 
+  it('takes an event named message for one without a name, as the standard does', async () => {
+    expect(await all(readText(ANSWER.replaceAll('data: {', 'event: message\ndata: {')))).toHaveLength(3)
+    await expect(all(readText(`event: message\ndata: Hello\n\n${ANSWER}`))).rejects.toMatchObject({
+      code: 'invalid-json',
+    })
+  })
+
   it.each([[{}], [{ text: 1 }], [{ text: null }], [{ text: '' }], [null], [1], ['text'], [['text']], [true]])(
     'passes over %j, which has no text',
     async (data) => {
