@@ -24,7 +24,7 @@ import { Inbox, Outbox } from './pubsub-batch.js'
 import { Reader, type ReaderOptions, type ReaderOutlet } from './reader.js'
 import { Recorder } from './recorder.js'
 import { RemoteRun } from './remote-run.js'
-import type { LogEnd, LogStore, RunStart, SharedStore, StoredRun } from './store.js'
+import type { Channel, LogEnd, LogStore, RunStart, StoredRun } from './store.js'
 
 const ABANDON_MS = 60_000
 const MAX_ENTRY_SIZE = 65_536
@@ -169,67 +169,53 @@ export class RunLog implements Log {
     checkOwned('stop', options, STOP)
     const { owner } = options
     if (!isRunId(runId)) return false
-    const here = this.#runs.get(runId)?.run
-    if (here instanceof Recorder && here.owner === owner && !here.ended) {
-      here.stop('stopped')
-      return true
-    }
     try {
-      return await this.#stopElsewhere(runId, owner)
+      return this.#stopHere(runId, owner) ?? (await this.#stopElsewhere(runId, owner))
     } catch (cause) {
-      // A store that takes no note, full or read-only, may hand a message on all the same. Nobody waits for that.
-      this.#tellToStop(runId, owner)
       throw outOfReach(`The run ${runId} may not have been stopped`, cause)
     }
   }
 
-  async #stopElsewhere(runId: string, owner: string | null): Promise<boolean> {
-    const run = await this.#store.get(runId)
-    if (!run) return this.#stopUnknown(runId, owner)
-    if (run.owner !== owner || run.ended || run.lost || (!run.begun && run.leaseMs === 0)) return false
-    const { shared } = this.#store
-    // Nobody produces it yet: then this does, and ends it, and the worker that comes for it finds it taken.
-    if (!run.begun && (await this.#store.begin(runId, this.#startOf(owner, run.headers)))) {
-      const failure = failureOf('stopped')
-      const text = idLine(runId, 1) + failureFrames(() => undefined, failure)
-      const end: LogEnd = { outcome: 'stopped', failure }
-      await this.#store.append(runId, { first: 1, last: 1, text, end })
-      for (const subscriber of this.#runs.get(runId)?.run?.subscribers ?? []) subscriber.checkStore()
-      await shared?.publish(runId, 'readers', 'frames')
-      return true
-    }
-    if (!shared) return false
-    if (!(await shared.stop(runId, { owner, keepMs: STOP_MS }))) return false
-    // Who cannot be told finds the note.
-    await this.#tellToStop(runId, owner)
+  /** Whether the owner's run that is produced here was told to stop; `undefined` where there is none. */
+  #stopHere(runId: string, owner: string | null): boolean | undefined {
+    const here = this.#runs.get(runId)?.run
+    if (!(here instanceof Recorder && here.owner === owner)) return undefined
+    if (here.ended) return false
+    here.stop('stopped')
     return true
   }
 
-  /** Tells whoever produces the run, if it is this owner's. */
-  async #tellToStop(runId: string, owner: string | null): Promise<void> {
+  async #stopElsewhere(runId: string, owner: string | null): Promise<boolean> {
+    const { shared } = this.#store
     try {
-      await this.#store.shared?.publish(runId, 'producer', `stop ${JSON.stringify(owner)}`)
-    } catch {
-      // It was not told.
+      // Of a run that is on its way, or that the store has lost, the note is kept for when it comes.
+      if (await shared?.stop(runId, { owner, keepMs: STOP_MS })) return true
+    } finally {
+      // Whoever produces the run is told, if it is this owner's: also by a store that takes no note, full or read-only,
+      // and may hand a message on all the same. Who cannot be told finds the note.
+      this.#publish(runId, 'producer', `stop ${JSON.stringify(owner)}`)
     }
+    const run = await this.#store.get(runId)
+    if (!(run || shared)) {
+      // It may have begun while the store was asked.
+      const isTold = this.#stopHere(runId, owner)
+      if (isTold === undefined) this.#marks.set(runId, owner, STOP_MS)
+      return isTold ?? false
+    }
+    if (run?.owner !== owner || run.begun || run.leaseMs === 0) return false
+    // Nobody produces it yet: then this does, and ends it, and the worker that comes for it finds it taken.
+    if (!(await this.#store.begin(runId, this.#startOf(owner, run.headers)))) return false
+    const failure = failureOf('stopped')
+    const text = idLine(runId, 1) + failureFrames(() => undefined, failure)
+    await this.#store.append(runId, { first: 1, last: 1, text, end: { outcome: 'stopped', failure } })
+    for (const subscriber of this.#runs.get(runId)?.run?.subscribers ?? []) subscriber.checkStore()
+    this.#publish(runId, 'readers', 'frames')
+    return true
   }
 
-  /** The run is on its way, perhaps, or the store has lost it: the stop is kept for when it comes. */
-  async #stopUnknown(runId: string, owner: string | null): Promise<boolean> {
-    const { shared } = this.#store
-    if (shared) {
-      const isTold = await shared.stop(runId, { owner, keepMs: STOP_MS })
-      await this.#tellToStop(runId, owner)
-      return isTold
-    }
-    // It may have begun while the store was asked.
-    const here = this.#runs.get(runId)?.run
-    if (here instanceof Recorder && here.owner === owner && !here.ended) {
-      here.stop('stopped')
-      return true
-    }
-    this.#marks.set(runId, owner, STOP_MS)
-    return false
+  /** Tells other processes. Nobody waits for that, and it may get lost. */
+  #publish(runId: string, channel: Channel, message: string): void {
+    settle(() => this.#store.shared?.publish(runId, channel, message), ignore, ignore)
   }
 
   async status(runId: string, options: { owner: string | null }): Promise<RunStatus> {
@@ -486,8 +472,9 @@ export class RunLog implements Log {
         const isMine = run !== undefined && run.owner === owner
         if (cursor === undefined && !(isMine && isActive(run))) reader.endEmpty()
         else if (!isMine && unknownCode === 'run-not-found' && this.#store.shared && looks < FORGOTTEN_MS.length) {
-          // Who has a place in it was told of it: the store has lost it, perhaps, and gets it back from its producer.
-          if (looks === 0) this.#askProducer(runId, this.#store.shared)
+          // Who has a place in it was told of it: the store has lost it, perhaps, and gets it back from its producer, who sees
+          // whether it is there.
+          if (looks === 0) this.#publish(runId, 'producer', 'ask')
           const look = () => {
             if (!reader.isOver) this.#read(reader, runId, owner, cursor, unknownCode, looks + 1)
           }
@@ -505,11 +492,6 @@ export class RunLog implements Log {
   /** Whether nothing more comes of a run that has not ended: in a store that processes share, of one that goes on others say so. */
   #isLost({ begun, ended, lost, leaseMs }: StoredRun): boolean {
     return lost === true || (!ended && leaseMs === 0 && !(begun && this.#store.shared))
-  }
-
-  /** Has the producer, if there is one, see whether the store knows its run. */
-  #askProducer(runId: string, shared: SharedStore): void {
-    settle(() => shared.publish(runId, 'producer', 'ask'), ignore, ignore)
   }
 
   #remote(runId: string, stored: StoredRun): LiveRun {

@@ -450,7 +450,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     this.setEnding('lost')
     this.#stopListening?.()
     this.#isStored = true
-    if (this.#summary) this.#resolve(this.#summary)
+    if (this.summary) this.#resolve(this.summary)
     this.#endIfOver()
   }
 

@@ -334,10 +334,14 @@ export class WriteQueue {
   }
 
   #hear(sentAt: number, news: unknown): void {
+    // Before anything that waits for the store's word goes out.
+    if (news === 'lost') {
+      this.#lose()
+      return
+    }
     this.#heardAt = Math.max(this.#heardAt, sentAt)
     this.#owner.onHeard(sentAt)
-    if (news === 'lost') this.#lose()
-    else if (news === 'read' || news === 'stopped') this.#owner.onNews(news)
+    if (news === 'read' || news === 'stopped') this.#owner.onNews(news)
   }
 
   /** Keeps what was stored lately. What is older goes when something is confirmed, and not while the store is away. */

@@ -11,7 +11,7 @@ import {
 } from 'sse-relay/log'
 import { logBehaviours } from 'sse-relay/testing'
 import { resume } from 'sse-relay/web'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 
 // A store of one's own for several processes, after docs/resume.md: a table of runs, one of entries, and messages.
 
@@ -245,6 +245,41 @@ describe('a run that was declared lost while it goes on', () => {
   })
 })
 
+describe('a run that was declared lost while its process stood still', () => {
+  it.each([
+    ['ends by itself', () => {}],
+    ['is stopped', (log: Log, runId: string) => log.stop(runId, { owner: 'ann' })],
+  ])('and that then %s has the ending that the store has', async (_, stop) => {
+    const database = new Database()
+    // That it is lost is heard from the store's first answer.
+    const { renew } = storeAtOnce(database, 10_000).shared as SharedStore
+    const store = storeOf(database, 10_000)
+    const log = createLog({ ...store, shared: { ...(store.shared as SharedStore), renew } })
+    closing.push(log)
+    const runId = 'run-of-a-test-0002'
+    let end!: () => void
+    async function* source({ signal }: { signal: AbortSignal }) {
+      yield 'first'
+      await new Promise<void>((resolve) => {
+        end = resolve
+        signal.addEventListener('abort', () => resolve())
+      })
+    }
+    const run = record(source, { log, runId, owner: 'ann', onError: () => {} })
+    const reader = await resume(new Request('http://localhost/'), { log, owner: 'ann', runId })
+    await expect.poll(() => end).toBeDefined()
+    const row = database.runs.get(runId) as Row
+    row.isLost = true
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 60_000)
+    await stop(log, runId)
+    end()
+    expect(await run).toMatchObject({ outcome: 'error' })
+    clock.mockRestore()
+    expect(await reader.text()).toMatch(new RegExp(`id: ${runId}:end\\nevent: error\\ndata: .*"producer-lost"`))
+    expect(await log.status(runId, { owner: 'ann' })).toEqual({ state: 'ended', outcome: 'error' })
+  })
+})
+
 describe('readers of one run, in another process than its producer', () => {
   /** A process to which no message comes, and to whose watch the store does not answer. */
   function deaf(database: Database) {
@@ -352,6 +387,53 @@ describe('a run that a store has forgotten while it goes on', () => {
         .status,
     ).toBe(204)
   })
+})
+
+describe('a stop in another process', () => {
+  const runId = 'run-of-a-test-0061'
+  const owner = 'ann'
+
+  it.each([
+    ['refuses to pass a message on', () => Promise.reject(new Error('no channels'))],
+    ['never says whether it has passed a message on', () => new Promise<void>(() => {})],
+  ])('is done, and answered, where the store %s', async (_, publish) => {
+    const database = new Database()
+    const store = storeOf(database, 300)
+    const there = createLog({ ...store, shared: { ...(store.shared as SharedStore), publish } })
+    closing.push(there)
+    // Of a run that waits for its producer, and of one that goes on.
+    await there.create(runId, { owner })
+    const waiting = await resume(new Request('http://localhost/'), { log: there, owner, runId, heartbeatMs: 20 })
+    expect(await there.stop(runId, { owner })).toBe(true)
+    expect(await waiting.text()).toMatch(/event: error\ndata: .*"stopped"/)
+    expect(await there.status(runId, { owner })).toEqual({ state: 'ended', outcome: 'stopped' })
+    const other = 'run-of-a-test-0062'
+    const run = record(({ signal }) => thinking(signal), { log: open(database, 300), runId: other, owner })
+    await expect.poll(() => database.runs.get(other)?.begun).toBe(true)
+    expect(await there.stop(other, { owner })).toBe(true)
+    expect(await run).toMatchObject({ outcome: 'stopped' })
+  })
+
+  it('finds nothing to stop once the source has ended, though its end is not stored yet', async () => {
+    const database = new Database()
+    const store = storeOf(database, 10_000)
+    let isAsked = false
+    const append = () => {
+      isAsked = true
+      return new Promise<ProducerNews>(() => {})
+    }
+    const log = createLog({ ...store, append })
+    closing.push(log)
+    record(['a word'], { log, runId, owner, onError: () => {} }).catch(() => {})
+    await expect.poll(() => isAsked).toBe(true)
+    expect(await log.stop(runId, { owner })).toBe(false)
+  })
+
+  /** A source that says nothing until it is told to stop. */
+  async function* thinking(signal: AbortSignal) {
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    yield 'too late'
+  }
 })
 
 describe('a run that begins while it is waited for in another process', () => {
