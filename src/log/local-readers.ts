@@ -14,7 +14,7 @@ export interface Subscriber {
   checkStore(): void
   /** The run has ended, or its producer is dead: nothing comes after what is stored. */
   setEnding(ending: 'ended' | 'lost'): void
-  /** The run cannot be told here to its end: the reader is to come back for the rest. */
+  /** The run cannot be told here to its end, if it has not come to that: the reader is to come back for the rest. */
   handOver(): void
 }
 

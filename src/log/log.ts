@@ -270,7 +270,12 @@ export class RunLog implements Log {
     clearTimeout(this.#leaseTimer)
     this.#leaseTimer = undefined
     this.#isClosed = true
-    for (const { run } of this.#runs.values()) if (run instanceof RemoteRun) run.close()
+    for (const { run } of this.#runs.values()) {
+      if (!(run instanceof RemoteRun)) continue
+      // Nothing more is heard here of a run that goes on elsewhere.
+      for (const reader of run.subscribers) reader.handOver()
+      run.close()
+    }
     this.#inbox?.close()
     await within(CLOSE_MS / 4, Promise.resolve(this.#store.close?.()))
   }

@@ -1,5 +1,5 @@
 /** How do new entries of all runs get to the other processes that read them? In one pub/sub message a tick. */
-import { ignore, isThenable } from '../promises.js'
+import { ignore, settle } from '../promises.js'
 import { nextTurn } from '../tick.js'
 import type { LogEntry, SharedStore } from './store.js'
 
@@ -42,12 +42,7 @@ export class Outbox {
 
   /** What gets lost is read from the store. */
   #tell(address: string, message: string): void {
-    try {
-      const told = this.#shared.publish(address, 'readers', message)
-      if (isThenable(told)) told.then(undefined, ignore)
-    } catch {
-      // As above.
-    }
+    settle(() => this.#shared.publish(address, 'readers', message), ignore, ignore)
   }
 }
 

@@ -139,7 +139,8 @@ export class Reader implements Feeder, Subscriber {
   }
 
   handOver(): void {
-    this.stop('shutdown')
+    // Where it is known how the run ended, all that is left is stored.
+    if (!this.#ending) this.stop('shutdown')
   }
 
   resume(): void {

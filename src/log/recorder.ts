@@ -327,9 +327,9 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   callTheRoll(): boolean {
     const { shared } = this.store
     if (!shared || this.#queue.isOver) return false
-    // Who cannot be heard has left a note in the store.
-    if (this.#stopListening) this.#tell('who', () => this.#queue.ask())
-    else this.#queue.ask()
+    this.#tell('who')
+    // Who cannot be heard, or does not hear that, has left a note in the store.
+    this.#queue.ask()
     return true
   }
 
@@ -386,13 +386,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   /** Tells readers elsewhere. What gets lost is read from the store. */
-  #tell(message: string, failed = ignore): void {
-    try {
-      const told = this.store.shared?.publish(this.runId, 'readers', message)
-      if (isThenable(told)) told.then(undefined, failed)
-    } catch {
-      failed()
-    }
+  #tell(message: 'who' | 'frames'): void {
+    settle(() => this.store.shared?.publish(this.runId, 'readers', message), ignore, ignore)
   }
 
   #number(frames: string, count: number): void {

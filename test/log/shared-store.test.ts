@@ -436,6 +436,66 @@ describe('a stop in another process', () => {
   }
 })
 
+describe('a run whose source thinks for long', () => {
+  it('goes on for who reads it in another process, and cannot be heard there', async () => {
+    const database = new Database()
+    const here = open(database, 10_000)
+    const store = storeOf(database, 10_000)
+    const publish = () => Promise.reject(new Error('no channels'))
+    const there = createLog({ ...store, shared: { ...(store.shared as SharedStore), publish } })
+    closing.push(there)
+    const runId = 'run-of-a-test-0081'
+    let end!: () => void
+    async function* source() {
+      yield 'a word'
+      await new Promise<void>((resolve) => (end = resolve))
+      yield ' more'
+    }
+    const run = record(source, { log: here, runId, owner: 'ann', abandonMs: 200 })
+    await expect.poll(() => end).toBeDefined()
+    const reader = await resume(new Request('http://localhost/'), { log: there, owner: 'ann', runId, heartbeatMs: 20 })
+    // It is asked whether anybody is there, again and again, while it goes on.
+    let asked = 0
+    database.listeners.get(`${runId} readers`)?.add((message) => {
+      if (message === 'who') asked++
+    })
+    await expect.poll(() => asked, { timeout: 30_000 }).toBe(3)
+    end()
+    expect(await run).toMatchObject({ outcome: 'done' })
+    expect(await reader.text()).toContain('[DONE]')
+  })
+})
+
+describe('a log that closes', () => {
+  it('sends away who reads a run of another process, or waits for one, to come back elsewhere', async () => {
+    const database = new Database()
+    const [here, there] = [open(database), open(database)]
+    const [runId, waitedFor] = ['run-of-a-test-0071', 'run-of-a-test-0072']
+    let end!: () => void
+    async function* source() {
+      yield 'a word'
+      await new Promise<void>((resolve) => (end = resolve))
+      yield ' more'
+    }
+    const run = record(source, { log: there, runId, owner: 'ann' })
+    await here.create(waitedFor, { owner: 'ann' })
+    await expect.poll(() => end).toBeDefined()
+    const read = (log: Log, lastEventId: string) =>
+      resume(new Request('http://localhost/', { headers: { 'last-event-id': lastEventId } }), {
+        log,
+        owner: 'ann',
+        heartbeatMs: 20,
+      })
+    const [reader, waiting] = await Promise.all([read(here, `${runId}:0`), read(here, `${waitedFor}:0`)])
+    await here.close()
+    expect(await reader.text()).toMatch(new RegExp(`^(: \\n\\n)*id: ${runId}:1\\ndata: .*\\n\\n(: \\n\\n)*$`))
+    expect(await waiting.text()).toMatch(/^(: \n\n)*$/)
+    end()
+    await run
+    expect(await (await read(there, `${runId}:1`)).text()).toContain('[DONE]')
+  })
+})
+
 describe('a run that begins while it is waited for in another process', () => {
   it('tells so: its readers need not look', async () => {
     const database = new Database()
