@@ -41,6 +41,12 @@ export class Audience {
     return this.#until !== 0
   }
 
+  /** Whether somebody elsewhere is known to read by its own word, and not by a note alone. */
+  get hasSpoken(): boolean {
+    const now = performance.now()
+    return [...this.#untilOf.values()].some((until) => until > now)
+  }
+
   /** Where the one process elsewhere that reads is told; `undefined` where several do, or one that did not say. */
   get address(): string | undefined {
     return this.#address

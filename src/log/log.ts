@@ -24,7 +24,7 @@ import { Inbox, Outbox } from './pubsub-batch.js'
 import { Reader, type ReaderOptions, type ReaderOutlet } from './reader.js'
 import { Recorder } from './recorder.js'
 import { RemoteRun } from './remote-run.js'
-import type { Channel, LogEnd, LogStore, RunStart, StoredRun } from './store.js'
+import type { Channel, LogEnd, LogEntry, LogStore, RunStart, StoredRun } from './store.js'
 
 const ABANDON_MS = 60_000
 const MAX_ENTRY_SIZE = 65_536
@@ -178,11 +178,15 @@ export class RunLog implements Log {
 
   /** Whether the owner's run that is produced here was told to stop; `undefined` where there is none. */
   #stopHere(runId: string, owner: string | null): boolean | undefined {
-    const here = this.#runs.get(runId)?.run
-    if (!(here instanceof Recorder && here.owner === owner)) return undefined
-    if (here.ended) return false
+    const here = this.#producedHere(runId, owner)
+    if (!here || here.ended) return here && false
     here.stop('stopped')
     return true
+  }
+
+  #producedHere(runId: string, owner: string | null): Recorder | undefined {
+    const here = this.#runs.get(runId)?.run
+    return here instanceof Recorder && here.owner === owner ? here : undefined
   }
 
   async #stopElsewhere(runId: string, owner: string | null): Promise<boolean> {
@@ -222,8 +226,8 @@ export class RunLog implements Log {
     checkOwned('status', options, STATUS)
     const { owner } = options
     if (!isRunId(runId)) return { state: 'unknown' }
-    const here = this.#runs.get(runId)?.run
-    if (here instanceof Recorder && here.owner === owner) {
+    const here = this.#producedHere(runId, owner)
+    if (here) {
       const outcome = here.ending && here.summary?.outcome
       if (!outcome) return { state: 'running' }
       return { state: 'ended', outcome: outcome === 'disconnected' || outcome === 'stalled' ? 'stopped' : outcome }
@@ -285,8 +289,7 @@ export class RunLog implements Log {
     const reader = new Reader(runId, outlet, options, true)
     const owner = options.owner as string | null
     // A question that is asked again needs no store to find its answer.
-    const here = this.#runs.get(runId)?.run
-    if (isNamed && here instanceof Recorder && here.owner === owner) {
+    if (isNamed && this.#producedHere(runId, owner)) {
       discard(source)
       asked()
       this.#read(reader, runId, owner, 0)
@@ -323,6 +326,8 @@ export class RunLog implements Log {
     const failed = (error: unknown) => {
       // Full is an answer, and so is a mistake; out of reach is none: the one who waits here gets the tokens all the same.
       if (isRelayError(error) && ['overload', 'invalid-option'].includes(error.code)) decline(() => reader.fail(error))
+      // The question came again while the store was asked for the first.
+      else if (this.#producedHere(runId, owner)) decline(() => this.#follow(reader, runId, owner, isNamed))
       else start(false).rejected(error)
     }
     let stored: MaybePromise<boolean | 'stopped'>
@@ -380,9 +385,12 @@ export class RunLog implements Log {
     const start = isSame ? unanswered : this.#startOf(options.owner as string | null, options.protocol?.headers ?? {})
     const sentAt = performance.now()
     let begun: boolean | 'stopped'
+    let first: LogEntry | undefined
     try {
       begun = await this.#store.begin(runId, start)
       this.#unanswered.delete(runId)
+      const run = begun ? undefined : await this.#store.get(runId)
+      if (run?.owner === options.owner && run?.ended) [first] = await this.#store.read(runId, 0, 1)
     } catch (cause) {
       discard(source)
       // It may have begun all the same: the queue's next try is the same producer's.
@@ -402,10 +410,8 @@ export class RunLog implements Log {
       return recorder.done
     }
     discard(source)
-    const run = await this.#store.get(runId)
     // Stopped before it began: the job is done.
-    const [last] = run && run.owner === options.owner && run.ended ? await this.#store.read(runId, 0, 1) : []
-    if (last?.last === 1 && last.end?.outcome === 'stopped') {
+    if (first?.last === 1 && first.end?.outcome === 'stopped') {
       return { outcome: 'stopped', events: 0, text: '', durationMs: 0, runId }
     }
     throw exists(runId)
@@ -463,8 +469,8 @@ export class RunLog implements Log {
     unknownCode = 'run-not-found',
     looks = 0,
   ): void {
-    const here = this.#runs.get(runId)?.run
-    if (here instanceof Recorder && here.owner === owner) {
+    const here = this.#producedHere(runId, owner)
+    if (here) {
       if (cursor === undefined && !here.isActive) reader.endEmpty()
       else reader.start(here, here.headers, cursor ?? 0, here.ending)
       return

@@ -327,9 +327,10 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   callTheRoll(): boolean {
     const { shared } = this.store
     if (!shared || this.#queue.isOver) return false
-    this.#tell('who')
-    // Who cannot be heard, or does not hear that, has left a note in the store.
-    this.#queue.ask()
+    // Who cannot be heard, or does not hear that, has left a note in the store, which lasts longer than who can does.
+    const ask = () => this.#queue.ask()
+    this.#tell('who', ask)
+    if (!this.#audience.hasSpoken) ask()
     return true
   }
 
@@ -386,8 +387,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   /** Tells readers elsewhere. What gets lost is read from the store. */
-  #tell(message: 'who' | 'frames'): void {
-    settle(() => this.store.shared?.publish(this.runId, 'readers', message), ignore, ignore)
+  #tell(message: 'who' | 'frames', failed = ignore): void {
+    settle(() => this.store.shared?.publish(this.runId, 'readers', message), ignore, failed)
   }
 
   #number(frames: string, count: number): void {

@@ -29,6 +29,15 @@ export interface NodeRedisCluster {
   readonly masters: unknown
 }
 
+/** As much of a client of `redis` (node-redis) that asks sentinels as is needed: `createSentinel()`, connected. */
+export interface NodeRedisSentinel {
+  sendCommand(isReadonly: boolean | undefined, args: string[]): Promise<unknown>
+  duplicate(): unknown
+  readonly getSentinelNode: unknown
+}
+
+type RedisClient = IORedisClient | NodeRedisClient | NodeRedisCluster | NodeRedisSentinel
+
 /** Options of {@link createRedisLog}. Durations are in milliseconds. */
 export interface RedisLogOptions {
   /** How long a run is kept after its end. @default 3600000 (an hour) */
@@ -82,10 +91,7 @@ const OPTIONS: Rules<keyof RedisLogOptions> = {
  * const log = createRedisLog(client)
  * ```
  */
-export function createRedisLog(
-  client: IORedisClient | NodeRedisClient | NodeRedisCluster,
-  options: RedisLogOptions = {},
-): Log {
+export function createRedisLog(client: RedisClient, options: RedisLogOptions = {}): Log {
   checkOptions('createRedisLog', options, OPTIONS)
   const { ttlMs = 3_600_000, prefix = 'sse-relay:', leaseMs = 10_000, timeoutMs = 2000 } = options
   const { maxEntries = 10_000, sharded = false } = options
@@ -152,7 +158,7 @@ interface Duplicate {
   disconnect(): unknown
 }
 
-function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster, sharded: boolean): Connection {
+function connectionOf(client: RedisClient, sharded: boolean): Connection {
   const { call, sendCommand, duplicate } = (client ?? {}) as IORedisClient & NodeRedisClient
   const isIORedis = typeof call === 'function'
   if (!(isIORedis || typeof sendCommand === 'function') || typeof duplicate !== 'function') {
@@ -203,9 +209,9 @@ function connectionOf(client: IORedisClient | NodeRedisClient | NodeRedisCluster
     checkOpen,
     async command(key, args) {
       checkOpen()
-      return isCluster
-        ? (client as NodeRedisCluster).sendCommand(key, false, args)
-        : (client as NodeRedisClient).sendCommand(args)
+      if (isCluster) return (client as NodeRedisCluster).sendCommand(key, false, args)
+      if ('getSentinelNode' in client) return client.sendCommand(false, args)
+      return (client as NodeRedisClient).sendCommand(args)
     },
     async listen(onMessage, onReady) {
       const listener = client.duplicate() as Duplicate
@@ -431,7 +437,7 @@ class RedisStore implements LogStore {
       leaseMs,
       ttlMs,
       renew: async (runId, ms) => (await this.#run('renew', runId, [ms])) as ProducerNews,
-      stop: async (runId, { owner, keepMs }) => (await this.#run('stop', runId, [toText(owner), keepMs])) === 1,
+      stop: async (runId, { owner, keepMs }) => (await this.#number('stop', runId, [toText(owner), keepMs])) === 1,
       watch: async (runId) => toRun(await this.#run('watch', runId, [])),
       // Nobody waits for it, and it may get lost: a clock for each would cost as much as the message.
       publish: (runId, channel, message) =>
@@ -442,14 +448,14 @@ class RedisStore implements LogStore {
 
   async create(runId: string, { owner, leaseMs }: { owner: string | null; leaseMs: number }): Promise<boolean> {
     const ms = Math.ceil(Math.min(leaseMs, MAX_MS))
-    return (await this.#run('create', runId, [toText(owner), ms, ms + this.#options.ttlMs])) === 1
+    return (await this.#number('create', runId, [toText(owner), ms, ms + this.#options.ttlMs])) === 1
   }
 
   begin(runId: string, { owner, headers, producer, after = 0 }: RunStart): Promise<boolean | 'stopped'> {
     // Not as a rejection: by then an answer may have begun.
     this.#connection.checkOpen()
     const args = [toText(owner), JSON.stringify(headers), producer, after]
-    return this.#run('begin', runId, args).then((answer) => (answer === 2 ? 'stopped' : answer === 1))
+    return this.#number('begin', runId, args).then((answer) => (answer === 2 ? 'stopped' : answer === 1))
   }
 
   async append(runId: string, entry: LogEntry): Promise<ProducerNews> {
@@ -505,6 +511,11 @@ class RedisStore implements LogStore {
       const count = this.#questions.push({ key: this.#key(runId), name, args, resolve, reject })
       if (count === 1) nextTurn().then(() => this.#askAll())
     })
+  }
+
+  /** The same, where a number is the answer: some clients are told to make texts of those. */
+  async #number(name: string, runId: string, args: (string | number)[]): Promise<number> {
+    return Number(await this.#run(name, runId, args))
   }
 
   #askAll(): void {
@@ -638,7 +649,8 @@ function refusal(answer: unknown, runId: string, first: number): RelayError {
 
 function toRun(answer: unknown): StoredRun | undefined {
   if (!answer) return undefined
-  const [owner, headers, begun, end, lost, aliveMs] = answer as [string, string, string, string, string, number]
+  const [owner, headers, begun, end, lost, alive] = answer as [string, string, string, string, string, unknown]
+  const aliveMs = Number(alive)
   const ended = end !== ''
   return {
     owner: toOwner(owner),

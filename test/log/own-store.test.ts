@@ -270,6 +270,35 @@ describe('a store of one process that loses a run', () => {
   })
 })
 
+describe('a question that comes again while the store is asked for the first', () => {
+  it.each([
+    ['named by the client', { 'x-run-id': runId }, {}, 200],
+    ['named by the application', {}, { runId }, 409],
+  ])(
+    'and is %s is asked of the provider once, also where the store does not answer',
+    async (_, headers, named, status) => {
+      const { log } = keeping(() => ({ begin: () => Promise.reject(new Error('out of reach')) }))
+      let calls = 0
+      async function* source() {
+        calls++
+        yield 'one'
+      }
+      const ask = () =>
+        relay(new Request('http://localhost/', { method: 'POST', headers }), source, {
+          log,
+          owner,
+          onError: () => {},
+          ...named,
+        })
+      const [first, again] = await Promise.all([ask(), ask()])
+      expect(calls).toBe(1)
+      expect(await first.text()).toBe(frame(1, 'one') + done(2))
+      expect(again.status).toBe(status)
+      if (status === 200) expect(await again.text()).toBe(frame(1, 'one') + done(2))
+    },
+  )
+})
+
 describe('two runs with one id, while the store is out of reach', () => {
   const outOfReach = () => ({
     begin() {

@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Redis from 'ioredis'
-import { createClient } from 'redis'
+import { createClient, createSentinel } from 'redis'
 import { resumeTo } from 'sse-relay'
 import { parseSSE, readText } from 'sse-relay/client'
 import { type Log, record } from 'sse-relay/log'
@@ -419,6 +422,79 @@ describe.skipIf(!hasRedis)('a reader that leaves while Redis is asked for its ru
     await next.closed
     // The process listens on, for the next run that it reads.
     await expect.poll(() => client.pubsub('CHANNELS', `*${RUN}*`)).toEqual([])
+  })
+})
+
+describe.skipIf(!hasRedis)('a client that', () => {
+  /** What is asked of it: a run in one process, read, stopped and asked for in another. */
+  async function works(clients: [unknown, unknown]) {
+    const [here, there] = clients.map((client) => {
+      const log = createRedisLog(client as never, { timeoutMs: 20_000, leaseMs: 1500 })
+      closing.push(() => log.close())
+      return log
+    }) as [Log, Log]
+    const owner = 'ann'
+    expect(await here.create(RUN, { owner })).toBe(true)
+    const told = tokenSource()
+    const run = record(told.source, { log: there, runId: RUN, owner })
+    const answer = web.resume(new Request('http://localhost/', { headers: { 'last-event-id': `${RUN}:0` } }), {
+      log: here,
+      owner,
+    })
+    told.say('one ')
+    await answer
+    told.say('two')
+    await expect.poll(() => here.status(RUN, { owner })).toEqual({ state: 'running' })
+    expect(await here.stop(RUN, { owner })).toBe(true)
+    expect(await run).toMatchObject({ outcome: 'stopped' })
+    expect(await (await answer).text()).toMatch(/"one ".*"two".*event: error\ndata: .*"stopped"/s)
+    expect(await here.status(RUN, { owner })).toEqual({ state: 'ended', outcome: 'stopped' })
+  }
+
+  it('makes texts of numbers is understood', async () => {
+    const redis = await startServer()
+    const open = () => {
+      const client = new Redis(redis.port, '127.0.0.1', { stringNumbers: true })
+      closing.push(() => client.disconnect())
+      return client
+    }
+    await works([open(), open()])
+  })
+
+  it.each(['redis', 'ioredis'])('asks sentinels for its server works, of %s', async (kind) => {
+    const redis = await startServer()
+    const dir = mkdtempSync(join(tmpdir(), 'sentinel-'))
+    const port = await freePort()
+    const config = join(dir, 'sentinel.conf')
+    writeFileSync(config, `port ${port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 ${redis.port} 1\n`)
+    const sentinel = spawn('redis-server', [config, '--sentinel'], { stdio: 'ignore' })
+    closing.push(async () => {
+      const gone = new Promise((resolve) => sentinel.on('exit', resolve))
+      sentinel.kill('SIGKILL')
+      await gone
+      rmSync(dir, { recursive: true })
+    })
+    const node = { host: '127.0.0.1', port }
+    await vi.waitFor(
+      async () => {
+        const asked = new Redis({ ...node, maxRetriesPerRequest: 0 }).on('error', () => {})
+        await asked.ping().finally(() => asked.disconnect())
+      },
+      { timeout: 30_000 },
+    )
+    const open = async () => {
+      if (kind === 'ioredis') {
+        const client = new Redis({ sentinels: [node], name: 'main' })
+        closing.push(() => client.disconnect())
+        return client
+      }
+      const client = await createSentinel({ name: 'main', sentinelRootNodes: [node] })
+        .on('error', () => {})
+        .connect()
+      closing.push(() => client.destroy())
+      return client
+    }
+    await works([await open(), await open()])
   })
 })
 
