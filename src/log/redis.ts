@@ -327,12 +327,13 @@ local function answer()
       if run[1] ~= owner then return 0 end
       if not isAgain and (run[2] or number(run[3]) <= now) then return 0 end
     end
-    -- A Redis that is short of memory may drop a head alone: what is left is of a run that nobody knows, nor whose it was.
-    if not run[2] then call('DEL', frames) end
-    -- The first entry makes the stream, and tells it how long to live.
+    -- The first entry makes the stream, and tells it how long to live. This before anything else is written: a Redis that
+    -- is full refuses it, but for a script that has written something already.
     call('HSET', head, 'o', owner, 'b', '1', 'h', headers, 'p', producer,
       'n', math.max(last, number(run[5])), 'a', after(leaseMs), 'k', '0')
     call('PEXPIRE', head, keepMs)
+    -- A Redis that is short of memory may drop a head alone: what is left is of a run that nobody knows, nor whose it was.
+    if not run[2] then call('DEL', frames) end
     -- Begun again, since the answer got lost.
     if run[8] then return 2 end
     local stopUntil = call('HGET', stops, owner)

@@ -222,10 +222,13 @@ describe.skipIf(!hasRedis)('with Redis out of reach', () => {
     expect(listened.listenerCount('error')).toBe(1)
   })
 
-  it('a worker says that it cannot record, and its source is not called', async () => {
+  it.each([
+    ['gone', (redis: RedisServer) => redis.kill()],
+    ['full', (redis: RedisServer) => redis.cli('CONFIG', 'SET', 'maxmemory', '1')],
+  ])('a worker says that it cannot record, since it is %s, and its source is not called', async (_, fail) => {
     const redis = await startServer()
     const log = openLog(redis)
-    await redis.kill()
+    await fail(redis)
     const told = tokenSource()
     await expect(record(told.source, { log, runId: RUN, owner: 'ann' })).rejects.toMatchObject({
       code: 'log-failure',
