@@ -4,6 +4,7 @@ import { RelayError, show } from '../errors.js'
 import { idPrefix, numberFrames } from '../event-id.js'
 import { mistake } from '../failure.js'
 import { checkOptions, type Log } from '../options.js'
+import { ignore, settle } from '../promises.js'
 import { nextTurn } from '../tick.js'
 import { createLog } from './log.js'
 import type { Channel, LogEnd, LogEntry, LogStore, ProducerNews, RunStart, SharedStore, StoredRun } from './store.js'
@@ -128,10 +129,12 @@ interface Connection {
   checkOpen(): void
   command(key: string, args: string[]): Promise<unknown>
   /** A connection that only listens. */
-  listen(onMessage: (channel: string, message: string) => void, onReady: () => void): Promise<Listening>
+  listen(onMessage: (channel: string, message: string) => void, onReady: () => void): Listening
 }
 
 interface Listening {
+  /** Resolves when it is there, which may be never. */
+  readonly ready: Promise<unknown> | undefined
   subscribe(channel: string): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
   close(): unknown
@@ -182,7 +185,7 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
       // It connects with its first command.
       checkOpen() {},
       command: (_key, [name, ...args]) => (client as IORedisClient).call(name as string, ...args),
-      async listen(onMessage, onReady) {
+      listen(onMessage, onReady) {
         const listener = (
           sharded && isCluster
             ? (client as { duplicate(nodes: [], options: object): unknown }).duplicate([], { shardedSubscribers: true })
@@ -193,6 +196,8 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
         listener.on('ready', onReady)
         listener.on(sharded ? 'smessage' : 'message', onMessage)
         return {
+          // With its first command.
+          ready: undefined,
           subscribe: (channel) =>
             (sharded ? listener.ssubscribe?.(channel) : listener.subscribe(channel)) as Promise<unknown>,
           unsubscribe: (channel) =>
@@ -213,12 +218,12 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
       if ('getSentinelNode' in client) return client.sendCommand(false, args)
       return (client as NodeRedisClient).sendCommand(args)
     },
-    async listen(onMessage, onReady) {
+    listen(onMessage, onReady) {
       const listener = client.duplicate() as Duplicate
       listener.on('error', () => {})
       listener.on('ready', onReady)
-      await listener.connect()
       return {
+        ready: listener.connect(),
         subscribe(channel) {
           const tell = (message: string) => onMessage(channel, message)
           return (
@@ -424,7 +429,7 @@ class RedisStore implements LogStore {
   /** Whether the keys of several runs may be in one command: not in a cluster. */
   #canAskTogether: boolean
   #hash: Promise<string> | undefined
-  #listening: Promise<Listening> | undefined
+  #listening: Listening | undefined
   #closed = false
 
   constructor(connection: Connection, options: Required<RedisLogOptions>) {
@@ -490,11 +495,8 @@ class RedisStore implements LogStore {
 
   async close(): Promise<void> {
     this.#closed = true
-    const listening = this.#listening
-    this.#listening = undefined
     this.#listeners.clear()
-    // It may never have come about.
-    listening?.then(({ close }) => close()).catch(() => {})
+    this.#stopListening()
   }
 
   /** The braces keep the keys of a run on one node of a cluster. */
@@ -602,7 +604,7 @@ class RedisStore implements LogStore {
       const listeners = this.#listeners.get(channel)
       if (!listeners?.delete(listener) || listeners.size > 0) return
       this.#listeners.delete(channel)
-      this.#listening?.then(({ unsubscribe }) => unsubscribe(channel)).catch(() => {})
+      settle(() => this.#listening?.unsubscribe(channel), ignore, ignore)
     }
     try {
       const listening = await this.#inTime('the connection that listens', this.#listen())
@@ -615,19 +617,27 @@ class RedisStore implements LogStore {
     return forget
   }
 
-  #listen(): Promise<Listening> {
-    if (this.#closed) return Promise.reject(new RelayError('log-failure', 'The log is closed'))
-    if (!this.#listening) {
-      const listening = this.#connection.listen(
-        (channel, message) => this.#tell(channel, message),
-        () => this.#tellAll(),
-      )
-      this.#listening = listening
-      listening.catch(() => {
-        if (this.#listening === listening) this.#listening = undefined
-      })
+  async #listen(): Promise<Listening> {
+    if (this.#closed) throw new RelayError('log-failure', 'The log is closed')
+    this.#listening ??= this.#connection.listen(
+      (channel, message) => this.#tell(channel, message),
+      () => this.#tellAll(),
+    )
+    const listening = this.#listening
+    try {
+      await listening.ready
+    } catch (error) {
+      if (this.#listening === listening) this.#stopListening()
+      throw error
     }
-    return this.#listening
+    return listening
+  }
+
+  /** Also where it is connecting still: a client that tries for ever keeps the process. */
+  #stopListening(): void {
+    const listening = this.#listening
+    this.#listening = undefined
+    settle(() => listening?.close(), ignore, ignore)
   }
 
   #tell(channel: string, message: string): void {

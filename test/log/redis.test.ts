@@ -222,6 +222,26 @@ describe.skipIf(!hasRedis)('with Redis out of reach', () => {
     expect(listened.listenerCount('error')).toBe(1)
   })
 
+  it('a log that closes lets go of the connection that it could not make: it keeps no process', async () => {
+    const redis = await startServer()
+    const client = await createClient({ socket: { port: redis.port } }).connect()
+    const made: ReturnType<typeof client.duplicate>[] = []
+    const duplicate = () => {
+      made.push(client.duplicate())
+      return made[0]
+    }
+    const log = createRedisLog(Object.assign(Object.create(client), { duplicate }), { timeoutMs: 300 })
+    closing.push(() => client.destroy())
+    await redis.kill()
+    const told = tokenSource()
+    const url = await serve(told.source, log)
+    const reader = openClient(url, { method: 'POST' })
+    await expect.poll(() => made[0]?.isOpen, { timeout: 30_000 }).toBe(true)
+    await log.close()
+    expect(made.map(({ isOpen }) => isOpen)).toEqual([false])
+    await reader.closed
+  })
+
   it.each([
     ['gone', (redis: RedisServer) => redis.kill()],
     ['full', (redis: RedisServer) => redis.cli('CONFIG', 'SET', 'maxmemory', '1')],
