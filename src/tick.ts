@@ -54,3 +54,8 @@ export function nextTurn(): Promise<void> {
     later(resolve)
   })
 }
+
+/** Lets the process end while a timer waits, where timers keep one. */
+export function unref(timer: unknown): void {
+  ;(timer as { unref?(): void }).unref?.()
+}

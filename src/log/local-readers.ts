@@ -7,7 +7,7 @@ export interface Subscriber {
   /** New events, which may or may not be the next for this reader. */
   receive(entry: LogEntry, thrown: Thrown | undefined): void
   /** Another object stands for the run from now on. */
-  moveTo(run: LiveRun): void
+  follow(run: LiveRun): void
   /** The protocol's headers are known. */
   setHeaders(headers: Readonly<Record<string, string>>): void
   /** There may be something new in the store. */

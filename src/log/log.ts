@@ -447,7 +447,7 @@ export class RunLog implements Log {
     if (before && remote instanceof RemoteRun && remote.owner === recorder.owner) {
       for (const subscriber of remote.subscribers) {
         subscriber.setHeaders(recorder.headers)
-        subscriber.moveTo(recorder)
+        subscriber.follow(recorder)
       }
       remote.close()
       before.run = undefined

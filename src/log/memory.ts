@@ -3,6 +3,7 @@ import { positive, type Rules } from '../check.js'
 import { flatten } from '../encode.js'
 import { RelayError } from '../errors.js'
 import { checkOptions, type Log } from '../options.js'
+import { unref } from '../tick.js'
 import { createLog } from './log.js'
 import type { LogEntry, LogStore, RunStart, StoredRun } from './store.js'
 
@@ -364,6 +365,6 @@ class MemoryStore implements LogStore {
       this.#expire(performance.now())
       this.#arm()
     }, ms)
-    ;(this.#timer as { unref?(): void }).unref?.()
+    unref(this.#timer)
   }
 }

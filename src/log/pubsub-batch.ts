@@ -1,5 +1,6 @@
 /** How do new entries of all runs get to the other processes that read them? In one pub/sub message a tick. */
 import { ignore, settle } from '../promises.js'
+import { warnOnce } from '../report.js'
 import { nextTurn } from '../tick.js'
 import type { LogEntry, SharedStore } from './store.js'
 
@@ -99,4 +100,10 @@ export class Inbox {
     this.#stopListening = await this.#shared.subscribe(this.#name, 'readers', listener)
     if (this.#isClosed) this.close()
   }
+}
+
+/** Says once that no message comes, or goes. */
+export function warnOfSilence(error: unknown): void {
+  const remedy = 'until they can, readers in other processes look every 250 ms; the user of Redis may lack a channel'
+  warnOnce('channels', `the processes of a log cannot tell each other what is new (${String(error)}): ${remedy}`)
 }

@@ -89,14 +89,9 @@ export class Reader implements Feeder, Subscriber {
     return this.#state === 'over'
   }
 
-  /** Follows the run from its beginning; what it hands out is all that there is. */
+  /** Follows the run: from its beginning, or from where another object has stood for it. */
   follow(run: LiveRun): void {
     if (this.isOver) return
-    this.#run = run
-    run.subscribe(this)
-  }
-
-  moveTo(run: LiveRun): void {
     this.#run = run
     run.subscribe(this)
   }

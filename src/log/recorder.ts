@@ -6,13 +6,13 @@ import { countFrames, idPrefix, isWhole, numberFrames } from '../event-id.js'
 import { failureOf } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import { ignore, isThenable, type MaybePromise, settle } from '../promises.js'
-import { printError, reportUnseen, warnOnce } from '../report.js'
+import { printError, reportUnseen } from '../report.js'
 import { type Outlet, Run, type RunEnd } from '../run.js'
-import { atTickEnd } from '../tick.js'
+import { atTickEnd, unref } from '../tick.js'
 import type { Source, Summary } from '../types.js'
 import { Audience, type AudienceOwner } from './audience.js'
 import { LiveRun, type Subscriber, type Thrown } from './local-readers.js'
-import type { Outbox } from './pubsub-batch.js'
+import { type Outbox, warnOfSilence } from './pubsub-batch.js'
 import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
 import { type Kept, type QueueOwner, WriteQueue } from './write-queue.js'
 
@@ -308,16 +308,13 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   onStored(): void {
     // The store has not said whether the run was lost, and is not asked any more.
     if (this.#state === 'asking') this.#release()
-    this.#isStored = true
-    this.#stopListening?.()
     // Who has come this very moment, and was not heard, looks by itself.
     if (this.#audience.wasElsewhere) this.#tell('frames')
-    if (this.#summary) this.#resolve(this.#summary)
     if (!this.#isSettled) {
       this.#settleTimer = setTimeout(() => this.settled(), SETTLE_MS)
-      ;(this.#settleTimer as { unref?(): void }).unref?.()
+      unref(this.#settleTimer)
     } else if (this.#options.onEnd) this.#queue.settle(0)
-    this.#endIfOver()
+    this.#finish()
   }
 
   get isInTouch(): boolean {
@@ -362,9 +359,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
         this.#isListening = false
         // A run that is over needs no ears.
         if (this.ended) return
-        const remedy =
-          'until they can, readers in other processes look every 250 ms; the user of Redis may lack a channel'
-        warnOnce('channels', `the processes of a log cannot tell each other what is new (${String(error)}): ${remedy}`)
+        warnOfSilence(error)
       },
     )
   }
@@ -444,8 +439,13 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
 
   #tellLost(): void {
     this.setEnding('lost')
-    this.#stopListening?.()
+    this.#finish()
+  }
+
+  /** Nothing more is stored. */
+  #finish(): void {
     this.#isStored = true
+    this.#stopListening?.()
     if (this.summary) this.#resolve(this.summary)
     this.#endIfOver()
   }

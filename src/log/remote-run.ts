@@ -1,8 +1,7 @@
 /** How does a run that another process produces, or that has not begun, reach its readers in this process? */
 import { ignore, settle } from '../promises.js'
-import { warnOnce } from '../report.js'
 import { LiveRun } from './local-readers.js'
-import { type Inbox, openMessage } from './pubsub-batch.js'
+import { type Inbox, openMessage, warnOfSilence } from './pubsub-batch.js'
 import type { LogEntry, LogStore, SharedStore, StoredRun } from './store.js'
 
 /** How many entries are read at once. */
@@ -257,8 +256,7 @@ export class RemoteRun extends LiveRun {
   #cannotTell(error: unknown): void {
     if (this.#isClosed() || !this.#canListen) return
     this.#canListen = false
-    const remedy = 'until they can, readers in other processes look every 250 ms; the user of Redis may lack a channel'
-    warnOnce('channels', `the processes of a log cannot tell each other what is new (${String(error)}): ${remedy}`)
+    warnOfSilence(error)
     this.#look()
   }
 

@@ -3,6 +3,7 @@ import { flatten } from '../encode.js'
 import { isRelayError, RelayError } from '../errors.js'
 import { idPrefix, numberFrames } from '../event-id.js'
 import { isThenable, settle } from '../promises.js'
+import { unref } from '../tick.js'
 import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
 
 /** How much an entry of a shared store holds, in characters, and how long it is filled at most, in milliseconds. */
@@ -549,9 +550,4 @@ function sizeOf(entry: LogEntry): number {
 
 function onHoldTimer(queue: WriteQueue): void {
   queue.flush()
-}
-
-/** Keeps no process alive. */
-function unref(timer: unknown): void {
-  ;(timer as { unref?(): void }).unref?.()
 }
