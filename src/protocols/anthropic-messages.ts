@@ -1,7 +1,6 @@
 /** How does a run look to a client of Anthropic's Messages API? */
 
 import { type Rules, words } from '../check.js'
-import { mistake } from '../failure.js'
 import { checkOptions } from '../options.js'
 import { beginsCall, withoutRepeat } from '../tool-call-boundaries.js'
 import type {
@@ -18,7 +17,7 @@ import type {
   ToolResultPart,
   Usage,
 } from '../types.js'
-import { anthropicError, callsToRun, cannotTakeBack, failureFrame, isJSON, seemsWhole } from './frames.js'
+import { anthropicError, callsToRun, cannotTakeBack, failureFrame, isJSON, isWhole } from './frames.js'
 
 /** Options of {@link anthropicMessages}. */
 export interface AnthropicMessagesOptions {
@@ -129,7 +128,8 @@ class AnthropicEncoder implements Encoder {
     this.#hasEnded = true
     this.#waiting.push(...this.#held)
     const asked = this.#calls.filter(({ state, isAnswered }) => state !== 'dropped' && !isAnswered)
-    const isCut = asked.some(({ done, input }) => !done && (this.#saysDone || !seemsWhole(input, finishReason)))
+    // Its clients take what is no JSON for `{}`, or for as much of it as there is: they would run the call with that.
+    const isCut = asked.some((call) => !isWhole(call, this.#saysDone, finishReason) || !isJSON(call.input || '{}'))
     const stop_reason = stopReason(finishReason, asked.length > 0, isCut)
     return (
       this.#flush() +
@@ -148,7 +148,7 @@ class AnthropicEncoder implements Encoder {
   }
 
   answer(parts: readonly AnswerPart[], { finishReason, usage }: EncoderEnd): object {
-    const { calls, isCut } = callsToRun(parts, finishReason)
+    const { calls, isCut } = callsToRun(parts, finishReason, true)
     const content: object[] = []
     for (const part of parts) {
       const call = calls.get(part)
@@ -156,7 +156,7 @@ class AnthropicEncoder implements Encoder {
       else if (part.type === 'reasoning') content.push(...toThinking(part))
       else if (call) {
         const { id = this.#idOf(content.length), name = 'tool', input } = call
-        content.push({ type: 'tool_use', id, name, input: parse(input) })
+        content.push({ type: 'tool_use', id, name, input: JSON.parse(input || '{}') })
       }
     }
     const stop_reason = stopReason(finishReason, calls.size > 0 || isCut, isCut)
@@ -228,7 +228,7 @@ class AnthropicEncoder implements Encoder {
   #addCall(piece: ToolCallPart, isHeld: boolean): string {
     const known = this.#indexes.get(piece.index)
     const part = withoutRepeat(known, piece)
-    const { index, id, name = 'tool', input, done, executed, error, replaces } = part
+    const { index, id, name = 'tool', input, done, executed, error, replaces, approval } = part
     if (done) this.#saysDone = true
     if (!known || beginsCall(known, part)) {
       const isDropped = executed || error !== undefined
@@ -250,7 +250,7 @@ class AnthropicEncoder implements Encoder {
     }
     if (known.state === 'dropped') return ''
     const isSent = known.state !== 'waiting'
-    if (isSent && error !== undefined) throw cannotTakeBack('A tool call', 'anthropicMessages()')
+    if (isSent && (error ?? approval) !== undefined) throw cannotTakeBack('A tool call', 'anthropicMessages()')
     if (isSent && ((replaces && known.input !== '') || (known.state === 'closed' && input.trim() !== ''))) {
       throw cannotTakeBack('The input of a tool call', 'anthropicMessages()')
     }
@@ -356,12 +356,4 @@ function toThinking({ text, signature, redacted }: ReasoningPart): object[] {
       ? []
       : [{ type: 'thinking', thinking: text, signature: signature ?? '' }]),
   ]
-}
-
-function parse(input: string): unknown {
-  try {
-    return JSON.parse(input || '{}')
-  } catch (cause) {
-    throw mistake('internal', 'The input of a tool call is not JSON, and a message holds its value', cause)
-  }
 }

@@ -74,6 +74,15 @@ export function seemsWhole(input: string, reason: FinishReason = 'stop'): boolea
   return !CUT.test(reason) && isJSON(input || '{}')
 }
 
+/** Whether a call is whole at the end of its answer; `saysDone` where the source says so of those that are. */
+export function isWhole(
+  { done, input }: { done?: boolean | undefined; input: string },
+  saysDone: boolean,
+  reason: FinishReason | undefined,
+): boolean {
+  return done || (!saysDone && seemsWhole(input, reason))
+}
+
 export function isJSON(text: string): boolean {
   try {
     JSON.parse(text)
@@ -97,11 +106,13 @@ export function callsAnswered(parts: readonly AnswerPart[]): Set<AnswerPart> {
 
 /**
  * The calls of a whole answer that its client is to run, by their parts, and whether there was one that is not whole. Of two
- * with one id, which could not be told apart by their results, the second has none.
+ * with one id, which could not be told apart by their results, the second has none. `isValue` where the client is given
+ * the value of an input and not its text: what is no JSON has none.
  */
 export function callsToRun(
   parts: readonly AnswerPart[],
   reason: FinishReason | undefined,
+  isValue = false,
 ): { calls: Map<AnswerPart, ToolCallPart>; isCut: boolean } {
   const calls = new Map<AnswerPart, ToolCallPart>()
   const answered = callsAnswered(parts)
@@ -110,8 +121,8 @@ export function callsToRun(
   let isCut = false
   for (const part of parts) {
     if (part.type !== 'tool-call' || part.executed || part.error !== undefined || answered.has(part)) continue
-    const { id, input, done } = part
-    if (done || (!saysDone && seemsWhole(input, reason)))
+    const { id, input } = part
+    if (isWhole(part, saysDone, reason) && (!isValue || isJSON(input || '{}')))
       calls.set(part, { ...part, id: used.has(id) ? undefined : id })
     else isCut = true
     used.add(id)

@@ -4,7 +4,7 @@ import { flag, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
 import { beginsCall, withoutRepeat } from '../tool-call-boundaries.js'
 import type { AnswerPart, Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
-import { callsToRun, cannotTakeBack, dataFrame, failureFrame, seemsWhole } from './frames.js'
+import { callsToRun, cannotTakeBack, dataFrame, failureFrame, isWhole } from './frames.js'
 
 /** Options of {@link openaiChat}. */
 export interface OpenAIChatOptions {
@@ -100,10 +100,10 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     return callChunk({ index: call.number, id: callId, type: 'function', function: { name, arguments: call.input } })
   }
   const addToCall = (call: Call, part: ToolCallPart) => {
-    const { input: given, done, executed, error, replaces } = withoutRepeat(call, part)
+    const { input: given, done, executed, error, replaces, approval } = withoutRepeat(call, part)
     const { number } = call
     const isSent = number !== undefined
-    if (isSent && error !== undefined) throw cannotTakeBack('A tool call', 'openaiChat()')
+    if (isSent && (error ?? approval) !== undefined) throw cannotTakeBack('A tool call', 'openaiChat()')
     if (isSent && replaces && call.input !== '') throw cannotTakeBack('The input of a tool call', 'openaiChat()')
     // The client may have it, and is not asked to run it.
     if (executed || error !== undefined) call.isAnswered = true
@@ -141,7 +141,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
       let last = ''
       for (const call of held) if (!call.isAnswered) last += send(call)
       const asked = sent.filter(({ isAnswered }) => !isAnswered)
-      const isCut = asked.some(({ done, input }) => !done && (saysDone || !seemsWhole(input, finishReason)))
+      const isCut = asked.some((call) => !isWhole(call, saysDone, finishReason))
       const reason = reasonOf(finishReason, asked.length > 0, isCut)
       if (reason === 'tool-calls') {
         for (const { number, input } of asked)

@@ -16,7 +16,7 @@ import type {
   ToolCallPart,
   Usage,
 } from '../types.js'
-import { callsAnswered, cannotTakeBack, seemsWhole } from './frames.js'
+import { callsAnswered, cannotTakeBack, isWhole } from './frames.js'
 
 /** Options of {@link openaiResponses}. */
 export interface OpenAIResponsesOptions {
@@ -295,7 +295,7 @@ class ResponsesEncoder implements Encoder {
   }
 
   #addCall(part: ToolCallPart, hasResults: boolean): string {
-    const { index, input, done, replaces, executed, error } = part
+    const { index, input, done, replaces, executed, error, approval } = part
     if (done) this.#saysDone = true
     let frames = ''
     let call = this.#calls.get(index)
@@ -310,10 +310,8 @@ class ResponsesEncoder implements Encoder {
         if (!hasResults) frames = this.#tell(call)
       }
     }
-    if (error !== undefined) {
-      if (call.item) throw cannotTakeBack('A tool call', 'openaiResponses()')
-      call.error = error
-    }
+    if (call.item && (error ?? approval) !== undefined) throw cannotTakeBack('A tool call', 'openaiResponses()')
+    if (error !== undefined) call.error = error
     if (executed) call.isAnswered = true
     if (done) call.done = true
     // The client goes by the whole input, which it gets at the end.
@@ -360,9 +358,8 @@ class ResponsesEncoder implements Encoder {
       if (isOthers && !call.item) continue
       if (!call.item) frames += this.#tell(call)
       const { id, index } = call.item as unknown as Item
-      const isWhole = call.done || (!this.#saysDone && seemsWhole(call.input, reason))
       if (!isOthers) this.#hasCall = true
-      if (!isOthers && isWhole) {
+      if (!isOthers && isWhole(call, this.#saysDone, reason)) {
         call.input ||= '{}'
         const said = { item_id: id, output_index: index, name: call.name, arguments: call.input }
         frames += this.#event('response.function_call_arguments.done', said)

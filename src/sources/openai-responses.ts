@@ -287,8 +287,9 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
       if (head.id) reading.result(head.id, output, head.name, !!error)
     }
   } else if (type === 'mcp_approval_request' && isDone) {
-    const { name: tool, arguments: input } = item
-    reading.data('mcp-approval-request', { id, name: tool, arguments: input })
+    // The API runs it, once it is answered by this id.
+    reading.calls.whole(index, item.arguments, { id, name, executed: true })
+    reading.calls.postpone(id, id)
     reading.notes.isAsked = true
   } else if (type === 'image_generation_call' && isDone) {
     reading.file(`image/${item.output_format ?? 'png'}`, undefined, item.result)

@@ -117,10 +117,10 @@ export class Calls {
     }
     this.#know(key, call, id, name, head.executed)
     if (!isEmpty(head.given)) call.given = head.given
-    // Where `{}` begins the input, all of it was said before, or pieces follow; and some servers say all of it so far
-    // again, with each piece or at the end. Only after these may it be a value within.
-    if (call.input === '' && input === '{}' && !this.#isSingle) {
-      call.given ??= input
+    // Where `{}` begins the input, or `null`, all of it was said before, there is none, or pieces follow; and some servers
+    // say all of it so far again, with each piece or at the end. Only after these may it be a value within.
+    if (call.input === '' && /^(\{\}|null)$/.test(input) && !this.#isSingle) {
+      call.given ??= '{}'
       input = ''
     } else if (call.input.startsWith('{') && input.startsWith(call.input) && !/[:[,]\s*$/.test(call.input))
       input = input.slice(call.input.length)
@@ -144,6 +144,7 @@ export class Calls {
     if (known.isDone) return
     // Whether pieces of it came before is not known of a chunk that is read alone.
     const more = this.#isSingle ? { done: true, replaces: true } : { done: true }
+    if (value === 'null') value = {}
     const text = typeof value === 'string' && (isJSON(value) || value.startsWith(known.input)) ? value : toText(value)
     if (text.startsWith(known.input)) this.#tell(known, text.slice(known.input.length), more)
     else if (isSame(known.input, text)) this.#tell(known, '', { done: true })

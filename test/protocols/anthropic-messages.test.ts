@@ -452,6 +452,7 @@ data: [DONE]
     for (const change of [
       { ...more(0, '{"city":"Bergen"}', true), replaces: true },
       { ...more(0, ''), error: 'no' },
+      { ...more(0, '"Oslo"}', true), executed: true, approval: 'may-it' },
     ]) {
       const text = await body([call(0, 'call_1', 'weather', '{"city":'), change])
       expect(text).toMatch(/event: error\ndata: {"type":"error","error":{"type":"api_error","code":"internal"/)
@@ -473,6 +474,24 @@ data: [DONE]
     const text = await body([call(0, 'a', 'weather', '{}', true), call(1, 'b', 'weather', '{"b'), 'x'])
     expect(text).toContain('"stop_reason":"max_tokens"')
   })
+
+  it.each(['{"path":"/tm', '{"a":1}{"a":1}', 'weather'])(
+    'does not ask for a call whose input is no JSON, whoever says that it is whole: %s',
+    async (input) => {
+      const chunk = (delta: object, finish_reason: string | null = null) => ({
+        ...{ id: 'c', object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason }] },
+      })
+      // Servers that cut a call at its limit, and say that it is whole.
+      const source = [
+        chunk({
+          tool_calls: [{ index: 0, id: 'a', type: 'function', function: { name: 'delete', arguments: input } }],
+        }),
+        chunk({}, 'tool_calls'),
+      ]
+      expect(await body(source)).toContain('"stop_reason":"max_tokens"')
+      expect(await ask('create() without a stream', source)).toMatchObject({ calls: [], finish: 'max_tokens' })
+    },
+  )
 
   it('is as fast with many calls as with few', () => {
     const encoder = anthropicMessages().encoder({ runId: RUN_ID })

@@ -332,6 +332,9 @@ describe('tool calls through openaiChat()', () => {
     const calls = [call(0, '{}', { id: 'a', name: 'f', done: true }), result('a'), text]
     expect((await completed(calls, { finishReason: 'stop' })).finish).toBe('stop')
     expect((await completed(calls, { finishReason: 'tool-calls' })).finish).toBe('stop')
+    // It cannot be taken back: the helpers would run it.
+    const asked = call(0, '{}', { executed: true, done: true, approval: 'may-it' })
+    expect(() => said([call(0, '', { id: 'a', name: 'f' }), asked])).toThrow('say it in the first piece')
     const late = [call(0, '{"n":', { id: 'a', name: 'f' }), call(0, '1}', { executed: true, done: true }), result('a')]
     expect(await completed(late)).toEqual({ content: '', calls: [['a', 'f', '{"n":1}']], finish: 'stop' })
   })

@@ -398,6 +398,11 @@ describe('tool calls through openaiResponses()', () => {
     )
     await expect(client.responses.stream(asked).finalResponse()).rejects.toMatchObject({ code: 'internal' })
     expect(errors).toMatchObject([{ code: 'internal', message: expect.stringMatching(/can only append: relay with/) }])
+    // So do those of which a person is asked then: there are clients that would run them.
+    const encoder = openaiResponses().encoder({ runId: 'r' })
+    encoder.part(callPiece(0, '{}', { id: 'a', name: 'f' }))
+    const asks = { executed: true, done: true, approval: 'may-it' }
+    expect(() => encoder.part(callPiece(0, '', asks))).toThrow('say it in the first piece')
   })
 
   it('of two answers are never merged, whatever their ids and indexes', async () => {

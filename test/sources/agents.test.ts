@@ -514,9 +514,11 @@ describe('an MCP server whose tool a person is to allow, over Responses', () => 
   const ended = { type: 'response.completed', response: { status: 'completed', output: [asked.item] } }
 
   it('is complete, and waits: its finish is that of calls', () => {
-    const { isComplete, finish, rest } = read([{ type: 'response.created', response: {} }, asked, ended])
+    const { isComplete, finish, calls } = read([{ type: 'response.created', response: {} }, asked, ended])
     expect({ isComplete, finish }).toEqual({ isComplete: true, finish: 'tool-calls' })
-    expect(rest.filter(({ type }) => type === 'data')).toHaveLength(1)
+    expect(calls).toEqual([
+      { id: 'mcpr_1', name: 'delete', input: '{"id":1}', done: true, executed: true, approval: 'mcpr_1' },
+    ])
   })
 
   it('and is not asked for in the answer after it', () => {

@@ -771,6 +771,16 @@ describe('a whole value', () => {
       { calls: [called('a', 'w', '{"not":{"not":{}}}')] },
     ],
     [
+      'null, where there are no arguments',
+      [tools(tool(0, 'a', 'w', 'null')), end('tool_calls')],
+      { calls: [called('a', 'w', '{}')] },
+    ],
+    [
+      'null in an item, where there are no arguments',
+      [created, done(0, item({ arguments: 'null' })), completed()],
+      { calls: [called('a', 'w', '{}')] },
+    ],
+    [
       'in a message after pieces without arguments',
       [
         tools(tool(0, 'a', 'w', '')),
