@@ -196,8 +196,8 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       // a status, an error with a body is what the server said of the run, and that is an ending; a retryable error of
       // our own is a lost connection.
       const isLost = status ? lost && isTransient(status) : !isOver && retryable
-      if (status === 404 && !hasArrived)
-        throw lostForGood('The question never arrived: ask again', error, lost?.cause ?? lost)
+      if (status === 404 && lost && !hasArrived)
+        throw lostForGood('The question never arrived: ask again', error, lost.cause ?? lost)
       if (!isLost || !(lastEventId || stream.runId)) throw error
       if (lastEventId && !isSendable(lastEventId))
         throw lostForGood(`The connection was lost, and ${idMistake('the last event id', lastEventId)}`, error, error)
@@ -257,7 +257,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
         // Without the stream's signal, and `keepalive`: a page that stops often leaves at once.
         response = await send(target, { ...request(null, 'DELETE'), keepalive: true })
       } catch (error) {
-        if ((networkError(error) as RelayError).code === 'invalid-option') return false
+        if ((networkError(error) as RelayError).retryable === false) return false
       }
       if (response) toBody(response).cancel()
       if (response && !isTransient(response.status)) return response.ok

@@ -2,6 +2,7 @@
 
 import type { ResponseLike } from '../types.js'
 import { toBody } from './sse-input.js'
+import { networkError } from './wire-errors.js'
 
 /** As much of `fetch` as is needed: that of Expo as well, whose response has not all that the platform's has. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<ResponseLike>
@@ -19,30 +20,38 @@ export async function fetchWithin(ask: FetchLike, url: string, init: RequestInit
   if (init.redirect) return fetch(url, init)
   // A page is not told where it was led, but it can have other origins refused.
   if (isOfPage(url)) return fetch(url, { mode: 'same-origin', ...init })
-  for (let count = 0; count < MAX_REDIRECTS; count++) {
-    const response = await fetch(url, { ...init, redirect: 'manual' })
-    const { status, type, headers } = response
-    const location = STATUSES.includes(status) && headers.get('location')
-    if (type !== 'opaqueredirect' && !location) return response
-    toBody(response).cancel()
-    const isPost = /^post$/i.test(init.method ?? '')
-    if (status === 303 || (isPost && (status === 301 || status === 302))) init = { ...init, method: 'GET', body: null }
-    const target = location ? new URL(location, url) : undefined
-    const { origin, host } = new URL(url, base())
-    // The same server, over TLS.
-    const isSecured = target?.protocol === 'https:' && target.host === host
-    if (!target || (target.origin !== origin && !isSecured)) {
-      const given = new Headers(init.headers)
-      const headers = new Headers()
-      for (const name of ['accept', 'content-type']) {
-        const value = given.get(name)
-        if (value) headers.set(name, value)
+  let isLed = false
+  try {
+    for (let count = 0; count < MAX_REDIRECTS; count++) {
+      const response = await fetch(url, { ...init, redirect: 'manual' })
+      const { status, type, headers } = response
+      const location = STATUSES.includes(status) && headers.get('location')
+      if (type !== 'opaqueredirect' && !location) return response
+      isLed = true
+      toBody(response).cancel()
+      const isPost = /^post$/i.test(init.method ?? '')
+      if (status === 303 || (isPost && (status === 301 || status === 302)))
+        init = { ...init, method: 'GET', body: null }
+      const target = location ? new URL(location, url) : undefined
+      const { origin, host } = new URL(url, base())
+      // The same server, over TLS.
+      const isSecured = target?.protocol === 'https:' && target.host === host
+      if (!target || (target.origin !== origin && !isSecured)) {
+        const given = new Headers(init.headers)
+        const headers = new Headers()
+        for (const name of ['accept', 'content-type']) {
+          const value = given.get(name)
+          if (value) headers.set(name, value)
+        }
+        return await fetch(target?.href ?? url, { ...init, headers })
       }
-      return fetch(target?.href ?? url, { ...init, headers })
+      url = target.href
     }
-    url = target.href
+    throw new TypeError(`There were more than ${MAX_REDIRECTS} redirects`)
+  } catch (error) {
+    // Where a server has led to there is nothing of the caller's to mend.
+    throw isLed ? networkError(error, true) : error
   }
-  throw new TypeError(`There were more than ${MAX_REDIRECTS} redirects`)
 }
 
 /** What a page's addresses begin from: its own, unless a `<base>` says otherwise. */

@@ -343,6 +343,21 @@ describe('a redirect', () => {
     expect(asked.length).toBeLessThanOrEqual(21)
   })
 
+  it.each(['http://[', 'http://127.0.0.1:1/login'])(
+    'to where nobody can ask is a lost connection, and no mistake of the page: %s',
+    async (location) => {
+      const { url, asked } = await serve((_, res, count) => {
+        if (count === 1) {
+          res.writeHead(200, HEAD).write(`id: ${RUN}:1\ndata: 1\n\n`)
+          setTimeout(() => res.destroy(), 20)
+        } else if (count === 2) res.writeHead(302, { location }).end()
+        else res.writeHead(200, HEAD).end(`id: ${RUN}:2\ndata: 2\n\n${END}`)
+      })
+      expect(await read(fetchSSE(url, { method: 'POST' }))).toEqual({ data: ['1', '2'] })
+      expect(asked).toHaveLength(3)
+    },
+  )
+
   it('in a page is the browser’s to refuse: it is not told where it would lead', async () => {
     vi.stubGlobal('location', new URL('http://page.example/chat'))
     const inits: RequestInit[] = []
@@ -399,6 +414,64 @@ describe('a redirect', () => {
     expect((await read(fetchSSE(url, { ...options, redirect: 'error', maxRetries: 0 }))).error).toMatchObject({
       code: 'network',
     })
+  })
+})
+
+describe('a fetch of one’s own that throws what it was answered', () => {
+  // As ky, ofetch, axios, and what many write.
+  const throws: [string, (response: Response) => object][] = [
+    ['with a response', (response) => ({ response })],
+    ['with a status', ({ status }) => ({ status })],
+  ]
+  const throwing = (told: (response: Response) => object) => async (url: string, init: RequestInit) => {
+    const response = await globalThis.fetch(url, init)
+    if (!response.ok)
+      throw Object.assign(new Error(`Request failed with status code ${response.status}`), told(response))
+    return response
+  }
+
+  it.each(throws)('has its status, %s, and is not asked again', async (_, told) => {
+    const { url, asked } = await serve((_, res, count) => {
+      if (count > 1) res.writeHead(401).end()
+      else {
+        res.writeHead(200, HEAD).write(`id: ${RUN}:1\ndata: 1\n\n`)
+        setTimeout(() => res.destroy(), 20)
+      }
+    })
+    const { data, error } = await read(fetchSSE(url, { method: 'POST', fetch: throwing(told) }))
+    expect({ data, error }).toMatchObject({
+      data: ['1'],
+      error: {
+        code: 'http-status',
+        status: 401,
+        retryable: false,
+        message: expect.stringContaining('return the answer'),
+      },
+    })
+    expect(asked).toHaveLength(2)
+  })
+
+  it.each(throws)('is asked again where the server is not up yet, %s', async (_, told) => {
+    const { url } = await serve((_, res, count) => {
+      if (count === 2) res.writeHead(503).end()
+      else if (count > 2) res.writeHead(200, HEAD).end(`id: ${RUN}:2\ndata: 2\n\n${END}`)
+      else {
+        res.writeHead(200, HEAD).write(`id: ${RUN}:1\ndata: 1\n\n`)
+        setTimeout(() => res.destroy(), 20)
+      }
+    })
+    expect(await read(fetchSSE(url, { method: 'POST', fetch: throwing(told) }))).toEqual({ data: ['1', '2'] })
+  })
+
+  it.each(throws)('has a stop refused at once, %s', async (_, told) => {
+    const { url, asked } = await serve((req, res) => {
+      if (req.method === 'DELETE') res.writeHead(404).end()
+      else res.writeHead(200, HEAD).write('data: 1\n\n')
+    })
+    const stream = fetchSSE(url, { method: 'POST', stopUrl: url, runId: RUN, fetch: throwing(told) })
+    await stream.next()
+    expect(await stream.stop()).toBe(false)
+    expect(asked).toHaveLength(2)
   })
 })
 
