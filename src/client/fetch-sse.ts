@@ -7,7 +7,7 @@ import { Patience } from './backoff.js'
 import { type Connector, callback, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 import { type FetchLike, fetchWithin } from './redirects.js'
 import { toBody } from './sse-input.js'
-import { isTransient, networkError, unsendable } from './wire-errors.js'
+import { isTransient, networkError } from './wire-errors.js'
 
 export type { FetchLike } from './redirects.js'
 
@@ -257,7 +257,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
         // Without the stream's signal, and `keepalive`: a page that stops often leaves at once.
         response = await send(target, { ...request(null, 'DELETE'), keepalive: true })
       } catch (error) {
-        if ((networkError(error) as RelayError).retryable === false) return false
+        if ((error as RelayError).retryable === false) return false
       }
       if (response) toBody(response).cancel()
       if (response && !isTransient(response.status)) return response.ok
@@ -272,7 +272,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       // Is it the connection that failed, or are there options of which the platform makes no request at all? A fetch of
       // one's own may have others.
       if (!options.fetch) make(() => new Request('http://localhost', { ...init, body: null, signal: null }))
-      throw error
+      throw requestError(error)
     }
   }
 
@@ -293,6 +293,39 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name)
     return { ...options, headers, signal, method, body: undefined as never, ...NO_STORE }
   }
+}
+
+/** What `fetch` says, in one runtime or another, of an address that it cannot ask: the cause is Node's. */
+const NO_URL = /(parse|valid).* URL|URL.*(valid|credentials)|scheme|bad port/i
+
+/** What a `fetch` throws. One of the page's own (ky, ofetch, axios) may throw answers too, which have a status. */
+interface Thrown {
+  message?: unknown
+  cause?: { message?: unknown }
+  response?: { status?: unknown }
+  status?: unknown
+}
+
+/** What comes instead of an answer. An address that cannot be asked is a mistake, the same however often it is tried. */
+function requestError(thrown: unknown): unknown {
+  if (thrown instanceof RelayError) return thrown
+  const { message, cause, response, status = response?.status } = (thrown ?? {}) as Thrown
+  if (typeof status === 'number')
+    return new RelayError(
+      'http-status',
+      `The server answered with status ${status}, and this fetch throws that: have it return the answer, which says more`,
+      { cause: thrown, status, retryable: isTransient(status) },
+    )
+  return NO_URL.test(`${message} ${cause?.message}`)
+    ? unsendable(thrown, 'outside of a page give a whole URL, https://…, and never with a password in it')
+    : networkError(thrown)
+}
+
+/** Of a request that `fetch` sends to nobody, whatever the connection. */
+function unsendable(cause: unknown, remedy: string): RelayError {
+  return new RelayError('invalid-option', `The request cannot be sent (${(cause as Error).message}): ${remedy}`, {
+    cause,
+  })
 }
 
 /** What the platform refuses to make is a mistake of the caller's, and no repetition mends it. */

@@ -74,11 +74,17 @@ const MAX_COMMENTS = 65_536
  * ```
  */
 export function createParser(options: ParserOptions): Parser {
-  const { onEvent, onComment, onRetry, lastEventId = '', maxEventSize = Infinity } = options ?? {}
   const mistake =
-    typeof onEvent === 'function' ? unknownIn('createParser', options, OPTIONS) : 'createParser takes { onEvent }'
+    typeof options?.onEvent === 'function'
+      ? unknownIn('createParser', options, OPTIONS)
+      : 'createParser takes { onEvent }'
   if (mistake) throw new RelayError('invalid-option', mistake)
+  return makeParser(options)
+}
 
+/** As `createParser`, for options that were looked at. */
+export function makeParser(options: ParserOptions): Parser {
+  const { onEvent, onComment, onRetry, lastEventId = '', maxEventSize = Infinity } = options
   /** The data buffer. `undefined` and not `''` while it is empty, so that an event of one empty `data` line is not lost. */
   let data: string | undefined
   /** The event type buffer. Kept until the blank line, so that a block without data leaves no type to the next event. */

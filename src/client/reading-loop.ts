@@ -3,7 +3,7 @@
 import { findNear, positive, type Rule, type Rules, unknownIn, wrongIn } from '../check.js'
 import { RelayError } from '../errors.js'
 import { DONE, type EventStream, type ParsedEvent, type ResponseLike } from '../types.js'
-import { createParser } from './parser.js'
+import { makeParser } from './parser.js'
 import { type Body, toBody, unreadable } from './sse-input.js'
 import { MAX_BODY, networkError, serverError } from './wire-errors.js'
 
@@ -167,7 +167,7 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
   } = {}
 
   // In the state `ended` the rest of the chunk is still parsed, and nobody hears of it.
-  const parser = createParser({
+  const parser = makeParser({
     onEvent,
     onComment: (comment) => state === 'ended' || options.onComment?.(comment),
     onRetry: (retry) => state === 'ended' || options.onRetry?.(retry),

@@ -50,7 +50,7 @@ export async function fetchWithin(ask: FetchLike, url: string, init: RequestInit
     throw new TypeError(`There were more than ${MAX_REDIRECTS} redirects`)
   } catch (error) {
     // Where a server has led to there is nothing of the caller's to mend.
-    throw isLed ? networkError(error, true) : error
+    throw isLed ? networkError(error) : error
   }
 }
 

@@ -26,39 +26,12 @@ export function serverError(
   })
 }
 
-/** What a `fetch` throws. One of the page's own (ky, ofetch, axios) may throw answers too, which have a status. */
-interface Thrown {
-  message?: unknown
-  cause?: { message?: unknown }
-  response?: { status?: unknown }
-  status?: unknown
-}
-
-/** What `fetch` says, in one runtime or another, of an address that it cannot ask: the cause is Node's. */
-const NO_URL = /(parse|valid).* URL|URL.*(valid|credentials)|scheme|bad port/i
-
-/**
- * What a lost connection looks like from here; an abort and an error of ours stay what they are. An address that cannot
- * be asked is a mistake, the same however often it is tried, unless a server has led there.
- */
-export function networkError(cause: unknown, isLed = false): unknown {
+/** What a lost connection looks like from here; an abort and an error of ours stay what they are. */
+export function networkError(cause: unknown): unknown {
   if (cause instanceof RelayError || (cause as Error)?.name === 'AbortError') return cause
-  const { message, cause: reason, response, status = response?.status } = (cause ?? {}) as Thrown
-  if (typeof status === 'number')
-    return new RelayError(
-      'http-status',
-      `The server answered with status ${status}, and this fetch throws that: have it return the answer, which says more`,
-      { cause, status, retryable: isTransient(status) },
-    )
-  if (!isLed && NO_URL.test(`${message} ${reason?.message}`))
-    return unsendable(cause, 'outside of a page give a whole URL, https://…, and never with a password in it')
-  return new RelayError('network', `The connection failed: ${message ?? cause}`, { cause, retryable: true })
-}
-
-/** Of a request that `fetch` sends to nobody, whatever the connection. */
-export function unsendable(cause: unknown, remedy: string): RelayError {
-  return new RelayError('invalid-option', `The request cannot be sent (${(cause as Error).message}): ${remedy}`, {
+  return new RelayError('network', `The connection failed: ${(cause as Error)?.message ?? cause}`, {
     cause,
+    retryable: true,
   })
 }
 

@@ -17,7 +17,7 @@ import type {
   ToolCallPart,
   ToolResultPart,
 } from '../types.js'
-import { cannotTakeBack, dataFrame, failureFrame, seemsWhole, toJson } from './frames.js'
+import { cannotTakeBack, dataFrame, failureFrame, parseData, seemsWhole, toJson } from './frames.js'
 
 /** Options of {@link agui}. */
 export interface AGUIOptions {
@@ -110,7 +110,7 @@ class AGUIEncoder implements Encoder {
   }
 
   event({ event: name = 'data', data }: ServerSentEvent): string {
-    return this.#custom({ name, data: parse(data) })
+    return this.#custom({ name, data: parseData(data) })
   }
 
   end({ finishReason, usage }: EncoderEnd): string {
@@ -323,15 +323,6 @@ function frame(type: string, fields: object): string {
 function toContent(output: unknown): string {
   if (typeof output === 'string') return output
   return output === null || output === undefined ? '' : toJson(output)
-}
-
-/** The data of an own event is text by now. If the text is JSON, its value goes into the event. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
 }
 
 interface Message {

@@ -92,6 +92,15 @@ export function isJSON(text: string): boolean {
   }
 }
 
+/** The data of an own event is text by now. If the text is JSON, its value goes out. */
+export function parseData(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
 /** The calls of a whole answer that were answered in it. Some agents count their calls anew in each turn. */
 export function callsAnswered(parts: readonly AnswerPart[]): Set<AnswerPart> {
   const answered = new Set<AnswerPart>()

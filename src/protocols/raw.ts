@@ -6,7 +6,7 @@ import { isObject } from '../errors.js'
 import { failureOf } from '../failure.js'
 import { checkOptions } from '../options.js'
 import type { AnswerPart, Encoder, Failure, Protocol } from '../types.js'
-import { anthropicError, dataFrame, failureFrame, namedFrame, toJson } from './frames.js'
+import { anthropicError, dataFrame, failureFrame, namedFrame, parseData, toJson } from './frames.js'
 
 /** Options of {@link raw}. */
 export interface RawOptions {
@@ -81,12 +81,7 @@ export function raw(options: RawOptions = {}): Protocol {
 /** What a chunk, a part or an own event is in an answer of one body. */
 function toValue(part: AnswerPart): unknown {
   if (part.type === 'chunk') return part.chunk
-  if (part.type !== 'event') return part
-  try {
-    return JSON.parse(part.event.data)
-  } catch {
-    return part.event.data
-  }
+  return part.type === 'event' ? parseData(part.event.data) : part
 }
 
 interface Candidate {

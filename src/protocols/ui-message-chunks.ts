@@ -18,15 +18,6 @@ export function dataPartFrame({
   })
 }
 
-/** The data of an own event is text by now. If the text is JSON, its value goes into the part. */
-export function parseData(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
-
 /** The AI SDK rejects these keys at any depth, and the whole chat would fail. */
 function isRefused(key: string, value: unknown): boolean {
   return key === '__proto__' || (key === 'constructor' && Object.hasOwn(Object(value), 'prototype'))

@@ -15,10 +15,10 @@ import {
   type ToolResultPart,
   type UIChunk,
 } from '../types.js'
-import { dataFrame, failureFrame } from './frames.js'
+import { dataFrame, failureFrame, parseData } from './frames.js'
 import { toMessage } from './ui-message-body.js'
 import { UIToolCalls } from './ui-message-calls.js'
-import { dataPartFrame, frame, parseData } from './ui-message-chunks.js'
+import { dataPartFrame, frame } from './ui-message-chunks.js'
 import { earlierMessage, isKnown, metadataOf, OPTIONS, type UIMessageOptions } from './ui-message-options.js'
 
 export type { UIMessageLike, UIMessageOptions } from './ui-message-options.js'
