@@ -134,7 +134,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   if (options.body && /^(get|head|)$/i.test(options.method ?? ''))
     throw new RelayError('invalid-option', `method cannot be ${options.method ?? 'GET'} with a body: give 'POST'`)
   const given = make(() => new Headers(options.headers))
-  const json = isJSON(options.body) ? JSON.stringify(options.body) : undefined
+  const json = isJSON(options.body) ? make(() => JSON.stringify(options.body)) : undefined
 
   // The states are those of the loop (reading-loop.ts). Here is only which request it makes in `connecting`: the first
   // one while `lost` is undefined, a resuming one from then on.

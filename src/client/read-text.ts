@@ -4,7 +4,7 @@ import { isObject, RelayError } from '../errors.js'
 import type { ErrorPart, EventStream, Part } from '../types.js'
 import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './dialects.js'
 import { type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
-import { take } from './reading-loop.js'
+import { refuseTaken, take } from './reading-loop.js'
 
 /** What {@link readText} and {@link readParts} return. It can be read once. */
 export interface ValueStream<T> extends AsyncIterator<T, undefined, undefined> {
@@ -74,6 +74,8 @@ function readJSON<T>(
 ): ValueStream<T> {
   const isStream = (input as EventStream | undefined)?.lastEventId !== undefined
   const events = isStream ? (input as EventStream) : parseSSE(input as SSEInput, options)
+  // What this function returned has no events, but theirs: read as some it would be an answer of nothing.
+  refuseTaken(Object.getPrototypeOf(events))
   take(events)
   let dialect: Dialect | undefined
   /** An object that no dialect knows. Where nothing else comes, it was an answer in a dialect that nobody here knows. */
@@ -93,11 +95,12 @@ function readJSON<T>(
         body: data,
       })
     }
+    if (!isObject(json)) return
     dialect ??= dialectOf(json, event)
     const failure = dialect !== TEXT && dialect !== PARTS && event === undefined && failureIn(json, data)
     if (failure) throw failure
     if (!dialect) {
-      if (event === undefined && isObject(json)) unknown ??= json
+      if (event === undefined) unknown ??= json
       return
     }
     const value = pick(json, dialect)

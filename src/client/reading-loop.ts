@@ -110,7 +110,7 @@ export function take(stream: object): void {
   taken.add(stream)
 }
 
-function refuseTaken(stream: object): void {
+export function refuseTaken(stream: object): void {
   if (taken.has(stream))
     throw new RelayError('response-used', 'The stream was read before: read it in one loop, and keep what comes')
 }

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { DONE, parseSSE, readText } from 'sse-relay/client'
+import { DONE, parseSSE, readParts, readText } from 'sse-relay/client'
 import { describe, expect, it, vi } from 'vitest'
 
 const EVENT_STREAM = { headers: { 'content-type': 'text/event-stream' } }
@@ -85,6 +85,16 @@ describe('readText', () => {
   it('throws at once what parseSSE throws at once', () => {
     expect(() => readText(undefined as never)).toThrow(expect.objectContaining({ code: 'invalid-source' }))
     expect(() => readText('', { idleTimeoutMs: -1 })).toThrow(expect.objectContaining({ code: 'invalid-option' }))
+  })
+
+  it('is no source of another one, which would find an answer of nothing', () => {
+    for (const read of [readText, readParts])
+      expect(() => readText(read(ANSWER) as never)).toThrow(expect.objectContaining({ code: 'response-used' }))
+  })
+
+  it('passes over JSON that is no object', async () => {
+    const odd = ['null', '5', '"a"', '[]'].map((json) => `data: ${json}\n\n`).join('')
+    expect(await all(readText(odd + frame({ text: 'a' }) + odd + ANSWER))).toEqual(['a', 'Hello', ' wörld\n\n', '🚀'])
   })
 
   it('takes the options of parseSSE', async () => {

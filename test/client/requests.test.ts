@@ -105,6 +105,17 @@ describe('the body', () => {
     expect(headers.has('content-type')).toBe(false)
   })
 
+  const circle: object[] = []
+  circle.push(circle)
+  it.each<[string, object]>([
+    ['a BigInt', { count: 1n }],
+    ['a circle', circle],
+  ])('that has no JSON, for %s, is a mistake that is said at once', (_, body) => {
+    expect(() => fetchSSE('/', { method: 'POST', body })).toThrow(
+      expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining('cannot be sent') }),
+    )
+  })
+
   it('reaches a server as JSON', async () => {
     const { url, asked } = await serve((_, res) => res.writeHead(200, HEAD).end(END))
     await read(fetchSSE(url, { method: 'POST', body: { messages: ['ä'] } }))
