@@ -17,7 +17,7 @@ import type {
   ToolResultPart,
   Usage,
 } from '../types.js'
-import { anthropicError, callsToRun, cannotTakeBack, failureFrame, isJSON, isWhole } from './frames.js'
+import { anthropicError, callsToRun, cannotTakeBack, failureFrame, isJSON, isWhole, reasonOf } from './frames.js'
 
 /** Options of {@link anthropicMessages}. */
 export interface AnthropicMessagesOptions {
@@ -130,7 +130,7 @@ class AnthropicEncoder implements Encoder {
     const asked = this.#calls.filter(({ state, isAnswered }) => state !== 'dropped' && !isAnswered)
     // Its clients take what is no JSON for `{}`, or for as much of it as there is: they would run the call with that.
     const isCut = asked.some((call) => !isWhole(call, this.#saysDone, finishReason) || !isJSON(call.input || '{}'))
-    const stop_reason = stopReason(finishReason, asked.length > 0, isCut)
+    const stop_reason = STOP[reasonOf(finishReason, asked.length > 0, isCut)]
     return (
       this.#flush() +
       this.#close() +
@@ -159,7 +159,7 @@ class AnthropicEncoder implements Encoder {
         content.push({ type: 'tool_use', id, name, input: JSON.parse(input || '{}') })
       }
     }
-    const stop_reason = stopReason(finishReason, calls.size > 0 || isCut, isCut)
+    const stop_reason = STOP[reasonOf(finishReason, calls.size > 0 || isCut, isCut)]
     return {
       ...JSON.parse(this.#message('null')),
       content,
@@ -323,12 +323,6 @@ class AnthropicEncoder implements Encoder {
 /** A frame is named as its data is typed: without the name Anthropic's SDK sees nothing. */
 function frame(type: string, fields: string): string {
   return `event: ${type}\ndata: {"type":"${type}"${fields}}\n\n`
-}
-
-function stopReason(reason: FinishReason = 'stop', isAsking: boolean, isCut: boolean): string {
-  if (reason !== 'stop' && reason !== 'tool-calls') return STOP[reason]
-  if (!isAsking) return STOP.stop
-  return isCut ? STOP.length : STOP['tool-calls']
 }
 
 /** Theirs counts what was read from a cache, or written into one, beside the input. */

@@ -139,6 +139,13 @@ export function callsToRun(
   return { calls, isCut }
 }
 
+/** A client takes the calls of an answer that ends with `length` for what they are: not whole. */
+export function reasonOf(reason: FinishReason = 'stop', isAsking: boolean, isCut: boolean): FinishReason {
+  if (reason !== 'stop' && reason !== 'tool-calls') return reason
+  if (!isAsking) return 'stop'
+  return isCut ? 'length' : 'tool-calls'
+}
+
 /** The run ends: the client would run what the provider has taken back. */
 export function cannotTakeBack(what: string, protocol: string): Error {
   return mistake(

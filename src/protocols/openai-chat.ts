@@ -4,7 +4,7 @@ import { flag, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
 import { beginsCall, withoutRepeat } from '../tool-call-boundaries.js'
 import type { AnswerPart, Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
-import { callsToRun, cannotTakeBack, dataFrame, failureFrame, isWhole } from './frames.js'
+import { callsToRun, cannotTakeBack, dataFrame, failureFrame, isWhole, reasonOf } from './frames.js'
 
 /** Options of {@link openaiChat}. */
 export interface OpenAIChatOptions {
@@ -169,13 +169,6 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
       }
     },
   }
-}
-
-/** A client takes the calls of an answer that ends with `length` for what they are: not whole. */
-function reasonOf(reason: FinishReason = 'stop', isAsking: boolean, isCut: boolean): FinishReason {
-  if (reason !== 'stop' && reason !== 'tool-calls') return reason
-  if (!isAsking) return 'stop'
-  return isCut ? 'length' : 'tool-calls'
 }
 
 /** The whole message, and whether a call of it is not whole: that is left out. */
