@@ -138,13 +138,13 @@ export class Calls {
 
   /** The whole value of a call, which may have come in pieces before. A text is the JSON of it. */
   whole(key: CallKey, value: unknown, head: CallHead = {}): void {
+    if (value === 'null') value = {}
     const { id, name } = clean(head)
     const known = this.#find(key, id, name) ?? this.#create(key, id, name)
     this.#know(key, known, id, name, head.executed)
     if (known.isDone) return
     // Whether pieces of it came before is not known of a chunk that is read alone.
     const more = this.#isSingle ? { done: true, replaces: true } : { done: true }
-    if (value === 'null') value = {}
     const text = typeof value === 'string' && (isJSON(value) || value.startsWith(known.input)) ? value : toText(value)
     if (text.startsWith(known.input)) this.#tell(known, text.slice(known.input.length), more)
     else if (isSame(known.input, text)) this.#tell(known, '', { done: true })
