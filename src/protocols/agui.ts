@@ -17,7 +17,7 @@ import type {
   ToolCallPart,
   ToolResultPart,
 } from '../types.js'
-import { cannotTakeBack, dataFrame, failureFrame, parseData, seemsWhole, toJson } from './frames.js'
+import { cannotTakeBack, dataFrame, failureFrame, parseData, quote, seemsWhole, toJson } from './frames.js'
 
 /** Options of {@link agui}. */
 export interface AGUIOptions {
@@ -171,9 +171,7 @@ class AGUIEncoder implements Encoder {
     const { id } = this.#open as { id: string }
     const type = kind === 'text' ? 'TEXT_MESSAGE_CONTENT' : 'REASONING_MESSAGE_CONTENT'
     // A piece without a word is refused by older clients.
-    return text === ''
-      ? frames
-      : frames + dataFrame(`{"type":"${type}","messageId":"${id}","delta":${JSON.stringify(text)}}`)
+    return text === '' ? frames : frames + dataFrame(`{"type":"${type}","messageId":"${id}","delta":${quote(text)}}`)
   }
 
   #beginMessage(kind: 'text' | 'reasoning'): string {

@@ -17,7 +17,17 @@ import type {
   ToolResultPart,
   Usage,
 } from '../types.js'
-import { anthropicError, callsToRun, cannotTakeBack, failureFrame, isJSON, isWhole, reasonOf } from './frames.js'
+import {
+  anthropicError,
+  callsToRun,
+  cannotTakeBack,
+  failureFrame,
+  isJSON,
+  isWhole,
+  quote,
+  reasonOf,
+  toJson,
+} from './frames.js'
 
 /** Options of {@link anthropicMessages}. */
 export interface AnthropicMessagesOptions {
@@ -203,14 +213,14 @@ class AnthropicEncoder implements Encoder {
     const { text, signature, redacted } = item
     let frames = ''
     if (redacted !== undefined) {
-      frames += this.#start(undefined, JSON.stringify({ type: 'redacted_thinking', data: redacted })) + this.#stop()
+      frames += this.#start(undefined, toJson({ type: 'redacted_thinking', data: redacted })) + this.#stop()
     }
     if (text === '' && signature === undefined) return frames
     if (this.#open !== 'thinking') frames += this.#start('thinking', '{"type":"thinking","thinking":"","signature":""}')
     if (text !== '') frames += this.#delta(text)
     if (signature === undefined) return frames
     // Once, whole, and last: what comes after it is signed anew.
-    const delta = JSON.stringify({ type: 'signature_delta', signature })
+    const delta = toJson({ type: 'signature_delta', signature })
     return frames + frame('content_block_delta', `,"index":${this.#index},"delta":${delta}`) + this.#close()
   }
 
@@ -221,7 +231,7 @@ class AnthropicEncoder implements Encoder {
     this.#used.add(id)
     const start = { type: 'tool_use', id, name, input: {} }
     call.state = 'open'
-    const frames = this.#start(call, JSON.stringify(start)) + (input === '' ? '' : this.#inputDelta(input))
+    const frames = this.#start(call, toJson(start)) + (input === '' ? '' : this.#inputDelta(input))
     return call.done ? frames + this.#close() : frames
   }
 
@@ -296,11 +306,11 @@ class AnthropicEncoder implements Encoder {
   }
 
   #delta(text: string): string {
-    return `${this.#before}${JSON.stringify(text)}}}\n\n`
+    return `${this.#before}${quote(text)}}}\n\n`
   }
 
   #inputDelta(input: string): string {
-    const delta = JSON.stringify({ type: 'input_json_delta', partial_json: input })
+    const delta = toJson({ type: 'input_json_delta', partial_json: input })
     return frame('content_block_delta', `,"index":${this.#index},"delta":${delta}`)
   }
 

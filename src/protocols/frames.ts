@@ -4,6 +4,23 @@ import { encodeEvent } from '../encode.js'
 import { mistake } from '../failure.js'
 import type { AnswerPart, Encoder, Failure, FinishReason, ToolCallPart } from '../types.js'
 
+/**
+ * What Unicode calls line breaks as well. In JSON they may stand as they are, and in an event stream they break no line, but
+ * readers that split lines by what their language calls one cut a token there, and fail: Python's `splitlines`,
+ * `iter_lines` of httpx, a `.` in JavaScript. So they are escaped, which says the same.
+ */
+const OTHER_BREAK = /[\u0085\u2028\u2029]/
+
+function escaped(json: string): string {
+  return json.replace(/[\u0085\u2028\u2029]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/** A text from a source as JSON text. */
+export function quote(text: string): string {
+  const json = JSON.stringify(text)
+  return OTHER_BREAK.test(json) ? escaped(json) : json
+}
+
 /** A frame of JSON text. `JSON.stringify` escapes line breaks, so the text is not searched for them. */
 export function dataFrame(json: string): string {
   return `data: ${json}\n\n`
@@ -27,7 +44,7 @@ export function refuseError(event: string | undefined): void {
 
 /** The failure frame of most protocols; `payload` holds `error: { code, message, retryable }`. */
 export function failureFrame(payload: object): string {
-  return `event: error\ndata: ${JSON.stringify(payload)}\n\n`
+  return `event: error\ndata: ${toJson(payload)}\n\n`
 }
 
 /** A failure in the words of the encoder, if there is one that can say it; else in the words of no dialect and of all. */
@@ -175,5 +192,6 @@ export function toJson(value: unknown): string {
       cause,
     )
   }
-  return json
+  // In a long text three searches take a quarter of the time of the expression; in a token it is the other way round.
+  return json.includes('\u0085') || json.includes('\u2028') || json.includes('\u2029') ? escaped(json) : json
 }

@@ -4,7 +4,7 @@ import { flag, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
 import { beginsCall, withoutRepeat } from '../tool-call-boundaries.js'
 import type { AnswerPart, Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
-import { callsToRun, cannotTakeBack, dataFrame, failureFrame, isWhole, reasonOf } from './frames.js'
+import { callsToRun, cannotTakeBack, dataFrame, failureFrame, isWhole, quote, reasonOf, toJson } from './frames.js'
 
 /** Options of {@link openaiChat}. */
 export interface OpenAIChatOptions {
@@ -77,7 +77,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     dataFrame(
       `${common},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]${wanted ? ',"usage":null' : ''}}`,
     )
-  const callChunk = (call: object) => chunk(JSON.stringify({ tool_calls: [call] }))
+  const callChunk = (call: object) => chunk(toJson({ tool_calls: [call] }))
 
   const beginCall = (piece: ToolCallPart, isHeld: boolean) => {
     const { index, id, name = 'tool', input, done, executed, error } = piece
@@ -117,10 +117,10 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     part(part, hasResults = false) {
       switch (part.type) {
         case 'text':
-          return part.text === '' ? '' : chunk(`{"content":${JSON.stringify(part.text)}}`)
+          return part.text === '' ? '' : chunk(`{"content":${quote(part.text)}}`)
         case 'reasoning':
           // What the provider signed or hides has no place here.
-          return part.text === '' ? '' : chunk(`{"reasoning_content":${JSON.stringify(part.text)}}`)
+          return part.text === '' ? '' : chunk(`{"reasoning_content":${quote(part.text)}}`)
         case 'tool-call': {
           if (part.done) saysDone = true
           const known = calls.get(part.index)

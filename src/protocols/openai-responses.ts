@@ -16,7 +16,7 @@ import type {
   ToolCallPart,
   Usage,
 } from '../types.js'
-import { callsAnswered, cannotTakeBack, isWhole } from './frames.js'
+import { callsAnswered, cannotTakeBack, isWhole, quote, toJson } from './frames.js'
 
 /** Options of {@link openaiResponses}. */
 export interface OpenAIResponsesOptions {
@@ -164,7 +164,7 @@ class ResponsesEncoder implements Encoder {
   }
 
   #event(type: string, fields: object): string {
-    return `event: ${type}\ndata: {"type":"${type}","sequence_number":${this.#sequence++},${JSON.stringify(fields).slice(1)}\n\n`
+    return `event: ${type}\ndata: {"type":"${type}","sequence_number":${this.#sequence++},${toJson(fields).slice(1)}\n\n`
   }
 
   #begin(): string {
@@ -205,7 +205,7 @@ class ResponsesEncoder implements Encoder {
       flatten(open.text)
       open.flat = open.text.length
     }
-    return `${open.before}${this.#sequence++},"delta":${JSON.stringify(text)}}\n\n`
+    return `${open.before}${this.#sequence++},"delta":${quote(text)}}\n\n`
   }
 
   #beginMessage(): string {

@@ -35,5 +35,5 @@ export function parseInput(input: string): unknown {
 export function frame(chunk: object): string {
   const json = toJson(chunk)
   if (!/"(__proto__|constructor)"/.test(json)) return dataFrame(json)
-  return dataFrame(JSON.stringify(JSON.parse(json, (key, value) => (isRefused(key, value) ? undefined : value))))
+  return dataFrame(toJson(JSON.parse(json, (key, value) => (isRefused(key, value) ? undefined : value))))
 }

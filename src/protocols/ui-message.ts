@@ -15,7 +15,7 @@ import {
   type ToolResultPart,
   type UIChunk,
 } from '../types.js'
-import { dataFrame, failureFrame, parseData } from './frames.js'
+import { dataFrame, failureFrame, parseData, quote } from './frames.js'
 import { toMessage } from './ui-message-body.js'
 import { UIToolCalls } from './ui-message-calls.js'
 import { dataPartFrame, frame } from './ui-message-chunks.js'
@@ -339,7 +339,7 @@ class UIMessageEncoder implements Encoder {
       if (this.#told.has(kind) && text.startsWith('\n\n')) text = text.slice(2)
       this.#told.add(kind)
     }
-    return frames + dataFrame(`{"type":"${kind}-delta","id":"${this.#open?.id}","delta":${JSON.stringify(text)}}`)
+    return frames + dataFrame(`{"type":"${kind}-delta","id":"${this.#open?.id}","delta":${quote(text)}}`)
   }
 
   #addResult(part: ToolResultPart): string {

@@ -453,6 +453,39 @@ describe('a protocol of one’s own', () => {
   })
 })
 
+describe('what Unicode calls a line break, and an event stream does not,', () => {
+  // Many readers split lines there: Python's `splitlines`, httpx, a `.` in JavaScript.
+  const odd = 'a\u0085b\u2028c\u2029d'
+  const source: unknown[] = [
+    { type: 'reasoning', text: odd, signature: odd },
+    odd,
+    { type: 'tool-call', index: 0, id: odd, name: odd, input: JSON.stringify({ odd }), done: true },
+    { type: 'tool-call', index: 1, id: 'b', name: 'b', input: JSON.stringify({ odd }), executed: true, done: true },
+    { type: 'tool-result', id: 'b', output: { odd } },
+    { type: 'data', name: 'citation', data: { url: odd, title: odd } },
+    { event: 'status', data: { odd } },
+    { unknown: odd },
+  ]
+
+  const all = [text, parts, raw, openaiChat, openaiResponses, anthropicMessages, agui, uiMessage]
+  it.each(all.map((protocol) => ({ name: protocol().name, protocol })))(
+    'is escaped in the JSON of $name',
+    async ({ protocol }) => {
+      const answer = await wire(protocol(), source, { toolResults: true })
+      expect(answer).not.toMatch(/[\u0085\u2028\u2029]/)
+      const told = answer.match(/(?<=^data: )\{.*/gm)?.map((json) => JSON.stringify(JSON.parse(json)))
+      expect(told?.join()).toContain(odd)
+      const failed = await wire(protocol(), fail(new Error('no'), 'a'), { onError: () => ({ message: odd }) })
+      expect(failed).not.toMatch(/[\u0085\u2028\u2029]/)
+      expect(JSON.parse(failureOf(failed))).toMatchObject({ error: { message: odd } })
+    },
+  )
+
+  it('goes out as it is in an event of one’s own that is text, since that may be no JSON', async () => {
+    expect(await wire(text(), [{ event: 'html', data: odd }])).toContain(`data: ${odd}\n\n`)
+  })
+})
+
 describe.each(
   [openaiChat, openaiResponses, anthropicMessages, agui, uiMessage].map((protocol) => ({
     name: protocol().name,

@@ -274,6 +274,17 @@ describe('events', () => {
     for await (const piece of readText(saying(body))) answer += piece
     expect(answer).toBe('a')
   })
+
+  it('3.7 what breaks a line in Unicode alone is escaped, and breaks none for a client', async () => {
+    const odd = 'a\u0085b\u2028c\u2029d'
+    const { body } = await ask(await relaying([odd]))
+    expect(body).toBe(`data: {"text":"a\\u0085b\\u2028c\\u2029d"}\n\n${SENTINEL}`)
+    for (const wire of [body, `data: {"text":"${odd}"}\n\n${SENTINEL}`]) {
+      let answer = ''
+      for await (const piece of readText(saying(wire))) answer += piece
+      expect(answer).toBe(odd)
+    }
+  })
 })
 
 describe('heartbeats', () => {
