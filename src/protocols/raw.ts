@@ -57,7 +57,7 @@ const googleEncoder: Encoder = {
   part: () => '',
   event: () => '',
   end: () => '',
-  fail: (error) => dataFrame(JSON.stringify(googleError(error))),
+  fail: (error) => dataFrame(toJson(googleError(error))),
   answer: toGoogleResponse,
 }
 
