@@ -474,6 +474,16 @@ describe('a fetch of one’s own that throws what it was answered', () => {
     expect(await read(fetchSSE(url, { method: 'POST', fetch: throwing(told) }))).toEqual({ data: ['1', '2'] })
   })
 
+  it('is a lost connection where the status is 0, as of an answer that never came', async () => {
+    const fetch = async () => {
+      throw Object.assign(new Error('Unknown error'), { status: 0 })
+    }
+    expect((await read(fetchSSE('http://localhost/', { fetch }))).error).toMatchObject({
+      code: 'network',
+      retryable: true,
+    })
+  })
+
   it.each(throws)('has a stop refused at once, %s', async (_, told) => {
     const { url, asked } = await serve((req, res) => {
       if (req.method === 'DELETE') res.writeHead(404).end()
