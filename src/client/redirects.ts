@@ -1,7 +1,8 @@
 /** How is a redirect to another origin followed without the headers that are not for it? */
 
+import { show } from '../errors.js'
 import type { ResponseLike } from '../types.js'
-import { toBody } from './sse-input.js'
+import { toBody, unreadable } from './sse-input.js'
 import { networkError } from './wire-errors.js'
 
 /** As much of `fetch` as is needed: that of Expo as well, whose response has not all that the platform's has. */
@@ -15,7 +16,12 @@ const MAX_REDIRECTS = 20
  * was asked says where, and that may be anywhere. Fetch itself takes off `authorization` alone.
  */
 export async function fetchWithin(ask: FetchLike, url: string, init: RequestInit): Promise<Response> {
-  const fetch = ask as (url: string, init: RequestInit) => Promise<Response>
+  const fetch = async (url: string, init: RequestInit) => {
+    const response = await ask(url, init)
+    // Some give what was said, and not the answer.
+    if (typeof response?.headers?.get !== 'function') throw unreadable(`what fetch gave, ${show(response)},`)
+    return response as Response
+  }
   // The caller has decided.
   if (init.redirect) return fetch(url, init)
   // A page is not told where it was led, but it can have other origins refused.

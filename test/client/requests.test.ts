@@ -428,6 +428,27 @@ describe('a redirect', () => {
   })
 })
 
+describe('a fetch of one’s own that gives no answer', () => {
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['its text', 'data: a'],
+    ['its stream, as ofetch does', new ReadableStream()],
+    ['its JSON', { ok: true, status: 200 }],
+  ])('but %s, is a mistake that no repetition mends', async (_, given) => {
+    let count = 0
+    const fetch = async () => {
+      count++
+      return given as Response
+    }
+    const { error } = await read(fetchSSE('http://localhost/', { method: 'POST', runId: RUN, fetch }))
+    expect(error).toMatchObject({
+      code: 'invalid-source',
+      message: expect.stringMatching(/^what fetch gave, .*Response/),
+    })
+    expect(count).toBe(1)
+  })
+})
+
 describe('a fetch of one’s own that throws what it was answered', () => {
   // As ky, ofetch, axios, and what many write.
   const throws: [string, (response: Response) => object][] = [
