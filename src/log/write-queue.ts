@@ -454,9 +454,13 @@ export class WriteQueue {
   async #begin(): Promise<void> {
     const after = (this.#pending[0]?.first ?? this.#heldFirst) - 1
     const begun = await this.#store.begin(this.#runId, { ...this.#start, ...(after > 0 && { after }) })
-    if (!begun) this.giveUp()
-    else this.#isBegun = true
+    if (begun) this.#isBegun = true
     if (begun === 'stopped') this.#owner.onNews('stopped')
+    if (begun) return
+    // It had begun, and nobody heard so until it was declared lost; or the id is another run's.
+    const run = await this.#store.get(this.#runId)
+    if (run?.lost && run.owner === this.#start.owner) this.#lose()
+    else this.giveUp()
   }
 
   /** Mends what a store that is older than it was lacks. `false` if something else is wrong. */

@@ -10,7 +10,7 @@ import {
   type SharedStore,
 } from 'sse-relay/log'
 import { logBehaviours } from 'sse-relay/testing'
-import { resume } from 'sse-relay/web'
+import { relay, resume } from 'sse-relay/web'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 
 // A store of one's own for several processes, after docs/resume.md: a table of runs, one of entries, and messages.
@@ -277,6 +277,46 @@ describe('a run that was declared lost while its process stood still', () => {
     clock.mockRestore()
     expect(await reader.text()).toMatch(new RegExp(`id: ${runId}:end\\nevent: error\\ndata: .*"producer-lost"`))
     expect(await log.status(runId, { owner: 'ann' })).toEqual({ state: 'ended', outcome: 'error' })
+  })
+})
+
+describe('a run of whose begin no answer came, until it was declared lost', () => {
+  it('has one ending: its own readers are told so too', async () => {
+    const database = new Database()
+    const store = storeOf(database, 10_000)
+    let isAway = true
+    const away = new Error('out of reach')
+    const log = createLog({
+      ...store,
+      async begin(runId, run) {
+        const begun = await store.begin(runId, run)
+        if (isAway) throw away
+        return begun
+      },
+      append: (runId, entry) => (isAway ? Promise.reject(away) : store.append(runId, entry)),
+    })
+    closing.push(log)
+    const runId = 'run-of-a-test-0003'
+    let signal!: AbortSignal
+    async function* source(context: { signal: AbortSignal }) {
+      signal = context.signal
+      yield 'first'
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    }
+    const errors: unknown[] = []
+    const answer = await relay(new Request('http://localhost/', { method: 'POST' }), source, {
+      log,
+      owner: 'ann',
+      runId,
+      onError: (error) => void errors.push(error),
+    })
+    const row = database.runs.get(runId) as Row
+    row.isLost = true
+    isAway = false
+    expect(await answer.text()).toMatch(new RegExp(`id: ${runId}:end\\nevent: error\\ndata: .*"producer-lost"`))
+    expect(signal.aborted).toBe(true)
+    expect(await log.status(runId, { owner: 'ann' })).toEqual({ state: 'ended', outcome: 'error' })
+    expect(errors).toEqual([away, expect.objectContaining({ code: 'producer-lost' })])
   })
 })
 
