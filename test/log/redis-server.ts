@@ -12,6 +12,8 @@ if (!hasRedis && process.env.CI) throw new Error('redis-server is not installed:
 /** A Redis of a test's own. */
 export interface RedisServer {
   readonly port: number
+  /** Of a node of a cluster: the port where the others find it. */
+  readonly bus?: number
   /** Kills it as a crashed machine does, and resolves when it is gone. */
   kill(): Promise<void>
   /** Starts it again on its port. What it held is gone, unless it persists. */
@@ -29,9 +31,19 @@ export interface RedisServer {
 }
 
 /** Starts a Redis on a free port of loopback. */
-export async function startRedis({ args = [] }: { args?: string[] } = {}): Promise<RedisServer> {
+export async function startRedis({
+  args = ['--appendonly', 'no'],
+  isNode = false,
+}: {
+  args?: string[]
+  /** Of a cluster. */
+  isNode?: boolean
+} = {}): Promise<RedisServer> {
   const dir = mkdtempSync(join(tmpdir(), 'redis-'))
   const port = await freePort()
+  // It is told its bus too: the port ten thousand above may be taken, or be none.
+  const bus = isNode ? await freePort() : undefined
+  if (bus) args = [...args, '--cluster-enabled', 'yes', '--cluster-port', String(bus)]
   let child = await spawnRedis(port, dir, args)
   const kill = () =>
     new Promise<void>((resolve) => {
@@ -43,6 +55,7 @@ export async function startRedis({ args = [] }: { args?: string[] } = {}): Promi
     })
   return {
     port,
+    bus,
     kill,
     async restart() {
       await kill()
@@ -73,12 +86,9 @@ export async function startCluster(): Promise<RedisServer[]> {
   try {
     const addresses: string[] = []
     for (let node = 0; node < 3; node++) {
-      // The bus is told its port too: the one ten thousand above the node's may be taken, or be none.
-      const bus = await freePort()
-      const args = ['--cluster-enabled', 'yes', '--cluster-port', String(bus), '--appendonly', 'no']
-      const redis = await startRedis({ args })
+      const redis = await startRedis({ isNode: true })
       nodes.push(redis)
-      addresses.push(`127.0.0.1:${redis.port}@${bus}`)
+      addresses.push(`127.0.0.1:${redis.port}@${redis.bus}`)
     }
     await command(['--cluster', 'create', ...addresses, '--cluster-yes'])
     const deadline = Date.now() + 20_000
@@ -101,9 +111,7 @@ async function command(args: string[]): Promise<string> {
 
 function spawnRedis(port: number, dir: string, args: string[]): Promise<ChildProcess> {
   const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', dir]
-  const child = spawn('redis-server', [...fixed, ...(args.length > 0 ? args : ['--appendonly', 'no'])], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const child = spawn('redis-server', [...fixed, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   return new Promise((resolve, reject) => {
     let output = ''
     child.on('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${output}`)))

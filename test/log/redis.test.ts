@@ -15,7 +15,6 @@ import { createRedisLog, type RedisLogOptions } from 'sse-relay/redis'
 import { openClient } from 'sse-relay/testing'
 import * as web from 'sse-relay/web'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { freePort } from '../../scripts/free-port.mjs'
 import { hasRedis, type RedisServer, startRedis } from './redis-server.js'
 
 const closing: (() => unknown)[] = []
@@ -552,9 +551,7 @@ describe.skipIf(!hasRedis)('what many runs ask at one time', () => {
   })
 
   it('is asked one by one of a node of a cluster, or of a proxy, that says that it cannot be asked together', async () => {
-    // Told its bus too: the port ten thousand above its own may be none.
-    const bus = String(await freePort())
-    const redis = await startServer({ args: ['--cluster-enabled', 'yes', '--cluster-port', bus] })
+    const redis = await startServer({ isNode: true })
     await redis.cli('CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16_384 }, (_, slot) => String(slot)))
     await expect.poll(() => redis.cli('CLUSTER', 'INFO'), { timeout: 30_000 }).toContain('cluster_state:ok')
     const log = openLog(redis, { timeoutMs: 20_000 })

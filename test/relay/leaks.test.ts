@@ -1,16 +1,16 @@
 import { spawn } from 'node:child_process'
 import type * as events from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import type * as http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
 import type * as root from 'sse-relay'
 import type { RelayOptions, Sink, SourceContext, Summary } from 'sse-relay'
 import type * as node from 'sse-relay/node'
 import type * as web from 'sse-relay/web'
-import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 /** All a measured program may use: it is text that runs in a process of its own. */
@@ -46,26 +46,24 @@ const imports: Record<string, string> = {
   web: 'sse-relay/web',
 }
 
-// The process of its own has no vitest to read TypeScript: without a build, it gets what TypeScript makes of `src`.
-let transpiled: string | undefined
-beforeAll(() => {
+// The process of its own has no vitest to read TypeScript: without a build, it gets one of its own.
+let built: string | undefined
+beforeAll(async () => {
   if (!process.env.SRC) return
-  transpiled = mkdtempSync(join(tmpdir(), 'sse-relay-'))
-  const source = join(project, 'src')
-  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
-  for (const file of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
-    if (!file.endsWith('.ts') || file.startsWith('testing') || file.startsWith('cli/')) continue
-    const { outputText } = ts.transpileModule(readFileSync(join(source, file), 'utf8'), { compilerOptions })
-    const path = join(transpiled, file.replace(/\.ts$/, '.js'))
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, outputText)
-  }
-  writeFileSync(join(transpiled, 'package.json'), '{ "type": "module" }')
-  const entries = { root: 'index.js', node: 'adapters/node.js', web: 'adapters/web.js' }
-  for (const [name, file] of Object.entries(entries)) imports[name] = pathToFileURL(join(transpiled, file)).href
+  built = mkdtempSync(join(tmpdir(), 'sse-relay-'))
+  const entryPoints = { root: 'src/index.ts', node: 'src/adapters/node.ts', web: 'src/adapters/web.ts' }
+  const format = {
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    outExtension: { '.js': '.mjs' },
+  } as const
+  await build({ absWorkingDir: project, entryPoints, outdir: built, ...format })
+  for (const name in entryPoints) imports[name] = pathToFileURL(join(built, `${name}.mjs`)).href
 })
 afterAll(() => {
-  if (transpiled) rmSync(transpiled, { recursive: true })
+  if (built) rmSync(built, { recursive: true })
 })
 
 /** By how much the heap has grown after as many relays again; their outcomes are counted anew. A program's own too. */

@@ -5,8 +5,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { transformSync } from 'esbuild'
 import { adapterBehaviours } from 'sse-relay/testing'
-import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 import { broken, hostWith } from './broken.js'
 import { conforms } from './conforms.js'
@@ -67,8 +67,7 @@ describe('docs/adapter.md', () => {
 
 /** What a user's own compiler makes of it. */
 function write(path: string, text: string): void {
-  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
-  writeFileSync(path, ts.transpileModule(text, { compilerOptions }).outputText)
+  writeFileSync(path, transformSync(text, { loader: 'ts' }).code)
 }
 
 function run(cwd: string, args: string[]): Promise<{ code: unknown; report: string }> {
