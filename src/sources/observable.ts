@@ -23,7 +23,9 @@ export function isObservable(source: object): source is ObservableLike {
  * events of Nest name their type `type`.
  */
 export function observe(source: ObservableLike): { next(): Promise<unknown>; return(): void } {
+  // Taken by index, and let go of by halves: `shift()` moves all that wait, which may be many.
   const waiting: unknown[] = []
+  let taken = 0
   const stop = new AbortController()
   let failure: { error: unknown } | undefined
   let isOver = false
@@ -44,7 +46,7 @@ export function observe(source: ObservableLike): { next(): Promise<unknown>; ret
       next(value) {
         if (isOver) return
         waiting.push(value)
-        if (waiting.length > MAX_WAITING) {
+        if (waiting.length - taken > MAX_WAITING) {
           end({
             error: new RelayError(
               'internal',
@@ -63,12 +65,19 @@ export function observe(source: ObservableLike): { next(): Promise<unknown>; ret
   if (isOver) leave()
   return {
     async next() {
-      while (waiting.length === 0 && !isOver) {
+      while (taken === waiting.length && !isOver) {
         await new Promise<void>((resolve) => {
           wake = resolve
         })
       }
-      if (waiting.length > 0) return { done: false, value: toEvent(waiting.shift()) }
+      if (taken < waiting.length) {
+        const value = waiting[taken++]
+        if (taken * 2 > waiting.length) {
+          waiting.splice(0, taken)
+          taken = 0
+        }
+        return { done: false, value: toEvent(value) }
+      }
       if (failure) throw failure.error
       return { done: true, value: undefined }
     },

@@ -2,9 +2,7 @@ import { createParser as createReference } from 'eventsource-parser'
 import fc from 'fast-check'
 import { createParser, type ParsedEvent, type ParserOptions, parseSSE, type RelayError } from 'sse-relay/client'
 import { describe, expect, it } from 'vitest'
-
-/** The same streams every time; with the seed and path that fast-check prints, the same failure. */
-const runs = (numRuns: number): fc.Parameters<unknown> => ({ seed: 20_260_912, numRuns })
+import { runs } from '../arbitrary.js'
 
 function parse(chunks: string | readonly string[], options: Partial<ParserOptions> = {}): ParsedEvent[] {
   const events: ParsedEvent[] = []

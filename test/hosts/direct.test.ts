@@ -15,6 +15,7 @@ import { relay as relayFastify } from 'sse-relay/fastify'
 import { relay as relayKoa } from 'sse-relay/koa'
 import { relay } from 'sse-relay/node'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { unit } from '../arbitrary.js'
 import { certificate } from './certificate.js'
 
 const closing: (() => unknown)[] = []
@@ -144,7 +145,7 @@ describe('the bytes of a connection', () => {
     )
     const piece = fc.oneof(
       fc.constant(''),
-      fc.string({ unit: 'binary', maxLength: 40 }),
+      fc.string({ unit, maxLength: 40 }),
       fc.string({ unit: 'grapheme-ascii', maxLength: 400 }),
       fc.constantFrom('\ud83d', '\ude80', '\r\n', '\0', 'ÿ'.repeat(127), '0\r\n\r\n'),
     )

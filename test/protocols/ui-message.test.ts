@@ -7,6 +7,7 @@ import type { EncoderEnd, EncoderPart } from 'sse-relay/protocols'
 import { type UIMessageOptions, uiMessage } from 'sse-relay/protocols'
 import { type RelayOptions, relay } from 'sse-relay/web'
 import { describe, expect, it } from 'vitest'
+import { unit } from '../arbitrary.js'
 
 type Chunk = Record<string, unknown> & { type: string }
 
@@ -462,7 +463,7 @@ describe('tool calls of uiMessage()', () => {
 
 /** JSON values, without the keys that the AI SDK's reader refuses. */
 const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => !/"(__proto__|constructor)"/.test(JSON.stringify(value)))
-const pieces = fc.string({ unit: 'binary', minLength: 1, maxLength: 8 })
+const pieces = fc.string({ unit, minLength: 1, maxLength: 8 })
 const name = fc.string({ minLength: 1, maxLength: 8 })
 const url = fc.webUrl()
 

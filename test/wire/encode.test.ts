@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { DONE, encodeComment, encodeEvent, isRelayError, RelayError, type ServerSentEvent } from 'sse-relay'
 import { describe, expect, it } from 'vitest'
 import { encodeRetry } from '../../src/encode.js'
+import { runs } from '../arbitrary.js'
 
 describe('encodeEvent', () => {
   it.each<[ServerSentEvent, string]>([
@@ -88,7 +89,7 @@ describe('encodeEvent', () => {
           }
         },
       ),
-      { seed: 20_260_912, numRuns: 2000 },
+      runs(2000),
     )
   })
 })

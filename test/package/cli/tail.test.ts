@@ -220,8 +220,8 @@ describe('tail', () => {
   it.each([['--text'], ['--comments']])(
     'with %s slows the stream down while nobody reads its output',
     async (option) => {
-      // 33 MB, several times what the buffers between hold.
-      const COUNT = 30_000
+      // 22 MB, several times what the buffers between hold.
+      const COUNT = 20_000
       let asked = 0
       function* many() {
         while (asked++ < COUNT) yield `: ${'c'.repeat(100)}\n\ndata: {"text":"${'x'.repeat(1000)}"}\n\n`
