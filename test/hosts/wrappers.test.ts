@@ -20,7 +20,7 @@ import { type Host, hosts, on, writes } from './hosts.js'
 const frame = (token: string) => `data: ${JSON.stringify({ text: token })}\n\n`
 const SENTINEL = 'data: [DONE]\n\n'
 /** More than the buffers between hold while nobody reads: 4 MiB of the sender's, and little of the reader's. */
-const LARGE = 8 * 1024 * 1024
+const LARGE = 5 * 1024 * 1024
 
 /** Without types of its own. */
 const onHeaders = createRequire(import.meta.url)('on-headers') as (res: ServerResponse, listener: () => void) => void

@@ -3,12 +3,11 @@
 import { createOpenAI } from '@ai-sdk/openai'
 import { APICallError, jsonSchema, streamText, tool } from 'ai'
 import type { Source } from 'sse-relay'
-import { relay } from 'sse-relay/node'
 import * as all from 'sse-relay/protocols'
 import { type Replay, type ReplayUpstream, readTrace, replayUpstream } from 'sse-relay/testing'
+import { relay } from 'sse-relay/web'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Family, familyOf, messages, ways } from '../protocols/matrix/ways.js'
-import { listening } from '../serving.js'
 
 // The key of every client here, and every prompt, begin with SECRET too.
 const HEADER = 'SECRET header'
@@ -106,8 +105,7 @@ interface Relayed {
 async function relayed(source: Source, protocol: keyof typeof protocols): Promise<Relayed> {
   const errors: unknown[] = []
   const options = { protocol: protocols[protocol](), onError: (error: unknown) => void errors.push(error) }
-  const url = await listening((req, res) => void relay(req, res, source, options))
-  const response = await fetch(url, { method: 'POST', body: '{}' })
+  const response = await relay(new Request('http://localhost/', { method: 'POST', body: '{}' }), source, options)
   const head = JSON.stringify([...response.headers])
   return { received: `${head}\n${await response.text()}`, status: response.status, errors }
 }
