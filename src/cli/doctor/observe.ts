@@ -15,6 +15,8 @@ export interface ObserveOptions {
   sentinel?: string | false
   /** The longest time to look, in milliseconds. */
   maxMs: number
+  /** What is looked at, whatever a server sends: more would be a bomb, or a stream that is no answer. @default 8 MiB */
+  maxBytes?: number
   /** Takes any certificate. */
   insecure?: boolean
   /** Told how far it is. */
@@ -94,8 +96,7 @@ export interface Observation {
 
 /** After the last event of an answer there is nothing to wait for. */
 const GRACE_MS = 3000
-/** What is looked at, whatever a server sends: more would be a bomb, or a stream that is no answer. */
-const MAX_BYTES = 8 * 1024 * 1024
+const MiB = 1024 * 1024
 const MAX_LINES = 100_000
 const MAX_REFUSAL = 2000
 const HEAD_WAIT_MS = 10_000
@@ -126,7 +127,7 @@ export async function observe(request: CliRequest, options: ObserveOptions): Pro
 }
 
 async function observeStream(url: URL, asked: Asked, options: ObserveOptions): Promise<Observation> {
-  const { sentinel = DONE, maxMs, insecure = false, onProgress } = options
+  const { sentinel = DONE, maxMs, maxBytes, insecure = false, onProgress } = options
   const timeout = AbortSignal.timeout(maxMs)
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout
   onProgress?.('connecting')
@@ -138,7 +139,7 @@ async function observeStream(url: URL, asked: Asked, options: ObserveOptions): P
   try {
     const answer = await connection.ask(asked)
     const headMs = now()
-    const read = await readBody(answer, now, { sentinel, signal, onProgress })
+    const read = await readBody(answer, now, { sentinel, signal, maxBytes, onProgress })
     return {
       request: { url: url.href, method: asked.method, headers: asked.headers },
       httpVersion: answer.httpVersion,
@@ -167,8 +168,9 @@ async function readBody(
   {
     sentinel,
     signal,
+    maxBytes = 8 * MiB,
     onProgress,
-  }: { sentinel: string | false; signal: AbortSignal } & Pick<ObserveOptions, 'onProgress'>,
+  }: { sentinel: string | false; signal: AbortSignal } & Pick<ObserveOptions, 'maxBytes' | 'onProgress'>,
 ): Promise<Read> {
   const arrivals: Arrival[] = []
   const events: SeenEvent[] = []
@@ -210,7 +212,7 @@ async function readBody(
       pieces.push(piece)
       size += piece.length
       onProgress?.(`${events.length} events, ${size} bytes`)
-      if (size > MAX_BYTES) limit = `${MAX_BYTES / 1024 / 1024} MiB`
+      if (size > maxBytes) limit = `${maxBytes / MiB} MiB`
       else if (events.length + comments.length + arrivals.length > MAX_LINES)
         limit = `${MAX_LINES} events and heartbeats`
       if (limit !== undefined) leave()

@@ -18,7 +18,7 @@ import { relay } from 'sse-relay/node'
 import { replayUpstream } from 'sse-relay/testing'
 import { describe, expect, it, vi } from 'vitest'
 import { LIMITS } from '../../../src/cli/doctor/idle-timeouts.js'
-import type { ObserveOptions } from '../../../src/cli/doctor/observe.js'
+import type { Arrival, ObserveOptions } from '../../../src/cli/doctor/observe.js'
 import { RULES } from '../../../src/cli/doctor/rules.js'
 import { DONE, FRAMES, HEADERS, type Script, scripted, serve } from './broken.js'
 import { type Ask, look, POST, tokens } from './look.js'
@@ -588,6 +588,8 @@ describe.concurrent('a refusal', () => {
   })
 })
 
+const MiB = 1024 * 1024
+
 describe('a stream without an end to it', () => {
   const endless =
     (piece: Buffer, headers: Record<string, string> = {}): RequestListener =>
@@ -600,14 +602,14 @@ describe('a stream without an end to it', () => {
       write()
     }
   const block = (text: string) => Buffer.from(text.repeat(Math.ceil(65_536 / text.length)))
-  const bomb = gzipSync(Buffer.alloc(24 * 1024 * 1024, 'data: {"text":"x"}\n\n'))
+  const bomb = gzipSync(Buffer.alloc(24 * MiB, 'data: {"text":"x"}\n\n'))
+  const sizeOf = (arrivals: Arrival[]) => arrivals.reduce((sum, { bytes }) => sum + bytes, 0)
 
   it.each([
     ['events', endless(block('data: x\n\n'))],
     ['heartbeats', endless(block(': \n\n'))],
     ['blank lines', endless(block('\n'))],
     ['lines that are no fields', endless(block('x\n'))],
-    ['one line', endless(block('x'))],
     ['one comment', endless(block(':x'))],
     ['an event of many lines', endless(block('data\n'))],
     ['a bomb of gzip', endless(bomb, { 'content-encoding': 'gzip' })],
@@ -617,12 +619,19 @@ describe('a stream without an end to it', () => {
     ],
   ])('is left, whatever it sends: %s', async (_, server) => {
     await using served = await serve(server)
-    const { observation } = await look(served.url, POST)
+    const { observation } = await look(served.url, POST, { maxBytes: MiB })
     expect(observation.ending).not.toBe('complete')
     const { arrivals, events, comments, flaws } = observation
-    expect(arrivals.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(9 * 1024 * 1024)
+    expect(sizeOf(arrivals)).toBeLessThan(2 * MiB)
     expect(events.length + comments.length).toBeLessThan(140_000)
     expect(flaws.length).toBeLessThanOrEqual(1000)
+  })
+
+  it('is left after 8 MiB of one line', async () => {
+    await using served = await serve(endless(block('x')))
+    const { observation } = await look(served.url, POST)
+    expect(observation.limit).toBe('8 MiB')
+    expect(sizeOf(observation.arrivals)).toBeLessThan(9 * MiB)
   })
 
   it('is one whose head never ends, too', async () => {
