@@ -1,9 +1,7 @@
 // What is Koa's own: bodies that middleware sees and replaces, its error event, and `ctx.respond`.
 
-import { createServer } from 'node:http'
 import { createServer as createHttp2Server } from 'node:http2'
 import { createRequire } from 'node:module'
-import type { AddressInfo, Server } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Koa3 from 'koa'
 import { relay, resume } from 'sse-relay/koa'
@@ -11,6 +9,7 @@ import { createMemoryLog } from 'sse-relay/log'
 import { collect, openClient, stalling, throwing, tokens } from 'sse-relay/testing'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Feed } from '../../src/testing/conformance/adapter-harness.js'
+import { listening } from '../serving.js'
 
 const frame = (token: string) => `data: ${JSON.stringify({ text: token })}\n\n`
 const SENTINEL = 'data: [DONE]\n\n'
@@ -18,12 +17,6 @@ const SENTINEL = 'data: [DONE]\n\n'
 const koa2 = createRequire(import.meta.url)('koa2') as typeof Koa3
 
 const HELLO = frame('Hello') + SENTINEL
-
-async function listen(app: Koa3, server: Server = createServer(app.callback())): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close())
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-}
 
 describe.each([
   ['koa 3', Koa3],
@@ -44,7 +37,7 @@ describe.each([
       ctx.append('set-cookie', 'early=1')
       return relay(ctx, () => tokens('Hello'), { headers: { 'set-cookie': 'mine=1' } })
     })
-    const response = await fetch(await listen(app))
+    const response = await fetch(await listening(app.callback()))
     expect(await response.text()).toBe(HELLO)
     expect(seen).toEqual([200, 'text/event-stream', false])
     expect(response.headers.get('x-response-time')).toBe('1ms')
@@ -59,7 +52,7 @@ describe.each([
       seen.push(ctx.status)
     })
     app.use((ctx) => relay(ctx, () => throwing(Object.assign(new Error(), { status: 429 })), { onError() {} }))
-    const response = await fetch(await listen(app))
+    const response = await fetch(await listening(app.callback()))
     expect(response.status).toBe(429)
     expect(await response.json()).toMatchObject({ error: { code: 'rate-limit' } })
     expect(seen).toEqual([429])
@@ -76,7 +69,7 @@ describe.each([
       }
       return relay(ctx, () => throwing(new Error('bug')), { onError })
     })
-    const response = await fetch(await listen(app))
+    const response = await fetch(await listening(app.callback()))
     expect([response.status, await response.text()]).toEqual([402, 'Pay first'])
     expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8')
     expect(response.headers.has('x-accel-buffering')).toBe(false)
@@ -113,7 +106,7 @@ describe.each([
         { onEnd },
       ),
     )
-    const client = openClient(await listen(app))
+    const client = openClient(await listening(app.callback()))
     await begun
     if (chunks.length > 0) await client.until(frame('Hello'))
     client[how]()
@@ -136,7 +129,7 @@ describe.each([
     const source = stalling(['Hello'])
     const onEnd = vi.fn()
     app.use((ctx) => relay(ctx, source, { onEnd }))
-    const response = await fetch(await listen(app))
+    const response = await fetch(await listening(app.callback()))
     expect([response.status, await response.text()]).toEqual([503, 'Service Unavailable'])
     expect(onAppError.mock.calls.map(([error]) => error)).toEqual([thrown])
     await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
@@ -153,7 +146,7 @@ describe.each([
     const source = stalling(['Hello'])
     const onEnd = vi.fn()
     app.use((ctx) => relay(ctx, source, { onEnd }))
-    const response = await fetch(await listen(app))
+    const response = await fetch(await listening(app.callback()))
     expect(await response.json()).toEqual({ mine: true })
     await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
     expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'disconnected' })
@@ -166,7 +159,7 @@ describe.each([
     const onEnd = vi.fn()
     const onError = vi.fn()
     app.use((ctx) => void relay(ctx, source, { onEnd, onError }))
-    expect((await fetch(await listen(app))).status).toBe(404)
+    expect((await fetch(await listening(app.callback()))).status).toBe(404)
     await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
     expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'error' })
     const message = expect.stringContaining('return what relay returns, or await it')
@@ -184,7 +177,7 @@ describe.each([
       ctx.res.statusCode = 202
       ctx.res.end('mine')
     })
-    const response = await fetch(await listen(app))
+    const response = await fetch(await listening(app.callback()))
     expect([response.status, await response.text()]).toEqual([202, 'mine'])
     expect(onError).toHaveBeenCalledOnce()
     expect(onError.mock.lastCall?.[0]).toMatchObject({ code: 'response-used' })
@@ -198,7 +191,7 @@ describe.each([
     const feed = new Feed('Hello')
     const options = { log, owner: 'me' }
     app.use((ctx) => (ctx.method === 'POST' ? relay(ctx, feed.source, options) : resume(ctx, options)))
-    const url = await listen(app)
+    const url = await listening(app.callback())
     const client = openClient(url, { method: 'POST' })
     await client.until(frame('Hello'))
     client.leave()
@@ -215,7 +208,7 @@ describe.each([
   it('relays over HTTP/2', async () => {
     const app = new Koa()
     app.use((ctx) => relay(ctx, () => tokens('Hello there', { everyMs: 1 })))
-    const url = await listen(app, createHttp2Server(app.callback() as never))
+    const url = await listening(createHttp2Server(app.callback() as never))
     const client = openClient(url, { httpVersion: '2' })
     expect(await client.closed).toMatchObject({ complete: true })
     expect(await client.status).toBe(200)

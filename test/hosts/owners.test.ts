@@ -1,7 +1,3 @@
-// Who gets what `onError` throws before anything was sent, whatever a handler makes of what `relay` returned?
-
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import express from 'express'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { Hono } from 'hono'
@@ -16,6 +12,7 @@ import { relay as relayNode, resume as resumeNode } from 'sse-relay/node'
 import { throwing } from 'sse-relay/testing'
 import { relay as relayWeb } from 'sse-relay/web'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { listening } from '../serving.js'
 
 const unhandled: unknown[] = []
 const note = (error: unknown) => void unhandled.push(error)
@@ -45,13 +42,6 @@ const SOURCES: Record<string, () => never> = {
   later: (() => throwing(new Error('bug'))) as never,
 }
 const later = () => new Promise<void>((resolve) => setTimeout(resolve, 2))
-
-async function listen(handler: RequestListener): Promise<string> {
-  const server = createServer(handler)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close())
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-}
 
 describe.each(Object.entries(SOURCES))('a source that fails %s', (_, source) => {
   type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown
@@ -115,12 +105,12 @@ describe.each(Object.entries(SOURCES))('a source that fails %s', (_, source) => 
       return returns ? answer : undefined
     })
     app.use(((error, _req, res, _next) => void res.status(418).send(error.message)) as express.ErrorRequestHandler)
-    const response = await fetch(await listen(app))
+    const response = await fetch(await listening(app))
     expect([response.status, await response.text()]).toEqual([418, 'Pay first'])
   })
 
   it('under Node: nobody waits, so it is printed, and the client has the failure', async () => {
-    const url = await listen((req, res) => void relayNode(req, res, source, options))
+    const url = await listening((req, res) => void relayNode(req, res, source, options))
     const response = await fetch(url)
     expect([response.status, await response.json()]).toMatchObject([500, { error: { code: 'internal' } }])
     expect(printed.mock.calls).toEqual([[theirs]])
@@ -131,7 +121,7 @@ describe.each(Object.entries(SOURCES))('a source that fails %s', (_, source) => 
     ['catch', (answer: Promise<unknown>) => answer.catch((error) => Promise.reject(error))],
     ['then', (answer: Promise<unknown>) => answer.then(() => {})],
   ])('under Node: who waits for it with %s has it, and an untouched response', async (_, wait) => {
-    const url = await listen((req, res) => {
+    const url = await listening((req, res) => {
       wait(relayNode(req, res, source, options)).catch((error: Error) => res.writeHead(418).end(error.message))
     })
     const response = await fetch(url)
@@ -143,7 +133,7 @@ describe.each(Object.entries(SOURCES))('a source that fails %s', (_, source) => 
     const told = vi.fn()
     app.on('error', told)
     app.use((ctx) => void relayKoa(ctx, source, options))
-    const response = await fetch(await listen(app.callback()))
+    const response = await fetch(await listening(app.callback()))
     expect(response.status).toBeGreaterThanOrEqual(400)
     await vi.waitFor(() => expect(told.mock.calls[0]?.[0]).toBe(theirs))
   })
@@ -178,8 +168,8 @@ it('holds for resume too', async () => {
     return reply
   })
   expect((await fetch(await app.listen({ port: 0, host: '127.0.0.1' }))).status).toBe(402)
-  expect((await fetch(await listen((req, res) => void resumeNode(req, res, asked as never)))).status).toBe(500)
+  expect((await fetch(await listening((req, res) => void resumeNode(req, res, asked as never)))).status).toBe(500)
   const other = express()
   other.get('/', (req, res) => void resumeExpress(req, res, asked as never))
-  expect((await fetch(await listen(other))).status).toBe(402)
+  expect((await fetch(await listening(other))).status).toBe(402)
 })

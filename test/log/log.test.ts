@@ -1,5 +1,3 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import Redis from 'ioredis'
 import { createClient } from 'redis'
 import { createLog, createMemoryLog, type Log, type LogEntry } from 'sse-relay/log'
@@ -7,6 +5,7 @@ import { relay, resume } from 'sse-relay/node'
 import { createRedisLog } from 'sse-relay/redis'
 import { logBehaviours, openClient } from 'sse-relay/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { listening } from '../serving.js'
 import { hasRedis, type RedisServer, startRedis } from './redis-server.js'
 
 /** What is to be closed after each test. */
@@ -97,10 +96,9 @@ describe('a run whose producer died while its last events were read', () => {
         },
       },
     })
-    const server = createServer((req, res) => resume(req, res, { log, owner: 'ann', runId, heartbeatMs: 20 }))
-    opened.push(() => server.close())
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const client = openClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const client = openClient(
+      await listening((req, res) => resume(req, res, { log, owner: 'ann', runId, heartbeatMs: 20 })),
+    )
     // It has found nothing, and waits.
     await client.until(': \n\n')
     isDead = true
@@ -139,10 +137,9 @@ describe('a run that has ended, and whose end the store has not', () => {
       }),
     })
     opened.push(() => log.close())
-    const server = createServer((req, res) => resume(req, res, { log, owner: 'ann', runId, heartbeatMs: 20 }))
-    opened.push(() => server.close())
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const client = openClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const client = openClient(
+      await listening((req, res) => resume(req, res, { log, owner: 'ann', runId, heartbeatMs: 20 })),
+    )
     await client.until('a word')
     ended = true
     expect(await client.until('producer-lost')).not.toContain('[DONE]')
@@ -175,7 +172,7 @@ describe('what onError throws', () => {
     const left = new Promise<void>((resolve) => {
       leave = resolve
     })
-    const server = createServer((req, res) => {
+    const url = await listening((req, res) => {
       res.on('close', leave)
       relay(req, res, source, {
         log,
@@ -185,9 +182,6 @@ describe('what onError throws', () => {
         },
       })
     })
-    opened.push(() => server.close())
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const client = openClient(url, { method: 'POST' })
     await called
     client.leave()
@@ -237,13 +231,10 @@ describe('a store with an entrySize', () => {
   it('is handed that much at once, and readers have each event before', async () => {
     const { log, entries } = keeping(300)
     const { source, say } = teller()
-    const server = createServer((req, res) => {
+    const url = await listening((req, res) => {
       if (req.method === 'POST') relay(req, res, source, { log, owner, runId })
       else resume(req, res, { log, owner })
     })
-    opened.push(() => server.close())
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const live = openClient(url, { method: 'POST' })
     const words = Array.from({ length: 30 }, (_, index) => `word ${index + 1}.`)
     const late: ReturnType<typeof openClient>[] = []
@@ -305,10 +296,7 @@ describe('a store that cannot be read for a while', () => {
     const onError = (error: unknown) => {
       errors.push(error)
     }
-    const server = createServer((req, res) => resume(req, res, { log, owner: 'ann', onError }))
-    opened.push(() => server.close())
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const url = await listening((req, res) => resume(req, res, { log, owner: 'ann', onError }))
     return { client: openClient(url, { headers: { 'last-event-id': `${runId}:0` } }), errors }
   }
 
@@ -350,10 +338,7 @@ describe('a long run that is read at once', () => {
         return entries.slice(after, after + limit)
       },
     })
-    const server = createServer((req, res) => resume(req, res, { log, owner: 'ann' }))
-    opened.push(() => server.close())
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const url = await listening((req, res) => resume(req, res, { log, owner: 'ann' }))
     const client = openClient(url, { headers: { 'last-event-id': `${runId}:0` } })
     let over = false
     client.closed.then(() => (over = true))

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type RequestListener } from 'node:http'
+import type { RequestListener } from 'node:http'
 import * as http2 from 'node:http2'
-import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
+import { createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -25,45 +25,14 @@ import {
   truncated,
 } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
-import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { freePort } from '../../scripts/free-port.mjs'
 import { certificate } from '../hosts/certificate.js'
+import { listening, replaying } from '../serving.js'
 
 const ANSWER = 'Hello there! Streams\n\nwork — naïve 日本🚀'
 
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0)) await cleanup()
-})
-
-async function upstreamFor(...replay: Parameters<typeof replayUpstream>): Promise<ReplayUpstream> {
-  const upstream = await replayUpstream(...replay)
-  cleanups.push(() => upstream.close())
-  return upstream
-}
-
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanups.push(() => {
-    server.closeAllConnections()
-    return new Promise((resolve) => server.close(resolve))
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-}
-
-async function serveHttp2(listener: (req: http2.Http2ServerRequest, res: http2.Http2ServerResponse) => void) {
-  const sockets = new Set<Socket>()
-  const server = http2.createServer(listener).listen(0, '127.0.0.1')
-  server.on('connection', (socket) => sockets.add(socket))
-  await once(server, 'listening')
-  cleanups.push(() => {
-    for (const socket of sockets) socket.destroy()
-    return new Promise((resolve) => server.close(resolve))
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-}
-
-async function serveBytes(...pieces: (string | Buffer)[]): Promise<string> {
+function serveBytes(...pieces: (string | Buffer)[]): Promise<string> {
   const server = createTcpServer((socket) => {
     socket.on('error', () => {})
     socket.once('data', async () => {
@@ -74,10 +43,8 @@ async function serveBytes(...pieces: (string | Buffer)[]): Promise<string> {
       }
       socket.end()
     })
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanups.push(() => new Promise((resolve) => server.close(resolve)))
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  })
+  return listening(server)
 }
 
 async function all<T>(source: AsyncIterable<T>): Promise<T[]> {
@@ -153,7 +120,7 @@ describe('collect', () => {
   })
 
   it('a reset in the middle is an error, not a throw', async () => {
-    const upstream = await upstreamFor({ body: 'data: 1\n\ndata: 2\n\ndata: 3\n\n', resetAfter: 2, pauseMs: 20 })
+    const upstream = await replaying({ body: 'data: 1\n\ndata: 2\n\ndata: 3\n\n', resetAfter: 2, pauseMs: 20 })
     expect(await collect(await fetch(upstream.url))).toMatchObject({ outcome: 'error', error: { code: 'network' } })
   })
 
@@ -281,8 +248,8 @@ describe('sources', () => {
 
 describe.each(['1.0', '1.1', '2'] as const)('a client over HTTP/%s', (httpVersion) => {
   // The compatibility API answers both, so one listener is enough.
-  const start = (listener: RequestListener): Promise<string> =>
-    httpVersion === '2' ? serveHttp2(listener as never) : serve(listener)
+  const start = (listener: RequestListener) =>
+    listening(httpVersion === '2' ? http2.createServer(listener as never) : listener)
 
   it('reads a whole answer', async () => {
     const url = await start((_, res) => {
@@ -388,9 +355,7 @@ describe.each(['1.0', '1.1', '2'] as const)('a client over HTTP/%s', (httpVersio
   })
 
   it('that finds no server tells why in closed', async () => {
-    const url = await start(() => {})
-    for (const cleanup of cleanups.splice(0)) await cleanup()
-    const client = openClient(url, { httpVersion })
+    const client = openClient(`http://127.0.0.1:${await freePort()}`, { httpVersion })
     expect(await client.closed).toMatchObject({ complete: false, by: 'server', error: { code: 'ECONNREFUSED' } })
     await expect(client.status).rejects.toThrow('ECONNREFUSED')
     await expect(client.until('a')).rejects.toThrow('ECONNREFUSED')
@@ -411,10 +376,7 @@ describe('an HTTP/2 client', () => {
   ])('that %s closes its connection', async (_, way) => {
     const server = http2.createServer((_, res) => void res.end('ok'))
     const closed = new Promise((resolve) => server.on('session', (session) => session.on('close', () => resolve(true))))
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    cleanups.push(() => new Promise((resolve) => server.close(resolve)))
-    const client = openClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, { httpVersion: '2' })
+    const client = openClient(await listening(server), { httpVersion: '2' })
     await client.until('ok')
     way(client)
     expect(await closed).toBe(true)
@@ -426,25 +388,29 @@ describe('an HTTP/2 client', () => {
     ['cancelled', (res: http2.Http2ServerResponse) => res.stream.close(http2.constants.NGHTTP2_CANCEL)],
     ['failed', (res: http2.Http2ServerResponse) => res.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR)],
   ])('knows a stream that was %s in the middle', async (_, cut) => {
-    const url = await serveHttp2((_, res) => {
-      res.write('data: 1\n\n', () => setImmediate(cut, res))
-    })
+    const url = await listening(
+      http2.createServer((_, res) => {
+        res.write('data: 1\n\n', () => setImmediate(cut, res))
+      }),
+    )
     const client = openClient(url, { httpVersion: '2' })
     expect(await client.closed).toMatchObject({ complete: false, by: 'server' })
   })
 
   it('is done with a stream that was closed before its body was taken', async () => {
-    const url = await serveHttp2((_, res) => {
-      res.stream.on('finish', () => res.stream.close(http2.constants.NGHTTP2_NO_ERROR))
-      res.end('too much')
-    })
+    const url = await listening(
+      http2.createServer((_, res) => {
+        res.stream.on('finish', () => res.stream.close(http2.constants.NGHTTP2_NO_ERROR))
+        res.end('too much')
+      }),
+    )
     const client = openClient(url, { httpVersion: '2', body: 'x'.repeat(300_000) })
     expect(await client.closed).toMatchObject({ by: 'server' })
     expect(client.received).toBe('too much')
   })
 
   it('has no half-closed connection', async () => {
-    const client = openClient(await serveHttp2(() => {}), { httpVersion: '2' })
+    const client = openClient(await listening(http2.createServer()), { httpVersion: '2' })
     expect(() => client.halfClose()).toThrow('use HTTP/1')
     client.leave()
   })
@@ -454,10 +420,8 @@ describe.skipIf(!certificate)('a client of an https: URL', () => {
   const options = { key: certificate, cert: certificate, allowHTTP1: true }
 
   async function serveTls(listener: RequestListener): Promise<string> {
-    const server = http2.createSecureServer(options, listener as never).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    cleanups.push(() => void server.close())
-    return `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const url = await listening(http2.createSecureServer(options, listener as never))
+    return url.replace('http:', 'https:')
   }
 
   it.each(['1.1', '2'] as const)(
@@ -541,10 +505,8 @@ describe('an HTTP/1 client', () => {
     const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
       socket.resume()
       socket.on('end', () => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'))
-    }).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    cleanups.push(() => new Promise((resolve) => server.close(resolve)))
-    const client = openClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    })
+    const client = openClient(await listening(server))
     client.halfClose()
     expect(await client.until('ok')).toBe('ok')
   })
@@ -577,7 +539,7 @@ describe('the replay upstream and the real clients', () => {
   const anthropicTraces = named(/^anthropic/)
 
   it('openai reads the default chat trace', async () => {
-    const upstream = await upstreamFor()
+    const upstream = await replaying()
     const chunks = await all(await chat(upstream))
     expect(chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('')).toBe(ANSWER)
     expect(chunks.at(-1)?.choices[0]?.finish_reason).toBe('stop')
@@ -592,7 +554,7 @@ describe('the replay upstream and the real clients', () => {
   })
 
   it('openai reads the default responses trace', async () => {
-    const events = await all(await responses(await upstreamFor()))
+    const events = await all(await responses(await replaying()))
     expect(events.map((event) => (event.type === 'response.output_text.delta' ? event.delta : '')).join('')).toBe(
       ANSWER,
     )
@@ -600,7 +562,7 @@ describe('the replay upstream and the real clients', () => {
   })
 
   it('anthropic reads the default messages trace', async () => {
-    const events = await all(await claude(await upstreamFor()))
+    const events = await all(await claude(await replaying()))
     const texts = events.map((event) =>
       event.type === 'content_block_delta' && event.delta.type === 'text_delta' ? event.delta.text : '',
     )
@@ -613,7 +575,7 @@ describe('the replay upstream and the real clients', () => {
     ...responsesTraces.map((trace) => [trace, responses] as const),
     ...anthropicTraces.map((trace) => [trace, claude] as const),
   ])('%s is read to its end or to its error', async (trace, ask) => {
-    const upstream = await upstreamFor({ trace })
+    const upstream = await replaying({ trace })
     const events: unknown[] = []
     const read = async () => {
       for await (const event of await ask(upstream)) events.push(event)
@@ -636,7 +598,7 @@ describe('the replay upstream and the real clients', () => {
     [500, OpenAI.InternalServerError, Anthropic.InternalServerError],
     [529, OpenAI.InternalServerError, Anthropic.InternalServerError],
   ])("status %i is the clients' own error", async (status, openaiError, anthropicError) => {
-    const upstream = await upstreamFor({ status, headers: { 'retry-after': '7' } })
+    const upstream = await replaying({ status, headers: { 'retry-after': '7' } })
     for (const ask of [chat, responses]) {
       const error = await ask(upstream).then(
         () => undefined,
@@ -658,14 +620,14 @@ describe('the replay upstream and the real clients', () => {
   })
 
   it('providerError gives a refusal its message', async () => {
-    const upstream = await upstreamFor()
+    const upstream = await replaying()
     upstream.next(providerError('openai', 429, 'Slow down'))
     await expect(chat(upstream)).rejects.toThrow('429 Slow down')
     await all(await chat(upstream))
   })
 
   it('an abort of the client closes the connection, seen from both sides', async () => {
-    const upstream = await upstreamFor({ stallAfter: 3 })
+    const upstream = await replaying({ stallAfter: 3 })
     const controller = new AbortController()
     const arrived = upstream.request()
     const stream = await chat(upstream, controller.signal)
@@ -679,7 +641,7 @@ describe('the replay upstream and the real clients', () => {
   })
 
   it('endAfter ends silently, resetAfter with an error, seen from the client', async () => {
-    const upstream = await upstreamFor()
+    const upstream = await replaying()
     upstream.next({ endAfter: 3 })
     upstream.next({ resetAfter: 3, pauseMs: 20 })
     expect(await all(await chat(upstream))).toHaveLength(3)
@@ -699,7 +661,7 @@ describe('the replay upstream', () => {
     ['ollama-chat.ndjson', 'application/x-ndjson'],
     ['bedrock-converse.eventstream', 'application/vnd.amazon.eventstream'],
   ])('replays %s byte for byte as %s', async (trace, type) => {
-    const upstream = await upstreamFor({ trace })
+    const upstream = await replaying({ trace })
     const response = await fetch(`${upstream.url}/anything`)
     expect(response.headers.get('content-type')).toBe(type)
     expect(Buffer.from(await response.arrayBuffer())).toEqual(readTrace(trace))
@@ -711,7 +673,7 @@ describe('the replay upstream', () => {
   })
 
   it('takes next() in turn and then always()', async () => {
-    const upstream = await upstreamFor({ body: 'data: standard\n\n' })
+    const upstream = await replaying({ body: 'data: standard\n\n' })
     upstream.next({ body: 'data: 1\n\n' })
     upstream.next({ body: 'data: 2\n\n' })
     const texts = []
@@ -723,7 +685,7 @@ describe('the replay upstream', () => {
 
   it('waits before the headers and between frames as it is told', async () => {
     const indexes: number[] = []
-    const upstream = await upstreamFor({
+    const upstream = await replaying({
       body: 'data: 0\n\ndata: 1\n\ndata: 2\n\n',
       delayMs: 50,
       pauseMs(index) {
@@ -740,7 +702,7 @@ describe('the replay upstream', () => {
   })
 
   it('never answers with a delay of Infinity', async () => {
-    const upstream = await upstreamFor({ delayMs: Infinity })
+    const upstream = await replaying({ delayMs: Infinity })
     const client = openClient(upstream.url)
     const request = await upstream.request()
     client.leave()
@@ -749,7 +711,7 @@ describe('the replay upstream', () => {
   })
 
   it('stalls with the headers sent and the connection open', async () => {
-    const upstream = await upstreamFor({ stallAfter: 0 })
+    const upstream = await replaying({ stallAfter: 0 })
     const client = openClient(`${upstream.url}/v1/messages`, { method: 'POST' })
     expect(await client.status).toBe(200)
     const [request] = upstream.requests
@@ -759,7 +721,7 @@ describe('the replay upstream', () => {
   })
 
   it('sends nothing more to a client that reads nothing', async () => {
-    const upstream = await upstreamFor({ body: `data: ${'x'.repeat(65_536)}\n\n`.repeat(500) })
+    const upstream = await replaying({ body: `data: ${'x'.repeat(65_536)}\n\n`.repeat(500) })
     const client = openClient(upstream.url)
     client.pause()
     const request = await upstream.request()
@@ -771,7 +733,7 @@ describe('the replay upstream', () => {
   })
 
   it('says that there is no such path, and no such trace', async () => {
-    const upstream = await upstreamFor()
+    const upstream = await replaying()
     const response = await fetch(`${upstream.url}/v2/nothing?a=b`)
     expect(response.status).toBe(404)
     expect(await response.json()).toMatchObject({ error: { message: 'There is no GET /v2/nothing?a=b here' } })
@@ -780,7 +742,7 @@ describe('the replay upstream', () => {
   })
 
   it('counts tokens at the end where an OpenAI client asked for it, and only there', async () => {
-    const upstream = await upstreamFor()
+    const upstream = await replaying()
     const client = new OpenAI({ apiKey: 'test', baseURL: `${upstream.url}/v1` })
     const ask = async (options: object) => {
       const chunks: OpenAI.ChatCompletionChunk[] = []
@@ -823,7 +785,7 @@ describe('the replay upstream', () => {
       const first = new Promise<void>((resolve) => {
         go = resolve
       })
-      const provider = await serve(async (req, res) => {
+      const provider = await listening(async (req, res) => {
         expect(req.headers.authorization).toBe('Bearer sk-secret')
         expect(await text(req)).toContain('prompt')
         res.writeHead(200, { 'content-type': 'text/event-stream', 'openai-organization': 'org-secret' })
@@ -831,7 +793,7 @@ describe('the replay upstream', () => {
         await first
         res.end('data: [DO')
       })
-      const upstream = await upstreamFor({ body: 'data: other\n\n' })
+      const upstream = await replaying({ body: 'data: other\n\n' })
       upstream.next({ forward: provider, record: path })
       const response = await ask(upstream.url)
       const reader = (response.body as ReadableStream<Uint8Array>).getReader()
@@ -869,7 +831,7 @@ describe('the replay upstream', () => {
           ],
         }),
       )
-      const upstream = await upstreamFor({ trace: path, pauseMs: 'recorded' })
+      const upstream = await replaying({ trace: path, pauseMs: 'recorded' })
       const asked = upstream.request()
       const slow = await fetch(upstream.url)
       expect(slow.headers.get('content-type')).toBe('text/event-stream')
@@ -884,8 +846,8 @@ describe('the replay upstream', () => {
 
     it('writes down a refusal and a reset, and plays them so', async () => {
       const path = await fileIn()
-      const provider = await upstreamFor({ ...providerError('openai', 429) })
-      const upstream = await upstreamFor({ forward: provider.url, record: path })
+      const provider = await replaying({ ...providerError('openai', 429) })
+      const upstream = await replaying({ forward: provider.url, record: path })
       const refused = await ask(upstream.url)
       expect(await refused.json()).toMatchObject({ error: { code: 'rate_limit_exceeded' } })
       expect(refused.status).toBe(429)
@@ -902,15 +864,15 @@ describe('the replay upstream', () => {
 
     it('lets go of the provider when its client leaves, and says so in the trace', async () => {
       const path = await fileIn()
-      const provider = await upstreamFor({ body: 'data: 1\n\ndata: 2\n\n', stallAfter: 1 })
-      const upstream = await upstreamFor({ forward: provider.url, record: path })
+      const provider = await replaying({ body: 'data: 1\n\ndata: 2\n\n', stallAfter: 1 })
+      const upstream = await replaying({ forward: provider.url, record: path })
       const asked = provider.request()
       const client = openClient(upstream.url)
       await client.until('data: 1')
       client.leave()
       expect((await (await asked).closed).by).toBe('client')
       await vi.waitFor(async () => expect(await recorded(path)).toMatchObject({ end: 'left' }))
-      const playing = await upstreamFor({ trace: path })
+      const playing = await replaying({ trace: path })
       const again = openClient(playing.url)
       await again.until('data: 1')
       again.leave()
@@ -918,7 +880,7 @@ describe('the replay upstream', () => {
     })
 
     it('answers 502 where nobody is, and refuses what cannot be', async () => {
-      const upstream = await upstreamFor({ forward: 'http://127.0.0.1:1' })
+      const upstream = await replaying({ forward: 'http://127.0.0.1:1' })
       expect((await ask(upstream.url)).status).toBe(502)
       expect(() => upstream.next({ record: 'x' })).toThrow('give forward as well')
       expect(() => upstream.next({ forward: 'api.openai.com' })).toThrow('give the address of a provider')
@@ -928,7 +890,7 @@ describe('the replay upstream', () => {
 
   it.each(['/v1/chat/completions', '/v1/responses', '/v1/messages'])('says any text as %s does', async (path) => {
     const words = 'A long answer: naïve 日本🚀\n\n  twice.'.repeat(50)
-    const upstream = await upstreamFor({ text: words })
+    const upstream = await replaying({ text: words })
     const answer = await relay(new Request('http://localhost'), () => fetch(upstream.url + path, { method: 'POST' }), {
       onEnd: ({ outcome, text, usage, finishReason }) =>
         expect({ outcome, text, finishReason, usage }).toMatchObject({
@@ -942,7 +904,7 @@ describe('the replay upstream', () => {
   })
 
   it('survives clients that leave at any moment', async () => {
-    const upstream = await upstreamFor({ pauseMs: 1 })
+    const upstream = await replaying({ pauseMs: 1 })
     const url = `${upstream.url}/v1/responses`
     await Promise.all(
       Array.from({ length: 60 }, async (_, index) => {
