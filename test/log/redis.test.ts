@@ -15,6 +15,7 @@ import { createRedisLog, type RedisLogOptions } from 'sse-relay/redis'
 import { openClient } from 'sse-relay/testing'
 import * as web from 'sse-relay/web'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { freePort } from '../../scripts/free-port.mjs'
 import { hasRedis, type RedisServer, startRedis } from './redis-server.js'
 
 const closing: (() => unknown)[] = []
