@@ -174,7 +174,8 @@ export function cannotTakeBack(what: string, protocol: string): Error {
 /**
  * A value from a source as JSON text.
  *
- * @throws {RelayError} `invalid-source` for a BigInt, a cycle, and a value that JSON cannot hold.
+ * @throws {RelayError} `invalid-source` for a BigInt, a cycle, and a value that JSON cannot hold; `upstream-failure` for one
+ * that is nested deeper than any stack, which nobody writes.
  */
 export function toJson(value: unknown): string {
   let json: string | undefined
@@ -187,7 +188,7 @@ export function toJson(value: unknown): string {
   if (json === undefined) {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : `${typeof value} has no JSON`
     throw mistake(
-      'invalid-source',
+      cause instanceof RangeError ? 'upstream-failure' : 'invalid-source',
       `The source yields what cannot be written as JSON (${reason}): convert it first`,
       cause,
     )

@@ -52,7 +52,9 @@ function isReport(told: object): boolean {
 function hasBadCode(told: object): boolean {
   return Object.entries(told).some(
     ([key, value]) =>
-      CODE.test(key) && (key === 'status' ? Number(value) >= 400 : !!value && !FINE.test(String(value))),
+      CODE.test(key) &&
+      !isObject(value) &&
+      (key === 'status' ? Number(value) >= 400 : !!value && !FINE.test(String(value))),
   )
 }
 
@@ -74,7 +76,7 @@ export function providerError(told: unknown): Error {
   const entries = Object.entries(isObject(told) ? told : { message: told })
   const { type } = (isObject(told) ? told : {}) as { type?: unknown }
   const words = entries.filter(([key, value]) => WORDS.test(key) && typeof value === 'string').map(([, value]) => value)
-  const codes = entries.filter(([key]) => CODE.test(key)).map(([, value]) => value)
+  const codes = entries.filter(([key, value]) => CODE.test(key) && !isObject(value)).map(([, value]) => value)
   const error = new Error((words[0] as string | undefined) ?? `The provider reported a failure${wordsIn(told)}`)
   const status = codes.map(Number).find((code) => code >= 400 && code <= 599)
   // Google's have a word beside the number.

@@ -109,8 +109,12 @@ function candidates(chunk: object): readonly ChunkShape[] {
   return typeof event === 'string' ? EVENTS : OTHERS
 }
 
-/** The shape a chunk has, if it has one. */
+/** The shape a chunk has, if it has one. One that cannot be looked at, since it is nested deeper than any stack, has none. */
 export function shapeOf(chunk: object, { expected, known = expected }: Reading): ChunkShape | undefined {
-  if (known && (known.is(chunk) || known.follows?.(chunk as never))) return known
-  return candidates(chunk).find((shape) => shape !== known && shape.is(chunk))
+  try {
+    if (known && (known.is(chunk) || known.follows?.(chunk as never))) return known
+    return candidates(chunk).find((shape) => shape !== known && shape.is(chunk))
+  } catch {
+    return undefined
+  }
 }
