@@ -492,11 +492,12 @@ export class Run implements Feeder {
     if (!reading.isFresh || !isStream(stream)) return
     const isWhole = isEventStream(first)
     if (typeof stream.controller?.abort === 'function') {
-      reading.isLines = /^(id|event|data): ?[^\n]+$/.test(first)
-      if (reading.isLines) return new TextEncoder().encode(`${first}\n`)
+      const isLines = /^(id|event|data): ?[^\n]+$/.test(first)
+      reading.ofUpstream().isLines = isLines
+      if (isLines) return new TextEncoder().encode(`${first}\n`)
       return isWhole ? new TextEncoder().encode(first) : undefined
     }
-    if (isWhole && !reading.isUpstream) {
+    if (isWhole && !reading.upstream) {
       warnOnce(
         'wire',
         'a source of strings begins with an event of an event stream, and strings go out as text: hand over the bytes, or the Response, before they are decoded',

@@ -62,7 +62,7 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
   // An SDK's stream that ends without a chunk was none: an answer that is a page of HTML, say.
   if (typeof source.controller?.abort === 'function') {
     reading.proof = 'missing'
-    reading.isUpstream = true
+    reading.ofUpstream()
   }
   // The helper streams drop what came before they were iterated; a late one would wait for ever.
   if (source.ended === true && typeof source.done === 'function') {
@@ -87,7 +87,7 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
     const held: Held | undefined = isObject(stream) ? heldBy(stream) : undefined
     if (held) {
       if (held.shape) {
-        reading.isUpstream = true
+        reading.ofUpstream()
         reading.expected = held.shape
       }
       return { ...iterate(held.stream, reading), rest: held.rest }

@@ -77,7 +77,7 @@ class ByteChunks {
   constructor(source: ByteSource, format: Format | 'json' | undefined, reading: Reading) {
     this.#source = source
     this.#reading = reading
-    reading.isUpstream = true
+    reading.ofUpstream()
     this.#said = format
   }
 
@@ -113,7 +113,7 @@ class ByteChunks {
 
   #decode(value: unknown): string {
     const bytes = bytesIn(value)
-    if (typeof bytes === 'string' && this.#reading.isLines) return `${bytes}\n`
+    if (typeof bytes === 'string' && this.#reading.upstream?.isLines) return `${bytes}\n`
     return typeof bytes === 'string' ? bytes : this.#decoder.decode(bytes as Uint8Array, { stream: true })
   }
 

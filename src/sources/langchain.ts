@@ -188,7 +188,7 @@ const runs = new WeakMap<Reading, Messages>()
 
 function messagesOf(reading: Reading): Messages {
   // Of a server a cut looks like an end.
-  const known = runs.get(reading) ?? { heard: new Map(), latest: '', open: new Set(), asks: reading.isUpstream }
+  const known = runs.get(reading) ?? { heard: new Map(), latest: '', open: new Set(), asks: !!reading.upstream }
   runs.set(reading, known)
   return known
 }

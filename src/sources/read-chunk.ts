@@ -93,7 +93,7 @@ function isBatch(chunk: object, reading: Reading): boolean {
 function toHeld(chunk: object, reading: Reading): unknown {
   const { event, data, id } = chunk as { event?: unknown; data?: unknown; id?: unknown }
   const isEvent = typeof data === 'string' && Object.keys(chunk).every((key) => /^(data|event|id|retry)$/.test(key))
-  const isAmid = reading.proof !== 'not-needed' || reading.isUpstream
+  const isAmid = reading.proof !== 'not-needed' || !!reading.upstream
   // What an upstream names an error is its failure; a source of one's own cannot say one so.
   if (event === 'error' && isAmid && data !== undefined)
     return { error: typeof data === 'string' ? (jsonOf(data) ?? data) : data }

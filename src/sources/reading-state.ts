@@ -6,6 +6,7 @@ import { providerError } from './chunk-failure.js'
 import { countsOf } from './counts.js'
 import { meaningOf } from './finish.js'
 import { type CallHead, type CallKey, Calls } from './tool-calls.js'
+import { Upstream } from './upstream-state.js'
 
 /** A provider's or framework's shape of chunk: how it is known, and what it says. */
 export interface ChunkShape {
@@ -59,20 +60,8 @@ export class Reading {
   shape: ChunkShape | undefined
   /** The shape that the last known chunk had: asked first. */
   known: ChunkShape | undefined
-  /** The chunks are an upstream's, in bytes: objects that no shape knows are none of the user's own. */
-  isUpstream = false
-  /** Its bytes come as lines, without their line breaks. */
-  isLines = false
-  /** The upstream is another relay, by its headers or by what it sent: its own events are for the client. */
-  isRelay = false
-  /** An event of such an upstream that is on its way to the client. */
-  passed: object | undefined
-  /** Events with names of their own that came before anything told whether the upstream is another relay. */
-  waiting: object[] | undefined
-  waitingSize = 0
-  /** Of an upstream that sends plain text: how its tokens are written, once there was one, and its sign of life. */
-  tokens: { isFramed: boolean; isQuoted: boolean } | undefined
-  alive: string | undefined
+  /** The upstream, if the chunks are one's: objects that no shape knows are none of the user's own. */
+  upstream: Upstream | undefined
   /** The keys of the first chunk that was left out, since no shape knows it. */
   leftOut: string | undefined
   proof: 'not-needed' | 'missing' | 'given' | 'broken' = 'not-needed'
@@ -124,6 +113,12 @@ export class Reading {
 
   get hasCalls(): boolean {
     return this.#calls !== undefined
+  }
+
+  /** What is read is an upstream's. */
+  ofUpstream(): Upstream {
+    this.upstream ??= new Upstream()
+    return this.upstream
   }
 
   /** Whether nothing was read yet. */

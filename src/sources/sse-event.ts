@@ -1,16 +1,15 @@
 /** What one event of an upstream's event stream holds: a provider's chunk, text, a failure, or an event of its own. */
 import { isObject, RelayError } from '../errors.js'
-import { DONE, type OwnEvent, type ParsedEvent, type Part } from '../types.js'
+import { DONE, type ParsedEvent, type Part } from '../types.js'
 import { failureIn, isFailed, providerError } from './chunk-failure.js'
 import { isPart } from './is-part.js'
 import type { Reading } from './reading-state.js'
 import { shapeOf } from './shape-of.js'
+import type { Upstream } from './upstream-state.js'
 
 /** Names of events that hold nothing but the next piece of a text. */
 const TEXTS = /^(data|text|token|delta|chunk|content|answer|output|completion)$/i
 const END = /^(done|end|complete|completed|finish|finished)$/i
-/** In characters, of what waits until it is known whether the upstream is another relay. */
-const MAX_WAITING = 1_048_576
 
 /**
  * The chunk that an event is. Events of no shape pass where the upstream is another relay, and says so; what else a
@@ -19,8 +18,9 @@ const MAX_WAITING = 1_048_576
  *
  * @throws what the event says, if it is named `error`; and for half a chunk.
  */
-export function toChunk(read: ParsedEvent, reading: Reading): unknown {
-  const { known, isRelay } = reading
+export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream): unknown {
+  const { known } = reading
+  const { isRelay } = upstream
   // The standard's name for an event without one.
   const event = read.event === 'message' ? undefined : read.event
   // A server that frames what was framed already says the name of the field twice.
@@ -32,12 +32,13 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
   if (json === undefined && event === undefined && isBroken) {
     throw providerError(`An event of the upstream is not JSON: ${data.slice(0, 200)}`)
   }
-  if (!isObject(json) || isToken(json, event, reading)) return known ? undefined : readPlain(read, data, json, reading)
+  if (!isObject(json) || isToken(json, event, reading, upstream))
+    return known ? undefined : readPlain(read, data, json, reading, upstream)
   if (isText(json) && (event === undefined || TEXTS.test(event))) {
-    reading.isRelay = true
+    upstream.isRelay = true
     return json.text
   }
-  if (isPart(json)) reading.isRelay = true
+  if (isPart(json)) upstream.isRelay = true
   // Providers that name their events say the name again in `type`; others have a shape that tells, or a name that does.
   const { type, event_type } = json as { type?: unknown; event_type?: unknown }
   const typed = withType(json, event, reading)
@@ -45,7 +46,7 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
   const named = { event, data: json }
   if (event !== undefined && shapeOf(named, reading)) return named
   if ((known || !isRelay) && isFailed(event) && !shapeOf(json, reading)) throw toError(json, data)
-  if (!known && !shapeOf(json, reading) && saysEnd(event, json, data, reading)) return void reading.end()
+  if (!known && !shapeOf(json, reading) && saysEnd(event, json, data, reading, upstream)) return void reading.end()
   return known ||
     event === undefined ||
     type === event ||
@@ -53,68 +54,62 @@ export function toChunk(read: ParsedEvent, reading: Reading): unknown {
     'error' in json ||
     shapeOf(json, reading)
     ? json
-    : pass({ type: 'data', name: event, data: json } satisfies Part, data.length, reading)
+    : upstream.pass({ type: 'data', name: event, data: json } satisfies Part, data.length)
 }
 
 /** An event whose data is no object, where no shape is known: another relay's own, or text. */
-function readPlain(read: ParsedEvent, data: string, json: unknown, reading: Reading): unknown {
+function readPlain(read: ParsedEvent, data: string, json: unknown, reading: Reading, upstream: Upstream): unknown {
   const { event } = read
-  if (reading.isRelay) return data === '' ? undefined : pass(read, data.length, reading)
-  if (saysEnd(event, json, data, reading)) return void reading.end()
-  if (event === undefined || event === 'message' || TEXTS.test(event)) return readText(read.data, reading)
-  return data === '' || json === null || isIdle(data) ? undefined : pass(read, data.length, reading)
+  if (upstream.isRelay) return data === '' ? undefined : upstream.pass(read, data.length)
+  if (saysEnd(event, json, data, reading, upstream)) return void reading.end()
+  if (event === undefined || event === 'message' || TEXTS.test(event)) return readText(read.data, reading, upstream)
+  return data === '' || json === null || isIdle(data) ? undefined : upstream.pass(read, data.length)
 }
 
 /**
  * A piece of plain text. Once there was one each is text, to the space and to the letter, whatever it looks like; the first
  * tells whether they are JSON texts, and whether they are framed twice.
  */
-function readText(data: string, reading: Reading): string | undefined {
-  const { tokens } = reading
+function readText(data: string, reading: Reading, upstream: Upstream): string | undefined {
+  const { tokens } = upstream
   const isFramed = tokens ? tokens.isFramed : data.startsWith('data:')
   const text = isFramed ? data.replace(/\n+$/, '').replace(/^data: ?/gm, '') : data
   const json = jsonOf(text)
   const isQuoted = tokens ? tokens.isQuoted : typeof json === 'string'
   if (isQuoted && typeof json === 'string') {
-    reading.tokens ??= { isFramed, isQuoted }
+    upstream.tokens ??= { isFramed, isQuoted }
     return json
   }
   // A sign of life that came before it may come amid the text again.
-  const isAlive = text === '' || ((!tokens || isQuoted) && (json === null || isSignOfLife(text)))
-  if (isAlive || text === reading.alive) {
-    if (text !== '') reading.alive = text
+  const isAlive = text === '' || ((!tokens || isQuoted) && (json === null || isIdle(text, true)))
+  if (isAlive || text === upstream.alive) {
+    if (text !== '') upstream.alive = text
     return
   }
   // What comes after an end was the end of a step.
   if (reading.proof === 'given') reading.proof = 'missing'
-  reading.tokens ??= { isFramed, isQuoted }
+  upstream.tokens ??= { isFramed, isQuoted }
   return text
 }
 
 /** Lists of numbers, and nothing in brackets, are JSON by chance, amid plain text. */
-function isToken(json: object, event: string | undefined, { known, tokens }: Reading): boolean {
+function isToken(json: object, event: string | undefined, { known }: Reading, { tokens }: Upstream): boolean {
   if (known || !tokens || tokens.isQuoted || (event !== undefined && !TEXTS.test(event))) return false
   return Array.isArray(json) ? !json.some(isObject) : Object.keys(json).length === 0
 }
 
-/** On to the client, if the upstream is another relay, or turns out to be one. */
-function pass(own: OwnEvent | Part, size: number, reading: Reading): object | undefined {
-  if (reading.isRelay) {
-    reading.passed = own
-    return own
-  }
-  reading.waiting ??= []
-  // A relay says what it is sooner.
-  reading.waitingSize += size
-  if (reading.waiting.length < 100 && reading.waitingSize < MAX_WAITING) reading.waiting.push(own)
-}
-
 /** The end, as servers of plain text say it: in the name of an event that holds nothing, or what is for this server. */
-function saysEnd(event: string | undefined, json: unknown, data: string, reading: Reading): boolean {
+function saysEnd(
+  event: string | undefined,
+  json: unknown,
+  data: string,
+  reading: Reading,
+  upstream: Upstream,
+): boolean {
   if (!reading.sawText || !END.test(event ?? '')) return false
   if (!isObject(json)) return data === '' || json === '' || json === null || END.test(data.replaceAll('"', ''))
   if (Object.keys(json).length === 0) return true
-  if (reading.isRelay || failureIn(json, false)) return false
+  if (upstream.isRelay || failureIn(json, false)) return false
   reading.leave(json)
   return true
 }
@@ -144,15 +139,14 @@ export function isSentinel(data: string): boolean {
   return data === DONE || (data.length < 24 && /^\s*(data:)?\s*"?\[done\]"?\s*$/i.test(data))
 }
 
-/** What keeps a connection alive, and says nothing. */
-function isIdle(data: string): boolean {
-  return data.trim() === '' || /^\W*(ping|pong|heart.?beat|keep.?alive|(\w+ )?processing|noop)\W*$/i.test(data)
-}
-
-/** The same where words may be the answer: not as a sentence begins. */
-function isSignOfLife(text: string): boolean {
-  const isWord = text === text.toLowerCase() || text === text.toUpperCase()
-  return isWord && /^\W*(ping|heart.?beat|keep.?alive|(\w+ )?processing|noop)\W*$/i.test(text)
+/**
+ * What keeps a connection alive, and says nothing. Where words may be the answer none is as a sentence begins, nor what
+ * answers a ping.
+ */
+function isIdle(data: string, mayBeText = false): boolean {
+  const [word, pong] = /^\W*(?:ping|(pong)|heart.?beat|keep.?alive|(?:\w+ )?processing|noop)\W*$/i.exec(data) ?? []
+  if (!mayBeText) return word !== undefined || data.trim() === ''
+  return word !== undefined && !pong && (word === word.toLowerCase() || word === word.toUpperCase())
 }
 
 /** The value of a JSON text; `undefined` for what is none. */

@@ -22,11 +22,11 @@ export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefin
   else if (!isPlain(chunk)) throw unknownClass(chunk)
   else if (isException(chunk)) readException(chunk, reading)
   // In an upstream's bytes an object with those keys is a server's event in its JSON.
-  else if (isOwnEvent(chunk) && (!reading.isUpstream || chunk === reading.passed)) {
+  else if (isOwnEvent(chunk) && (!reading.upstream || chunk === reading.upstream.passed)) {
     if (reading.proof === 'not-needed' || !saysFailure(chunk)) return chunk
     reading.error(chunk.data)
   } else {
-    const isOwn = reading.proof === 'not-needed' && !reading.isUpstream
+    const isOwn = reading.proof === 'not-needed' && !reading.upstream
     const failure = failureIn(chunk, isOwn)
     if (failure) reading.error(failure)
     else readLeftOver(chunk, isOwn, reading)

@@ -3,7 +3,7 @@
 import { parseSSE, type SSEInput } from '../client/parse-sse.js'
 import { isObject, type RelayError } from '../errors.js'
 import { parseEventId } from '../event-id.js'
-import type { OwnEvent, ResponseLike } from '../types.js'
+import type { ResponseLike } from '../types.js'
 import type { Reading } from './reading-state.js'
 import { isSentinel, toChunk } from './sse-event.js'
 
@@ -24,7 +24,7 @@ export function isResponse(source: unknown): source is ResponseLike {
  * @throws an error with the upstream's `status` and `headers` if it refused.
  */
 export function readEventStream(response: ResponseLike, reading: Reading): AsyncIterator<unknown, undefined> {
-  reading.isRelay = ['x-heartbeat-ms', 'x-run-id'].some((name) => response.headers.get(name))
+  reading.ofUpstream().isRelay = ['x-heartbeat-ms', 'x-run-id'].some((name) => response.headers.get(name))
   // What a refusal says of itself is worth a short wait.
   return readEvents(response, reading, response.ok ? undefined : 5000, (error) =>
     response.ok ? error : upstreamRefusal(response, error),
@@ -40,33 +40,33 @@ export function readEvents(
 ): AsyncIterator<unknown, undefined> {
   const events = parseSSE(input, { sentinel: false, maxEventSize: MAX_EVENT_SIZE, idleTimeoutMs })
   reading.proof = 'missing'
-  reading.isUpstream = true
+  const upstream = reading.ofUpstream()
   // What told that the upstream is another relay: its events that waited for that go before it.
   let teller: unknown
   return {
     async next() {
-      const own = nextWaiting(reading)
+      const own = upstream.nextWaiting(reading)
       if (own) return { done: false, value: own }
       if (teller !== undefined) {
         const value = teller
         teller = undefined
-        if (isObject(value)) reading.passed = value
+        if (isObject(value)) upstream.passed = value
         return { done: false, value }
       }
       const { done, value: event } = await events.next().catch((error) => {
         throw toError(error)
       })
       if (done || isSentinel(event.data)) {
-        if (!reading.isRelay) leaveWaiting(reading)
+        if (!upstream.isRelay) upstream.leaveWaiting(reading)
         if (!done) {
           reading.end()
           events.return()
         }
         return { done: true, value: undefined }
       }
-      if (parseEventId(event.id)) reading.isRelay = true
-      const chunk = toChunk(event, reading)
-      if (!reading.waiting || !reading.isRelay) return { done: false, value: chunk }
+      if (parseEventId(event.id)) upstream.isRelay = true
+      const chunk = toChunk(event, reading, upstream)
+      if (!upstream.waiting || !upstream.isRelay) return { done: false, value: chunk }
       teller = chunk
       return { done: false, value: undefined }
     },
@@ -75,24 +75,6 @@ export function readEvents(
       return { done: true, value: undefined }
     },
   }
-}
-
-/** The next of the events that waited, if they turned out to be another relay's; of a provider they are for this server. */
-function nextWaiting(reading: Reading): object | undefined {
-  const { known, isRelay, waiting } = reading
-  if (!waiting) return
-  if (isRelay && !known && waiting.length > 0) {
-    reading.passed = waiting.shift()
-    return reading.passed
-  }
-  if (known || isRelay) leaveWaiting(reading)
-  return
-}
-
-function leaveWaiting(reading: Reading): void {
-  const [first] = (reading.waiting ?? []) as (OwnEvent & { name?: string })[]
-  reading.waiting = undefined
-  if (first) reading.leave(isObject(first.data) ? first.data : {}, first.name ?? first.event)
 }
 
 /** The body is for the developer's eyes; the client is told by the status. */

@@ -1,0 +1,53 @@
+/** What is known of the upstream itself, beside the answer in its chunks: how it writes, and is it another relay? */
+import type { OwnEvent, Part } from '../types.js'
+import type { Reading } from './reading-state.js'
+
+/** In characters, of what waits until it is known whether the upstream is another relay. */
+const MAX_WAITING = 1_048_576
+
+/**
+ * An upstream's stream, rather than a source of the user's own: objects that no shape knows are none of the user's. Events
+ * with names of their own are `waiting` until anything tells whether it is another relay; of one they pass to the client.
+ */
+export class Upstream {
+  /** Its bytes come as lines, without their line breaks. */
+  isLines = false
+  /** It is another relay, by its headers or by what it sent: its own events are for the client. */
+  isRelay = false
+  /** The event of such a one that is on its way to the client. */
+  passed: object | undefined
+  waiting: (OwnEvent | Part)[] | undefined
+  #waitingSize = 0
+  /** If it sends plain text: how its tokens are written, once there was one, and its sign of life. */
+  tokens: { isFramed: boolean; isQuoted: boolean } | undefined
+  alive: string | undefined
+
+  /** An event is for the client, if the upstream is another relay, or turns out to be one. */
+  pass(own: OwnEvent | Part, size: number): object | undefined {
+    if (this.isRelay) {
+      this.passed = own
+      return own
+    }
+    this.waiting ??= []
+    // A relay says what it is sooner.
+    this.#waitingSize += size
+    if (this.waiting.length < 100 && this.#waitingSize < MAX_WAITING) this.waiting.push(own)
+  }
+
+  /** The next of the events that waited, if they turned out to be another relay's; of a provider they are for this server. */
+  nextWaiting(reading: Reading): object | undefined {
+    const { isRelay, waiting } = this
+    if (!waiting) return
+    if (isRelay && !reading.known && waiting.length > 0) {
+      this.passed = waiting.shift()
+      return this.passed
+    }
+    if (reading.known || isRelay) this.leaveWaiting(reading)
+  }
+
+  leaveWaiting(reading: Reading): void {
+    const [first] = (this.waiting ?? []) as (OwnEvent & { name?: string })[]
+    this.waiting = undefined
+    if (first) reading.leave(typeof first.data === 'object' ? (first.data ?? {}) : {}, first.name ?? first.event)
+  }
+}
