@@ -21,7 +21,9 @@ export function isFailed(word: unknown): boolean {
  * One that is no object of the user's own (it came amid a provider's chunks, or in an upstream's bytes) does so, too, by
  * whatever else servers have for it: a code with words, words alone, `success: false`.
  */
-export function failureIn(chunk: object, isOwn: boolean): unknown {
+export function failureIn(told: object, isOwn: boolean): unknown {
+  // Google's, behind OpenAI's API, are in a list.
+  const chunk = !isOwn && Array.isArray(told) && isObject(told[0]) ? told[0] : told
   const { error: said, errors, object, type, event, status, message, data, success } = chunk as Record<string, unknown>
   const error: unknown = Array.isArray(said) && (!isOwn || isAlone(chunk)) ? (said[0] ?? said) : said
   if (object === 'error') return chunk

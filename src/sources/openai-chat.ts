@@ -85,6 +85,8 @@ interface Choice {
   finishReason?: string | null
   /** DeepSeek through Bedrock. */
   stop_reason?: string | null
+  /** OpenRouter, which may say `stop` beside it. */
+  native_finish_reason?: string | null
   /** Kimi. */
   usage?: object
   error?: unknown
@@ -204,7 +206,9 @@ function readChoice(chunk: Completion, choice: Choice, reading: Reading): void {
   if (reading.notes.isCounted && reading.parts.length > 0) reading.proof = 'missing'
   if (choice.usage) reading.counts(choice.usage)
   if (choice.error && !chunk.error) reading.error(choice.error)
-  const finish = choice.finish_reason || choice.finishReason || choice.stop_reason
+  const { native_finish_reason: native } = choice
+  const finish =
+    (/error/i.test(native ?? '') && native) || choice.finish_reason || choice.finishReason || choice.stop_reason
   if (!finish || chunk.error) return
   reading.notes.isCounted = false
   reading.end(finish)

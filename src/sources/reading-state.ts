@@ -359,7 +359,8 @@ export class Reading {
     if (reason !== 'tool-calls' && this.#calls?.isWaiting) this.finish('tool_calls')
     // The last word counts, and that was another answer's.
     else if (!isFollowed && !reason && this.#hasReason) this.finish('stop')
-    this.#calls?.allDone()
+    // Some servers say that calls are to be run where the model ran out of room in the middle of one.
+    if (this.#calls?.allDone() === false && !isFollowed) this.finish('length')
   }
 
   /** A chunk that no shape knows stays here, which is said. */
@@ -408,6 +409,11 @@ export function readContent(reading: Reading, content: unknown): void {
   for (const block of listOf(content as (ContentBlock | string)[])) {
     if (typeof block === 'string') reading.text(block)
     else if (block.type === 'thinking') reading.reasoning(block.thinking)
+    else if (block.type === 'reasoning')
+      for (const summary of listOf(block.summary)) {
+        reading.reasoning(summary)
+        reading.signature(summary.signature)
+      }
     else if (block.image_url) reading.file(undefined, addressOf(block.image_url))
     else if (typeof block.text === 'string') reading.text(block.text)
   }
@@ -428,6 +434,8 @@ interface ContentBlock {
   type?: string
   text?: string
   thinking?: unknown
+  /** Of reasoning (Databricks). */
+  summary?: { text?: string; signature?: string }[]
   image_url?: unknown
 }
 
@@ -446,6 +454,8 @@ const ASIDE = new Set([
   'prompt_logprobs',
   '__verbose',
   'rawEvent',
+  'hook_results',
+  'amazon-bedrock-trace',
   'providerData',
   'stack',
   'cwd',

@@ -155,15 +155,16 @@ export class Calls {
     }
   }
 
-  /** The provider says that the call is whole. */
+  /** The provider says that the call is whole, which it also says where the model ran out of room in its middle. */
   done(key: CallKey): void {
     const call = this.#keys.get(key)
-    if (call) this.#close(call)
+    if (call && !isCut(call)) this.#close(call)
   }
 
-  /** The provider says that the answer is over, so that all its calls are whole. */
-  allDone(): void {
-    for (const call of this.#open) this.#close(call)
+  /** The provider says that the answer is over, so that all its calls are whole. Returns whether they are. */
+  allDone(): boolean {
+    for (const call of this.#open) if (!isCut(call)) this.#close(call)
+    return this.#open.size === 0
   }
 
   /** Nobody else is to run those that are open. */
@@ -366,6 +367,20 @@ function isEmpty(value: unknown): boolean {
 
 function toText(value: unknown): string {
   return typeof value === 'string' && isJSON(value) ? value : JSON.stringify(value ?? {})
+}
+
+/** Whether the input ends within a text, an object or a list of its own. */
+function isCut({ input, isText }: Call): boolean {
+  let depth = 0
+  let isString = false
+  for (let at = 0; at < input.length; at++) {
+    const character = input[at]
+    if (character === '"') isString = !isString
+    else if (isString) at += character === '\\' ? 1 : 0
+    else if (character === '{' || character === '[') depth++
+    else if (character === '}' || character === ']') depth--
+  }
+  return !isText && (isString || depth > 0)
 }
 
 function isJSON(text: string): boolean {

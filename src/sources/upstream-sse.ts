@@ -59,7 +59,8 @@ export function readEvents(
       if (done || isSentinel(event.data)) {
         if (!upstream.isRelay) upstream.leaveWaiting(reading)
         if (!done) {
-          reading.end()
+          // The sentinel of a provider that has said nothing is the end of nothing.
+          if (!reading.isFresh || upstream.isRelay) reading.end()
           events.return()
         }
         return { done: true, value: undefined }
