@@ -131,6 +131,16 @@ export function withShown(
   } as FailureAnswer
 }
 
+/** Whether an error has no class but those of the language, and is of what a provider sent: its broken JSON, or its words. */
+export function isOfProvider(error: unknown, isSDKs: boolean): boolean {
+  try {
+    const { name, message } = error as Error
+    return name === 'SyntaxError' ? message.includes('JSON') : isSDKs && name === 'Error'
+  } catch {
+    return false
+  }
+}
+
 /** A code of the table, or one of our own for a mistake of the server's developer. */
 function classify(error: unknown, depth = 0): string {
   if (!isObject(error)) return 'internal'

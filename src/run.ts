@@ -3,7 +3,16 @@ import { runIn, type Scope } from './async-context.js'
 import { flatten } from './encode.js'
 import { isObject, isRelayError, RelayError, show } from './errors.js'
 import { countFrames } from './event-id.js'
-import { asMistake, type FailureAnswer, failureOf, mistake, outcomeOf, toFailure, withShown } from './failure.js'
+import {
+  asMistake,
+  type FailureAnswer,
+  failureOf,
+  isOfProvider,
+  mistake,
+  outcomeOf,
+  toFailure,
+  withShown,
+} from './failure.js'
 import type { RelayOptions } from './options.js'
 import { isThenable } from './promises.js'
 import { failureFrames, refuseError, toJson } from './protocols/frames.js'
@@ -117,8 +126,8 @@ export class Run implements Feeder {
   #early = ''
   #halves: Halves | undefined
   #events = 0
-  /** Whether the source yielded null or undefined. */
-  #sawNothing = false
+  /** Whether the source yielded an object. */
+  #sawChunk = false
   /** Characters since the event loop had its turn. */
   #sinceTurn = 0
   #firstEventMs: number | undefined
@@ -190,15 +199,15 @@ export class Run implements Feeder {
   }
 
   /** Ends the run with an error: the source's, or a mistake in how the relay was called. */
-  fail(error: unknown): void {
-    if (!this.isOver) runIn(this.#outlet.scope, () => this.#fail(error))
+  fail(error: unknown, told = toFailure(error)): void {
+    if (!this.isOver) runIn(this.#outlet.scope, () => this.#fail(error, told))
   }
 
-  #fail(error: unknown): void {
+  #fail(error: unknown, told = toFailure(error)): void {
     if (this.isOver) return
-    const outcome = outcomeOf(toFailure(error).code)
+    const outcome = outcomeOf(told.code)
     const { sent, scope } = this.#outlet
-    const { failure, thrown } = reportFailure(this.#options, error, this.runId, sent, scope)
+    const { failure, thrown } = reportFailure(this.#options, error, this.runId, sent, scope, told)
     this.#end(outcome, failure, { error, thrown })
   }
 
@@ -264,10 +273,21 @@ export class Run implements Feeder {
     }
     try {
       const next = (this.#iteration as Iteration).iterator.next()
-      Promise.resolve(next).then(this.#onResult.bind(this), this.#onError.bind(this))
+      Promise.resolve(next).then(this.#onResult.bind(this), this.#onThrown.bind(this))
     } catch (error) {
-      this.#onError(error)
+      this.#onThrown(error)
     }
+  }
+
+  /** The stream itself failed. An SDK's runs nothing of the application's: what it throws says what its provider did. */
+  #onThrown(error: unknown): void {
+    const { controller, abort = controller?.abort } = (this.#iteration as Iteration).stream
+    const { known } = this.#reading
+    const isSDKs = typeof abort === 'function' && !known?.hasResults
+    const failure = toFailure(error)
+    const isTheirs = failure.code === 'internal' && (isSDKs || known) && isOfProvider(error, isSDKs)
+    if (isTheirs) this.fail(error, failureOf('upstream-failure'))
+    else this.#onError(error)
   }
 
   /** What the iterator gave. Pulls the next, unless the source has ended or the outlet takes no more. */
@@ -349,10 +369,8 @@ export class Run implements Feeder {
       if (this.#reading.inner) return ''
     }
     if (typeof chunk === 'string' && !encoder.chunk) return chunk === '' ? '' : this.#encodeText(chunk, encoder)
-    if (chunk === null || chunk === undefined) {
-      this.#sawNothing = true
-      return ''
-    }
+    if (chunk === null || chunk === undefined) return ''
+    this.#sawChunk ||= typeof chunk === 'object'
     const reading = this.#reading
     const own = readChunk(chunk, reading)
     if (this.#unknown) this.#warn(reading.shape?.signalOnly?.(chunk as never))
@@ -609,10 +627,10 @@ export class Run implements Feeder {
   /** A complete answer that is a blank page is more likely a mistake than an answer. */
   #warnOfSilence(): void {
     const { leftOut, known, isBlank, sawObject, sawText } = this.#reading
-    if (this.#sawNothing && this.#events === 0 && !known) {
+    if (!this.#sawChunk && !sawText) {
       warnOnce(
         'nothing',
-        "a run ended without a word: its source yielded null or undefined, and nothing else. Yield the provider's chunks as they are, or their text",
+        "a run ended without a word: its source yielded nothing, or nothing but null, undefined or empty texts. Yield the provider's chunks as they are, or their text",
       )
     }
     if (known && isBlank) {

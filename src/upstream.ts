@@ -54,10 +54,10 @@ const consumed = new WeakSet<object>()
  *
  * @throws {RelayError} `invalid-source` for what cannot be iterated, or was before.
  */
-export function iterate(stream: unknown, reading: Reading): Iteration {
+export function iterate(stream: unknown, reading: Reading, isBody = false): Iteration {
   if (typeof stream === 'string' || ArrayBuffer.isView(stream)) return { iterator: [stream].values(), stream: {} }
   const source = (stream ?? {}) as SDKStream & Partial<ReadableStreamLike & AsyncIterable<unknown> & Iterable<unknown>>
-  const response = isResponse(stream) ? stream : toResponse(stream)
+  const response = isBody ? undefined : isResponse(stream) ? stream : toResponse(stream)
   if (response) return { iterator: readResponse(response, reading), stream: bodyOf(response) }
   // An SDK's stream that ends without a chunk was none: an answer that is a page of HTML, say.
   if (typeof source.controller?.abort === 'function') {
@@ -123,13 +123,16 @@ export function iterate(stream: unknown, reading: Reading): Iteration {
  */
 function toResponse(stream: unknown): ResponseLike | undefined {
   if (!isObject(stream)) return
-  const { status, statusCode = status, headers, body, data } = stream as Record<string, unknown>
-  if (typeof statusCode !== 'number' || !isObject(headers)) return
+  const { status: said, statusCode = said, headers, body, data } = stream as Record<string, unknown>
+  // Azure's SDKs have it as a text.
+  const status = Number(statusCode)
+  if (!(status > 0) || !isObject(headers)) return
   const get = (name: string) => String((headers as Record<string, unknown>)[name] ?? '')
-  const ok = statusCode >= 200 && statusCode < 300
+  const ok = status >= 200 && status < 300
   const content = [stream, body, data].find(isStream) as ResponseLike['body']
-  if (content && (!ok || formatOf(get('content-type'))))
-    return { ok, status: statusCode, headers: { get }, body: content }
+  const type = get('content-type')
+  if (content && (!ok || formatOf(type) || type.includes('html')))
+    return { ok, status, headers: { get }, body: content }
 }
 
 /** What stops the body of an answer at once: a Node stream's iterator would wait for the next bytes. */
@@ -145,7 +148,7 @@ function readResponse(response: ResponseLike, reading: Reading): Iteration['iter
   // Where the type says nothing the first byte does.
   const isBytes = format !== undefined || /^\s*($|;|\w+\/octet-stream)/i.test(type)
   if (!ok || !isBytes || !isStream(body)) return readEventStream(response, reading)
-  return readBytes(iterate(body, reading).iterator, format, reading)
+  return readBytes(iterate(body, reading, true).iterator, format, reading)
 }
 
 /**

@@ -101,6 +101,7 @@ function toHeld(chunk: object, reading: Reading): unknown {
   if (isEvent && isSentinel(data)) return isAmid ? DONE : undefined
   if (isEvent && data.startsWith('{')) {
     const read = jsonOf(data)
+    if (read === undefined && isAmid) return { error: `An event of the upstream is not JSON: ${data.slice(0, 200)}` }
     const typed = isObject(read) && withType(read, event, reading)
     if (typed) return typed
     const isKnown = isObject(read) && (shapeOf(read, reading) || ('error' in read && Object.keys(read).length === 1))

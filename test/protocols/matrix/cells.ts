@@ -185,8 +185,14 @@ export async function startMatrix(): Promise<Matrix> {
   }
 }
 
-/** The stream, with what it yields written down as JSON. */
-async function* tap(stream: SourceStream, seen: unknown[]): AsyncGenerator<unknown> {
+/** The stream, with what it yields written down as JSON, and with what stops it: by that it is known for an SDK's. */
+function tap(stream: SourceStream, seen: unknown[]): SourceStream {
+  const { controller, abort } = stream as { controller?: unknown; abort?(): void }
+  const stops = { ...(controller !== undefined && { controller }), ...(abort && { abort: () => abort.call(stream) }) }
+  return Object.assign(written(stream, seen), stops)
+}
+
+async function* written(stream: SourceStream, seen: unknown[]): AsyncGenerator<unknown> {
   for await (const chunk of stream as AsyncIterable<unknown>) {
     seen.push(JSON.parse(JSON.stringify(chunk)))
     yield chunk

@@ -184,7 +184,7 @@ export const expected: Record<string, Expected> = {
     outcome: 'done',
   },
   // A plain Error with the provider's words: nothing tells it from one of the server's own.
-  'ollama-error.ndjson': { text: 'Hello', outcome: 'error', code: 'internal' },
+  'ollama-error.ndjson': { text: 'Hello', outcome: 'error', code: 'upstream-failure' },
   'bedrock-converse.eventstream': {
     text: 'Hi there',
     reasoning: 'Hmm',
