@@ -131,11 +131,11 @@ export function withShown(
   } as FailureAnswer
 }
 
-/** Whether an error has no class but those of the language, and is of what a provider sent: its broken JSON, or its words. */
+/** Whether an error that tells no more says what a provider did: sent broken JSON, or, if an SDK threw it, anything but a bug. */
 export function isOfProvider(error: unknown, isSDKs: boolean): boolean {
   try {
     const { name, message } = error as Error
-    return name === 'SyntaxError' ? message.includes('JSON') : isSDKs && name === 'Error'
+    return name === 'SyntaxError' ? message.includes('JSON') : isSDKs && !/^(Type|Reference|Range)Error$/.test(name)
   } catch {
     return false
   }

@@ -286,7 +286,7 @@ export class Run implements Feeder {
     const isSDKs = typeof abort === 'function' && !known?.hasResults
     const failure = toFailure(error)
     const isTheirs = failure.code === 'internal' && (isSDKs || known) && isOfProvider(error, isSDKs)
-    if (isTheirs) this.fail(error, failureOf('upstream-failure'))
+    if (isTheirs && !isOfConsumed(error)) this.fail(error, failureOf('upstream-failure'))
     else this.#onError(error)
   }
 

@@ -23,6 +23,8 @@ export const around = (place: string) => ({
   instructions: S(`${place}.instructions`),
   messages: [{ role: 'system', content: S(`${place}.messages`) }],
   configurable: { user: S(`${place}.configurable`) },
+  hook_results: { a: S(`${place}.hook_results`) },
+  'amazon-bedrock-trace': { a: S(`${place}.amazon-bedrock-trace`) },
   rawEvent: { a: S(`${place}.rawEvent`) },
   providerData: { a: S(`${place}.providerData`) },
   stack: S(`${place}.stack`),

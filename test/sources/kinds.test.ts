@@ -119,6 +119,15 @@ describe('what a server says in a field of its own', () => {
       [chat({ reasoning: 'Hm', reasoning_details: [{ type: 'reasoning.text', text: 'Hm' }] }), end()],
       { reasoning: 'Hm' },
     ],
+    [
+      'reasoning in blocks (Databricks)',
+      [
+        chat({ content: [{ type: 'reasoning', summary: [{ type: 'summary_text', text: 'Hm', signature: 's' }] }] }),
+        chat({ content: [{ type: 'text', text: 'Hi' }] }),
+        end(),
+      ],
+      { reasoning: 'Hm', rest: [{}, { signature: 's' }], text: 'Hi' },
+    ],
     ['reasoning_text (GitHub Copilot)', [chat({ reasoning_text: 'Hm' }), end()], { reasoning: 'Hm' }],
     ['thinking', [chat({ thinking: 'Hm' }), end()], { reasoning: 'Hm' }],
     [
@@ -310,6 +319,11 @@ describe('the proof', () => {
       'completed, but incomplete',
       [created, completed([], { status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } })],
       { isComplete: true, finish: 'length' },
+    ],
+    [
+      'a stop that was a failure of the provider behind it (OpenRouter)',
+      [hi, end('stop', {}, { choices: [{ index: 0, finish_reason: 'stop', native_finish_reason: 'network_error' }] })],
+      cut,
     ],
     ['response.done', [created, event('done', { response: { status: 'completed' } })], complete],
   ])
@@ -575,6 +589,63 @@ describe('what comes after the finish is of the same answer', () => {
   it.each(['length', 'content_filter', 'error'])('a stop that a gateway adds does not replace %s', (word) => {
     expect(read([hi, end(word), end()]).finish).toBe(word.replace('_', '-'))
   })
+})
+
+describe('a call in whose middle the model ran out of room', () => {
+  const half = '{"city":"Os'
+  const open = expect.not.objectContaining({ done: true })
+  table('is not whole, and the answer has ended for that: %s', [
+    ['tool_calls (vLLM)', [tools(tool(0, 'a', 'w', half)), end('tool_calls')], { calls: [open], finish: 'length' }],
+    [
+      'stop, after a call that is whole',
+      [tools(tool(0, 'a', 'w', ARGS), tool(1, 'b', 'w', half)), end()],
+      { calls: [called('a'), open], finish: 'length' },
+    ],
+    [
+      'of Anthropic, whose block is closed all the same',
+      [
+        begun,
+        block(0, 'tool_use', w()),
+        piece(0, half),
+        closed(0),
+        { type: 'message_delta', delta: { stop_reason: 'max_tokens' } },
+        { type: 'message_stop' },
+      ],
+      { calls: [open], finish: 'length' },
+    ],
+    [
+      'of Bedrock',
+      [
+        { contentBlockStart: { contentBlockIndex: 0, start: { toolUse: { toolUseId: 'a', name: 'w' } } } },
+        { contentBlockDelta: { contentBlockIndex: 0, delta: { toolUse: { input: half } } } },
+        { contentBlockStop: { contentBlockIndex: 0 } },
+        { messageStop: { stopReason: 'max_tokens' } },
+      ],
+      { calls: [open], finish: 'length' },
+    ],
+    [
+      'in a list of its own, after a text with a quote',
+      [tools(tool(0, 'a', 'w', '{"a":"\\"}","b":[1,')), end('tool_calls')],
+      { calls: [open], finish: 'length' },
+    ],
+  ])
+  table('is another matter than one that is no JSON, or of plain text: %s', [
+    [
+      'brackets in a text',
+      [tools(tool(0, 'a', 'w', '{"a":"[{\\"["}')), end('tool_calls')],
+      { calls: [{ done: true }], finish: 'tool-calls' },
+    ],
+    [
+      'one bracket too many',
+      [tools(tool(0, 'a', 'w', '{"a":1}}')), end('tool_calls')],
+      { calls: [{ done: true }], finish: 'tool-calls' },
+    ],
+    [
+      'plain text',
+      [tools({ index: 0, id: 'a', custom: { name: 'code', input: 'f({"' } }), end('tool_calls')],
+      { calls: [{ input: '"f({\\""', done: true }], finish: 'tool-calls' },
+    ],
+  ])
 })
 
 describe('a stream that is taken up in its middle', () => {

@@ -1,10 +1,12 @@
 import { EventEmitter, on } from 'node:events'
+import { createServer, get } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { encodeEvent, type Part, type Source } from 'sse-relay'
 import { parts } from 'sse-relay/protocols'
 import { collect } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 
 const chat = (content: string, finish: string | null = null) => ({
   id: 'c',
@@ -298,6 +300,7 @@ describe('bytes and responses are read by what they are', () => {
       'Node’s http',
       Object.assign(Readable.from([Buffer.from('SECRET')]), { statusCode: 429, headers: { 'retry-after': '7' } }),
     ],
+    ['Azure', { status: '429', headers: { 'retry-after': '7' }, body: Readable.from([Buffer.from('SECRET')]) }],
   ])('a refusal that %s gives is one', async (_, source) => {
     const { errors, outcome, body } = await relayed(source as Source)
     expect(outcome).toBe('error')
@@ -312,6 +315,22 @@ describe('bytes and responses are read by what they are', () => {
       body: Readable.from([Buffer.from('Hi')]),
     }
     expect(await relayed(source)).toMatchObject({ text: 'Hi', outcome: 'done' })
+  })
+
+  it.each([
+    ['application/x-ndjson', ndjson, 'done', 'Hello'],
+    ['application/json', '{"error":{"message":"SECRET","code":503}}', 'error', ''],
+    ['text/plain', 'Hi', 'done', 'Hi'],
+    ['text/event-stream', events, 'done', 'Hello'],
+    ['text/html', '<html>SECRET</html>', 'error', ''],
+  ])('what Node’s http gives is its own body: %s', async (type, content, outcome, text) => {
+    const server = createServer((_, res) => res.writeHead(200, { 'content-type': type }).end(content)).listen(0)
+    onTestFinished(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    const told = await relayed(() => new Promise((resolve) => get({ port, agent: false }, resolve as never)) as never)
+    expect(told).toMatchObject({ text, outcome })
+    expect(told.body).not.toContain('SECRET')
+    if (outcome === 'error') expect(told.body).toMatch(/"code":"(overload|upstream-failure)"/)
   })
 
   it('the body of node-fetch is destroyed at once, also while it is silent', async () => {
@@ -386,6 +405,13 @@ describe('server-sent events as objects', () => {
     )
     expect(outcome).toBe('error')
     expect(body).not.toContain('sk-secret')
+  })
+
+  it('half a JSON amid them is a failure, and none of the user’s own', async () => {
+    const { outcome, body } = await relayed(of(held(JSON.stringify(chat('Hi'))), held('{"message":"sk-secret')))
+    expect(outcome).toBe('error')
+    expect(body).not.toContain('sk-secret')
+    expect(body).toContain('"code":"upstream-failure"')
   })
 
   it('an event of one’s own stays one', async () => {
@@ -555,6 +581,7 @@ describe('what is not known', () => {
     { header: { code: 10013, message: 'sk-secret' }, payload: {} },
     { id: 'x', choices: [], error: { message: 'sk-secret' } },
     { error: { message: 'sk-secret' }, request_id: 'x' },
+    [{ error: { message: 'sk-secret', code: 429, status: 'RESOURCE_EXHAUSTED' } }],
   ]
 
   it.each(FAILURES)('of an upstream %j is a failure, and masked, also before its sentinel', async (failure) => {
@@ -614,6 +641,13 @@ describe('what is not known', () => {
     expect(outcome).toBe('error')
     expect(String(errors[0])).toContain(chunk.constructor.name)
     expect(body).not.toContain('sk-secret')
+  })
+
+  it('a sentinel after nothing is the end of nothing, but of a relay’s empty answer', async () => {
+    const done = 'data: [DONE]\n\n'
+    expect((await relayed(response('text/event-stream', done))).outcome).toBe('truncated')
+    const headers = { 'content-type': 'text/event-stream', 'x-run-id': 'r' }
+    expect((await relayed(new Response(done, { headers }))).outcome).toBe('done')
   })
 
   it('a run of objects of the user’s own and without text says so once on the console', async () => {
