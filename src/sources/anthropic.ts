@@ -107,9 +107,10 @@ export const anthropic: ChunkShape = {
 function readBlock(index: number, block: ContentBlock, reading: Reading): void {
   const { type, id, name, input: given } = block
   readBegun(reading)
-  if (type?.endsWith('tool_use'))
+  if (type?.endsWith('tool_use')) {
+    reading.notes.tool = index
     reading.call(index, '', { id, name, given, executed: type !== 'tool_use' || undefined })
-  else if (type?.endsWith('tool_result')) reading.result(block.tool_use_id ?? '', block.content ?? null)
+  } else if (type?.endsWith('tool_result')) reading.result(block.tool_use_id ?? '', block.content ?? null)
   else if (type === 'redacted_thinking') reading.redacted(block.data)
   else reading.notes.block = block
 }
@@ -145,7 +146,12 @@ function readDelta(index: number, delta: NonNullable<MessagesEvent['delta']>, re
       reading.signature(delta.signature)
       break
     case 'input_json_delta':
-      if (delta.partial_json) reading.call(index, delta.partial_json)
+      // Some gateways say it under the number of another block.
+      if (delta.partial_json)
+        reading.call(
+          reading.calls.isOpen(index) ? index : ((reading.notes.tool as number) ?? index),
+          delta.partial_json,
+        )
       break
     case 'citations_delta':
       reading.citation(delta.citation)

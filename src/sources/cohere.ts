@@ -24,7 +24,7 @@ interface Counts {
 }
 
 interface Citation {
-  sources?: object[]
+  sources?: { document?: { id?: unknown; title?: unknown; url?: unknown } | null }[]
 }
 
 interface ChatEvent {
@@ -145,9 +145,12 @@ export const cohere1: ChunkShape = {
   },
 }
 
-/** A source may be what a tool answered. */
+/** A source may be what a tool answered, or a document of the request: what it says is not for the client. */
 function withoutAnswer({ sources, ...citation }: Citation): object {
-  const kept = sources?.map((source) => emptied(source, { toolOutput: undefined, tool_output: undefined }))
+  const kept = sources?.map((source) => {
+    const { id, title, url } = source.document ?? {}
+    return emptied(source, { toolOutput: undefined, tool_output: undefined, document: { id, title, url } })
+  })
   return { ...citation, ...(kept && { sources: kept }) }
 }
 

@@ -254,18 +254,15 @@ function readContent({ text, refusal, annotations }: Content, reading: Reading):
 }
 
 function readItem(index: number | string, item: OutputItem, isDone: boolean, reading: Reading): void {
-  const { type = '', id, call_id: callId, name } = item
+  const { type = '', id, call_id: callId } = item
   reading.notes.hasItems = true
   const key = callId ?? id
   if (CLIENT_CALL.test(type)) {
     // Chunk by chunk nobody knows of the pieces before.
     if (isDone && reading.isSingle) return
     const executed = (!!item.environment && item.environment.type !== 'local') || undefined
-    const head = { id: key, name: name ?? type.replace(/_call$/, ''), executed }
-    const value =
-      item.input === undefined
-        ? (item.arguments ?? item.operation ?? item.action ?? item.actions)
-        : JSON.stringify(item.input)
+    const head = { id: key, name: nameOf(item), executed }
+    const value = inputOf(item)
     if (isDone) reading.calls.whole(index, value ?? {}, head)
     else reading.call(index, '', { ...head, given: item.input === undefined && value })
     reading.calls.alias(index, id)
@@ -273,7 +270,7 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
     // Of a shell that the API runs.
     if (isDone && callId) reading.result(callId, item.output ?? null)
   } else if (API_CALL.test(type)) {
-    const head = { id: id ?? callId, name: name ?? type.replace(/_call$/, ''), executed: true }
+    const head = { id: id ?? callId, name: nameOf(item), executed: true }
     if (!isDone) reading.call(index, '', head)
     else {
       const {
@@ -308,6 +305,14 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
   }
 }
 
+function nameOf({ name, type = '' }: OutputItem): string {
+  return name ?? type.replace(/_call$/, '')
+}
+
+function inputOf({ input, ...item }: OutputItem): unknown {
+  return input === undefined ? (item.arguments ?? item.operation ?? item.action ?? item.actions) : JSON.stringify(input)
+}
+
 /** All of it, unless pieces of it came. */
 function readReasoning({ summary, content, encrypted_content: encrypted }: OutputItem, reading: Reading): void {
   const isThought = isTold(reading.notes.thought, reading)
@@ -333,7 +338,8 @@ function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>
     const isCall = ({ type }: OutputItem) => CLIENT_CALL.test(type ?? '')
     const last = items.findLast(({ type }) => type === 'message')
     for (const [index, item] of items.entries())
-      if (!hasItems || isCall(item) || item === last) readItem(index, item, true, reading)
+      if (!hasItems || item === last || (isCall(item) && !reading.calls.isAgain(index, nameOf(item), inputOf(item))))
+        readItem(index, item, true, reading)
     // Calls of which no item was ever told.
     for (const { output_index, item_id: id, name, arguments: input } of items.some(isCall) ? [] : (alone ?? [])) {
       const key = output_index ?? id ?? 0

@@ -29,7 +29,7 @@ export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream)
   if (/^error$/i.test(event ?? '')) throw toError(json, data)
   // A server that sends plain text may begin with a bracket; half a chunk has a key.
   const isBroken = known ? !isIdle(data) : !reading.sawText && /^\[?\s*\{\s*"[^"]*"\s*:/.test(data)
-  if (json === undefined && event === undefined && isBroken) {
+  if (json === undefined && isBroken && (event === undefined || (known && data.startsWith('{')))) {
     throw providerError(`An event of the upstream is not JSON: ${data.slice(0, 200)}`)
   }
   if (!isObject(json) || isToken(json, event, reading, upstream))

@@ -94,6 +94,17 @@ export class Calls {
     return this.#keys.get(key)?.name !== undefined
   }
 
+  /** Whether pieces of it may come. */
+  isOpen(key: CallKey): boolean {
+    return this.#keys.get(key)?.isDone === false
+  }
+
+  /** Whether the call under the key is whole and is this one, but for its id: some servers make another at the end. */
+  isAgain(key: CallKey, name: string, value: unknown): boolean {
+    const call = this.#keys.get(key)
+    return call?.isDone === true && call.name === name && isSame(call.input, toText(value))
+  }
+
   /** Another key of the same call: some servers say now one, now the other. */
   alias(key: CallKey, other: CallKey): void {
     const call = this.#keys.get(key)
@@ -143,9 +154,9 @@ export class Calls {
     const known = this.#find(key, id, name) ?? this.#create(key, id, name)
     this.#know(key, known, id, name, head.executed)
     if (known.isDone) return
-    // Whether pieces of it came before is not known of a chunk that is read alone.
-    const more = this.#isSingle ? { done: true, replaces: true } : { done: true }
     const text = typeof value === 'string' && (isJSON(value) || value.startsWith(known.input)) ? value : toText(value)
+    // Whether pieces of it came before is not known of a chunk that is read alone.
+    const more = this.#isSingle ? { done: true, replaces: true } : isCut(text) ? undefined : { done: true }
     if (text.startsWith(known.input)) this.#tell(known, text.slice(known.input.length), more)
     else if (isSame(known.input, text)) this.#tell(known, '', { done: true })
     else {
@@ -158,12 +169,12 @@ export class Calls {
   /** The provider says that the call is whole, which it also says where the model ran out of room in its middle. */
   done(key: CallKey): void {
     const call = this.#keys.get(key)
-    if (call && !isCut(call)) this.#close(call)
+    if (call && (call.isText || !isCut(call.input))) this.#close(call)
   }
 
   /** The provider says that the answer is over, so that all its calls are whole. Returns whether they are. */
   allDone(): boolean {
-    for (const call of this.#open) if (!isCut(call)) this.#close(call)
+    for (const call of this.#open) if (call.isText || !isCut(call.input)) this.#close(call)
     return this.#open.size === 0
   }
 
@@ -369,8 +380,8 @@ function toText(value: unknown): string {
   return typeof value === 'string' && isJSON(value) ? value : JSON.stringify(value ?? {})
 }
 
-/** Whether the input ends within a text, an object or a list of its own. */
-function isCut({ input, isText }: Call): boolean {
+/** Whether a JSON text ends within a text, an object or a list. */
+function isCut(input: string): boolean {
   let depth = 0
   let isString = false
   for (let at = 0; at < input.length; at++) {
@@ -380,7 +391,7 @@ function isCut({ input, isText }: Call): boolean {
     else if (character === '{' || character === '[') depth++
     else if (character === '}' || character === ']') depth--
   }
-  return !isText && (isString || depth > 0)
+  return isString || depth > 0
 }
 
 function isJSON(text: string): boolean {

@@ -72,7 +72,9 @@ describe('a stream of Cohere', () => {
   })
 
   it('has its plan as reasoning, its citations as data, and what was billed where no tokens are told', () => {
-    const citation = { start: 0, end: 5, text: 'Hello', sources: [{ type: 'document', id: 'd' }] }
+    const document = { id: 'd', title: 'A title' }
+    const source = { type: 'document', id: 'd', document: { ...document, snippet: 'What it says' } }
+    const citation = { start: 0, end: 5, text: 'Hello', sources: [source] }
     const read = readAll([
       start,
       { type: 'tool-plan-delta', delta: { message: { toolPlan: 'I will look.' } } },
@@ -84,7 +86,7 @@ describe('a stream of Cohere', () => {
     ])
     expect(read).toMatchObject({
       reasoning: 'I will look.',
-      data: [['citation', citation]],
+      data: [['citation', { ...citation, sources: [{ type: 'document', id: 'd', document }] }]],
       usage: { inputTokens: 1, outputTokens: 2 },
     })
   })

@@ -400,7 +400,13 @@ export const shapes: Record<string, Shape> = {
         index: 0,
         delta: {
           message: {
-            citations: { text: 'Hello', sources: [{ type: 'tool', id: 's', toolOutput: { a: S('toolOutput') } }] },
+            citations: {
+              text: 'Hello',
+              sources: [
+                { type: 'tool', id: 's', toolOutput: { a: S('toolOutput') } },
+                { type: 'document', id: 'd', document: { id: 'd', title: 'A title', snippet: S('document') } },
+              ],
+            },
           },
         },
       },

@@ -374,6 +374,41 @@ describe('calls, by whatever they are keyed,', () => {
   const nameless = { calls: [called(undefined), called(undefined, 'v')] }
   table('come out apart and whole: %s', [
     [
+      'an input under the number of another block (SGLang)',
+      [
+        begun,
+        block(1, 'tool_use', w()),
+        piece(0, '{"city":'),
+        piece(0, '"Oslo"}'),
+        closed(1),
+        block(2, 'tool_use', w({ id: 'b', name: 'v' })),
+        piece(1, ARGS),
+        closed(2),
+        ...ended,
+      ],
+      two,
+    ],
+    [
+      'another id at the end (vLLM)',
+      [
+        created,
+        added(0, item()),
+        done(0, item({ arguments: ARGS })),
+        completed([item({ id: 'g', call_id: 'other', arguments: '{ "city": "Oslo" }' })]),
+      ],
+      { calls: [called('a')] },
+    ],
+    [
+      'another call at the end, under the same number',
+      [
+        created,
+        added(0, item()),
+        done(0, item({ arguments: ARGS })),
+        completed([item({ id: 'g', call_id: 'b', name: 'v', arguments: ARGS })]),
+      ],
+      two,
+    ],
+    [
       'ids, and index 0 for all',
       [tools(tool(0, 'a', 'w', ARGS)), tools(tool(0, 'b', 'v', ARGS)), end('tool_calls')],
       two,
@@ -620,6 +655,19 @@ describe('a call in whose middle the model ran out of room', () => {
         { contentBlockDelta: { contentBlockIndex: 0, delta: { toolUse: { input: half } } } },
         { contentBlockStop: { contentBlockIndex: 0 } },
         { messageStop: { stopReason: 'max_tokens' } },
+      ],
+      { calls: [open], finish: 'length' },
+    ],
+    [
+      'of Responses, whose item is whole all the same',
+      [
+        created,
+        added(0, item()),
+        event('function_call_arguments.done', { output_index: 0, arguments: half }),
+        done(0, item({ arguments: half, status: 'incomplete' })),
+        event('incomplete', {
+          response: { status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } },
+        }),
       ],
       { calls: [open], finish: 'length' },
     ],

@@ -106,6 +106,16 @@ describe('bytes and responses are read by what they are', () => {
     expect(body).not.toContain('SECRET')
   })
 
+  it('half an event of a provider that names its events is a failure, and no hole in the answer', async () => {
+    const start = encodeEvent({ event: 'message_start', data: '{"type":"message_start","message":{}}' })
+    const half = encodeEvent({ event: 'content_block_delta', data: '{"type":"content_block_delta","SECRET' })
+    const end = encodeEvent({ event: 'message_stop', data: '{"type":"message_stop"}' })
+    const { outcome, body } = await relayed(response('text/event-stream', start, half, end))
+    expect(outcome).toBe('error')
+    expect(body).toContain('"code":"upstream-failure"')
+    expect(body).not.toContain('SECRET')
+  })
+
   const message = (fields: object) => ({
     content: '',
     additional_kwargs: {},
