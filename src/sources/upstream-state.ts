@@ -1,9 +1,14 @@
 /** What is known of the upstream itself, beside the answer in its chunks: how it writes, and is it another relay? */
 import type { OwnEvent, Part } from '../types.js'
-import type { Reading } from './reading-state.js'
 
 /** In characters, of what waits until it is known whether the upstream is another relay. */
 const MAX_WAITING = 1_048_576
+
+/** Of what is read of its answer: whether a provider's shape is known, and what becomes of an event that is none. */
+interface Answer {
+  readonly known: object | undefined
+  leave(chunk: object, name?: string): void
+}
 
 /**
  * An upstream's stream, rather than a source of the user's own: objects that no shape knows are none of the user's. Events
@@ -35,19 +40,19 @@ export class Upstream {
   }
 
   /** The next of the events that waited, if they turned out to be another relay's; of a provider they are for this server. */
-  nextWaiting(reading: Reading): object | undefined {
+  nextWaiting(answer: Answer): object | undefined {
     const { isRelay, waiting } = this
     if (!waiting) return
-    if (isRelay && !reading.known && waiting.length > 0) {
+    if (isRelay && !answer.known && waiting.length > 0) {
       this.passed = waiting.shift()
       return this.passed
     }
-    if (reading.known || isRelay) this.leaveWaiting(reading)
+    if (answer.known || isRelay) this.leaveWaiting(answer)
   }
 
-  leaveWaiting(reading: Reading): void {
+  leaveWaiting(answer: Answer): void {
     const [first] = (this.waiting ?? []) as (OwnEvent & { name?: string })[]
     this.waiting = undefined
-    if (first) reading.leave(typeof first.data === 'object' ? (first.data ?? {}) : {}, first.name ?? first.event)
+    if (first) answer.leave(typeof first.data === 'object' ? (first.data ?? {}) : {}, first.name ?? first.event)
   }
 }
