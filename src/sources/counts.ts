@@ -40,7 +40,7 @@ export function countsOf(told: unknown, counts: Usage = {}): Usage {
       if (name) {
         const count = typeof value === 'string' ? Number.parseInt(value, 10) : value
         if (Number.isFinite(count) && (count || counts[name] === undefined)) counts[name] = count as number
-      } else if (key.endsWith('etails')) countsOf(value, counts)
+      } else if (key.endsWith('etails') && !Array.isArray(value)) countsOf(value, counts)
     }
   }
   return counts

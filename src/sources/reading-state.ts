@@ -302,9 +302,17 @@ export class Reading {
     this.parts.push({ type: 'usage', usage })
   }
 
-  /** The counts in an object of the provider's, whatever it calls them. */
+  /**
+   * The counts in an object of the provider's, whatever it calls them. Where the total says that some are counted beside the
+   * others (xAI's reasoning, Bedrock's cache), they are part of them on the common scale.
+   */
   counts(told: unknown): void {
-    this.usage(countsOf(told))
+    const counts = countsOf(told)
+    const { inputTokens: input = 0, outputTokens: output = 0, totalTokens: total, reasoningTokens: thought } = counts
+    const cache = (counts.cachedInputTokens ?? 0) + (counts.cacheWriteInputTokens ?? 0)
+    if (thought && total === input + output + thought) counts.outputTokens = output + thought
+    else if (cache && total === input + output + cache) counts.inputTokens = input + cache
+    this.usage(counts)
   }
 
   /** The counts of the answer so far, for providers that tell them in halves. */

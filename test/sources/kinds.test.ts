@@ -972,6 +972,45 @@ describe('counts', () => {
   ]
   const usage = { prompt_tokens: 1, completion_tokens: 2 }
   const read12 = { inputTokens: 1, outputTokens: 2 }
+  it.each([
+    [
+      'xAI’s reasoning',
+      {
+        prompt_tokens: 10,
+        completion_tokens: 2,
+        total_tokens: 30,
+        completion_tokens_details: { reasoning_tokens: 18 },
+      },
+      { inputTokens: 10, outputTokens: 20, totalTokens: 30, reasoningTokens: 18 },
+    ],
+    [
+      'Bedrock’s cache',
+      {
+        inputTokens: 1,
+        outputTokens: 2,
+        totalTokens: 12,
+        cacheReadInputTokens: 4,
+        cacheWriteInputTokens: 5,
+        cacheDetails: [{ ttl: '5m', inputTokens: 5 }],
+      },
+      { inputTokens: 10, outputTokens: 2, totalTokens: 12, cachedInputTokens: 4, cacheWriteInputTokens: 5 },
+    ],
+    [
+      'and OpenAI’s are not',
+      {
+        prompt_tokens: 10,
+        completion_tokens: 20,
+        total_tokens: 30,
+        prompt_tokens_details: { cached_tokens: 5 },
+        completion_tokens_details: { reasoning_tokens: 18 },
+      },
+      { inputTokens: 10, outputTokens: 20, totalTokens: 30, cachedInputTokens: 5, reasoningTokens: 18 },
+    ],
+  ])('are counted beside the others where the total says so: %s', (_, usage, right) => {
+    const bedrock = 'inputTokens' in usage
+    expect(read([hi, end(), bedrock ? { metadata: { usage } } : { id: 'c', choices: [], usage }]).usage).toEqual(right)
+  })
+
   table('are read under every name, wherever they stand: %s', [
     told({ usage }, read12),
     told({ choices: null, usage }, read12),
