@@ -69,6 +69,7 @@ export const anthropic: ChunkShape = {
       signature: '',
       input: {},
       citations: [],
+      tools: [],
       ...(block.tool_use_id && { content: [] }),
     }
     return { ...rest, content_block: emptied(block, empty) }

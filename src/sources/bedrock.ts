@@ -8,7 +8,11 @@ interface ConverseEvent {
   messageStart?: object
   contentBlockStart?: {
     contentBlockIndex?: number
-    start?: { toolUse?: { toolUseId?: string; name?: string; type?: string }; toolResult?: object }
+    start?: {
+      toolUse?: { toolUseId?: string; name?: string; type?: string }
+      toolResult?: object
+      image?: { format?: string }
+    }
   }
   contentBlockDelta?: {
     contentBlockIndex?: number
@@ -17,6 +21,7 @@ interface ConverseEvent {
       reasoningContent?: { text?: string; signature?: string; redactedContent?: Uint8Array }
       toolUse?: { input?: string }
       citation?: unknown
+      image?: { source?: { bytes?: Uint8Array } }
       toolResult?: unknown
     }
   }
@@ -70,13 +75,14 @@ export const bedrock: ChunkShape = {
         name: tool.name,
         executed: tool.type === 'server_tool_use',
       })
+    if (start?.start?.image) reading.notes.format = start.start.image.format
     if (piece?.delta) {
-      const { text, reasoningContent, toolUse, citation } = piece.delta
+      const { text, reasoningContent, toolUse, citation, image } = piece.delta
       reading.text(text)
       reading.reasoning(reasoningContent?.text)
       reading.signature(reasoningContent?.signature)
-      const { redactedContent: redacted = [] } = reasoningContent ?? {}
-      reading.redacted(btoa(String.fromCharCode(...redacted)))
+      reading.redacted(toBase64(reasoningContent?.redactedContent))
+      reading.file(`image/${reading.notes.format ?? 'png'}`, undefined, toBase64(image?.source?.bytes))
       if (toolUse?.input) reading.call(piece.contentBlockIndex ?? 0, toolUse.input)
       reading.citation(citation)
     }
@@ -84,4 +90,8 @@ export const bedrock: ChunkShape = {
     if (messageStop) reading.end(messageStop.stopReason)
     reading.counts(event.metadata?.usage)
   },
+}
+
+function toBase64(bytes?: Uint8Array): string {
+  return bytes ? btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join('')) : ''
 }

@@ -1,4 +1,5 @@
 /** The OpenAI Responses API. */
+import { isObject } from '../errors.js'
 import { type ChunkShape, emptied, listOf, type Reading, withoutRequest } from './reading-state.js'
 
 interface OutputItem {
@@ -88,7 +89,7 @@ const ASKED = {
 }
 
 /** What the API's own tools answered. */
-const ANSWERED = { output: null, outputs: null, results: null, error: null, tools: [] }
+const ANSWERED = { output: null, outputs: null, result: null, results: null, error: null, tools: [] }
 
 /** Calls that a client runs, and those that the API runs itself. */
 const CLIENT_CALL = /^(function|custom_tool|apply_patch|shell|local_shell|computer)_call$/
@@ -225,9 +226,8 @@ function keyOf({ item_id, item, output_index }: ResponsesEvent, reading: Reading
 }
 
 function withoutAnswer(item: OutputItem): object {
-  return API_CALL.test(item?.type ?? '') || /_output$|^mcp_list_tools$/.test(item?.type ?? '')
-    ? emptied(item, ANSWERED)
-    : item
+  const isAnswer = API_CALL.test(item?.type ?? '') || /_output$|_tools$/.test(item?.type ?? '')
+  return isObject(item) ? emptied(item, isAnswer ? ANSWERED : { error: null }) : item
 }
 
 function readText(text: string | undefined, reading: Reading): void {

@@ -137,6 +137,21 @@ const responses = (): object[] => [
       error: S('l'),
     },
   },
+  {
+    type: 'response.output_item.done',
+    output_index: 0,
+    item: { type: 'additional_tools', id: 'at', role: 'system', tools: [{ name: S('additional_tools') }] },
+  },
+  {
+    type: 'response.output_item.done',
+    output_index: 0,
+    item: { type: 'program_output', id: 'po', call_id: 'p', result: S('program_output') },
+  },
+  {
+    type: 'response.output_item.done',
+    output_index: 0,
+    item: { type: 'image_generation_call', id: 'ig', result: null, error: { message: S('image_generation_call') } },
+  },
   { type: 'response.output_item.added', output_index: 1, item: { type: 'message', id: 'm', content: [] } },
   { type: 'response.output_text.delta', output_index: 1, delta: 'Hello ' },
   { type: 'response.output_text.delta', output_index: 1, delta: 'there.' },
@@ -219,6 +234,12 @@ const messages = (): object[] => [
     },
   },
   { type: 'content_block_stop', index: 2 },
+  {
+    type: 'content_block_start',
+    index: 3,
+    content_block: { type: 'mcp_tool_listing', mcp_server_name: 's', tools: [{ description: S('mcp_tool_listing') }] },
+  },
+  { type: 'content_block_stop', index: 3 },
   { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 1 } },
   { type: 'message_stop' },
 ]

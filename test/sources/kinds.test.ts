@@ -163,6 +163,16 @@ describe('what a server says in a field of its own', () => {
     ],
     ['texts under other types', [chat({ content: [{ type: 'output_text', text: 'H' }, 'i'] }), end()], { text: 'Hi' }],
     [
+      'an image (Bedrock)',
+      [
+        { contentBlockStart: { contentBlockIndex: 0, start: { image: { format: 'webp' } } } },
+        {
+          contentBlockDelta: { contentBlockIndex: 0, delta: { image: { source: { bytes: Uint8Array.of(1, 2, 3) } } } },
+        },
+      ],
+      { rest: [{ name: 'file', data: { mediaType: 'image/webp', url: 'data:image/webp;base64,AQID' } }] },
+    ],
+    [
       'redacted reasoning in bytes (Bedrock)',
       [{ contentBlockDelta: { delta: { reasoningContent: { redactedContent: Uint8Array.of(1, 2, 3) } } } }],
       { rest: [{ redacted: 'AQID' }] },
