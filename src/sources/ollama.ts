@@ -9,8 +9,11 @@ interface OllamaChunk {
     thinking?: string
     tool_calls?: { id?: string; function?: { name?: string; arguments?: unknown; index?: number } }[]
   }
+  created_at?: unknown
   /** Of `generate`. */
   response?: string
+  /** Of a model that draws, which tells how far it is until then. */
+  image?: string
   thinking?: string
   done: boolean
   done_reason?: string
@@ -26,8 +29,9 @@ export const ollama: ChunkShape = {
   },
 
   is(chunk) {
-    const { done, message, response } = chunk as Partial<OllamaChunk>
-    return typeof done === 'boolean' && (typeof message === 'object' || typeof response === 'string')
+    const { done, message, response, model, created_at } = chunk as Partial<OllamaChunk>
+    const isNamed = typeof model === 'string' && created_at !== undefined
+    return typeof done === 'boolean' && (typeof message === 'object' || typeof response === 'string' || isNamed)
   },
 
   read(chunk: OllamaChunk, reading: Reading) {
@@ -37,6 +41,7 @@ export const ollama: ChunkShape = {
     reading.start(undefined, chunk.model)
     reading.reasoning(message?.thinking ?? chunk.thinking)
     reading.text(message?.content ?? chunk.response)
+    reading.file('image/png', undefined, chunk.image)
     for (const { id, function: called } of message?.tool_calls ?? []) {
       reading.call(undefined, called?.arguments ?? {}, { id, name: called?.name })
     }

@@ -163,6 +163,14 @@ describe('what a server says in a field of its own', () => {
     ],
     ['texts under other types', [chat({ content: [{ type: 'output_text', text: 'H' }, 'i'] }), end()], { text: 'Hi' }],
     [
+      'an image (Ollama)',
+      [
+        { model: 'm', created_at: 't', done: false, completed: 1, total: 2 },
+        { model: 'm', created_at: 't', done: true, done_reason: 'stop', image: 'AAAA' },
+      ],
+      { rest: [{}, { name: 'file', data: { url: 'data:image/png;base64,AAAA' } }], isComplete: true },
+    ],
+    [
       'an image (Bedrock)',
       [
         { contentBlockStart: { contentBlockIndex: 0, start: { image: { format: 'webp' } } } },
