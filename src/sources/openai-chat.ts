@@ -127,8 +127,17 @@ export const openaiChat: ChunkShape = {
   redact: redactCompletion,
 }
 
-/** What the server's own tools answered: Groq's, and Azure's search. */
-const ANSWERED = { executed_tools: [], context: undefined }
+/** What the server's own tools answered: Groq's, Azure's search, and Z.ai's, which stand among the calls. */
+function withoutAnswers(said: Delta | null | undefined): object | null | undefined {
+  const calls = listOf(said?.tool_calls).filter((call) => !isServers(call))
+  return said && emptied(said, { executed_tools: [], context: undefined, tool_calls: calls })
+}
+
+/** A call that is no function's is of a tool that the server runs itself. */
+function isServers(call: ToolCall): boolean {
+  const isNamed = (key: string) => key in call
+  return isObject(call) && isNamed('type') && !['function', 'custom', 'name', 'arguments'].some(isNamed)
+}
 
 /** Without the request, what the server's own tools answered, and the words of a choice's failure. */
 export function redactCompletion(chunk: Completion): object {
@@ -140,8 +149,8 @@ export function redactCompletion(chunk: Completion): object {
 function hasAside(choice: Choice | null): boolean {
   if (!choice) return false
   const { delta, message } = choice
-  const isAnswered = (said: object | null | undefined) =>
-    isObject(said) && ('executed_tools' in said || 'context' in said)
+  const isAnswered = (said: Delta | null | undefined) =>
+    isObject(said) && ('executed_tools' in said || 'context' in said || listOf(said.tool_calls).some(isServers))
   return 'error' in choice || isAnswered(delta) || isAnswered(message) || withoutRequest(choice) !== choice
 }
 
@@ -150,8 +159,8 @@ function redactChoice(choice: Choice | null): object | null {
   const { delta, message } = choice
   return emptied(withoutRequest(choice), {
     error: null,
-    delta: delta && emptied(delta, ANSWERED),
-    message: message && emptied(message, ANSWERED),
+    delta: withoutAnswers(delta),
+    message: withoutAnswers(message),
   })
 }
 
@@ -282,7 +291,7 @@ function readCall(call: ToolCall, reading: Reading): void {
   if (!isObject(call)) throw new TypeError('A tool call is no object')
   const { index, id, custom, extra_content: extra, provider_specific_fields: more } = call
   const called = call.function ?? call
-  if (Object.keys(call).length === 0) return
+  if (Object.keys(call).length === 0 || isServers(call)) return
   if (custom) reading.calls.text(index, custom.input ?? '', { id, name: custom.name })
   // The SDK of Mistral has the word "null" for a call without an id.
   else reading.call(index ?? undefined, called.arguments, { id: id === 'null' ? undefined : id, name: called.name })

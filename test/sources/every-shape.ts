@@ -263,6 +263,7 @@ export const shapes: Record<string, Shape> = {
       delta({ role: 'assistant', content: 'Hello ' }),
       delta({ content: 'there.' }),
       // Groq's own tools.
+      delta({ tool_calls: [{ index: 0, id: 's', type: 'mcp', mcp: { name: 'search', output: S('tool_calls.mcp') } }] }),
       delta({ executed_tools: [{ name: 'search', arguments: '{}', output: S('executed_tools'), search_results: [] }] }),
       delta({ tool_calls: [{ index: 0, id: 'call_1', function: { name: 'weather', arguments: ARGS } }] }),
       {

@@ -390,6 +390,28 @@ describe('an answer that ends without a word', () => {
 describe('calls, by whatever they are keyed,', () => {
   const two = { calls: [called('a'), called('b', 'v')] }
   const nameless = { calls: [called(undefined), called(undefined, 'v')] }
+  table('of tools that the server runs are none of the client’s: %s', [
+    [
+      'MCP (Z.ai)',
+      [
+        tools({ index: 0, id: 'm', type: 'mcp', mcp: { type: 'mcp_list_tools', tools: [{ name: 'search' }] } }),
+        tools({ index: 1, id: 'n', type: 'mcp', mcp: { type: 'mcp_call', name: 'search', output: 'SECRET' } }),
+        hi,
+        end(),
+      ],
+      { calls: [], text: 'Hi', finish: 'stop' },
+    ],
+    [
+      'a call of the client’s after one',
+      [
+        tools({ index: 0, id: 'c', type: 'code_interpreter', code_interpreter: { input: '1' } }),
+        tools(tool(1, 'a', 'w', ARGS)),
+        end('tool_calls'),
+      ],
+      { calls: [called('a')], finish: 'tool-calls' },
+    ],
+  ])
+
   table('come out apart and whole: %s', [
     [
       'an input under the number of another block (SGLang)',
