@@ -44,6 +44,7 @@ interface Detail {
 interface Source {
   title?: string
   url?: string
+  link?: string
   filepath?: string
 }
 
@@ -106,6 +107,8 @@ export interface Completion {
   search_results?: Source[] | null
   /** Volcengine. */
   references?: Source[] | null
+  /** Z.ai. */
+  web_search?: Source[] | null
   error?: unknown
 }
 
@@ -186,7 +189,14 @@ function isChoice(choice: unknown): boolean {
 
 /** What a chunk of chat completions says, in either spelling. */
 export function readCompletion(chunk: Completion, reading: Reading): void {
-  const { usage, x_groq: groq, citations, references, search_results: found = references } = chunk
+  const {
+    usage,
+    x_groq: groq,
+    citations,
+    web_search,
+    references = web_search,
+    search_results: found = references,
+  } = chunk
   const choices = choicesOf(chunk)
   for (const choice of choices) if (choice && Number(choice.index ?? 0) === 0) readChoice(chunk, choice, reading)
   if (usage) {
@@ -301,7 +311,7 @@ function readCall(call: ToolCall, reading: Reading): void {
 /** A source that is told again in each chunk, once. */
 function readSource(source: Source | string, reading: Reading): void {
   const citation = typeof source === 'string' ? { url: source } : source
-  const { url, title, filepath } = citation
+  const { link, url = link, title, filepath } = citation
   reading.notes.sources ??= new Set()
   const told = reading.notes.sources as Set<string>
   const key = url ?? JSON.stringify(citation)

@@ -100,6 +100,11 @@ describe('what a server says in a field of its own', () => {
       { rest: [{}, { name: 'citation', data: { title: 't', url: 'u' } }] },
     ],
     [
+      'what was found (Z.ai)',
+      [chat({ content: 'Hi' }, {}, { web_search: [{ title: 't', link: 'u', content: 's' }] }), end()],
+      { rest: [{}, { name: 'citation', data: { title: 't', url: 'u' } }] },
+    ],
+    [
       'calls in a message',
       [{ choices: [{ message: { tool_calls: [tool(undefined, 'a', 'w', ARGS)] }, finish_reason: 'tool_calls' }] }],
       { calls: [called('a')], finish: 'tool-calls' },
