@@ -134,8 +134,10 @@ export function withShown(
 /** Whether an error that tells no more says what a provider did: sent broken JSON, or, if an SDK threw it, anything but a bug. */
 export function isOfProvider(error: unknown, isSDKs: boolean): boolean {
   try {
-    const { name, message } = error as Error
-    return name === 'SyntaxError' ? message.includes('JSON') : isSDKs && !/^(Type|Reference|Range)Error$/.test(name)
+    // The helpers that run tools wrap what the application's have thrown.
+    const { name, message, cause } = error as Error & { cause?: { name?: unknown } }
+    if ((cause ?? (error as Error)).name === 'SyntaxError') return message.includes('JSON')
+    return isSDKs && !cause && !/^(Type|Reference|Range)Error$/.test(name)
   } catch {
     return false
   }

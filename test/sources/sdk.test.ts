@@ -89,6 +89,7 @@ describe('what a stream throws in words alone', () => {
     ['of one’s own generator', new Error('no such table'), [chunk], {}],
     ['of one’s own JSON', broken, [], {}],
     ['of a framework, whose tools are one’s own', new Error('no such table'), [step], { abort() {} }],
+    ['of a tool that a helper ran', new Error('!', { cause: new Error('no such table') }), [chunk], { abort() {} }],
     ['of a program', new TypeError('x is not a function'), [chunk], { abort() {} }],
     ['of nobody', null, [chunk], { abort() {} }],
   ])('is the application’s: %s', async (_, error, chunks, stops) => {
