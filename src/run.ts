@@ -126,8 +126,8 @@ export class Run implements Feeder {
   #early = ''
   #halves: Halves | undefined
   #events = 0
-  /** Whether the source yielded an object. */
-  #sawChunk = false
+  /** Whether the source yielded null or undefined. */
+  #sawNothing = false
   /** Characters since the event loop had its turn. */
   #sinceTurn = 0
   #firstEventMs: number | undefined
@@ -369,8 +369,10 @@ export class Run implements Feeder {
       if (this.#reading.inner) return ''
     }
     if (typeof chunk === 'string' && !encoder.chunk) return chunk === '' ? '' : this.#encodeText(chunk, encoder)
-    if (chunk === null || chunk === undefined) return ''
-    this.#sawChunk ||= typeof chunk === 'object'
+    if (chunk === null || chunk === undefined) {
+      this.#sawNothing = true
+      return ''
+    }
     const reading = this.#reading
     const own = readChunk(chunk, reading)
     if (this.#unknown) this.#warn(reading.shape?.signalOnly?.(chunk as never))
@@ -627,10 +629,10 @@ export class Run implements Feeder {
   /** A complete answer that is a blank page is more likely a mistake than an answer. */
   #warnOfSilence(): void {
     const { leftOut, known, isBlank, sawObject, sawText } = this.#reading
-    if (!this.#sawChunk && !sawText) {
+    if (this.#sawNothing && this.#events === 0 && !known) {
       warnOnce(
         'nothing',
-        "a run ended without a word: its source yielded nothing, or nothing but null, undefined or empty texts. Yield the provider's chunks as they are, or their text",
+        "a run ended without a word: its source yielded null or undefined, and nothing else. Yield the provider's chunks as they are, or their text",
       )
     }
     if (known && isBlank) {
