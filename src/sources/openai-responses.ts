@@ -285,7 +285,7 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
     }
   } else if (type === 'mcp_approval_request' && isDone) {
     // The API runs it, once it is answered by this id.
-    reading.calls.whole(index, item.arguments, { id, name, executed: true })
+    reading.calls.whole(index, item.arguments, { id, name: item.name, executed: true })
     reading.calls.postpone(id, id)
     reading.notes.isAsked = true
   } else if (type === 'image_generation_call' && isDone) {
