@@ -14,7 +14,7 @@ import {
   type RelayOptions,
   type RunStatus,
 } from '../options.js'
-import { ignore, isThenable, type MaybePromise, settle } from '../promises.js'
+import { isThenable, type MaybePromise, settle } from '../promises.js'
 import { failureFrames } from '../protocols/frames.js'
 import type { Source, Summary } from '../types.js'
 import { discard } from '../upstream.js'
@@ -30,6 +30,8 @@ const ABANDON_MS = 60_000
 const MAX_ENTRY_SIZE = 65_536
 /** How long a stop is kept for a run that is not known yet, in milliseconds. */
 const STOP_MS = 300_000
+/** And for so long who asks for it waits until the message has gone, in milliseconds. */
+const TOLD_MS = 500
 const MAX_UNANSWERED = 1000
 /** A run that a shared store does not know is looked for again after so long, and again: its producer may know it. */
 const FORGOTTEN_MS = [100, 650]
@@ -191,14 +193,20 @@ export class RunLog implements Log {
 
   async #stopElsewhere(runId: string, owner: string | null): Promise<boolean> {
     const { shared } = this.#store
+    // Whoever produces the run listens, if it is this owner's; who does not hear it finds the note.
+    const tell = () => this.#publish(runId, 'producer', `stop ${JSON.stringify(owner)}`)
+    let isNoted: boolean | undefined
     try {
       // Of a run that is on its way, or that the store has lost, the note is kept for when it comes.
-      if (await shared?.stop(runId, { owner, keepMs: STOP_MS })) return true
-    } finally {
-      // Whoever produces the run is told, if it is this owner's: also by a store that takes no note, full or read-only,
-      // and may hand a message on all the same. Who cannot be told finds the note.
-      this.#publish(runId, 'producer', `stop ${JSON.stringify(owner)}`)
+      isNoted = await shared?.stop(runId, { owner, keepMs: STOP_MS })
+    } catch (error) {
+      // A store that takes no note, full or read-only, may hand a message on all the same.
+      tell()
+      throw error
     }
+    // Nothing is to be paid after the answer.
+    if (shared) await within(TOLD_MS, tell())
+    if (isNoted) return true
     const run = await this.#store.get(runId)
     if (!(run || shared)) {
       // It may have begun while the store was asked.
@@ -217,9 +225,13 @@ export class RunLog implements Log {
     return true
   }
 
-  /** Tells other processes. Nobody waits for that, and it may get lost. */
-  #publish(runId: string, channel: Channel, message: string): void {
-    settle(() => this.#store.shared?.publish(runId, channel, message), ignore, ignore)
+  /** Tells other processes. It may get lost. */
+  async #publish(runId: string, channel: Channel, message: string): Promise<void> {
+    try {
+      await this.#store.shared?.publish(runId, channel, message)
+    } catch {
+      // What matters is stored.
+    }
   }
 
   async status(runId: string, options: { owner: string | null }): Promise<RunStatus> {

@@ -454,6 +454,23 @@ describe('a stop in another process', () => {
     expect(await run).toMatchObject({ outcome: 'stopped' })
   })
 
+  it('is answered when its message has gone: nothing is paid after that', async () => {
+    const database = new Database()
+    const store = storeOf(database, 10_000)
+    let isGone = false
+    const publish = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      isGone = true
+    }
+    const there = createLog({ ...store, shared: { ...(store.shared as SharedStore), publish } })
+    closing.push(there)
+    const run = record(({ signal }) => thinking(signal), { log: open(database), runId, owner })
+    await expect.poll(() => database.runs.get(runId)?.begun).toBe(true)
+    expect(await there.stop(runId, { owner })).toBe(true)
+    expect(isGone).toBe(true)
+    expect(await run).toMatchObject({ outcome: 'stopped' })
+  })
+
   it('finds nothing to stop once the source has ended, though its end is not stored yet', async () => {
     const database = new Database()
     const store = storeOf(database, 10_000)
