@@ -94,8 +94,8 @@ export interface Log {
   /**
    * Ends what this process produces, as `shutdown`, and lets go of timers and connections. From now on no run begins:
    * `relay` answers 503, `record` rejects, both with `shutdown`, retryable.
-   * With `graceMs` the runs have so long to end by themselves, in milliseconds. It takes a second more at most, whatever
-   * the store does.
+   * With `graceMs` the runs have so long to end by themselves, in milliseconds; who reads runs of other processes is then
+   * sent away, to come back there. It takes a second more at most, whatever the store does.
    */
   close(options?: { graceMs?: number }): Promise<void>
 }
