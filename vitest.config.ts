@@ -89,8 +89,8 @@ export default defineConfig({
   },
   test: {
     pool: 'forks',
-    // Three for each core: many tests wait for a clock or a socket most of their time.
-    maxWorkers: 3 * availableParallelism(),
+    // Four for each core: many tests wait for a clock or a socket most of their time.
+    maxWorkers: 4 * availableParallelism(),
     sequence: { sequencer: LongestFirst },
     watch: false,
     // For a machine that is busy: what has to wait waits for an event, and these only end what hangs.

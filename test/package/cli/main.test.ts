@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it, vi } from 'vitest'
-import { painter, printable } from '../../../src/cli/terminal.js'
+import { duration, painter, printable } from '../../../src/cli/terminal.js'
 import { DONE, FRAMES, HEADERS, scripted, serve } from './broken.js'
 import { CLI, run, say, start, withoutProgress } from './cli.js'
 
@@ -280,6 +280,10 @@ describe('a terminal', () => {
     expect(painter({ isTTY: false }, {}).red('x')).toBe('x')
     expect(painter({ isTTY: true }, { NO_COLOR: '1' }).red('x')).toBe('x')
     expect(painter({ isTTY: true }, { TERM: 'dumb' }).red('x')).toBe('x')
+  })
+
+  it('is told a second as one, and not as a thousand milliseconds', () => {
+    expect([999.4, 999.5, 1000].map(duration)).toEqual(['999 ms', '1.0 s', '1.0 s'])
   })
 
   it('keeps the letters of every language, and line breaks', () => {

@@ -13,7 +13,8 @@ const make = (name, attributes) => {
 }
 
 /** Milliseconds as a person says them. */
-export const duration = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`)
+export const duration = (ms) =>
+  Math.round(ms) < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`
 
 export function createTimeline(svg) {
   const grid = make('g', { class: 'grid' })
