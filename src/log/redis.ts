@@ -37,7 +37,8 @@ export interface NodeRedisSentinel {
   readonly getSentinelNode: unknown
 }
 
-type RedisClient = IORedisClient | NodeRedisClient | NodeRedisCluster | NodeRedisSentinel
+/** A client that {@link createRedisLog} takes. */
+export type RedisClient = IORedisClient | NodeRedisClient | NodeRedisCluster | NodeRedisSentinel
 
 /** Options of {@link createRedisLog}. Durations are in milliseconds. */
 export interface RedisLogOptions {
