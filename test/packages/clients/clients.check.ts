@@ -169,24 +169,22 @@ describePackage('Hugging Face', [
   },
 ])
 
-const askWatsonx = (url: string, options: { returnObject?: true; signal?: AbortSignal }) =>
-  WatsonXAI.newInstance({
-    version: '2024-05-31',
-    serviceUrl: url,
-    authenticator: new NoAuthAuthenticator(),
-  }).textChatStream({ modelId: 'm', projectId: 'p', messages, ...options })
+const watsonxAt = (serviceUrl: string) =>
+  WatsonXAI.newInstance({ version: '2024-05-31', serviceUrl, authenticator: new NoAuthAuthenticator() })
+const question = { modelId: 'm', projectId: 'p', messages }
 
 describePackage('watsonx', [
   {
     name: '@ibm-cloud/watsonx-ai, textChatStream',
     wire: watsonx,
-    open: (url, signal) => askWatsonx(url, { returnObject: true, ...(signal && { signal }) }),
+    open: (url, signal) =>
+      watsonxAt(url).textChatStream({ ...question, returnObject: true, ...(signal && { signal }) }),
     bare: 'at a token',
   },
   {
     name: '@ibm-cloud/watsonx-ai, textChatStream, by its lines',
     wire: watsonx,
-    open: (url, signal) => askWatsonx(url, signal ? { signal } : {}),
+    open: (url, signal) => watsonxAt(url).textChatStream({ ...question, ...(signal && { signal }) }),
     bare: 'at a token',
   },
 ])
