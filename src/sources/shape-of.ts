@@ -114,7 +114,8 @@ export function shapeOf(chunk: object, { expected, known = expected }: Reading):
   try {
     if (known && (known.is(chunk) || known.follows?.(chunk as never))) return known
     return candidates(chunk).find((shape) => shape !== known && shape.is(chunk))
-  } catch {
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
     return undefined
   }
 }

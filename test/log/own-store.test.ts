@@ -393,4 +393,20 @@ describe('a store that throws', () => {
     const told = await Promise.all(Object.values(asked).map((promise) => promise.catch((error) => error)))
     for (const error of told) expect(error).toMatchObject({ name: 'RelayError', code, status: 503, retryable: true })
   })
+
+  const unreachable = async () => {
+    throw new Error('OOM command not allowed')
+  }
+  it.each<[string, Partial<LogStore>]>([
+    ['is known at all', { get: unreachable }],
+    ['has ended how', { read: unreachable }],
+  ])('while it is asked whether a run that cannot begin %s: the job may be tried again', async (_, failing) => {
+    const { log } = keeping((runs) => {
+      const entry: LogEntry = { first: 1, last: 1, text: done(1), end: { outcome: 'done' } }
+      runs.set(runId, { owner, begun: true, last: 1, entries: [entry] })
+      return failing
+    })
+    const job = record(['told'], { log, runId, owner })
+    await expect(job).rejects.toMatchObject({ name: 'RelayError', code: 'log-failure', status: 503, retryable: true })
+  })
 })
