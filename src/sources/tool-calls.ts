@@ -26,6 +26,8 @@ interface Call {
   given: unknown
   /** The input is plain text: in JSON a string. */
   isText: boolean
+  /** Each piece is all of the input so far. */
+  isGrowing: boolean
   /** Whether a piece was told; before it the name is waited for. */
   isTold: boolean
   isDone: boolean
@@ -114,12 +116,9 @@ export class Calls {
   /** The next piece of a call. */
   piece(key: CallKey, input: string, head: CallHead = {}): void {
     const { id, name } = clean(head)
-    let call = this.#find(key, id, name)
-    if (call?.isDone) {
-      // Late, or the beginning of another call where its key is used again.
-      if (name === undefined || call.id === id) return
-      call = undefined
-    }
+    let call = this.#find(key, id, name, input)
+    // Late.
+    if (call?.isDone) return
     if (!call) {
       const last = key === undefined && id === undefined ? this.#keys.get(key) : undefined
       // Where calls have neither keys nor ids they come one after the other.
@@ -130,12 +129,21 @@ export class Calls {
     if (!isEmpty(head.given)) call.given = head.given
     // Where `{}` begins the input, or `null`, all of it was said before, there is none, or pieces follow; and some servers
     // say all of it so far again, with each piece or at the end. Only after these may it be a value within.
+    let more: { replaces: true } | undefined
     if (call.input === '' && /^(\{\}|null)$/.test(input) && !this.#isSingle) {
       call.given ??= '{}'
       input = ''
-    } else if (call.input.startsWith('{') && input.startsWith(call.input) && !/[:[,]\s*$/.test(call.input))
-      input = input.slice(call.input.length)
-    this.#tell(call, input)
+    } else if (isWhole(call.input)) {
+      // Nothing follows a whole value but all of it in other words, or another bracket.
+      if (isWhole(input) && !isSame(call.input, input)) {
+        call.input = ''
+        more = { replaces: true }
+      } else input = ''
+    } else if (call.input.startsWith('{') && input.startsWith(call.input)) {
+      call.isGrowing ||= !/[:[,]\s*$/.test(call.input)
+      if (call.isGrowing) input = input.slice(call.input.length)
+    }
+    this.#tell(call, input, more)
   }
 
   /** The next piece of an input that is plain text. */
@@ -266,18 +274,27 @@ export class Calls {
     return known.index === said ? part : { ...part, index: known.index }
   }
 
-  /** The call that a key and a head are of. Another id, or a name where nothing else tells calls apart, is another call. */
-  #find(key: CallKey, id: string | undefined, name: string | undefined): Call | undefined {
+  /**
+   * The call that a key and a head are of. Another id, or a name where nothing else tells calls apart, is another call, but
+   * not in the middle of an input: some servers say the name with each piece, or make an id or a place for each.
+   */
+  #find(key: CallKey, id: string | undefined, name: string | undefined, piece?: string): Call | undefined {
     const known = id === undefined ? undefined : this.#ids.get(id)
     const last = this.#keys.get(key)
+    const latest = this.#last
     if (known) return known
-    // What says nothing of itself goes on with the latest.
-    if (!last) return key === undefined && id === undefined && name === undefined ? this.#last : undefined
-    // Some servers make an id for each piece: what has no name goes on with a call that is not whole.
-    if (id !== undefined && last.id !== undefined) return name === undefined && !isJSON(last.input) ? last : undefined
-    const isNext =
-      key === undefined && id === undefined && (last.isDone || (name !== undefined && last.name !== undefined))
-    return isNext ? undefined : last
+    if (id === undefined && name === undefined) {
+      // What says nothing of itself goes on with the latest.
+      const goesOn = key === undefined || (!this.#isSingle && latest && !latest.isDone && !isWhole(latest.input))
+      return last ?? (goesOn ? latest : undefined)
+    }
+    if (!last || (id !== undefined && last.id === undefined)) return last
+    const isOpen = !isWhole(last.input)
+    const isAgain = name === undefined || !last.name || (piece && last.name === name && isOpen && last.input !== '')
+    if (id !== undefined) return isAgain && isOpen ? last : undefined
+    if (key === undefined) return isAgain && !last.isDone ? last : undefined
+    const isRepeat = isAgain || (last.name === name && isSame(last.input, piece ?? ''))
+    return !piece || isRepeat || (isOpen && !last.isDone) ? last : undefined
   }
 
   #know(key: CallKey, call: Call, id: string | undefined, name: string | undefined, executed?: boolean): void {
@@ -318,6 +335,7 @@ export class Calls {
       input: '',
       given: undefined,
       isText: false,
+      isGrowing: false,
       isTold: false,
       isDone: false,
       isExecuted: false,
@@ -339,7 +357,7 @@ export class Calls {
 
   #tell(call: Call, input: string, more?: Pick<ToolCallPart, 'done' | 'replaces' | 'error' | 'approval'>): void {
     call.input += input
-    if (more) {
+    if (more?.done) {
       call.isDone = true
       this.#open.delete(call)
     }
@@ -392,6 +410,11 @@ function isCut(input: string): boolean {
     else if (character === '}' || character === ']') depth--
   }
   return isString || depth > 0
+}
+
+/** Whether a text is all of a JSON object. */
+function isWhole(text: string): boolean {
+  return text.trimEnd().endsWith('}') && isJSON(text)
 }
 
 function isJSON(text: string): boolean {

@@ -522,6 +522,50 @@ describe('calls, by whatever they are keyed,', () => {
       { calls: [called('a')] },
     ],
     [
+      'another index in each piece (Nebius)',
+      [
+        tools(tool(0, 'a', 'w', '{"city":')),
+        tools(tool(1, undefined, undefined, '"Os')),
+        tools(tool(2, undefined, undefined, 'lo"}')),
+        tools(tool(3, 'b', 'v', '')),
+        tools(tool(4, undefined, undefined, ARGS)),
+        end('tool_calls'),
+      ],
+      two,
+    ],
+    [
+      'the name in each piece, and nothing else',
+      [
+        tools(tool(undefined, undefined, 'w', '{"city":')),
+        tools(tool(undefined, null, 'w', '"Oslo"')),
+        tools(tool(undefined, null, 'w', '}')),
+        tools(tool(undefined, undefined, 'v', ARGS)),
+        end('tool_calls'),
+      ],
+      nameless,
+    ],
+    [
+      'the name and another id in each piece (OCI)',
+      [
+        tools(tool(0, 'a', 'w', '{"city":')),
+        tools(tool(0, 'a2', 'w', '"Oslo"}')),
+        tools(tool(0, 'b', 'v', '{"city":')),
+        tools(tool(0, 'b2', 'v', '"Oslo"}')),
+        end('tool_calls'),
+      ],
+      two,
+    ],
+    [
+      'index 0 for all, and no ids (the SDK of Mistral)',
+      [tools(tool(0, 'null', 'w', ARGS), tool(0, 'null', 'v', ARGS)), end('tool_calls')],
+      nameless,
+    ],
+    [
+      'the name once more, after all of it',
+      [tools(tool(0, 'a', 'w', ARGS)), tools(tool(0, undefined, 'w', '')), end(), tools(tool(0, undefined, 'w', ''))],
+      { calls: [called('a')] },
+    ],
+    [
       'no name, and the id, in the second piece',
       [tools(tool(0, undefined, undefined, '{"city":')), tools(tool(0, 'a', 'w', '"Oslo"}')), end('tool_calls')],
       { calls: [called('a')] },
@@ -923,6 +967,52 @@ describe('a whole value', () => {
         end('tool_calls', { tool_calls: [tool(0, 'a', 'w', ARGS)] }),
       ],
       whole,
+    ],
+    [
+      'all so far with each piece, also after a colon (Qianfan)',
+      [
+        tools(tool(0, 'a', 'w', '{')),
+        tools(tool(0, 'a', 'w', '{"city":')),
+        tools(tool(0, 'a', 'w', '{"city":"Os')),
+        tools(tool(0, 'a', 'w', ARGS)),
+        end('tool_calls'),
+      ],
+      whole,
+    ],
+    [
+      'in pieces, and all of them again in other words',
+      [
+        tools(tool(0, 'a', 'w', '{"city":')),
+        tools(tool(0, undefined, undefined, '"Oslo"}')),
+        tools(tool(0, undefined, undefined, '{ "city": "Oslo" }')),
+        end('tool_calls'),
+      ],
+      whole,
+    ],
+    [
+      'all so far as a value each time',
+      [
+        tools(tool(0, 'a', 'w', '{"city":"O"}')),
+        tools(tool(0, 'a', 'w', '{"city":"Os"}')),
+        tools(tool(0, 'a', 'w', ARGS)),
+        end('tool_calls'),
+      ],
+      whole,
+    ],
+    [
+      'in pieces, and one bracket too many',
+      [tools(tool(0, 'a', 'w', ARGS)), tools(tool(0, undefined, undefined, '}')), end('tool_calls')],
+      whole,
+    ],
+    [
+      'an object in a text, where no value ends',
+      [
+        tools(tool(0, 'a', 'w', '{"code":"f({})')),
+        tools(tool(0, undefined, undefined, '{}')),
+        tools(tool(0, undefined, undefined, '"}')),
+        end('tool_calls'),
+      ],
+      { calls: [called('a', 'w', '{"code":"f({}){}"}')] },
     ],
     [
       'a value within that begins like the whole',
