@@ -381,7 +381,7 @@ export class Run implements Feeder {
       const { shape } = reading
       // One's own part of what a tool answered is sent as any other protocol sends it.
       const isResult = !shape && reading.parts[0]?.type === 'tool-result'
-      const sendsChunk = encoder.chunk !== undefined && shape?.redact !== false && !isResult
+      const sendsChunk = encoder.chunk !== undefined && (!shape || shape.redact !== undefined) && !isResult
       const aside = encoder.aside && shape?.aside ? this.#encodeAside(encoder, shape) : ''
       let frames = aside + this.#encodeParts(sendsChunk)
       if (this.isOver) return ''

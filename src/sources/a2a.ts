@@ -38,11 +38,7 @@ const KINDS = /^(task|message|status-?update|artifact-?update)$/i
  * task waits for the user.
  */
 export const a2a: ChunkShape = {
-  redact: false,
-
   is: (chunk) => eventOf(chunk) !== undefined,
-
-  isEarly: (chunk: object) => eventOf(chunk)?.artifact === undefined,
 
   read(chunk: object, reading: Reading) {
     const { parts, role, status, artifact, artifacts } = eventOf(chunk) as A2AEvent

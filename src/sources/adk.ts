@@ -29,8 +29,6 @@ interface Event {
 export const adk: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   signalOnly: () => 'the Google ADK',
 
   is: (chunk) => 'invocationId' in chunk && typeof (chunk as { author?: unknown }).author === 'string',

@@ -38,8 +38,6 @@ export const agui: ChunkShape = {
   // Only TanStack AI's own iterator waits for its provider: an event stream has bytes that can be cancelled.
   signalOnly: ({ metadata }: AGUIEvent) => (metadata?.tanstack ? 'TanStack AI' : undefined),
 
-  redact: false,
-
   read(event: AGUIEvent, reading: Reading) {
     const { type, messageId, delta, toolCallId, outcome } = event
     const { notes } = reading

@@ -45,9 +45,6 @@ export const aiSDK4: ChunkShape = {
 
   signalOnly: ({ type }: OldPart) => (type === 'step-start' ? 'the AI SDK' : undefined),
 
-  // Steps hold the request, with the prompt.
-  redact: false,
-
   read(part: OldPart, reading: Reading) {
     const { type, source, usage, finishReason } = part
     // Version 4 says when a step begins; xsai does not, and repeats a call before its tool answers.

@@ -48,11 +48,7 @@ export const bedrockInvoke: ChunkShape = {
   follows: ({ output, citation, guardrail }: InvokeEvent) =>
     isObject(output) || isObject(citation) || isObject(guardrail),
 
-  isEarly: ({ chunk, flowOutputEvent, output }: InvokeEvent) => !chunk && !flowOutputEvent && !output,
-
   signalOnly: () => 'Bedrock',
-
-  redact: false,
 
   read({ chunk, ...event }: InvokeEvent, reading: Reading) {
     if (chunk) readBytes(chunk.bytes, reading)

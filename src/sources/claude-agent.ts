@@ -37,11 +37,7 @@ const streamed = new WeakSet<Reading>()
  * What is said of the session (folders, tools), what tools answered and what a subagent says stay here.
  */
 export const claudeAgent: ChunkShape = {
-  redact: false,
-
   is: (chunk) => 'session_id' in chunk && 'uuid' in chunk && typeof (chunk as { type?: unknown }).type === 'string',
-
-  isEarly: ({ type }: Message) => type === 'system',
 
   read(message: Message, reading: Reading) {
     const { type, event, parent_tool_use_id: parent } = message

@@ -21,11 +21,7 @@ export const codex: ChunkShape = {
     return TYPE.test(type as string) && (!(type as string).startsWith('item.') || isObject(item))
   },
 
-  isEarly: ({ type }: CodexEvent) => /started$/.test(type),
-
   signalOnly: () => 'Codex',
-
-  redact: false,
 
   read({ type, item, usage, error, message }: CodexEvent, reading: Reading) {
     switch (type) {

@@ -125,8 +125,6 @@ export const cohere1: ChunkShape = {
 
   is: (chunk) => OLD_EVENT.test((chunk as OldEvent).event_type ?? (chunk as OldEvent).eventType ?? ''),
 
-  redact: false,
-
   read(event: OldEvent, reading: Reading) {
     const { event_type, eventType: type = event_type, text, citations, finish_reason, response } = event
     const piece = event.tool_call_delta ?? event.toolCallDelta

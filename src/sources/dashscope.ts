@@ -16,8 +16,6 @@ interface DashScopeChunk {
 
 /** DashScope's own API, of models and of applications. */
 export const dashScope: ChunkShape = {
-  redact: false,
-
   is({ request_id: id, output }: DashScopeChunk) {
     if (typeof id !== 'string' || !isObject(output)) return false
     const { choices } = output

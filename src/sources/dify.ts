@@ -15,16 +15,12 @@ const DIFY_ID = /^(message|conversation|workflow_run)_id$/
 
 /** Dify. What nodes of a flow and tools were given and answered stays here. */
 export const dify: ChunkShape = {
-  redact: false,
-
   is(chunk: DifyEvent) {
     const { event, task_id: task } = chunk
     return typeof task === 'string' && DIFY.test(event) && Object.keys(chunk).some((key) => DIFY_ID.test(key))
   },
 
   follows: ({ event, task_id: task }: DifyEvent) => typeof event === 'string' && typeof task === 'string',
-
-  isEarly: ({ event }: DifyEvent) => /^(workflow|node)_(started|finished)$/.test(event),
 
   read({ event, answer, data, metadata, ...told }: DifyEvent, reading: Reading) {
     if (event === 'message' || event === 'agent_message') reading.text(answer)

@@ -31,11 +31,7 @@ const MARKS = ['~effect/ai/Content/Part', '~effect/ai/Response/Part']
 export const effectAI: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   is: (chunk) => MARKS.some((mark) => mark in chunk),
-
-  isEarly: ({ type }: EffectPart) => type === 'response-metadata',
 
   read(part: EffectPart, reading: Reading) {
     const { type, delta, name, providerExecuted } = part

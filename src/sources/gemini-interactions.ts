@@ -30,8 +30,6 @@ export const geminiInteractions: ChunkShape = {
   // `controller.abort()` of its stream closes nothing while the provider is silent.
   signalOnly: () => 'Gemini Interactions',
 
-  redact: false,
-
   read({ event_type, index, step, delta, interaction, error }: InteractionEvent, reading: Reading) {
     switch (event_type) {
       case 'interaction.created':

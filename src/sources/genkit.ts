@@ -35,9 +35,6 @@ export const genkit: ChunkShape = {
 
   signalOnly: () => 'Genkit',
 
-  // A chunk holds all the chunks before it.
-  redact: false,
-
   read(chunk: GenkitChunk, reading: Reading) {
     const { role, index, content, finishReason: word, usage } = chunk
     const turn = reading.notes.turn as number | undefined

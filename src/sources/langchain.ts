@@ -89,8 +89,6 @@ function isMessage(value: unknown): value is Message {
  * content after some; models that tell neither who they are nor why they stop are taken at their end.
  */
 export const langchain: ChunkShape = {
-  redact: false,
-
   signalOnly: () => 'LangChain',
 
   is: (chunk) => messageOf(chunk) !== undefined || isMap(chunk),
@@ -119,8 +117,6 @@ const MODEL_EVENT =
 
 /** `streamEvents` without a version. The answer is complete at a `message-finish` that has a reason. */
 export const langchainModelEvents: ChunkShape = {
-  redact: false,
-
   signalOnly: () => 'LangChain',
 
   is(chunk) {
@@ -140,16 +136,12 @@ export const langchainModelEvents: ChunkShape = {
 export const langchainRunEvents: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   signalOnly: () => 'LangChain',
 
   is(chunk) {
     const { event } = chunk as RunEvent
     return typeof event === 'string' && event.startsWith('on_') && 'run_id' in chunk
   },
-
-  isEarly: ({ event }: RunEvent) => event.endsWith('_start'),
 
   read({ event, name, run_id: id, data }: RunEvent, reading: Reading) {
     const { chunk, output } = data ?? {}

@@ -40,8 +40,6 @@ function toldBy(reading: Reading): Set<string> {
 export const langgraph: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   is(chunk) {
     if (!Array.isArray(chunk)) return false
     const [first, second, third] = chunk as unknown[]
@@ -49,8 +47,6 @@ export const langgraph: ChunkShape = {
     if (length === 2) return isTuple(first, second) || isMode(first) || (isNamespace(first) && isState(second))
     return length === 3 && isNamespace(first) && isMode(second) && third !== undefined
   },
-
-  isEarly: (chunk: unknown[]) => !chunk.some((value) => value === 'messages' || messageOf(value)),
 
   read(chunk: unknown[], reading: Reading) {
     const last = chunk.at(-1)
@@ -66,11 +62,7 @@ export const langgraph: ChunkShape = {
 export const langgraphState: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   is: isState,
-
-  isEarly: () => true,
 
   read: (chunk: object, reading) => readState(chunk, reading),
 }
@@ -79,16 +71,12 @@ export const langgraphState: ChunkShape = {
 export const langgraphEvents: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   signalOnly: () => 'LangGraph',
 
   is(chunk) {
     const { type, method, params } = chunk as { type?: unknown; method?: unknown; params?: unknown }
     return type === 'event' && typeof method === 'string' && isObject(params)
   },
-
-  isEarly: ({ method }: { method: string }) => method !== 'messages' && method !== 'custom',
 
   read({ method, params }: { method: string; params: { namespace?: string[]; data?: unknown } }, reading) {
     const { namespace = [], data } = params
@@ -113,8 +101,6 @@ interface Step {
 export const langgraphSteps: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   is(chunk) {
     const { step, payload, id, name, interrupts, values, metadata, event, toolCallId } = chunk as Record<
       string,
@@ -125,8 +111,6 @@ export const langgraphSteps: ChunkShape = {
     if (typeof id === 'string' && typeof name === 'string') return Array.isArray(interrupts)
     return isObject(values) && isObject(metadata) && 'next' in chunk
   },
-
-  isEarly: ({ event }: Step) => event === undefined,
 
   read({ event, toolCallId, name, output }: Step, reading) {
     if (event === 'on_tool_end' && toolCallId) {
@@ -145,8 +129,6 @@ interface PlatformEvent {
 export const langgraphPlatform: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   signalOnly: () => 'LangGraph',
 
   is(chunk) {
@@ -164,8 +146,6 @@ export const langgraphPlatform: ChunkShape = {
   follows: ({ event, data }: PlatformEvent) =>
     data !== undefined &&
     /^(messages|updates|values|custom|debug|tasks|checkpoints|tools|events|error|end|feedback)\b/.test(event),
-
-  isEarly: ({ event }: PlatformEvent) => !/^(messages|custom)/.test(event),
 
   read({ event, data }: PlatformEvent, reading: Reading) {
     const [name = ''] = event.split('|')

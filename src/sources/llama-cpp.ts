@@ -14,9 +14,6 @@ const LLAMA = /^(tokens|tokens_predicted|id_slot|slot_id|multimodal|generation_s
 
 /** llama.cpp's own `/completion`. */
 export const llamaCpp: ChunkShape = {
-  // The last of them has the prompt, and all settings.
-  redact: false,
-
   // Two words that anybody has.
   is(chunk: Fragment) {
     const { content, stop } = chunk

@@ -30,12 +30,8 @@ export const llamaIndex: ChunkShape = {
 
   hasResults: true,
 
-  isEarly: ({ data }: LlamaIndexChunk) => data !== undefined && !('raw' in data),
-
   // It takes no signal at all.
   signalOnly: () => 'LlamaIndex',
-
-  redact: false,
 
   read({ data, ...chunk }: LlamaIndexChunk, reading: Reading) {
     if (data) reading.calls.areExecuted = true

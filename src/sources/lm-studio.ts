@@ -9,8 +9,6 @@ interface Fragment {
 
 /** The fragments of LM Studio's SDK. It throws where it failed, so each may be the last. */
 export const lmStudio: ChunkShape = {
-  redact: false,
-
   is: ({ content, reasoningType, tokensCount }: Fragment) =>
     typeof content === 'string' && typeof reasoningType === 'string' && typeof tokensCount === 'number',
 

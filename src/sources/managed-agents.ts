@@ -32,8 +32,6 @@ const MANAGED =
 export const managedAgents: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   is(chunk) {
     const { type, id, event, event_id: of, delta } = chunk as ManagedEvent
     if (type === 'event_start') return /^agent\./.test(event?.type ?? '')
@@ -42,8 +40,6 @@ export const managedAgents: ChunkShape = {
   },
 
   follows: (chunk: ManagedEvent) => 'processed_at' in chunk && /^[a-z_]+\.[a-z_]+$/.test(chunk.type),
-
-  isEarly: ({ type }: ManagedEvent) => !/^(agent\.|event_delta)/.test(type),
 
   read(event: ManagedEvent, reading: Reading) {
     const { type, id = '', name, input, error } = event

@@ -24,8 +24,6 @@ interface Chunk {
 export const mastra: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   signalOnly: () => 'Mastra',
 
   is(chunk) {
@@ -35,8 +33,6 @@ export const mastra: ChunkShape = {
 
   // The one chunk that may come without the rest.
   follows: ({ type, payload }: Chunk) => type === 'tripwire' && isObject(payload),
-
-  isEarly: ({ type }: Chunk) => /^(start|step-start|workflow-start|workflow-step-start)$/.test(type),
 
   read({ type, payload }: Chunk, reading: Reading) {
     // Networks and workflows tell what their agents say as events of their own.

@@ -30,11 +30,6 @@ export const mistralConversations: ChunkShape = {
     return typeof type === 'string' && TYPE.test(type)
   },
 
-  isEarly: (chunk: object) => eventOf(chunk).type === 'conversation.response.started',
-
-  // What tools of the provider were asked and answered stays here.
-  redact: false,
-
   read(chunk: object, reading: Reading) {
     const event = eventOf(chunk) as unknown as ConversationEvent
     switch (event.type) {

@@ -40,12 +40,8 @@ const INNER: readonly ChunkShape[] = [openaiResponses, openaiChat]
 export const openaiAgents: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   is: (chunk) =>
     /^(raw_model_stream_event|run_item_stream_event|agent_updated_stream_event)$/.test((chunk as AgentsEvent).type),
-
-  isEarly: ({ type }: AgentsEvent) => type === 'agent_updated_stream_event',
 
   read({ type, data, item }: AgentsEvent, reading: Reading) {
     reading.calls.areExecuted = true

@@ -27,8 +27,6 @@ interface OpencodeEvent {
 export const opencode: ChunkShape = {
   hasResults: true,
 
-  redact: false,
-
   is(chunk) {
     const { type = '', properties } = chunk as Partial<OpencodeEvent>
     if (!isObject(properties) || Object.keys(chunk).length > 3) return false
@@ -39,8 +37,6 @@ export const opencode: ChunkShape = {
   },
 
   follows: ({ type, properties }: OpencodeEvent) => isObject(properties) && /^[a-z]+\.[a-z.]+$/.test(type),
-
-  isEarly: ({ type }: OpencodeEvent) => !type.startsWith('message.part.'),
 
   read({ type, properties }: OpencodeEvent, reading: Reading) {
     const { part, partID = part?.id ?? '', delta, error } = properties

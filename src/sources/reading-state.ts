@@ -19,13 +19,13 @@ export interface ChunkShape {
   /** The name the chunk's event has on the provider's own wire, if it has one. */
   event?(chunk: never): string
   /**
-   * What `raw()` sends of the chunk: it, without what is not for the client (headers, prompts, results of tools).
-   * `false` for what is no provider's wire: then `raw()` sends the parts.
+   * Of a provider's wire what `raw()` sends of the chunk: it, without what is not for the client (headers, prompts, results
+   * of tools). Of a shape that has no such it sends the parts.
    */
-  redact?: ((chunk: never) => object) | false
+  redact?(chunk: never): object
   /** What the chunk says that no part has, in the words of the AI SDK's UI message stream: for streams of the AI SDK. */
   aside?(chunk: never): UIChunk | undefined
-  /** Whether the chunk comes before the provider has answered at all: a refusal is still to be a status. */
+  /** Whether a chunk that `raw()` sends comes before the provider has answered at all: a refusal is still to be a status. */
   isEarly?(chunk: never): boolean
   /** The name of a provider whose streams nothing stops but the signal the call was given, if the chunk is of one. */
   signalOnly?(chunk: never): string | undefined

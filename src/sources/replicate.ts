@@ -16,8 +16,6 @@ export const replicate: ChunkShape = {
 
   signalOnly: () => 'Replicate',
 
-  redact: false,
-
   read({ event, data }: ServerSentEvent, reading: Reading) {
     if (event === 'output') reading.text(data)
     if (event === 'error') reading.error(data)

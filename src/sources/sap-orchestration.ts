@@ -16,15 +16,11 @@ const MODULE = /^(templating|llm|grounding|(in|out)put_\w+)$/
 
 /** SAP's orchestration. */
 export const sapOrchestration: ChunkShape = {
-  redact: false,
-
   is(chunk) {
     const { request_id: id, final_result: result, intermediate_results: before } = withoutClass(chunk)
     if (typeof id !== 'string') return false
     return Array.isArray(result?.choices) || (isObject(before) && Object.keys(before).some((key) => MODULE.test(key)))
   },
-
-  isEarly: (chunk: Orchestrated) => !withoutClass(chunk).final_result,
 
   read(chunk: Orchestrated, reading: Reading) {
     const { final_result: result } = withoutClass(chunk)

@@ -39,11 +39,7 @@ export const strands: ChunkShape = {
     )
   },
 
-  isEarly: ({ type, inner, event = inner?.event?.event ?? { type } }: StrandsEvent) => !MODEL.test(event.type),
-
   signalOnly: () => 'Strands Agents',
-
-  redact: false,
 
   read(chunk: StrandsEvent, reading: Reading) {
     const { type, result, inner } = chunk

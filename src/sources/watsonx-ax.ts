@@ -23,8 +23,6 @@ interface Results {
 
 /** The text generation of watsonx, and Ax. Of several answers the first is read. */
 export const textResults: ChunkShape = {
-  redact: false,
-
   is(chunk: Results) {
     const { results } = chunk
     return Array.isArray(results) && results.length > 0 && results.every((result) => isResult(result, chunk))

@@ -1,6 +1,6 @@
 /** What do the chunks of Cloudflare's Workers AI say that are not OpenAI's? */
 import { isObject } from '../errors.js'
-import type { ChunkShape, Reading } from './reading-state.js'
+import { type ChunkShape, type Reading, withoutRequest } from './reading-state.js'
 
 interface WorkersAIChunk {
   /** A digit is a number. */
@@ -15,6 +15,8 @@ export const workersAI: ChunkShape = {
     'response' in chunk &&
     !isObject(chunk.response) &&
     Object.keys(chunk).every((key) => /^(response|tool_calls|usage|p)$/.test(key)),
+
+  redact: withoutRequest,
 
   read({ response, tool_calls: calls, usage }: WorkersAIChunk, reading: Reading) {
     reading.text(response)
