@@ -52,14 +52,14 @@ export const adk: ChunkShape = {
 function readPart(part: EventPart, { partial: isPartial, longRunningToolIds: long }: Event, reading: Reading): void {
   const { functionCall: call, functionResponse: answer } = part
   if (answer) {
-    reading.result(answer.id ?? '', answer.response ?? null, answer.name)
+    reading.result(answer.id, answer.response, answer.name)
     reading.notes.answered = true
     reading.proof = 'missing'
   } else if (call) {
     // The arguments of a partial one may not be whole.
     if (isPartial) return
     const executed = !long?.includes(call.id ?? '')
-    reading.calls.whole(call.id, call.args ?? {}, { ...call, executed })
+    reading.calls.whole(call.id, call.args, { ...call, executed })
   } else if (isPartial || !reading.notes.partial) readContentPart(part, reading)
 }
 

@@ -80,7 +80,7 @@ function readInterrupt(
 
 function readCall({ type, toolCallName: name, delta, content }: AGUIEvent, id: string | undefined, reading: Reading) {
   if (type === 'TOOL_CALL_END') reading.calls.done(id)
-  else if (type === 'TOOL_CALL_RESULT') reading.result(id as string, content)
+  else if (type === 'TOOL_CALL_RESULT') reading.result(id, content)
   else {
     reading.notes.call = id
     reading.call(id, delta, { id, name })

@@ -206,15 +206,14 @@ export function readPart(part: StreamPart, reading: Reading): void {
     }
     case 'tool-result':
     case 'tool-output-available':
-      if (!part.preliminary)
-        reading.result(toolCallId ?? '', 'output' in part ? part.output : (part.result ?? null), name, part.isError)
+      if (!part.preliminary) reading.result(toolCallId, part.output ?? part.result, name, part.isError)
       break
     case 'tool-error':
     case 'tool-output-error':
-      reading.result(toolCallId ?? '', null, name, true)
+      reading.result(toolCallId, null, name, true)
       break
     case 'tool-output-denied':
-      reading.deny(toolCallId ?? '', name)
+      reading.deny(toolCallId, name)
       break
     case 'tool-approval-request':
       // One that the application answers itself is nothing to ask a person.

@@ -111,7 +111,7 @@ function readBlock(index: number, block: ContentBlock, reading: Reading): void {
   if (type?.endsWith('tool_use')) {
     reading.notes.tool = index
     reading.call(index, '', { id, name, given, executed: type !== 'tool_use' || undefined })
-  } else if (type?.endsWith('tool_result')) reading.result(block.tool_use_id ?? '', block.content ?? null)
+  } else if (type?.endsWith('tool_result')) reading.result(block.tool_use_id, block.content)
   else if (type === 'redacted_thinking') reading.redacted(block.data)
   else reading.notes.block = block
 }

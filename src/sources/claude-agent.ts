@@ -68,14 +68,14 @@ function readAssistant({ message, error }: Message, reading: Reading): void {
   for (const { type, text, thinking, id, name, input } of content) {
     if (type === 'text') reading.text(text)
     else if (type === 'thinking') reading.reasoning(thinking)
-    else if (type === 'tool_use') reading.calls.whole(id, input ?? {}, { id, name })
+    else if (type === 'tool_use') reading.calls.whole(id, input, { id, name })
   }
 }
 
 function readAnswers({ message }: Message, reading: Reading): void {
   if (!Array.isArray(message?.content)) return
   for (const { type, tool_use_id: id, content, is_error: isError } of message.content) {
-    if (type === 'tool_result' && id) reading.result(id, content ?? null, undefined, isError)
+    if (type === 'tool_result' && id) reading.result(id, content, undefined, isError)
   }
 }
 

@@ -135,7 +135,7 @@ export const cohere1: ChunkShape = {
       if (piece) reading.call(piece.index, piece.parameters, { name: piece.name })
     } else if (type === 'tool-calls-generation')
       for (const [index, { name, parameters }] of listOf(event.tool_calls ?? event.toolCalls).entries())
-        reading.calls.whole(index, parameters ?? {}, { name })
+        reading.calls.whole(index, parameters, { name })
     else if (type === 'stream-end') {
       const { tokens, billed_units: billed, billedUnits = billed } = response?.meta ?? {}
       readEnd({ finishReason: event.finishReason ?? finish_reason ?? 'ERROR', usage: { tokens, billedUnits } }, reading)

@@ -58,7 +58,7 @@ export const effectAI: ChunkShape = {
         reading.calls.whole(id, part.params, head)
         break
       case 'tool-result':
-        if (!part.preliminary) reading.result(id, part.encodedResult ?? null, name, part.isFailure)
+        if (!part.preliminary) reading.result(id, part.encodedResult, name, part.isFailure)
         break
       case 'tool-approval-request':
         reading.calls.postpone(part.toolCallId, part.approvalId)

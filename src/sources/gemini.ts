@@ -74,7 +74,7 @@ export const gemini: ChunkShape = {
       if (index !== 0) continue
       // What the SDK's own calls of functions came to.
       const answers = content?.parts?.flatMap((part) => part?.functionResponse ?? []) ?? []
-      for (const { id, name, response } of answers) reading.result(id ?? name ?? '', response ?? null, name)
+      for (const { id, name, response } of answers) reading.result(id ?? name, response, name)
       if (answers.length > 0) {
         reading.begin()
         continue

@@ -60,7 +60,7 @@ export const genkit: ChunkShape = {
 
 function readPart(part: GenkitPart, role: string | undefined, reading: Reading): void {
   const { toolRequest, toolResponse, media } = part
-  if (toolResponse) reading.result(toolResponse.ref ?? toolResponse.name ?? '', toolResponse.output, toolResponse.name)
+  if (toolResponse) reading.result(toolResponse.ref ?? toolResponse.name, toolResponse.output, toolResponse.name)
   if (role !== 'model') return
   reading.text(part.text)
   reading.reasoning(part.reasoning)

@@ -271,15 +271,14 @@ export function readWhole(message: Message, isTold: boolean, reading: Reading): 
 export function readEnd(message: Message, isTold: boolean, reading: Reading, id = message.id): void {
   const word = wordOf(message)
   const isCounted = !isTold && readCounts(message.usage_metadata, reading)
-  if (!isTold)
-    for (const { id, name, args } of message.tool_calls ?? []) reading.calls.whole(id, args ?? {}, { id, name })
+  if (!isTold) for (const { id, name, args } of message.tool_calls ?? []) reading.calls.whole(id, args, { id, name })
   const provider = message.response_metadata?.model_provider
   const hasEnded = isCounted ? provider !== 'anthropic' : !isTold && provider === undefined
   if (word !== undefined || hasEnded) endMessage(id, word, reading)
 }
 
 function readAnswer({ tool_call_id: id, content, name, status }: Message, reading: Reading): void {
-  if (id) reading.result(id, content ?? null, name, status === 'error')
+  if (id) reading.result(id, content, name, status === 'error')
 }
 
 function isFull(content: Message['content']): boolean {
@@ -385,7 +384,7 @@ export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): vo
       else if (delta?.fields) readFields(key, delta.fields, reading)
       break
     case 'content-block-finish':
-      if (content?.type === 'tool_call') reading.calls.whole(key, content.args ?? {}, content)
+      if (content?.type === 'tool_call') reading.calls.whole(key, content.args, content)
       else if (content?.type === 'invalid_tool_call') reading.reject(key, content, content.args)
       else if (content?.type === 'image') reading.file(content.mimeType, content.url, content.data)
       break

@@ -115,7 +115,7 @@ export const langgraphSteps: ChunkShape = {
   read({ event, toolCallId, name, output }: Step, reading) {
     if (event === 'on_tool_end' && toolCallId) {
       const message = messageOf(output)
-      reading.result(toolCallId, message?.content ?? output ?? null, name, message?.status === 'error')
+      reading.result(toolCallId, message?.content ?? output, name, message?.status === 'error')
     }
   },
 }
@@ -246,7 +246,7 @@ function readCustom(value: unknown, reading: Reading): void {
 }
 
 function readTool({ event, tool_call_id: id, tool_name: name, output }: ToolEvent, reading: Reading): void {
-  if (event === 'tool-finished' && id) reading.result(id, output ?? null, name)
+  if (event === 'tool-finished' && id) reading.result(id, output, name)
 }
 
 /** Messages with all their text so far: only the rest is new. */

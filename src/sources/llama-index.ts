@@ -37,7 +37,7 @@ export const llamaIndex: ChunkShape = {
     if (data) reading.calls.areExecuted = true
     const { raw, delta, message } = data ? { ...data, message: undefined } : chunk
     if (data?.toolOutput && data.toolId)
-      reading.result(data.toolId, data.toolOutput.result ?? null, data.toolName, data.toolOutput.isError)
+      reading.result(data.toolId, data.toolOutput.result, data.toolName, data.toolOutput.isError)
     if (data && !('raw' in data && typeof delta === 'string')) return
     if (isObject(raw) && readInner(raw, reading)) {
       reading.notes.isInner = true

@@ -54,14 +54,9 @@ export const managedAgents: ChunkShape = {
         for (const block of listOf(event.content)) if (block.type === 'text') reading.text(block.text)
       }
     } else if (/^agent\.(custom_|mcp_)?tool_use$/.test(type))
-      reading.calls.whole(id, input ?? {}, { id, name, executed: type !== 'agent.custom_tool_use' || undefined })
+      reading.calls.whole(id, input, { id, name, executed: type !== 'agent.custom_tool_use' || undefined })
     else if (/^agent\.(mcp_)?tool_result$/.test(type))
-      reading.result(
-        event.tool_use_id ?? event.mcp_tool_use_id ?? '',
-        event.content ?? null,
-        undefined,
-        !!event.is_error,
-      )
+      reading.result(event.tool_use_id ?? event.mcp_tool_use_id, event.content, undefined, event.is_error)
     else if (type === 'span.model_request_end') reading.counts(event.model_usage)
     else if (type === 'session.error') {
       if (error?.retry_status?.type !== 'retrying') reading.error(error)

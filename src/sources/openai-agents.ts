@@ -74,8 +74,8 @@ function readItem({ type = '', rawItem, output }: NonNullable<AgentsEvent['item'
   if (type === 'message_output_item') readMessage(content, reading)
   if (!id) return
   if (/^(tool|handoff)_call_item$/.test(type) && !reading.notes.isKnown) {
-    reading.calls.whole(id, input ?? {}, { id, name })
-  } else if (/^(tool_call|handoff)_output_item$/.test(type)) reading.result(id, output ?? null, name)
+    reading.calls.whole(id, input, { id, name })
+  } else if (/^(tool_call|handoff)_output_item$/.test(type)) reading.result(id, output, name)
   else if (type === 'tool_approval_item') reading.calls.postpone(id, id)
 }
 

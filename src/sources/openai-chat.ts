@@ -246,7 +246,7 @@ function readMessage(chunk: Completion, message: Delta, reading: Reading): void 
   } else
     for (const call of listOf(message.tool_calls)) {
       const { id, index = id, function: called } = call
-      if (called) reading.calls.whole(index, called.arguments ?? {}, { id, name: called.name })
+      if (called) reading.calls.whole(index, called.arguments, { id, name: called.name })
     }
 }
 

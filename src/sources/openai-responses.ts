@@ -263,12 +263,12 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
     const executed = (!!item.environment && item.environment.type !== 'local') || undefined
     const head = { id: key, name: nameOf(item), executed }
     const value = inputOf(item)
-    if (isDone) reading.calls.whole(index, value ?? {}, head)
+    if (isDone) reading.calls.whole(index, value, head)
     else reading.call(index, '', { ...head, given: item.input === undefined && value })
     reading.calls.alias(index, id)
   } else if (type.endsWith('_call_output')) {
     // Of a shell that the API runs.
-    if (isDone && callId) reading.result(callId, item.output ?? null)
+    if (isDone && callId) reading.result(callId, item.output)
   } else if (API_CALL.test(type)) {
     const head = { id: id ?? callId, name: nameOf(item), executed: true }
     if (!isDone) reading.call(index, '', head)
@@ -277,7 +277,7 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
         code,
         queries,
         arguments: input = item.action ?? { code, queries },
-        output = item.results ?? item.outputs ?? null,
+        output = item.results ?? item.outputs,
         error,
       } = item
       reading.calls.whole(index, input, head)

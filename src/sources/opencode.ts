@@ -57,9 +57,9 @@ export const opencode: ChunkShape = {
 
 function readPart({ type, callID: id = '', tool: name, state, tokens }: OpencodePart, reading: Reading): void {
   if (type === 'tool' && state?.status !== 'pending') {
-    if (!reading.calls.has(id)) reading.calls.whole(id, state?.input ?? {}, { id, name, executed: true })
+    if (!reading.calls.has(id)) reading.calls.whole(id, state?.input, { id, name, executed: true })
     const hasFailed = state?.status === 'error'
-    if (hasFailed || state?.status === 'completed') reading.result(id, state?.output ?? null, name, hasFailed)
+    if (hasFailed || state?.status === 'completed') reading.result(id, state?.output, name, hasFailed)
   } else if (tokens) {
     const { input, output, reasoning, cache } = tokens
     reading.usage({

@@ -262,14 +262,14 @@ export class Reading {
     this.calls.reject(key, REJECTED, head, input)
   }
 
-  /** What a tool answered. It goes out only where the developer said so. */
-  result(id: string, output: unknown, name?: string, hasFailed = false): void {
-    this.calls.result(id, output, name, hasFailed ? TOOL_FAILED : undefined)
+  /** What a tool answered, or nothing. It goes out only where the developer said so. */
+  result(id: string | undefined, output: unknown, name?: string, hasFailed?: boolean | null): void {
+    this.calls.result(id ?? '', output ?? null, name, hasFailed ? TOOL_FAILED : undefined)
   }
 
   /** A call that somebody did not allow. */
-  deny(id: string, name?: string): void {
-    this.calls.result(id, null, name, DENIED)
+  deny(id: string | undefined, name?: string): void {
+    this.calls.result(id ?? '', null, name, DENIED)
   }
 
   /** Something else for the client, under a name. */
