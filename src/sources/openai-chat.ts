@@ -52,14 +52,6 @@ interface Delta {
   role?: string | null
   content?: unknown
   refusal?: string | null
-  /** DeepSeek, vLLM. */
-  reasoning_content?: unknown
-  reasoningContent?: unknown
-  /** OpenRouter, Ollama. */
-  reasoning?: unknown
-  /** GitHub Copilot. */
-  reasoning_text?: unknown
-  thinking?: unknown
   reasoning_details?: Detail[] | null
   reasoningDetails?: Delta['reasoning_details']
   /** LiteLLM: beside the text of it. */
@@ -111,6 +103,9 @@ export interface Completion {
   web_search?: Source[] | null
   error?: unknown
 }
+
+/** Nearly each server has a name of its own for it. */
+const REASONING = /^(reasoning|thinking|thought)(_?(content|text))?$/i
 
 /**
  * OpenAI chat completions, and what imitates them. Of several choices the first is the answer. The answer is
@@ -251,8 +246,8 @@ function readMessage(chunk: Completion, message: Delta, reading: Reading): void 
 }
 
 function readDelta(delta: Delta, reading: Reading): void {
-  const reasoning =
-    delta.reasoning_content || delta.reasoningContent || delta.reasoning || delta.reasoning_text || delta.thinking
+  let reasoning: unknown
+  for (const key in delta) if (REASONING.test(key)) reasoning ||= delta[key as never]
   if (reasoning) reading.reasoning(reasoning)
   const details = delta.reasoning_details ?? delta.reasoningDetails ?? delta.thinking_blocks
   if (details) for (const detail of listOf(details)) readDetail(detail, !!reasoning, reading)

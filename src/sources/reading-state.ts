@@ -74,6 +74,8 @@ export class Reading {
   isOver = false
   /** What failed, if nothing has come after it. */
   failure: Error | undefined
+  /** The end came before anything of the answer: if something follows, it was none. */
+  endedBlank = false
   /** The model refused: its finish is `content-filter`, whatever the provider calls it. */
   refused = false
   /** Chunks are read one by one, without those before. */
@@ -344,6 +346,7 @@ export class Reading {
       if (meaningOf(word) === 'nothing') return
       this.finish(word)
     }
+    this.endedBlank = this.isBlank
     if (this.proof !== 'broken') this.proof = 'given'
   }
 

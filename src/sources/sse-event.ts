@@ -144,7 +144,7 @@ export function isSentinel(data: string): boolean {
  * answers a ping.
  */
 function isIdle(data: string, mayBeText = false): boolean {
-  const [word, pong] = /^\W*(?:ping|(pong)|heart.?beat|keep.?alive|(?:\w+ )?processing|noop)\W*$/i.exec(data) ?? []
+  const [word, pong] = /^\W*(?:ping|(pong)|heart.?beat|keep.?alive|(?:\w+ )?processing|noop)[\W\d]*$/i.exec(data) ?? []
   if (!mayBeText) return word !== undefined || data.trim() === ''
   return word !== undefined && !pong && (word === word.toLowerCase() || word === word.toUpperCase())
 }

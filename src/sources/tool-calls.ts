@@ -174,10 +174,13 @@ export class Calls {
     }
   }
 
-  /** The provider says that the call is whole, which it also says where the model ran out of room in its middle. */
+  /**
+   * The provider says that the call is whole, which it also says where the model ran out of room in its middle; and some
+   * gateways say it before its input.
+   */
   done(key: CallKey): void {
     const call = this.#keys.get(key)
-    if (call && (call.isText || !isCut(call.input))) this.#close(call)
+    if (call && (call.isText || call.given || isJSON(call.input))) this.#close(call)
   }
 
   /** The provider says that the answer is over, so that all its calls are whole. Returns whether they are. */

@@ -135,6 +135,8 @@ describe('what a server says in a field of its own', () => {
     ],
     ['reasoning_text (GitHub Copilot)', [chat({ reasoning_text: 'Hm' }), end()], { reasoning: 'Hm' }],
     ['thinking', [chat({ thinking: 'Hm' }), end()], { reasoning: 'Hm' }],
+    ['thinking_content', [chat({ thinking_content: 'Hm' }), end()], { reasoning: 'Hm' }],
+    ['thought', [chat({ thought: 'Hm' }), end()], { reasoning: 'Hm' }],
     [
       'the signature in blocks (LiteLLM)',
       [
@@ -324,6 +326,17 @@ describe('the proof', () => {
       ],
       cut,
     ],
+    ['a stop before the answer is none', [end('stop', { role: 'assistant' }), hi], cut],
+    ['a stop before the answer, and after it', [end('stop', { role: 'assistant' }), hi, end()], complete],
+    [
+      'a stop before the answer is none, of Gemini (CLIProxyAPI)',
+      [
+        { responseId: 'r', candidates: [{ content: { parts: [] }, finishReason: 'STOP' }] },
+        { responseId: 'r', candidates: [{ content: { parts: [{ text: 'Hi' }] } }] },
+      ],
+      cut,
+    ],
+    ['a stop, and nothing before or after it', [end('stop', { role: 'assistant' })], complete],
     ['counts before the answer are none', [{ id: 'c', choices: [], usage: { prompt_tokens: 1 } }, hi], cut],
     ['counts amid the answer are none', [hi, { id: 'c', choices: [], usage: { prompt_tokens: 1 } }, hi], cut],
     [
@@ -594,6 +607,21 @@ describe('calls, by whatever they are keyed,', () => {
         piece(0, '{"city":'),
         piece(1, ARGS),
         piece(0, '"Oslo"}'),
+        ...ended,
+      ],
+      two,
+    ],
+    [
+      'blocks that are closed before their input (agentgateway)',
+      [
+        begun,
+        block(0, 'tool_use', w()),
+        closed(0),
+        piece(0, '{"city":'),
+        piece(0, '"Oslo"}'),
+        block(1, 'tool_use', w({ id: 'b', name: 'v' })),
+        closed(1),
+        piece(1, ARGS),
         ...ended,
       ],
       two,

@@ -214,9 +214,12 @@ describe('bytes and responses are read by what they are', () => {
         response(
           'text/event-stream',
           'data:\n\n',
+          // What was a comment before a gateway framed it anew.
+          'data: : ping - 2026-11-30 10:00:00.5+00:00\n\n',
           said[0] ?? '',
           'data: ping\n\n',
           'data: [keep-alive]\n\n',
+          'data: keepalive 2\n\n',
           ...said.slice(1),
         ),
     ],
