@@ -141,7 +141,7 @@ export const aiSDK: ChunkShape = {
         readSource(part, reading)
         break
       case 'finish':
-        readEnd(reading, part.totalUsage, isCut(part) ? 'interrupted' : part.finishReason)
+        readEnd(reading, part.totalUsage, isCut(part) || { unified: part.finishReason, raw: part.rawFinishReason })
         break
       default:
         readPart(part, reading)
@@ -310,12 +310,13 @@ export function readSource(
 }
 
 /** Version 6 says of a cut answer no more than `other`, without the provider's own word and without counts. */
-function isCut({ finishReason, rawFinishReason, totalUsage }: StreamPart): boolean {
-  return finishReason === 'other' && rawFinishReason === undefined && totalUsage?.outputTokens === undefined
+function isCut({ finishReason, rawFinishReason, totalUsage }: StreamPart): 'interrupted' | false {
+  const isUntold = rawFinishReason === undefined && totalUsage?.outputTokens === undefined
+  return finishReason === 'other' && isUntold && 'interrupted'
 }
 
 /** The counts, and the end, if it is one. */
-export function readEnd(reading: Reading, counts: object | undefined, reason: StreamPart['finishReason']): void {
+export function readEnd(reading: Reading, counts: object | undefined, reason: unknown): void {
   reading.counts(counts)
   reading.end(reason)
 }

@@ -14,7 +14,7 @@ const WORDS: readonly (readonly [FinishReason | 'broken' | 'nothing', RegExp])[]
   ],
   [
     'broken',
-    /abort|cancel|interrupted|network|connection|disconnect|closed|premature|crash|unexpectedeof|outofmemory|^internal|^time(d?out)|unavailable|insufficient|overload|\werror$|preempt|evict|shutdown|fail(ed|ure)|deadline|expired|^unknown|kill|terminated|(rate|time)limit|quota|exhausted/,
+    /abort|cancel|interrupted|network|connection|disconnect|closed|premature|crash|unexpectedeof|outofmemory|^internal|^time(d?out)|unavailable|insufficient|overload|\werror$|preempt|streamtruncat|evict|shutdown|fail(ed|ure)|deadline|expired|^unknown|kill|terminated|(rate|time)limit|quota|exhausted/,
   ],
   ['tool-calls', /^(client)?(tools?|tool(calls?|use)|functioncalls?|requiresaction|suspended)$/],
   [
@@ -27,13 +27,10 @@ const WORDS: readonly (readonly [FinishReason | 'broken' | 'nothing', RegExp])[]
 
 /** Why the model stopped, in our words; `broken` after which the answer is not complete, whatever else is said. */
 export function meaningOf(said: unknown): FinishReason | 'broken' | 'nothing' {
-  // The AI SDK's models have two words, and some servers an object or a number.
-  const {
-    unified,
-    reason = unified,
-    type = reason,
-  } = (said ?? {}) as { unified?: unknown; reason?: unknown; type?: unknown }
-  const word = typeof said === 'string' ? said : type
+  // The AI SDK has two words, of which the provider's tells more where the other tells little; some servers have an
+  // object or a number.
+  const { unified, raw, reason = unified, type = reason } = (said ?? {}) as { [word: string]: unknown }
+  const word = typeof said === 'string' ? said : (/^(other|error)$/.test(`${unified}`) && raw) || type
   if (typeof word !== 'string') return 'other'
   const plain = word
     .toLowerCase()

@@ -148,7 +148,7 @@ export const variants: Record<string, Variant> = {
     outcome: 'error',
     code: 'upstream-failure',
     // The AI SDK does not look at it.
-    ways: { ai: { finish: 'other', outcome: 'done', code: undefined } },
+    ways: { ai: { finish: 'error', outcome: 'done', code: undefined } },
   },
   'openai-compat: an error and then [DONE] (vLLM)': {
     body: sse(hello, { error: { object: 'error', message: 'CUDA out of memory: SECRET', code: 400 } }, '[DONE]'),
