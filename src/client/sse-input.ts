@@ -35,7 +35,7 @@ export function toBody(input: SSEInput): Body {
   const isText = typeof input === 'string'
   const body = (
     isText ? textOf({ text: () => input }) : response ? (response.body ?? textOf(response)) : input
-  ) as ReadableStream & AsyncIterable<unknown>
+  ) as ReadableStream & AsyncIterable<unknown> & { destroy?(): unknown }
   // A request has a head and a body too.
   const isOther = isText
     ? ADDRESS.test(input)
@@ -65,7 +65,10 @@ export function toBody(input: SSEInput): Body {
     },
     async cancel() {
       try {
-        await (opened ?? open()).return?.()
+        const left = (opened ?? open()).return?.()
+        // A Node stream's iterator waits for the next bytes, and before the first it lets go of nothing.
+        body.destroy?.()
+        await left
       } catch {}
     },
   }

@@ -1,5 +1,5 @@
 import { getEventListeners, once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, get } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import {
@@ -1333,6 +1333,35 @@ describe('leaving', () => {
     cleanups.push(() => upstream.close())
     for await (const _ of parseSSE(await fetch(upstream.url))) break
     expect(await upstream.requests[0]?.closed).toMatchObject({ by: 'client' })
+  })
+
+  const moments: [string, (events: EventStream) => unknown][] = [
+    ['before the first next()', () => {}],
+    [
+      'during a read',
+      async (events) => {
+        await events.next()
+        events.next().catch(() => {})
+      },
+    ],
+  ]
+  const leaves: [string, (events: EventStream, controller: AbortController) => unknown][] = [
+    ['return()', (events) => events.return()],
+    ['an abort', (_, controller) => controller.abort()],
+  ]
+  describe.each(moments)('%s', (_, come) => {
+    // Their iterators answer return() after the next bytes, or let go of nothing (whatwg/streams#1255).
+    it.each(leaves)('closes the connection of a Node stream by %s', async (_, leave) => {
+      const upstream = await replayUpstream({ body: 'data: 1\n\n', stallAfter: 1 })
+      cleanups.push(() => upstream.close())
+      const [answer] = await once(get(upstream.url, { agent: false }), 'response')
+      const controller = new AbortController()
+      const events = parseSSE(answer, { signal: controller.signal })
+      await come(events)
+      await leave(events, controller)
+      expect(await upstream.requests[0]?.closed).toMatchObject({ by: 'client' })
+      expect(answer.destroyed).toBe(true)
+    })
   })
 
   it('twice is no mistake, nor is leaving a body that someone else reads', async () => {
