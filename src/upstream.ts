@@ -131,7 +131,7 @@ function toResponse(stream: unknown): ResponseLike | undefined {
   const ok = status >= 200 && status < 300
   const content = [stream, body, data].find(isStream) as ResponseLike['body']
   const type = get('content-type')
-  if (content && (!ok || formatOf(type) || type.includes('html')))
+  if (content && (!ok || formatOf(type) || /html|event-stream/.test(type)))
     return { ok, status, headers: { get }, body: content }
 }
 

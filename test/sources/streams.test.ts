@@ -335,6 +335,7 @@ describe('bytes and responses are read by what they are', () => {
     ['application/json', '{"error":{"message":"SECRET","code":503}}', 'error', ''],
     ['text/plain', 'Hi', 'done', 'Hi'],
     ['text/event-stream', events, 'done', 'Hello'],
+    ['text/event-stream', '', 'truncated', ''],
     ['text/html', '<html>SECRET</html>', 'error', ''],
   ])('what Node’s http gives is its own body: %s', async (type, content, outcome, text) => {
     const server = createServer((_, res) => res.writeHead(200, { 'content-type': type }).end(content)).listen(0)
