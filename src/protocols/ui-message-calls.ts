@@ -102,7 +102,7 @@ export class UIToolCalls {
     this.#said ??= new Map()
     const known = this.#said.get(toolCallId) ?? (/^tool-a/.test(type) ? this.#ids.get(toolCallId)?.said : undefined)
     // In place, for a call that has begun.
-    this.#said.set(toolCallId, Object.assign(known ?? {}, defined(chunk)))
+    this.#said.set(toolCallId, Object.assign(known ?? {}, chunk))
     return true
   }
 
@@ -326,9 +326,4 @@ export class UIToolCalls {
       ...(said && { toolMetadata: said.toolMetadata, ...metadataOf(said, this.#options) }),
     })
   }
-}
-
-/** A chunk without what nobody said, which would hide what was said before. */
-function defined(chunk: UIChunk): UIChunk {
-  return Object.fromEntries(Object.entries(chunk).filter(([, value]) => value !== undefined)) as unknown as UIChunk
 }

@@ -115,7 +115,7 @@ class UIMessageEncoder implements Encoder {
   }
 
   aside(chunk: UIChunk): string {
-    const { type, messageId, messageMetadata, approvalId, kind } = chunk
+    const { type, messageId, messageMetadata, approvalId, approved, reason, providerExecuted, kind } = chunk
     this.#beside = undefined
     switch (type) {
       case 'text-start':
@@ -145,7 +145,8 @@ class UIMessageEncoder implements Encoder {
         return ''
       case 'tool-approval-response':
         return isKnown(type, this.#options) && this.#calls.wasAsked(approvalId)
-          ? this.#begin() + frame({ ...chunk, ...metadataOf(chunk, this.#options) })
+          ? this.#begin() +
+              frame({ type, approvalId, approved, reason, providerExecuted, ...metadataOf(chunk, this.#options) })
           : ''
       case 'custom': {
         // Without what the provider says it is nothing but a name.

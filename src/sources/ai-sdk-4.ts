@@ -1,5 +1,5 @@
 /** What do the chunks of the AI SDK's version 4 say, and those of xsai, which are like them? */
-import { readEnd, readPart, type StreamPart } from './ai-sdk.js'
+import { readPart, type StreamPart } from './ai-sdk.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface OldPart extends StreamPart {
@@ -55,7 +55,7 @@ export const aiSDK4: ChunkShape = {
       reading.counts(usage)
       // Of a cut answer xsai says no more than this, and the counts of the step before.
       const isCut = finishReason === 'other' && !(usage && 'promptTokens' in usage)
-      readEnd(reading, undefined, isCut ? 'unknown' : finishReason)
+      reading.end(isCut ? 'unknown' : finishReason)
     } else readPart(part, reading)
     if (type === 'tool-result') reading.notes.isAnswered = true
   },

@@ -1,10 +1,10 @@
 /** The AI SDK's UI message stream, as its servers and `uiMessage()` send it. */
-import { asideOf, type Counts, readEnd, readPart, readSource, type StreamPart } from './ai-sdk.js'
+import { asideOf, readPart, readSource, type StreamPart } from './ai-sdk.js'
 import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading-state.js'
 
 interface UIChunk extends StreamPart {
   transient?: boolean
-  messageMetadata?: { usage?: Counts }
+  messageMetadata?: { usage?: object }
   /** Of a model alone, whose other parts are the same. */
   usage?: object
 }
@@ -57,8 +57,10 @@ export const aiSDKUI: ChunkShape = {
 
   read(chunk: UIChunk, reading: Reading) {
     const { type, id, transient, data } = chunk
-    if (type === 'finish') readEnd(reading, chunk.usage ?? chunk.messageMetadata?.usage, chunk.finishReason)
-    else if (type === 'source-url' || type === 'source-document') readSource(chunk, reading)
+    if (type === 'finish') {
+      reading.counts(chunk.usage ?? chunk.messageMetadata?.usage)
+      reading.end(chunk.finishReason)
+    } else if (type === 'source-url' || type === 'source-document') readSource(chunk, reading)
     else if (type.startsWith('data-'))
       reading.data(type.slice(5), data, { ...(id !== undefined && { id }), ...(transient && { transient }) })
     else readPart(chunk, reading)

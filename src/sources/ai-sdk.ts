@@ -2,19 +2,6 @@
 import type { UIChunk } from '../types.js'
 import { type ChunkShape, type Reading, withoutRequest } from './reading-state.js'
 
-/** Token counts as the AI SDK has them. */
-export interface Counts {
-  inputTokens?: number
-  outputTokens?: number
-  totalTokens?: number
-  inputTokenDetails?: { cacheReadTokens?: number; cacheWriteTokens?: number }
-  outputTokenDetails?: { reasoningTokens?: number }
-  /** Until version 6, and of `uiMessage()`. */
-  cachedInputTokens?: number
-  reasoningTokens?: number
-  cacheWriteInputTokens?: number
-}
-
 /** A part of a stream: of the AI SDK in any version, of its UI message stream, and of what was made after it. */
 export interface StreamPart {
   type: string
@@ -28,22 +15,22 @@ export interface StreamPart {
   /** Of a request for approval, and of the answer to it. */
   approvalId?: string
   toolCall?: { toolCallId?: string }
-  approved?: boolean
-  reason?: string
   isAutomatic?: boolean
   signature?: string
-  inputSchemaInput?: unknown
-  approvalDescriptor?: unknown
   /** What it has besides, for its own page. */
-  dynamic?: boolean
-  toolMetadata?: unknown
-  inputEncoding?: string
-  providerMetadata?: unknown
+  approvalDescriptor?: unknown
+  approved?: boolean
   citations?: unknown
+  dynamic?: boolean
+  inputEncoding?: string
+  inputSchemaInput?: unknown
   kind?: string
-  sourceId?: string
   messageId?: string
   messageMetadata?: unknown
+  providerMetadata?: unknown
+  reason?: string
+  toolMetadata?: unknown
+  sourceId?: string
   providerExecuted?: boolean
   invalid?: boolean
   preliminary?: boolean
@@ -67,7 +54,7 @@ export interface StreamPart {
   /** Of a model alone, since version 6, in two words. */
   finishReason?: string | { unified?: string }
   rawFinishReason?: string
-  totalUsage?: Counts
+  totalUsage?: { outputTokens?: number }
 }
 
 /** The part types that no other shape has, but for the pieces. Most of them say nothing to a client. */
@@ -141,7 +128,8 @@ export const aiSDK: ChunkShape = {
         readSource(part, reading)
         break
       case 'finish':
-        readEnd(reading, part.totalUsage, isCut(part) || { unified: part.finishReason, raw: part.rawFinishReason })
+        reading.counts(part.totalUsage)
+        reading.end(isCut(part) || { unified: part.finishReason, raw: part.rawFinishReason })
         break
       default:
         readPart(part, reading)
@@ -236,69 +224,47 @@ export function readPart(part: StreamPart, reading: Reading): void {
   }
 }
 
+/** What the page is to know of a part, and nothing that lies around the answer. */
+const FOR_PAGE = [
+  'approvalDescriptor',
+  'approvalId',
+  'approved',
+  'citations',
+  'dynamic',
+  'inputEncoding',
+  'inputSchemaInput',
+  'isAutomatic',
+  'kind',
+  'messageId',
+  'messageMetadata',
+  'preliminary',
+  'providerExecuted',
+  'providerMetadata',
+  'reason',
+  'signature',
+  'title',
+  'toolMetadata',
+] as const
+
 /**
- * What a part says in the words of the UI message stream that no part of ours has: what its page is to know of a tool, of a
- * source, of a block. In one place for both streams, which differ in few words.
+ * What a part says in the words of the UI message stream that no part of ours has. In one place for both streams, which
+ * differ in few words.
  */
 export function asideOf(part: StreamPart): UIChunk | undefined {
-  const { type, providerMetadata } = part
+  const { type, id, providerMetadata, toolCallId = part.toolCall?.toolCallId ?? id, sourceId = id } = part
   // The commonest by far.
-  if (type === 'text-delta' || type === 'reasoning-delta')
-    return providerMetadata ? { type, providerMetadata } : undefined
-  const { id, toolCallId = part.toolCall?.toolCallId ?? id } = part
-  const { dynamic, title, toolMetadata, providerExecuted } = part
-  const call = { title, toolMetadata, providerExecuted, providerMetadata }
-  switch (type) {
-    case 'text-start':
-    case 'reasoning-start':
-    case 'reasoning-end':
-    case 'text-end':
-      return { type, providerMetadata, citations: part.citations }
-    case 'tool-input-start':
-    case 'tool-input-available':
-    case 'tool-input-error':
-      return { type, toolCallId, dynamic, inputEncoding: part.inputEncoding, ...call }
-    case 'tool-call': {
-      // Of a call that is wrong it says `dynamic` of every tool, and is right where there is none of this name.
-      const isKnown = part.invalid && (part.error as Error | undefined)?.name !== 'AI_NoSuchToolError'
-      return { type, toolCallId, dynamic: isKnown ? undefined : dynamic, ...call }
-    }
-    case 'tool-approval-request': {
-      const { approvalId, reason, isAutomatic, signature, inputSchemaInput, approvalDescriptor } = part
-      return { type, toolCallId, approvalId, reason, isAutomatic, signature, inputSchemaInput, approvalDescriptor }
-    }
-    case 'tool-approval-response': {
-      const { approvalId, approved, reason } = part
-      return { type, approvalId, approved, reason, providerExecuted, providerMetadata }
-    }
-    case 'tool-result':
-    case 'tool-output-available': {
-      const { preliminary, output } = part
-      return { type, toolCallId, dynamic, toolMetadata, providerMetadata, ...(preliminary && { preliminary, output }) }
-    }
-    case 'tool-error':
-    case 'tool-output-error':
-      return { type, toolCallId, dynamic, toolMetadata, providerMetadata }
-    case 'tool-output-denied':
-      return { type, toolCallId }
-    case 'source':
-    case 'source-url':
-    case 'source-document':
-      return { type, sourceId: part.sourceId ?? id, providerMetadata }
-    case 'file':
-    case 'reasoning-file':
-      return { type, providerMetadata }
-    case 'custom':
-      return { type, kind: part.kind, providerMetadata }
-    case 'start':
-    case 'finish':
-    case 'message-metadata':
-      return { type, messageId: part.messageId, messageMetadata: part.messageMetadata }
-    case 'start-step':
-    case 'reset-step':
-      return { type }
+  if (type.endsWith('-delta')) return providerMetadata ? { type, providerMetadata } : undefined
+  if (type === 'error' || type === 'raw') return
+  // Of a call that is wrong it says `dynamic` of every tool, and is right where there is none of this name.
+  const isMisnamed = part.invalid && (part.error as Error | undefined)?.name !== 'AI_NoSuchToolError'
+  const told = FOR_PAGE.filter((name) => part[name] !== undefined && !(isMisnamed && name === 'dynamic'))
+  return {
+    ...Object.fromEntries(told.map((name) => [name, part[name]])),
+    type,
+    ...(type.startsWith('tool-') && { toolCallId }),
+    ...(type.startsWith('source') && { sourceId }),
+    ...(part.preliminary && { output: part.output }),
   }
-  return
 }
 
 /** An address, or a document. */
@@ -313,10 +279,4 @@ export function readSource(
 function isCut({ finishReason, rawFinishReason, totalUsage }: StreamPart): 'interrupted' | false {
   const isUntold = rawFinishReason === undefined && totalUsage?.outputTokens === undefined
   return finishReason === 'other' && isUntold && 'interrupted'
-}
-
-/** The counts, and the end, if it is one. */
-export function readEnd(reading: Reading, counts: object | undefined, reason: unknown): void {
-  reading.counts(counts)
-  reading.end(reason)
 }
