@@ -136,7 +136,7 @@ export const openaiResponses: ChunkShape = {
         break
       case 'response.refusal.delta':
         reading.refused = true
-        readText(delta, reading)
+        reading.text(delta)
         break
       case 'response.output_text.delta':
       case 'response.audio.transcript.delta':
@@ -144,20 +144,19 @@ export const openaiResponses: ChunkShape = {
       case 'response.output_audio_transcript.delta':
       case 'response.text.delta':
       case 'transcript.text.delta':
-        readText(delta ?? event.text, reading)
+        reading.text(delta ?? event.text)
         break
       case 'response.reasoning_summary_text.delta':
         if (event.summary_index !== notes.summary && notes.summary !== undefined) reading.paragraph('reasoning')
         notes.summary = event.summary_index
-        readThought(delta, reading)
+        reading.reasoning(delta)
         break
       case 'response.reasoning_text.delta':
       case 'response.thinking.delta':
-        readThought(delta ?? event.text, reading)
+        reading.reasoning(delta ?? event.text)
         break
       case 'response.reasoning_summary_part.added':
         reading.paragraph('reasoning')
-        notes.thought = false
         break
       // The whole of what was told in pieces: it counts where there were none.
       case 'response.output_text.done':
@@ -166,7 +165,7 @@ export const openaiResponses: ChunkShape = {
         break
       case 'response.reasoning_summary_text.done':
       case 'response.reasoning_text.done':
-        if (!isTold(notes.thought, reading)) readThought(event.text, reading)
+        if (!reading.isTold('reasoning')) reading.reasoning(event.text)
         break
       case 'response.output_item.added':
         if (item) readItem(index, item, false, reading)
@@ -230,27 +229,13 @@ function withoutAnswer(item: OutputItem): object {
   return isObject(item) ? emptied(item, isAnswer ? ANSWERED : { error: null }) : item
 }
 
-function readText(text: string | undefined, reading: Reading): void {
-  reading.notes.said = true
-  reading.text(text)
-}
-
-function readThought(text: string | undefined, reading: Reading): void {
-  reading.notes.thought = true
-  reading.reasoning(text)
-}
-
-/** Whether the pieces of it came. Of chunks that are read one by one nobody knows. */
-function isTold(came: unknown, { isSingle }: Reading): boolean {
-  return isSingle || came === true
-}
-
 /** All of a message's text, and its sources, unless pieces of it came. */
 function readContent({ text, refusal, annotations }: Content, reading: Reading): void {
-  if (!isTold(reading.notes.cited, reading)) for (const annotation of listOf(annotations)) reading.citation(annotation)
-  if (isTold(reading.notes.said, reading) || (text ?? refusal) === undefined) return
+  if (!reading.isSingle && !reading.notes.cited)
+    for (const annotation of listOf(annotations)) reading.citation(annotation)
+  if (reading.isTold('text')) return
   if (refusal) reading.refused = true
-  readText(text ?? refusal, reading)
+  reading.text(text ?? refusal)
 }
 
 function readItem(index: number | string, item: OutputItem, isDone: boolean, reading: Reading): void {
@@ -292,15 +277,12 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
     reading.file(`image/${item.output_format ?? 'png'}`, undefined, item.result)
   } else if (type === 'reasoning') {
     if (isDone) readReasoning(item, reading)
-    else {
-      reading.paragraph('reasoning')
-      reading.notes.thought = false
-    }
+    else reading.paragraph('reasoning')
   } else if (type === 'message') {
     if (isDone) for (const content of listOf(item.content)) readContent(content, reading)
     else {
       reading.paragraph('text')
-      reading.notes.said = reading.notes.cited = false
+      reading.notes.cited = false
     }
   }
 }
@@ -315,10 +297,9 @@ function inputOf({ input, ...item }: OutputItem): unknown {
 
 /** All of it, unless pieces of it came. */
 function readReasoning({ summary, content, encrypted_content: encrypted }: OutputItem, reading: Reading): void {
-  const isThought = isTold(reading.notes.thought, reading)
-  for (const { text } of isThought ? [] : [...listOf(summary), ...listOf(content)]) {
+  for (const { text } of reading.isTold('reasoning') ? [] : [...listOf(summary), ...listOf(content)]) {
     reading.paragraph('reasoning')
-    readThought(text, reading)
+    reading.reasoning(text)
   }
   reading.redacted(encrypted)
 }
@@ -329,8 +310,8 @@ function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>
   const status = response.status ?? type.slice('response.'.length)
   reading.counts(response.usage)
   if (status === 'failed' || error) reading.error(error)
-  else if (status === 'incomplete' || type === 'response.incomplete') reading.end(details?.reason ?? 'other')
-  else if (status === 'cancelled' || type === 'response.cancelled') reading.finish('cancelled')
+  else if (status === 'incomplete') reading.end(details?.reason ?? 'other')
+  else if (status === 'cancelled') reading.end(status)
   else {
     // What came with nothing but the end: all of it, or what no piece was told of.
     const { hasItems, alone } = reading.notes as { hasItems?: boolean; alone?: ResponsesEvent[] }

@@ -86,8 +86,8 @@ export class Reading {
   #roles = 0
   #isStarted = false
   #steps = 0
-  #textBreak = false
-  #reasoningBreak = false
+  #textBreak = true
+  #reasoningBreak = true
   #text = ''
   #reasoning = ''
   #usage: Usage | undefined
@@ -210,7 +210,7 @@ export class Reading {
     if (text === '') return
     if (this.#textBreak) {
       this.#textBreak = false
-      if (this.#text !== '' && !this.#text.endsWith('\n') && !text.startsWith('\n')) text = `\n\n${text}`
+      text = apart(text, this.#text)
     }
     this.sawText = true
     this.#text = text
@@ -227,7 +227,7 @@ export class Reading {
     if (typeof text !== 'string' || text === '') return
     if (this.#reasoningBreak) {
       this.#reasoningBreak = false
-      if (this.#reasoning !== '' && !this.#reasoning.endsWith('\n') && !text.startsWith('\n')) text = `\n\n${text}`
+      text = apart(text, this.#reasoning)
     }
     this.#reasoning = text as string
     this.parts.push({ type: 'reasoning', text: text as string })
@@ -247,6 +247,11 @@ export class Reading {
   paragraph(kind: 'text' | 'reasoning'): void {
     if (kind === 'text') this.#textBreak = true
     else this.#reasoningBreak = true
+  }
+
+  /** Whether any of the paragraph came, where its whole is told after its pieces. Of a chunk that is read alone nobody knows. */
+  isTold(kind: 'text' | 'reasoning'): boolean {
+    return this.isSingle || !(kind === 'text' ? this.#textBreak : this.#reasoningBreak)
   }
 
   /**
@@ -403,6 +408,11 @@ export class Reading {
   cut(message: string): void {
     this.parts.push({ type: 'error', error: new RelayError('truncated', message, { retryable: true }) })
   }
+}
+
+/** What begins a paragraph, with a blank line before it. */
+function apart(text: string, before: string): string {
+  return before === '' || before.endsWith('\n') || text.startsWith('\n') ? text : `\n\n${text}`
 }
 
 /** For a message to the developer. */

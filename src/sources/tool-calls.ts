@@ -158,9 +158,7 @@ export class Calls {
   /** The whole value of a call, which may have come in pieces before. A text is the JSON of it. */
   whole(key: CallKey, value: unknown, head: CallHead = {}): void {
     if (value === 'null') value = {}
-    const { id, name } = clean(head)
-    const known = this.#find(key, id, name) ?? this.#create(key, id, name)
-    this.#know(key, known, id, name, head.executed)
+    const known = this.#callOf(key, head)
     if (known.isDone) return
     const text = typeof value === 'string' && (isJSON(value) || value.startsWith(known.input)) ? value : toText(value)
     // Whether pieces of it came before is not known of a chunk that is read alone.
@@ -228,9 +226,7 @@ export class Calls {
 
   /** The provider rejected the call. `input` is what it would have been called with, if that did not come before. */
   reject(key: CallKey, words: string, head: CallHead = {}, input?: unknown): void {
-    const { id, name } = clean(head)
-    const call = this.#find(key, id, name) ?? this.#create(key, id, name)
-    this.#know(key, call, id, name, head.executed)
+    const call = this.#callOf(key, head)
     this.#settle(call)
     call.isOver = true
     if (!call.isDone)
@@ -275,6 +271,14 @@ export class Calls {
     }
     known.id ??= id
     return known.index === said ? part : { ...part, index: known.index }
+  }
+
+  /** The call that is told whole, or of which no more comes. */
+  #callOf(key: CallKey, head: CallHead): Call {
+    const { id, name } = clean(head)
+    const call = this.#find(key, id, name) ?? this.#create(key, id, name)
+    this.#know(key, call, id, name, head.executed)
+    return call
   }
 
   /**
