@@ -29,9 +29,6 @@ interface Message {
   usage?: MessagesUsage
 }
 
-/** The runs whose text came token by token: their whole messages repeat it. */
-const streamed = new WeakSet<Reading>()
-
 /**
  * Claude Agent SDK. The answer is complete at a `result` that is no error: each turn has a `message_stop` of its own.
  * What is said of the session (folders, tools), what tools answered and what a subagent says stay here.
@@ -44,7 +41,8 @@ export const claudeAgent: ChunkShape = {
     if (parent) return
     reading.calls.areExecuted = true
     if (type === 'stream_event' && event && anthropic.is(event)) {
-      streamed.add(reading)
+      // Token by token: the whole messages repeat it.
+      reading.kept.isStreamed = true
       anthropic.read(event as never, reading)
       if (reading.proof === 'given') reading.proof = 'missing'
     } else if (type === 'assistant') readAssistant(message, reading)
@@ -60,7 +58,7 @@ function readAssistant({ message, error }: Message, reading: Reading): void {
     return
   }
   const { id: messageId, content } = message ?? {}
-  if (streamed.has(reading) || !Array.isArray(content)) return
+  if (reading.kept.isStreamed || !Array.isArray(content)) return
   if (reading.notes.message !== messageId) {
     reading.begin()
     reading.notes.message = messageId

@@ -1,6 +1,6 @@
 /** What do the messages and events of LangChain's models say? LangGraph's are made of them. */
 import { isObject } from '../errors.js'
-import { addressOf, type ChunkShape, listOf, type Reading } from './reading-state.js'
+import { type ChunkShape, listOf, type Reading, readContent } from './reading-state.js'
 
 interface ToolCallChunk {
   id?: string | null
@@ -15,9 +15,7 @@ interface Block {
   thinking?: string
   reasoning?: string
   signature?: string
-  annotations?: unknown[]
-  /** Of an image, by one version's names and another's. */
-  image_url?: unknown
+  /** Of an image. */
   url?: string
   data?: string
   mimeType?: string
@@ -56,7 +54,7 @@ export interface ModelEvent {
   event: string
   index?: number
   content?: Block
-  delta?: { type?: string; text?: string; reasoning?: string; args?: string; fields?: Block }
+  delta?: { text?: string; reasoning?: string; args?: string; fields?: Block }
   reason?: string
   usage?: Counts
   message?: string
@@ -72,16 +70,12 @@ interface RunEvent {
 
 /** A message as LangChain's classes have it, or its JSON, which may have its fields a level deeper. */
 export function messageOf(value: unknown): Message | undefined {
-  if (!isObject(value)) return
-  const { lc, kwargs } = value as { lc?: unknown; kwargs?: unknown }
+  const { lc, kwargs } = (value ?? {}) as { lc?: unknown; kwargs?: unknown }
   const message = lc === 1 ? kwargs : value
-  return isMessage(message) ? message : undefined
-}
-
-function isMessage(value: unknown): value is Message {
-  if (!isObject(value)) return false
-  const { tool_call_chunks: chunks, response_metadata: metadata, additional_kwargs: extra } = value as Message
-  return isObject(metadata) && (Array.isArray(chunks) || ('content' in value && isObject(extra)))
+  if (!isObject(message)) return
+  const { tool_call_chunks: chunks, response_metadata: metadata, additional_kwargs: extra } = message as Message
+  const isMessage = isObject(metadata) && (Array.isArray(chunks) || ('content' in message && isObject(extra)))
+  return isMessage ? (message as Message) : undefined
 }
 
 /**
@@ -91,25 +85,26 @@ function isMessage(value: unknown): value is Message {
 export const langchain: ChunkShape = {
   signalOnly: () => 'LangChain',
 
-  is: (chunk) => messageOf(chunk) !== undefined || isMap(chunk),
+  is: (chunk) => messageOf(chunk) !== undefined || messagesIn(chunk).length > 0,
 
   read(chunk: object, reading) {
     const message = messageOf(chunk)
-    for (const one of message ? [message] : (Object.values(chunk).map(messageOf) as Message[])) {
+    for (const one of message ? [message] : messagesIn(chunk)) {
       if (Array.isArray(one.tool_call_chunks)) readMessage(one, reading, message ? undefined : (one.id ?? ''))
       else readWhole(one, false, reading)
     }
   },
 }
 
-/** What a map of runnables yields: messages, each under the name of who says it. */
-function isMap(chunk: object): boolean {
-  let isKnown = false
-  for (const name in chunk) {
-    isKnown = messageOf((chunk as Record<string, unknown>)[name]) !== undefined
-    if (!isKnown) break
+/** The values of a list, or of what a map of runnables yields under the name of who says it, if all of them are messages. */
+export function messagesIn(values: object): Message[] {
+  const messages: Message[] = []
+  for (const value of Object.values(values)) {
+    const message = messageOf(value)
+    if (!message) return []
+    messages.push(message)
   }
-  return isKnown
+  return messages
 }
 
 const MODEL_EVENT =
@@ -176,13 +171,10 @@ interface Messages {
   asks: boolean
 }
 
-const runs = new WeakMap<Reading, Messages>()
-
-function messagesOf(reading: Reading): Messages {
+function messagesOf({ kept, upstream }: Reading): Messages {
   // Of a server a cut looks like an end.
-  const known = runs.get(reading) ?? { heard: new Map(), latest: '', open: new Set(), asks: !!reading.upstream }
-  runs.set(reading, known)
-  return known
+  kept.messages ??= { heard: new Map(), latest: '', open: new Set(), asks: !!upstream } satisfies Messages
+  return kept.messages as Messages
 }
 
 /** What is known of the message that a piece is of, or of a new one, which begins where the last one has ended. */
@@ -235,7 +227,8 @@ export function readMessage(message: Message, reading: Reading, of?: string): vo
 
   reading.reasoning(extra.reasoning_content)
   // The last piece over Responses repeats the reasoning.
-  readContent(content, reading, 'status' in response_metadata)
+  const isLast = 'status' in response_metadata && Array.isArray(content)
+  readContent(reading, isLast ? content.filter(({ type }) => type !== 'reasoning') : content)
   if (extra.refusal) reading.refused = true
   reading.text(extra.refusal)
   for (const { index, id: callId, name, args } of calls) {
@@ -258,7 +251,7 @@ export function readWhole(message: Message, isTold: boolean, reading: Reading): 
     // Pieces of another may follow.
     hear(message.id ?? '\0', reading)
     reading.reasoning(message.additional_kwargs?.reasoning_content)
-    readContent(message.content, reading, false)
+    readContent(reading, message.content)
   }
   readEnd(message, isTold, reading)
 }
@@ -285,25 +278,6 @@ function isFull(content: Message['content']): boolean {
   return Array.isArray(content)
     ? content.some(({ text, thinking, reasoning }) => text || thinking || reasoning)
     : !!content
-}
-
-function readContent(content: Message['content'], reading: Reading, isRepeated: boolean): void {
-  if (!Array.isArray(content)) {
-    reading.text(content)
-    return
-  }
-  for (const block of content) {
-    const { type, text, thinking, reasoning, signature } = block
-    if (type === 'text' || type === 'text_delta') {
-      reading.text(text)
-      for (const annotation of listOf(block.annotations)) reading.citation(annotation)
-    } else if (type === 'image' || type === 'image_url')
-      reading.file(block.mimeType, block.url ?? addressOf(block.image_url), block.data)
-    else if ((type === 'thinking' || type === 'reasoning') && !isRepeated) {
-      reading.reasoning(thinking ?? reasoning)
-      reading.signature(signature)
-    }
-  }
 }
 
 /** The provider's word for the end, wherever its package puts it. */
@@ -374,14 +348,15 @@ export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): vo
       if (content?.type === 'tool_call_chunk') {
         reading.call(key, content.args, content)
         reading.notes[key] = content.args ?? ''
-      } else if (content?.type === 'text') reading.text(content.text)
-      else if (content?.type === 'reasoning') reading.reasoning(content.reasoning)
+      }
+      reading.text(content?.text)
+      reading.reasoning(content?.reasoning)
       break
     case 'content-block-delta':
-      if (delta?.type === 'text-delta') reading.text(delta.text)
-      else if (delta?.type === 'reasoning-delta') reading.reasoning(delta.reasoning)
-      else if (delta?.type === 'tool-call-delta') reading.call(key, delta.args)
-      else if (delta?.fields) readFields(key, delta.fields, reading)
+      reading.text(delta?.text)
+      reading.reasoning(delta?.reasoning)
+      if (delta?.args !== undefined) reading.call(key, delta.args)
+      if (delta?.fields) readFields(key, delta.fields, reading)
       break
     case 'content-block-finish':
       if (content?.type === 'tool_call') reading.calls.whole(key, content.args, content)

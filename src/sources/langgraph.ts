@@ -7,13 +7,14 @@ import {
   type Message,
   type ModelEvent,
   messageOf,
+  messagesIn,
   readEnd,
   readMessage,
   readModelEvent,
   readWhole,
   wordOf,
 } from './langchain.js'
-import type { ChunkShape, Reading } from './reading-state.js'
+import { type ChunkShape, listOf, type Reading } from './reading-state.js'
 
 const MODE = /^(messages|updates|values|custom|debug|tasks|checkpoints|tools)$/
 
@@ -24,12 +25,9 @@ const STATE = '\0'
 const PIECES = '\0\0'
 
 /** The messages of a run that were told: their pieces, or whole. Each mode repeats what another says. */
-const told = new WeakMap<Reading, Set<string>>()
-
-function toldBy(reading: Reading): Set<string> {
-  const known = told.get(reading) ?? new Set()
-  told.set(reading, known)
-  return known
+function toldBy({ kept }: Reading): Set<string> {
+  kept.told ??= new Set()
+  return kept.told as Set<string>
 }
 
 /**
@@ -189,16 +187,12 @@ function isTuple(message: unknown, metadata: unknown): boolean {
 function isState(value: unknown): value is object {
   if (!isObject(value)) return false
   if (Array.isArray(value)) return isTuple(value[0], value[1])
-  if ('__interrupt__' in value || messagesIn(value)) return true
-  for (const inner of Object.values(value)) if (messagesIn(inner)) return true
-  return false
+  return '__interrupt__' in value || [value, ...Object.values(value)].some((inner) => messagesOf(inner).length > 0)
 }
 
-function messagesIn(value: unknown): Message[] | undefined {
-  const { messages } = (value ?? {}) as { messages?: unknown }
-  const list = Array.isArray(messages) ? messages : [messages]
-  const known = list.map(messageOf).filter((message) => message !== undefined)
-  return list.length > 0 && known.length === list.length ? known : undefined
+/** The messages of a state, or of what a node gave. */
+function messagesOf(value: unknown): Message[] {
+  return messagesIn(listOf((value as { messages?: unknown } | null | undefined)?.messages))
 }
 
 function readMode(mode: string, chunk: unknown, reading: Reading): void {
@@ -223,11 +217,11 @@ function readState(chunk: unknown, reading: Reading): void {
   if (!isObject(chunk)) return
   if ('__interrupt__' in chunk) interrupt(chunk.__interrupt__, reading)
   const known = toldBy(reading)
-  const state = messagesIn(chunk)
-  const messages = state ?? Object.values(chunk).flatMap((update) => messagesIn(update) ?? [])
-  const isAsked = state !== undefined && !known.has(STATE)
-  if (state) known.add(STATE)
-  for (const message of messages) {
+  const state = messagesOf(chunk)
+  const isState = state.length > 0
+  const isAsked = isState && !known.has(STATE)
+  if (isState) known.add(STATE)
+  for (const message of isState ? state : Object.values(chunk).flatMap(messagesOf)) {
     const { id, tool_call_id: answered } = message
     const isTold = known.has(id ?? PIECES)
     if (id) known.add(id)
@@ -235,7 +229,7 @@ function readState(chunk: unknown, reading: Reading): void {
     const asked = `${STATE}${id}`
     if (isAsked && !isTold) known.add(asked)
     if (known.has(asked)) continue
-    if (!isAsked && !(isTold && (state || answered))) readWhole(message, isTold, reading)
+    if (!isAsked && !(isTold && (isState || answered))) readWhole(message, isTold, reading)
   }
 }
 
@@ -251,10 +245,15 @@ function readTool({ event, tool_call_id: id, tool_name: name, output }: ToolEven
 
 /** Messages with all their text so far: only the rest is new. */
 function readPartial(messages: Message[], reading: Reading): void {
-  for (const message of Array.isArray(messages) ? messages : []) {
+  for (const message of listOf(messages)) {
     const { id, content, tool_call_id: answered } = message
     if (answered || !/^ai/i.test(message.type ?? '') || !id) continue
-    const text = typeof content === 'string' ? content : (content ?? []).map(({ text = '' }) => text).join('')
+    const text =
+      typeof content === 'string'
+        ? content
+        : listOf(content)
+            .map(({ text = '' }) => text)
+            .join('')
     const before = (reading.notes[id] ?? '') as string
     if (before === '' && text !== '' && reading.notes.partial !== undefined && reading.notes.partial !== id)
       reading.begin()

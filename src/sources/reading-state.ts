@@ -94,6 +94,7 @@ export class Reading {
   #reason: FinishReason | undefined
   #hasReason = false
   #notes: Record<string, unknown> | undefined
+  #kept: Record<string, unknown> | undefined
   #calls: Calls | undefined
   #hasData = false
 
@@ -105,6 +106,12 @@ export class Reading {
   get notes(): Record<string, unknown> {
     this.#notes ??= {}
     return this.#notes
+  }
+
+  /** Those on the run, which an answer that begins does not empty. */
+  get kept(): Record<string, unknown> {
+    this.#kept ??= {}
+    return this.#kept
   }
 
   /** Made when there is one: its tables would be more than a kilobyte of every open stream. */
@@ -421,7 +428,7 @@ export function withKeys(chunk: object): string {
   return keys.length === 0 ? '' : ` with the keys ${keys.slice(0, 12).join(', ').slice(0, 200)}`
 }
 
-/** Content that is a string, or, as Mistral and others have it, a list of texts, thoughts and images. */
+/** Content that is a string, or, as Mistral, LangChain and others have it, a list of texts, thoughts and images. */
 export function readContent(reading: Reading, content: unknown): void {
   if (!isObject(content)) {
     reading.text(content as string | null | undefined)
@@ -429,14 +436,22 @@ export function readContent(reading: Reading, content: unknown): void {
   }
   for (const block of listOf(content as (ContentBlock | string)[])) {
     if (typeof block === 'string') reading.text(block)
-    else if (block.type === 'thinking') reading.reasoning(block.thinking)
-    else if (block.type === 'reasoning')
-      for (const summary of listOf(block.summary)) {
-        reading.reasoning(summary)
-        reading.signature(summary.signature)
-      }
-    else if (block.image_url) reading.file(undefined, addressOf(block.image_url))
-    else if (typeof block.text === 'string') reading.text(block.text)
+    else if (block.type === 'thinking' || block.type === 'reasoning') readThought(reading, block)
+    else if (block.image_url || block.type === 'image')
+      reading.file(block.mimeType, block.url ?? addressOf(block.image_url), block.data)
+    else if (typeof block.text === 'string') {
+      reading.text(block.text)
+      for (const annotation of listOf(block.annotations)) reading.citation(annotation)
+    }
+  }
+}
+
+function readThought(reading: Reading, { thinking, reasoning, signature, summary }: ContentBlock): void {
+  reading.reasoning(thinking ?? reasoning)
+  reading.signature(signature)
+  for (const piece of listOf(summary)) {
+    reading.reasoning(piece)
+    reading.signature(piece.signature)
   }
 }
 
@@ -454,10 +469,16 @@ export function addressOf(image: unknown): string | undefined {
 interface ContentBlock {
   type?: string
   text?: string
+  annotations?: unknown[]
   thinking?: unknown
+  reasoning?: unknown
+  signature?: string
   /** Of reasoning (Databricks). */
   summary?: { text?: string; signature?: string }[]
   image_url?: unknown
+  url?: string
+  data?: string
+  mimeType?: string
 }
 
 /** What packages and gateways hang on a chunk that is the request's, or lies around the answer. */
