@@ -1,5 +1,6 @@
 /** What do agents say that speak A2A: in JSON-RPC, over REST, or by its SDK? */
 import { isObject } from '../errors.js'
+import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface ContentPart {
@@ -97,7 +98,7 @@ function isOne(kind: string, event: unknown): event is A2AEvent {
 
 /** Every event of the protocol names what it is of. */
 function hasTask(event: object): boolean {
-  return ['contextId', 'taskId', 'messageId'].some((key) => key in event)
+  return hasKey(event, 'contextId', 'taskId', 'messageId')
 }
 
 function readParts(parts: ContentPart[] | undefined, reading: Reading): void {

@@ -1,5 +1,6 @@
 /** The full stream of the AI SDK's `streamText`, versions 5 to 7. */
 import type { UIChunk } from '../types.js'
+import { hasKey } from './keys.js'
 import { type ChunkShape, type Reading, withoutRequest } from './reading-state.js'
 
 /** A part of a stream: of the AI SDK in any version, of its UI message stream, and of what was made after it. */
@@ -108,7 +109,7 @@ export const aiSDK: ChunkShape = {
         return 'object' in chunk && Object.keys(chunk).length === 2
       case 'start':
         // One's own part says what the answer is called.
-        return !['id', 'model', 'created'].some((key) => key in chunk)
+        return !hasKey(chunk, 'id', 'model', 'created')
       default:
         if (typeof type !== 'string') return false
         // One's own part of a result has another name for the call.

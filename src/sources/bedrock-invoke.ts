@@ -1,6 +1,8 @@
 /** What do the events of Bedrock's InvokeModelWithResponseStream hold, and those of its agents, flows and knowledge bases? */
 import { isObject } from '../errors.js'
 import { readInner } from './inner-chunk.js'
+import { jsonOf } from './json.js'
+import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface InvokeEvent {
@@ -41,7 +43,8 @@ export const bedrockInvoke: ChunkShape = {
     Object.keys(chunk).some(
       (key) =>
         FLOW.test(key) ||
-        (/^(trace|returnControl)$/.test(key) && isAgentEvent((chunk as Record<string, unknown>)[key])),
+        (/^(trace|returnControl)$/.test(key) &&
+          hasKey((chunk as Record<string, unknown>)[key], 'agentId', 'sessionId', 'invocationId')),
     ),
 
   // Of a knowledge base.
@@ -71,7 +74,8 @@ function readAgent(event: InvokeEvent, reading: Reading): void {
 
 function readBytes(bytes: Uint8Array, reading: Reading): void {
   const text = new TextDecoder().decode(bytes)
-  const event = parse(text)
+  const json = jsonOf(text)
+  const event: ModelEvent | undefined = isObject(json) ? json : undefined
   const isKnown = event !== undefined && readInner(event, reading)
   if (!event || (!isKnown && !Object.keys(event).some((key) => MODEL.test(key)))) {
     reading.text(text)
@@ -89,17 +93,4 @@ function readBytes(bytes: Uint8Array, reading: Reading): void {
     if (word) reading.end(word)
   }
   reading.counts(event['amazon-bedrock-invocationMetrics'])
-}
-
-function isAgentEvent(event: unknown): boolean {
-  return isObject(event) && ['agentId', 'sessionId', 'invocationId'].some((key) => key in event)
-}
-
-function parse(text: string): ModelEvent | undefined {
-  try {
-    const json: unknown = JSON.parse(text)
-    return isObject(json) ? json : undefined
-  } catch {
-    return undefined
-  }
 }

@@ -1,5 +1,6 @@
 /** AWS Bedrock's ConverseStream. */
 import { isObject } from '../errors.js'
+import { hasKey } from './keys.js'
 import { type ChunkShape, emptied, type Reading } from './reading-state.js'
 
 interface ConverseEvent {
@@ -50,7 +51,7 @@ export const bedrock: ChunkShape = {
     if (more.length > 0) return false
     if (key === 'event' && isObject(event)) return bedrock.is(event)
     if (!EVENT.test(key)) return false
-    return isObject(event) && (key !== 'metadata' || 'usage' in event || 'metrics' in event)
+    return isObject(event) && (key !== 'metadata' || hasKey(event, 'usage', 'metrics'))
   },
 
   // What Bedrock's own tools answered, and the trace of a guardrail, which has what was asked.
@@ -82,7 +83,7 @@ export const bedrock: ChunkShape = {
       reading.reasoning(reasoningContent?.text)
       reading.signature(reasoningContent?.signature)
       reading.redacted(toBase64(reasoningContent?.redactedContent))
-      reading.file(`image/${reading.notes.format ?? 'png'}`, undefined, toBase64(image?.source?.bytes))
+      reading.image(toBase64(image?.source?.bytes), reading.notes.format)
       if (toolUse?.input) reading.call(piece.contentBlockIndex ?? 0, toolUse.input)
       reading.citation(citation)
     }

@@ -49,9 +49,7 @@ export const codex: ChunkShape = {
 /** An item that is told again brings its whole text again. */
 function readItem({ id, type, text = '' }: NonNullable<CodexEvent['item']>, reading: Reading): void {
   const key = `${type} ${id}`
-  const before = reading.notes[key] as string | undefined
   const kind = type === 'reasoning' ? 'reasoning' : 'text'
-  if (before === undefined) reading.paragraph(kind)
-  reading.notes[key] = text
-  if (text.startsWith(before ?? '')) reading[kind](text.slice(before?.length))
+  if (!(key in reading.notes)) reading.paragraph(kind)
+  reading[kind](reading.restOf(text, key))
 }

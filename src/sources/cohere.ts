@@ -47,8 +47,7 @@ interface ChatEvent {
   }
 }
 
-const EVENT =
-  /^(message-(start|end)|content-(start|delta|end)|tool-plan-delta|tool-call-(start|delta|end)|citation-(start|end))$/
+const EVENT = /^(message|content|tool-plan|tool-call|citation)-(start|delta|end)$/
 
 /** Cohere. The answer is complete at `message-end`, unless that says that it failed. */
 export const cohere: ChunkShape = {

@@ -1,5 +1,6 @@
 /** What do the parts of Effect's `LanguageModel.streamText` say? Their types are the AI SDK's, and their fields others. */
 import { isObject } from '../errors.js'
+import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface EffectPart {
@@ -24,14 +25,12 @@ interface EffectPart {
   error?: unknown
 }
 
-/** Each part has one, whatever its type: of the versions 3 and 4. */
-const MARKS = ['~effect/ai/Content/Part', '~effect/ai/Response/Part']
-
 /** The stream is complete at `finish`. Its tools are run by it, unless it was told not to. */
 export const effectAI: ChunkShape = {
   hasResults: true,
 
-  is: (chunk) => MARKS.some((mark) => mark in chunk),
+  // Each part has one, whatever its type: of the versions 3 and 4.
+  is: (chunk) => hasKey(chunk, '~effect/ai/Content/Part', '~effect/ai/Response/Part'),
 
   read(part: EffectPart, reading: Reading) {
     const { type, delta, name, providerExecuted } = part

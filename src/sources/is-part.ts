@@ -1,6 +1,7 @@
 /** Whether an object that a source yields is a part already. */
 import { isObject } from '../errors.js'
 import type { Part } from '../types.js'
+import { hasOnly } from './keys.js'
 
 export function isPart(chunk: object): chunk is Part {
   const part = chunk as { [key: string]: unknown }
@@ -26,7 +27,7 @@ export function isPart(chunk: object): chunk is Part {
       return 'error' in part
     case 'start':
       // A word that others use for chunks of theirs: no other field makes it one.
-      return Object.keys(part).every((key) => /^(type|id|model|created)$/.test(key))
+      return hasOnly(part, /^(type|id|model|created)$/)
     default:
       return false
   }

@@ -1,5 +1,6 @@
 /** What do the messages and events of LangChain's models say? LangGraph's are made of them. */
 import { isObject } from '../errors.js'
+import { hasKey } from './keys.js'
 import { type ChunkShape, listOf, type Reading, readContent } from './reading-state.js'
 
 interface ToolCallChunk {
@@ -119,7 +120,7 @@ export const langchainModelEvents: ChunkShape = {
     if (!MODEL_EVENT.test(event) || 'data' in chunk) return false
     // A message that was cut ends with nothing but the word.
     return (
-      ['index', 'id', 'usage', 'reason', 'provider'].some((key) => key in chunk) ||
+      hasKey(chunk, 'index', 'id', 'usage', 'reason', 'provider') ||
       (event === 'error' ? typeof (chunk as ModelEvent).message === 'string' : Object.keys(chunk).length === 1)
     )
   },
@@ -379,9 +380,8 @@ export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): vo
 function readFields(key: string, { type, args, id, name, signature }: Block, reading: Reading): void {
   if (type !== 'tool_call_chunk') reading.signature(signature)
   else if (typeof args === 'string') {
-    const before = (reading.notes[key] ?? '') as string
-    reading.notes[key] = args
-    if (args.startsWith(before)) reading.call(key, args.slice(before.length), { id, name })
-    else reading.calls.whole(key, args, { id, name })
+    const rest = reading.restOf(args, key)
+    if (rest === undefined) reading.calls.whole(key, args, { id, name })
+    else reading.call(key, rest, { id, name })
   }
 }

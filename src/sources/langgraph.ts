@@ -1,6 +1,7 @@
 /** What do the streams of LangGraph say, in each of its modes, and those of its platform's client? */
 import { isObject } from '../errors.js'
 import { isPart } from './is-part.js'
+import { hasKey } from './keys.js'
 import {
   interrupt,
   langchainRunEvents,
@@ -137,7 +138,8 @@ export const langgraphPlatform: ChunkShape = {
     if (name === 'metadata') return isObject(data) && 'run_id' in data && Object.keys(data).length > 1
     if (name === 'messages') return Array.isArray(data) && isTuple(data[0], data[1])
     if (name === 'values' || name === 'updates') return isState(data)
-    if (/^(debug|tasks|checkpoints)$/.test(name)) return isInternal(data)
+    // What a graph tells of its own steps.
+    if (/^(debug|tasks|checkpoints)$/.test(name)) return hasKey(data, 'payload', 'interrupts', 'triggers', 'metadata')
     return /^messages\/(partial|complete|metadata)$/.test(name) && isObject(data)
   },
 
@@ -172,11 +174,6 @@ function isMode(value: unknown): value is string {
 
 function isNamespace(value: unknown): boolean {
   return Array.isArray(value) && value.every((name) => typeof name === 'string')
-}
-
-/** What a graph tells of its own steps. */
-function isInternal(data: unknown): boolean {
-  return isObject(data) && ['payload', 'interrupts', 'triggers', 'metadata'].some((key) => key in data)
 }
 
 function isTuple(message: unknown, metadata: unknown): boolean {
@@ -254,12 +251,10 @@ function readPartial(messages: Message[], reading: Reading): void {
         : listOf(content)
             .map(({ text = '' }) => text)
             .join('')
-    const before = (reading.notes[id] ?? '') as string
-    if (before === '' && text !== '' && reading.notes.partial !== undefined && reading.notes.partial !== id)
-      reading.begin()
+    const { partial } = reading.notes
+    if (text !== '' && !reading.notes[id] && partial !== undefined && partial !== id) reading.begin()
     reading.notes.partial = id
-    reading.notes[id] = text
-    if (text.startsWith(before)) reading.text(text.slice(before.length))
+    reading.text(reading.restOf(text, id))
     toldBy(reading).add(id)
     // Until it ends, its calls are those that could be understood so far.
     if (message.usage_metadata || wordOf(message) !== undefined) readEnd(message, false, reading)

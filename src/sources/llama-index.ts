@@ -1,6 +1,7 @@
 /** What do the chunks of LlamaIndex say? */
 import { isObject } from '../errors.js'
 import { readInner } from './inner-chunk.js'
+import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface LlamaIndexChunk {
@@ -17,9 +18,6 @@ interface LlamaIndexChunk {
     toolOutput?: { result?: unknown; isError?: boolean }
   }
 }
-
-/** What the events of an agent's workflow have: prompts, state and the history are in them. */
-const EVENT = ['currentAgentName', 'agentName', 'toolId', 'userInput', 'state']
 
 /** The stream of `llm.chat` and of an engine: each chunk holds its provider's, whose words count where they are known. */
 export const llamaIndex: ChunkShape = {
@@ -51,8 +49,9 @@ export const llamaIndex: ChunkShape = {
   },
 }
 
-/** An object of the workflow's own making, not of a class. */
+/** An event of an agent's workflow, which makes them without a class. Prompts, state and the history are in them. */
 function isEvent(chunk: object): boolean {
   const { data } = chunk as { data?: unknown }
-  return isObject(data) && Object.hasOwn(chunk, Symbol.toStringTag) && EVENT.some((key) => key in data)
+  const isIts = hasKey(data, 'currentAgentName', 'agentName', 'toolId', 'userInput', 'state')
+  return isIts && Object.hasOwn(chunk, Symbol.toStringTag)
 }

@@ -1,5 +1,6 @@
 /** How is an Observable (RxJS, Nest, AG-UI, the Web's) pulled, and stopped? */
 import { RelayError } from '../errors.js'
+import { hasOnly } from './keys.js'
 
 interface Observer {
   next(value: unknown): void
@@ -91,7 +92,6 @@ export function observe(source: ObservableLike): { next(): Promise<unknown>; ret
 /** Nest's `MessageEvent` has the name of the event in `type`. */
 function toEvent(value: unknown): unknown {
   const { type, data, ...rest } = (value ?? {}) as { type?: unknown; data?: unknown }
-  const isEvent =
-    data !== undefined && typeof type === 'string' && Object.keys(rest).every((key) => /^(id|retry)$/.test(key))
+  const isEvent = data !== undefined && typeof type === 'string' && hasOnly(rest, /^(id|retry)$/)
   return isEvent ? { ...rest, event: type, data } : value
 }

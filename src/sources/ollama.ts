@@ -41,7 +41,7 @@ export const ollama: ChunkShape = {
     reading.start(undefined, chunk.model)
     reading.reasoning(message?.thinking ?? chunk.thinking)
     reading.text(message?.content ?? chunk.response)
-    reading.file('image/png', undefined, chunk.image)
+    reading.image(chunk.image)
     for (const { id, function: called } of message?.tool_calls ?? []) {
       reading.call(undefined, called?.arguments ?? {}, { id, name: called?.name })
     }

@@ -1,7 +1,6 @@
 /** What do the events of a run of @openai/agents say? */
 import { isObject } from '../errors.js'
-import { openaiChat } from './openai-chat.js'
-import { openaiResponses } from './openai-responses.js'
+import { readInner } from './inner-chunk.js'
 import { type ChunkShape, listOf, type Reading } from './reading-state.js'
 
 interface RawItem {
@@ -29,9 +28,6 @@ interface AgentsEvent {
   item?: { type?: string; rawItem?: RawItem; output?: unknown }
 }
 
-/** The APIs whose events an agent hands on, within its own. */
-const INNER: readonly ChunkShape[] = [openaiResponses, openaiChat]
-
 /**
  * OpenAI Agents. Each text comes twice: in the API's own event, which is read where it is known, and in the SDK's words.
  * The answer is complete as the API's last turn has it; `response_done` comes after a cut as well, so it counts only for
@@ -56,10 +52,8 @@ function readData({ type, delta, event, response }: NonNullable<AgentsEvent['dat
   if (type === 'output_text_delta') notes.agentText = `${notes.agentText ?? ''}${delta}`
   if (type === 'response_started') reading.begin()
   else if (type === 'model' && isObject(event)) {
-    const shape = INNER.find((inner) => inner.is(event))
-    shape?.read(event as never, reading)
     // After reading: an answer that begins forgets its notes.
-    if (shape) reading.notes.isKnown = true
+    if (readInner(event, reading)) reading.notes.isKnown = true
   } else if (notes.isKnown) return
   else if (type === 'output_text_delta') reading.text(delta)
   else if (type === 'response_done') {

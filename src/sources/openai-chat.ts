@@ -2,6 +2,7 @@
 import { isObject } from '../errors.js'
 import { failureIn } from './chunk-failure.js'
 import { countsOf } from './counts.js'
+import { hasKey } from './keys.js'
 import {
   addressOf,
   type ChunkShape,
@@ -116,7 +117,7 @@ export const openaiChat: ChunkShape = {
     const { choices, usage, object } = chunk as Completion
     if (!choices) return 'inputTokens' in countsOf(usage)
     const list = Array.isArray(choices) ? choices : [choices]
-    if (list.length === 0) return ['model', 'object', 'usage', 'prompt_filter_results'].some((key) => key in chunk)
+    if (list.length === 0) return hasKey(chunk, 'model', 'object', 'usage', 'prompt_filter_results')
     return list.every(typeof object === 'string' && object.includes('completion') ? isObjectOrNull : isChoice)
   },
 
@@ -133,8 +134,7 @@ function withoutAnswers(said: Delta | null | undefined): object | null | undefin
 
 /** A call that is no function's is of a tool that the server runs itself. */
 function isServers(call: ToolCall): boolean {
-  const isNamed = (key: string) => key in call
-  return isObject(call) && isNamed('type') && !['function', 'custom', 'name', 'arguments'].some(isNamed)
+  return hasKey(call, 'type') && !hasKey(call, 'function', 'custom', 'name', 'arguments')
 }
 
 /** Without the request, what the server's own tools answered, and the words of a choice's failure. */

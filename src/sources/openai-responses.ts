@@ -201,7 +201,7 @@ export const openaiResponses: ChunkShape = {
         break
       case 'image_generation.completed':
       case 'image_edit.completed':
-        reading.file(`image/${event.output_format ?? 'png'}`, undefined, event.b64_json)
+        reading.image(event.b64_json, event.output_format)
         reading.counts(event.usage)
         reading.end('stop')
         break
@@ -274,7 +274,7 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
     reading.calls.postpone(id, id)
     reading.notes.isAsked = true
   } else if (type === 'image_generation_call' && isDone) {
-    reading.file(`image/${item.output_format ?? 'png'}`, undefined, item.result)
+    reading.image(item.result, item.output_format)
   } else if (type === 'reasoning') {
     if (isDone) readReasoning(item, reading)
     else reading.paragraph('reasoning')

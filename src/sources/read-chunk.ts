@@ -2,11 +2,13 @@
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
+import { jsonOf } from './json.js'
+import { hasOnly } from './keys.js'
 import { Reading } from './reading-state.js'
 import { shapeOf } from './shape-of.js'
-import { isSentinel, jsonOf, withType } from './sse-event.js'
+import { isSentinel, withType } from './sse-event.js'
 import { bytesIn, isStream } from './stream-holder.js'
-import { isOwnEvent, readUnknown } from './unknown.js'
+import { EVENT, isOwnEvent, readUnknown } from './unknown.js'
 
 export { formatOf, isEventStream, readBytes } from './bytes.js'
 export { isObservable, observe } from './observable.js'
@@ -94,7 +96,7 @@ function isBatch(chunk: object, reading: Reading): boolean {
  */
 function toHeld(chunk: object, reading: Reading): unknown {
   const { event, data, id } = chunk as { event?: unknown; data?: unknown; id?: unknown }
-  const isEvent = typeof data === 'string' && Object.keys(chunk).every((key) => /^(data|event|id|retry)$/.test(key))
+  const isEvent = typeof data === 'string' && hasOnly(chunk, EVENT)
   const isAmid = reading.proof !== 'not-needed' || !!reading.upstream
   // What an upstream names an error is its failure; a source of one's own cannot say one so.
   if (event === 'error' && isAmid && data !== undefined)

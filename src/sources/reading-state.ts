@@ -302,6 +302,11 @@ export class Reading {
     if (address) this.data('file', { ...(mediaType && { mediaType }), url: address })
   }
 
+  /** An image in base64. */
+  image(base64: string | undefined, format: unknown = 'png'): void {
+    this.file(`image/${format}`, undefined, base64)
+  }
+
   /** Token counts, as far as they are numbers: they are merged field by field. */
   usage(counts: { [K in keyof Usage]?: unknown }): void {
     // Gemini counts with every chunk: making lists of entries here took a fifth of a token's CPU.
@@ -395,6 +400,13 @@ export class Reading {
       'unknown',
       `${what} was left out. What is for the client goes as { type: 'data', name, data } or as an event of your own, { event, data }`,
     )
+  }
+
+  /** What is new in a text, where all of it so far is told again and again; nothing where it is another text. */
+  restOf(text: string, key: string): string | undefined {
+    const before = (this.notes[key] ?? '') as string
+    this.notes[key] = text
+    return text.startsWith(before) ? text.slice(before.length) : undefined
   }
 
   /** The provider reports a failure: its words are for the developer. */

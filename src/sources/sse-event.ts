@@ -3,6 +3,7 @@ import { isObject, RelayError } from '../errors.js'
 import { DONE, type ParsedEvent, type Part } from '../types.js'
 import { failureIn, isFailed, providerError } from './chunk-failure.js'
 import { isPart } from './is-part.js'
+import { jsonOf } from './json.js'
 import type { Reading } from './reading-state.js'
 import { shapeOf } from './shape-of.js'
 import type { Upstream } from './upstream-state.js'
@@ -147,13 +148,4 @@ function isIdle(data: string, mayBeText = false): boolean {
   const [word, pong] = /^\W*(?:ping|(pong)|heart.?beat|keep.?alive|(?:\w+ )?processing|noop)[\W\d]*$/i.exec(data) ?? []
   if (!mayBeText) return word !== undefined || data.trim() === ''
   return word !== undefined && !pong && (word === word.toLowerCase() || word === word.toUpperCase())
-}
-
-/** The value of a JSON text; `undefined` for what is none. */
-export function jsonOf(data: string): unknown {
-  try {
-    return JSON.parse(data)
-  } catch {
-    return undefined
-  }
 }

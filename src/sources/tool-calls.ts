@@ -1,5 +1,6 @@
 /** Which tool call a piece belongs to, whatever the provider keys its calls by, and whether a call is whole. */
 import type { Part, ToolCallPart } from '../types.js'
+import { jsonOf } from './json.js'
 
 /** What a provider keys its calls by: an index, an id, a content block; `undefined` where there is nothing. */
 export type CallKey = string | number | undefined
@@ -425,13 +426,13 @@ function isWhole(text: string): boolean {
 }
 
 function isJSON(text: string): boolean {
-  return parse(text) !== undefined
+  return jsonOf(text) !== undefined
 }
 
 /** Whether two JSON texts say the same. */
 function isSame(a: string, b: string): boolean {
-  const value = parse(a)
-  return value !== undefined && canonical(value.json) === canonical(parse(b)?.json)
+  const value = jsonOf(a)
+  return value !== undefined && canonical(value) === canonical(jsonOf(b))
 }
 
 function canonical(value: unknown): string | undefined {
@@ -440,12 +441,4 @@ function canonical(value: unknown): string | undefined {
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
   )
-}
-
-function parse(text: string): { json: unknown } | undefined {
-  try {
-    return { json: JSON.parse(text) }
-  } catch {
-    return undefined
-  }
 }

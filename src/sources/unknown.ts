@@ -4,6 +4,7 @@ import { mistake, typeMistake } from '../failure.js'
 import type { OwnEvent } from '../types.js'
 import { failureIn, isFailed } from './chunk-failure.js'
 import { isPart } from './is-part.js'
+import { hasOnly } from './keys.js'
 import { type Reading, withKeys } from './reading-state.js'
 
 /** Reads a chunk of no shape. An event of one's own is returned. */
@@ -54,9 +55,12 @@ function readException(chunk: object, reading: Reading): void {
   for (const [type, told] of Object.entries(chunk)) reading.error({ ...told, type })
 }
 
+/** The keys of an event. */
+export const EVENT = /^(data|event|id|retry)$/
+
 /** A plain object with `data` and no keys but those of an event. */
 export function isOwnEvent(chunk: object): chunk is OwnEvent {
-  return 'data' in chunk && isPlain(chunk) && Object.keys(chunk).every((key) => /^(data|event|id|retry)$/.test(key))
+  return 'data' in chunk && isPlain(chunk) && hasOnly(chunk, EVENT)
 }
 
 /** Of any realm: an object literal, `Object.create(null)`, a list. */

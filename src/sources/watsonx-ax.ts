@@ -1,5 +1,6 @@
 /** What do the text generation of watsonx and Ax say, in lists of results? */
 import { isObject } from '../errors.js'
+import { hasKey } from './keys.js'
 import { type ChunkShape, listOf, type Reading } from './reading-state.js'
 
 interface Result {
@@ -39,9 +40,9 @@ export const textResults: ChunkShape = {
 /** What somebody found may be such a list as well: a piece of an answer has more of one. */
 function isResult(result: unknown, told: Results): boolean {
   if (!isObject(result)) return false
-  if ('generated_text' in result) return 'stop_reason' in result || 'generated_token_count' in result
-  const hasMore = ['thought', 'functionCalls', 'finishReason'].some((key) => key in result)
-  return 'index' in result && (hasMore || ['remoteId', 'sessionId', 'modelUsage'].some((key) => key in told))
+  if ('generated_text' in result) return hasKey(result, 'stop_reason', 'generated_token_count')
+  const hasMore = hasKey(result, 'thought', 'functionCalls', 'finishReason')
+  return 'index' in result && (hasMore || hasKey(told, 'remoteId', 'sessionId', 'modelUsage'))
 }
 
 function readResult(result: Result, reading: Reading): void {

@@ -1,5 +1,6 @@
 /** What do the chunks of Cloudflare's Workers AI say that are not OpenAI's? */
 import { isObject } from '../errors.js'
+import { hasOnly } from './keys.js'
 import { type ChunkShape, type Reading, withoutRequest } from './reading-state.js'
 
 interface WorkersAIChunk {
@@ -11,10 +12,7 @@ interface WorkersAIChunk {
 
 /** The event stream of `env.AI.run`. It is complete at its `[DONE]`, and nothing else says so. */
 export const workersAI: ChunkShape = {
-  is: (chunk) =>
-    'response' in chunk &&
-    !isObject(chunk.response) &&
-    Object.keys(chunk).every((key) => /^(response|tool_calls|usage|p)$/.test(key)),
+  is: (chunk) => 'response' in chunk && !isObject(chunk.response) && hasOnly(chunk, /^(response|tool_calls|usage|p)$/),
 
   redact: withoutRequest,
 

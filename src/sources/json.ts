@@ -1,0 +1,10 @@
+/** What does a JSON text say? */
+
+/** The value of a JSON text; `undefined` for what is none. */
+export function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
