@@ -4,7 +4,7 @@ import { access, constants, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fetchSSE } from '../client/fetch-sse.js'
 import { isComplete } from '../client/final-events.js'
-import { isRelayError, type RelayError } from '../errors.js'
+import { isRelayError, RelayError } from '../errors.js'
 import { toParts } from '../sources/read-chunk.js'
 import { Recording } from '../testing/traces.js'
 import type { ParsedEvent, Part } from '../types.js'
@@ -66,6 +66,10 @@ export async function run(args: string[]): Promise<number> {
   process.stdout.on('error', () => leave(0))
   const onInterrupt = () => leave(130)
   process.once('SIGINT', onInterrupt).once('SIGTERM', onInterrupt)
+  // Nothing is left to wait for. Node's fetch may say nothing of a connection that is closed, nor of bytes that are no gzip.
+  const onIdle = () =>
+    leaving.abort(new RelayError('network', 'The connection was closed, or what it brought cannot be read'))
+  process.once('beforeExit', onIdle)
 
   const paint = painter(process.stdout)
   const status = painter(process.stderr)
@@ -140,7 +144,7 @@ export async function run(args: string[]): Promise<number> {
       return hasOpened || (error as RelayError).status !== undefined ? 1 : 2
     } finally {
       done()
-      process.off('SIGINT', onInterrupt).off('SIGTERM', onInterrupt)
+      process.off('SIGINT', onInterrupt).off('SIGTERM', onInterrupt).off('beforeExit', onIdle)
     }
   }
 }

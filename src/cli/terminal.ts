@@ -55,7 +55,9 @@ export async function roomIn(stream: WriteStream, signal: AbortSignal): Promise<
  */
 export function progress(line: () => string): () => void {
   const { stderr } = process
-  const show = () => stderr.write(stderr.isTTY ? `\r\u001b[K${line()}` : `${line()}\n`)
+  // One that is wider than the terminal would leave a row behind at each change.
+  const show = () =>
+    stderr.write(stderr.isTTY ? `\r\u001b[K${line().slice(0, (stderr.columns || 80) - 1)}` : `${line()}\n`)
   let ticking: ReturnType<typeof setInterval> | undefined
   const timer = setTimeout(() => {
     show()

@@ -82,6 +82,7 @@ function http1(url: URL, socket: Socket): Connection {
         agent.createConnection = () => socket
         const request = requestHttp1({ agent, method, path, headers: fields })
         request.on('error', reject)
+        request.on('close', () => reject(new Error('The connection was closed before an answer came')))
         request.on('response', (message) => resolve(toAnswer(message)))
         request.end(body)
       })
@@ -93,7 +94,8 @@ function http1(url: URL, socket: Socket): Connection {
       let received = ''
       let onData = () => {}
       socket.on('data', (bytes) => {
-        received += bytes.toString('latin1')
+        // Early hints, say, are not yet the answer.
+        received = (received + bytes.toString('latin1')).replace(/^(HTTP\S+ 1\d\d[\s\S]*?\r\n\r\n)+/, '')
         onData()
       })
       const more = () =>

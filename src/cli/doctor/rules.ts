@@ -119,7 +119,8 @@ export const RULES: readonly Rule[] = [
     severity: 'warning',
     of: 'stream',
     find: ({ headers }) =>
-      /^\s*(identity\s*)?$/i.test(headers['content-encoding'] ?? '')
+      // `none` is no coding, and keeps compression off.
+      /^\s*((identity|none)\s*)?$/i.test(headers['content-encoding'] ?? '')
         ? undefined
         : `content-encoding is ${headers['content-encoding']}`,
     why: 'Whatever compresses must flush after every event, or the tokens wait for its buffer to fill.',

@@ -1,6 +1,6 @@
 /** Servers that each do one thing wrong, and some that do nothing wrong. */
 import { once } from 'node:events'
-import { createServer, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 
@@ -14,6 +14,7 @@ export const DONE = 'data: [DONE]\n\n'
 export interface Served extends AsyncDisposable {
   url: string
   port: number
+  server: Server
 }
 
 /** On 127.0.0.1 and a free port, until it is disposed of. */
@@ -24,6 +25,7 @@ export async function serve(listener: RequestListener): Promise<Served> {
   return {
     url: `http://127.0.0.1:${port}/`,
     port,
+    server,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       server.close()

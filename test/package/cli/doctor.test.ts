@@ -407,6 +407,16 @@ describe.concurrent('nothing is wrong with', () => {
     expect(notes).toEqual([expect.stringMatching(/^No heartbeat was due/)])
   })
 
+  it('a relay of a server that gives early hints, and says that its answers are coded in none', async () => {
+    await using served = await serve((req, res) => {
+      res.writeEarlyHints({ link: '</style.css>; rel=preload' })
+      relay(req, res, tokens, { headers: { 'content-encoding': 'none' } })
+    })
+    const { findings, observation } = await look(served.url)
+    expect(findings).toEqual([])
+    expect(observation.head).toMatchObject({ answer: { status: 200 } })
+  })
+
   it('a relay whose heartbeats keep a long silence short', async () => {
     await using served = await serve((req, res) =>
       relay(

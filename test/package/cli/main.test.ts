@@ -179,11 +179,15 @@ describe('doctor', () => {
     await gone[Symbol.asyncDispose]()
     await using closing = await serve((req) => req.socket.destroy())
     await using silent = await serve(() => {})
-    const [refused, closed, late, plain] = await Promise.all([
+    await using switching = await serve((req) => {
+      req.socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n')
+    })
+    const [refused, closed, late, plain, switched] = await Promise.all([
       run(['doctor', gone.url]),
       run(['doctor', closing.url]),
       run(['doctor', silent.url, '--wait', '1', '--json']),
       run(['doctor', silent.url.replace('http:', 'https:')]),
+      run(['doctor', switching.url]),
     ])
     expect(refused).toMatchObject({
       status: 2,
@@ -197,6 +201,7 @@ describe('doctor', () => {
       error: expect.stringContaining('no answer within 1 s'),
     })
     expect(plain).toMatchObject({ status: 2, stderr: expect.stringContaining('does not speak TLS') })
+    expect(switched).toMatchObject({ status: 2, stderr: expect.stringContaining('closed before an answer came') })
   })
 
   it('ends with 2 where it could not tell whether something buffers, and does not say that nothing is wrong', async () => {
@@ -300,5 +305,13 @@ describe('a terminal', () => {
     expect(states[0]).toMatch(/^POST .* \d+ events, \d+ bytes, \d+\.\d s$/)
     expect(states.at(-1)).toMatch(/POST/)
     expect(stdout).toContain('\u001b[32mNothing is wrong with this stream.')
+  })
+
+  it.skipIf(!existsSync(SCRIPT) && !process.env.CI)('shows progress in one row, however narrow it is', async () => {
+    await using served = await serve(scripted({ pauseMs: 200 }))
+    const command = `stty cols 24; '${process.execPath}' '${CLI}' doctor ${served.url} -d '{}'`
+    const { stdout } = await promisify(execFile)(SCRIPT, ['-qec', command, '/dev/null'])
+    const [, ...states] = stdout.split('\r\u001b[K')
+    expect(states[0]).toBe(`POST ${served.url}: `.slice(0, 23))
   })
 })

@@ -106,6 +106,16 @@ describe('tail', () => {
     expect(plain?.stderr).toContain('it does not speak TLS there; is it http: rather than https:?')
   })
 
+  it('says that nothing comes where fetch never does: a connection closed at once, bytes that are no gzip', async () => {
+    await using closing = await serve(() => {})
+    closing.server.on('connection', (socket) => socket.destroy())
+    const headers = { ...HEADERS, 'content-encoding': 'gzip', connection: 'close' }
+    await using coded = await serve(scripted({ headers, frames: [DONE], pauseMs: 0 }))
+    const [closed, garbled] = await Promise.all([run(['tail', closing.url]), run(['tail', coded.url])])
+    expect(closed).toMatchObject({ status: 2, stderr: expect.stringMatching(/^network: /m) })
+    expect(garbled).toMatchObject({ status: 1, stderr: expect.stringMatching(/^network: /m) })
+  })
+
   it('takes a certificate that nobody has signed where it is told to, and says so where not', async ({ skip }) => {
     if (!certificate) return skip()
     const server = createServer({ key: certificate, cert: certificate }, scripted({}))
