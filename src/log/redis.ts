@@ -19,20 +19,25 @@ export interface IORedisClient {
 
 /** As much of a client of `redis` (node-redis) as is needed: `createClient()`, connected. */
 export interface NodeRedisClient {
-  sendCommand(args: string[]): Promise<unknown>
+  sendCommand(args: string[], options?: object): Promise<unknown>
   duplicate(): unknown
 }
 
 /** As much of a cluster of `redis` (node-redis) as is needed: `createCluster()`, connected. */
 export interface NodeRedisCluster {
-  sendCommand(firstKey: string | undefined, isReadonly: boolean | undefined, args: string[]): Promise<unknown>
+  sendCommand(
+    firstKey: string | undefined,
+    isReadonly: boolean | undefined,
+    args: string[],
+    options?: object,
+  ): Promise<unknown>
   duplicate(): unknown
   readonly masters: unknown
 }
 
 /** As much of a client of `redis` (node-redis) that asks sentinels as is needed: `createSentinel()`, connected. */
 export interface NodeRedisSentinel {
-  sendCommand(isReadonly: boolean | undefined, args: string[]): Promise<unknown>
+  sendCommand(isReadonly: boolean | undefined, args: string[], options?: object): Promise<unknown>
   duplicate(): unknown
   readonly getSentinelNode: unknown
 }
@@ -134,8 +139,8 @@ interface Connection {
 }
 
 interface Listening {
-  /** Resolves when it is there, which may be never. */
-  readonly ready: Promise<unknown> | undefined
+  /** Connects, also once its client has given that up, and listens to all as before. That may take for ever. */
+  open(): Promise<unknown> | undefined
   subscribe(channel: string): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
   close(): unknown
@@ -149,6 +154,10 @@ interface EventEmitterLike {
 interface Duplicate {
   on(event: string, listener: (...args: never[]) => void): unknown
   connect(): Promise<unknown>
+  /** Of `redis`: it is connected, or tries to be. */
+  readonly isOpen?: boolean
+  /** Of `ioredis`. */
+  readonly status?: string
   subscribe(channel: string, listener?: (message: string, channel: string) => void): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
   /** Sharded, of `redis`. */
@@ -161,6 +170,9 @@ interface Duplicate {
   destroy?(): void
   disconnect(): unknown
 }
+
+/** Whatever a client of `redis` makes of answers for others: bytes, for who keeps files in Redis. */
+const AS_TEXT = { typeMapping: {} }
 
 function connectionOf(client: RedisClient, sharded: boolean): Connection {
   const { call, sendCommand, duplicate } = (client ?? {}) as IORedisClient & NodeRedisClient
@@ -187,18 +199,17 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
       checkOpen() {},
       command: (_key, [name, ...args]) => (client as IORedisClient).call(name as string, ...args),
       listen(onMessage, onReady) {
-        const listener = (
-          sharded && isCluster
-            ? (client as { duplicate(nodes: [], options: object): unknown }).duplicate([], { shardedSubscribers: true })
-            : client.duplicate()
-        ) as Duplicate
+        // It is told what to listen to while it connects, whether commands are to wait for that or not.
+        const own = { enableOfflineQueue: true, ...(sharded && isCluster && { shardedSubscribers: true }) }
+        const { duplicate } = client as unknown as { duplicate(...args: object[]): Duplicate }
+        const listener = duplicate.call(client, ...(isCluster ? [[]] : []), own)
         // It reconnects by itself, and the commands say what is wrong.
         listener.on('error', () => {})
         listener.on('ready', onReady)
         listener.on(sharded ? 'smessage' : 'message', onMessage)
         return {
-          // With its first command.
-          ready: undefined,
+          // With its first command, but for one that has given up.
+          open: () => (listener.status === 'end' ? listener.connect() : undefined),
           subscribe: (channel) =>
             (sharded ? listener.ssubscribe?.(channel) : listener.subscribe(channel)) as Promise<unknown>,
           unsubscribe: (channel) =>
@@ -215,16 +226,20 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
     checkOpen,
     async command(key, args) {
       checkOpen()
-      if (isCluster) return (client as NodeRedisCluster).sendCommand(key, false, args)
-      if ('getSentinelNode' in client) return client.sendCommand(false, args)
-      return (client as NodeRedisClient).sendCommand(args)
+      if (isCluster) return (client as NodeRedisCluster).sendCommand(key, false, args, AS_TEXT)
+      if ('getSentinelNode' in client) return client.sendCommand(false, args, AS_TEXT)
+      return (client as NodeRedisClient).sendCommand(args, AS_TEXT)
     },
     listen(onMessage, onReady) {
       const listener = client.duplicate() as Duplicate
       listener.on('error', () => {})
       listener.on('ready', onReady)
+      let opening: Promise<unknown> | undefined
       return {
-        ready: listener.connect(),
+        open() {
+          if (listener.isOpen === false) opening = listener.connect()
+          return opening
+        },
         subscribe(channel) {
           const tell = (message: string) => onMessage(channel, message)
           return (
@@ -625,12 +640,7 @@ class RedisStore implements LogStore {
       () => this.#tellAll(),
     )
     const listening = this.#listening
-    try {
-      await listening.ready
-    } catch (error) {
-      if (this.#listening === listening) this.#stopListening()
-      throw error
-    }
+    await listening.open()
     return listening
   }
 

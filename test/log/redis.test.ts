@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -6,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Redis from 'ioredis'
-import { createClient, createSentinel } from 'redis'
+import { createClient, createSentinel, RESP_TYPES } from 'redis'
 import { resumeTo } from 'sse-relay'
 import { parseSSE, readText } from 'sse-relay/client'
 import { type Log, record } from 'sse-relay/log'
@@ -482,6 +483,65 @@ describe.skipIf(!hasRedis)('a client that', () => {
       return client
     }
     await works([open(), open()])
+  })
+
+  it('makes bytes of texts, for the files that others keep there, is understood', async () => {
+    const redis = await startServer()
+    const open = async () => {
+      const client = createClient({
+        url: `redis://127.0.0.1:${redis.port}`,
+        commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+      })
+      await client.on('error', () => {}).connect()
+      closing.push(() => client.destroy())
+      return client
+    }
+    await works([await open(), await open()])
+  })
+
+  /** Whether a process that reads a run of another is told what is new. It looks by itself, but the next time is in 20 s. */
+  async function isTold(redis: RedisServer, log: Log, runId: string) {
+    await log.create(runId, { owner: null })
+    const sink = { open() {}, write: () => true, end() {}, destroy() {}, schedule: setImmediate }
+    const handle = resumeTo(sink, `${runId}:0`, { log, owner: null })
+    closing.push(() => handle.left())
+    await expect
+      .poll(() => redis.cli('PUBSUB', 'CHANNELS', `*${runId}*`), { timeout: 15_000 })
+      .toContain(`{${runId}}:readers`)
+  }
+
+  it('keeps no command until it is connected listens all the same', async () => {
+    const redis = await startServer()
+    const client = new Redis(redis.port, '127.0.0.1', { enableOfflineQueue: false })
+    closing.push(() => client.disconnect())
+    await once(client, 'ready')
+    const log = createRedisLog(client, { leaseMs: 60_000 })
+    closing.push(() => log.close())
+    await isTold(redis, log, RUN)
+  })
+
+  it.each(['redis', 'ioredis'])('gives up, of %s, listens again when it is connected again', async (kind) => {
+    const redis = await startServer()
+    const options = { leaseMs: 60_000, timeoutMs: 20_000 }
+    const port = redis.port
+    const client =
+      kind === 'redis'
+        ? createClient({ socket: { host: '127.0.0.1', port, reconnectStrategy: () => new Error('given up') } })
+        : new Redis({ host: '127.0.0.1', port, retryStrategy: () => null, lazyConnect: true })
+    client.on('error', () => {})
+    await client.connect()
+    closing.push(() => client.disconnect())
+    const log = createRedisLog(client, options)
+    closing.push(() => log.close())
+    await isTold(redis, log, RUN)
+    await redis.kill()
+    await expect.poll(() => ('isOpen' in client ? client.isOpen : client.status !== 'end')).toBe(false)
+    await redis.restart()
+    await client.connect()
+    const next = 'run-of-a-test-0002'
+    await isTold(redis, log, next)
+    // So are those that it was told of before.
+    await expect.poll(() => redis.cli('PUBSUB', 'CHANNELS', `*${RUN}*`)).toContain(`{${RUN}}:readers`)
   })
 
   it.each(['redis', 'ioredis'])('asks sentinels for its server works, of %s', async (kind) => {
