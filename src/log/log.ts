@@ -492,6 +492,11 @@ export class RunLog implements Log {
       (run) => {
         // It left meanwhile, and would leave a run behind that nobody reads.
         if (reader.isOver) return
+        // It began here meanwhile, and may have ended as well.
+        if (this.#producedHere(runId, owner)) {
+          this.#read(reader, runId, owner, cursor)
+          return
+        }
         const isMine = run !== undefined && run.owner === owner
         if (cursor === undefined && !(isMine && isActive(run))) reader.endEmpty()
         else if (!isMine && unknownCode === 'run-not-found' && this.#store.shared && looks < FORGOTTEN_MS.length) {

@@ -110,7 +110,11 @@ export class Reader implements Feeder, Subscriber {
   }
 
   receive(entry: LogEntry, thrown: Thrown | undefined): void {
-    if (entry.last <= this.#cursor) return
+    if (entry.last <= this.#cursor) {
+      // The client named this place before the run had come to it.
+      if (entry.end) this.setEnding('ended')
+      return
+    }
     if (this.#state !== 'live') this.#isBehind = true
     else if (entry.first > this.#cursor + 1) this.#catchUp()
     else this.#write(entry, thrown, true)
@@ -234,15 +238,24 @@ export class Reader implements Feeder, Subscriber {
           if (this.#isReading()) await nextTurn()
         }
       } while (this.#isBehind && this.#isReading())
+      // After everything stored was read, and not before, an ending means that there is nothing.
+      if (this.#ending && this.#isReading()) await this.#endUnread()
     } catch (error) {
       this.#onReadError(error)
     }
-    if (!this.#isReading()) return
-    this.#state = 'live'
-    // After everything stored was read, and not before, an ending means that there is nothing.
-    if (this.#isBehind || !this.#ending) return
-    if (this.#ending === 'lost' || this.#outlet.sent) this.#endLost()
-    else this.endEmpty()
+    if (this.#isReading()) this.#state = 'live'
+  }
+
+  /** Nothing more comes: what is left was lost, or the client has had the end already. */
+  async #endUnread(): Promise<void> {
+    let hasAll = this.#ending === 'ended'
+    // Of an answer that goes on, the store may have dropped the rest.
+    if (hasAll && this.#outlet.sent) {
+      const [last] = await (this.#run as LiveRun).read(this.#cursor - 1, 1)
+      hasAll = last?.end !== undefined
+    }
+    if (hasAll) this.endEmpty()
+    else this.#endLost()
   }
 
   /** Nothing comes after the place that the client has said. It may be the newest, or none. */

@@ -384,6 +384,80 @@ describe('readers of one run, in another process than its producer', () => {
   )
 })
 
+describe('who says, before a run has come to that, the place that becomes its end', () => {
+  const runId = 'run-of-a-test-0010'
+  const owner = 'ann'
+  const readFrom = (log: Log, after: number) =>
+    resume(new Request('http://localhost/', { headers: { 'last-event-id': `${runId}:${after}` } }), {
+      log,
+      owner,
+      heartbeatMs: 10,
+    })
+
+  it('is told of no loss in another process when the run has ended: the connection ends', async () => {
+    const database = new Database()
+    const store = storeOf(database, 10_000)
+    let seesEnd = false
+    const unended = async (result: ReturnType<LogStore['get']>) => {
+      const run = await result
+      return run && !seesEnd ? { ...run, ended: false, end: undefined, leaseMs: 10_000 } : run
+    }
+    // The end of the events is found before the end of the run.
+    const shared = store.shared as SharedStore
+    const watch = (id: string) => unended(shared.watch?.(id))
+    const there = createLog({ ...store, get: (id) => unended(store.get(id)), shared: { ...shared, watch } })
+    closing.push(there)
+    let end!: () => void
+    async function* source() {
+      yield 'all'
+      await new Promise<void>((resolve) => (end = resolve))
+    }
+    const run = record(source, { log: open(database), runId, owner })
+    await expect.poll(() => database.runs.get(runId)?.last).toBe(1)
+    const reader = readFrom(there, 2)
+    end()
+    await run
+    const answer = await reader
+    expect(answer.status).toBe(200)
+    seesEnd = true
+    expect(await answer.text()).not.toContain('event:')
+    expect((await readFrom(there, 2)).status).toBe(204)
+  })
+
+  it.each(['looks for it', 'hears of it'])('is not left waiting in its own process, where it %s late', async (what) => {
+    const database = new Database()
+    const store = storeOf(database, 10_000)
+    let answerBegin!: () => void
+    const begun = new Promise<void>((resolve) => (answerBegin = resolve))
+    let answerGet!: () => void
+    const found = new Promise<void>((resolve) => (answerGet = resolve))
+    const get = vi.fn(async (id: string) => {
+      const run = await store.get(id)
+      if (what === 'looks for it') await found
+      return run
+    })
+    const log = createLog({
+      ...store,
+      get,
+      async begin(id, run) {
+        const result = await store.begin(id, run)
+        await begun
+        return result
+      },
+    })
+    closing.push(log)
+    const run = record(() => [], { log, runId, owner })
+    await expect.poll(() => database.runs.has(runId)).toBe(true)
+    const reader = readFrom(log, 1)
+    // Once for the run, and once for whether it has come to that.
+    await expect.poll(() => get.mock.calls.length).toBe(what === 'looks for it' ? 1 : 2)
+    answerBegin()
+    await run
+    answerGet()
+    expect(await (await reader).text()).not.toContain('event:')
+  })
+})
+
 describe('a run that a store has forgotten while it goes on', () => {
   async function forgotten() {
     const database = new Database()
