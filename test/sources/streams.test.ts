@@ -590,6 +590,8 @@ describe('what is not known', () => {
     { error_code: 110, error_msg: 'sk-secret' },
     { success: false, errors: [{ code: 1, message: 'sk-secret' }] },
     { success: false },
+    { errors: [{ message: 'sk-secret' }] },
+    { kind: 'step', step: { code: 500, message: 'sk-secret' } },
     { base_resp: { status_code: 1008, status_msg: 'sk-secret' }, choices: null },
     { base_resp: { status_code: 1008, status_msg: 'sk-secret' }, choices: null, usage: { total_tokens: 0 } },
     { header: { code: 10013, message: 'sk-secret' }, payload: {} },
@@ -630,6 +632,8 @@ describe('what is not known', () => {
     { code: 200, message: 'ok' },
     { error: 'no such city', row: 5 },
     { errors: [{ message: 'x' }] },
+    [{ error: { message: 'no such city' }, row: 5 }],
+    { error: ['no such city'], row: 5 },
   ])('as the first thing of a source %j is the user’s own', async (own) => {
     expect(await relayed(of(own))).toMatchObject({ read: [{ name: 'data', data: own }], outcome: 'done' })
   })
