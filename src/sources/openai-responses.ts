@@ -93,7 +93,11 @@ const ANSWERED = { output: null, outputs: null, result: null, results: null, err
 
 /** Calls that a client runs, and those that the API runs itself. */
 const CLIENT_CALL = /^(function|custom_tool|apply_patch|shell|local_shell|computer)_call$/
-const API_CALL = /^((web|file)_search|code_interpreter|mcp|tool_search)_call$/
+const API_CALL = /(?<!^image_generation)_call$/
+/** What is no call's. */
+const ITS_OWN = /^(message|reasoning|compaction|image_generation_call)$/
+/** Reasoning, or a summary of it. */
+const THOUGHT = /^response\.(reasoning|thinking)(?!_summary_part)\w*\.(delta|done)$/
 
 /**
  * The OpenAI Responses API. The answer is complete at `response.completed` or `response.incomplete`;
@@ -146,15 +150,6 @@ export const openaiResponses: ChunkShape = {
       case 'transcript.text.delta':
         reading.text(delta ?? event.text)
         break
-      case 'response.reasoning_summary_text.delta':
-        if (event.summary_index !== notes.summary && notes.summary !== undefined) reading.paragraph('reasoning')
-        notes.summary = event.summary_index
-        reading.reasoning(delta)
-        break
-      case 'response.reasoning_text.delta':
-      case 'response.thinking.delta':
-        reading.reasoning(delta ?? event.text)
-        break
       case 'response.reasoning_summary_part.added':
         reading.paragraph('reasoning')
         break
@@ -162,10 +157,6 @@ export const openaiResponses: ChunkShape = {
       case 'response.output_text.done':
       case 'response.refusal.done':
         readContent(event, reading)
-        break
-      case 'response.reasoning_summary_text.done':
-      case 'response.reasoning_text.done':
-        if (!reading.isTold('reasoning')) reading.reasoning(event.text)
         break
       case 'response.output_item.added':
         if (item) readItem(index, item, false, reading)
@@ -212,8 +203,9 @@ export const openaiResponses: ChunkShape = {
       case 'response.done':
         readEnd(type, response ?? {}, reading)
         break
-      case 'error':
-        reading.error(event.error ?? event)
+      default:
+        if (THOUGHT.test(type)) readThought(event, reading)
+        else if (type.endsWith('error')) reading.error(event.error ?? event)
     }
   },
 }
@@ -225,8 +217,22 @@ function keyOf({ item_id, item, output_index }: ResponsesEvent, reading: Reading
 }
 
 function withoutAnswer(item: OutputItem): object {
-  const isAnswer = API_CALL.test(item?.type ?? '') || /_output$|_tools$/.test(item?.type ?? '')
-  return isObject(item) ? emptied(item, isAnswer ? ANSWERED : { error: null }) : item
+  const type = item?.type ?? ''
+  return isObject(item)
+    ? emptied(item, CLIENT_CALL.test(type) || ITS_OWN.test(type) ? { error: null } : ANSWERED)
+    : item
+}
+
+/** A piece of it, or all of it at its end, unless pieces of it came. */
+function readThought({ type, delta, text, summary_index: index }: ResponsesEvent, reading: Reading): void {
+  const { notes } = reading
+  if (type.endsWith('done')) {
+    if (!reading.isTold('reasoning')) reading.reasoning(text)
+    return
+  }
+  if (index !== notes.summary && notes.summary !== undefined) reading.paragraph('reasoning')
+  notes.summary = index
+  reading.reasoning(delta ?? text)
 }
 
 /** All of a message's text, and its sources, unless pieces of it came. */

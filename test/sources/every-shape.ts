@@ -174,6 +174,11 @@ const responses = (): object[] => [
   },
   {
     type: 'response.output_item.done',
+    output_index: 7,
+    item: { type: 'server_tool_call', id: 'st', name: 'search', arguments: ARGS, output: S('server_tool_call') },
+  },
+  {
+    type: 'response.output_item.done',
     output_index: 4,
     item: { type: 'file_search_call', id: 'fs', queries: [], results: [{ text: S('results') }] },
   },

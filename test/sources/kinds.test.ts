@@ -372,6 +372,11 @@ describe('the proof', () => {
     expect(error).toMatchObject({ status: 502 })
   })
 
+  it('is none where an event of a response is its error', () => {
+    const { error, isComplete } = read([created, event('error', { error: { code: 'x', message: 'SECRET' } })])
+    expect({ message: error?.message, isComplete }).toEqual({ message: 'SECRET', isComplete: false })
+  })
+
   it('is none where the status says that it failed', () => {
     const told = read([
       created,
@@ -936,6 +941,46 @@ describe('a whole value', () => {
       { calls: [{ ...called('a', 'shell', '{}'), executed: true }], finish: 'stop' },
     ],
     [
+      'in pieces, where its end is empty (agentgateway)',
+      [
+        created,
+        added(0, item()),
+        event('function_call_arguments.delta', { output_index: 0, delta: ARGS }),
+        event('function_call_arguments.done', { output_index: 0, arguments: '' }),
+        done(0, item({ arguments: '' })),
+        completed([item({ arguments: '{}' })]),
+      ],
+      whole,
+    ],
+    [
+      'of a custom tool, in pieces, where its end is empty',
+      [
+        created,
+        added(0, item({ type: 'custom_tool_call', input: '' })),
+        event('custom_tool_call_input.delta', { output_index: 0, delta: 'hi' }),
+        event('custom_tool_call_input.done', { output_index: 0 }),
+        done(0, item({ type: 'custom_tool_call', input: '' })),
+        completed(),
+      ],
+      { calls: [called('a', 'w', '"hi"')] },
+    ],
+    [
+      'in pieces, where its end has none',
+      [
+        created,
+        added(0, item()),
+        event('function_call_arguments.delta', { output_index: 0, delta: ARGS }),
+        done(0, item()),
+        completed(),
+      ],
+      whole,
+    ],
+    [
+      'of a tool of the server’s of which nobody has heard',
+      [created, done(0, { type: 'web_fetch_call', id: 'a', arguments: ARGS, output: 'SECRET' }), completed()],
+      { calls: [{ ...called('a', 'web_fetch'), executed: true }], finish: 'stop' },
+    ],
+    [
       'of the API’s own tools',
       [created, done(0, { type: 'code_interpreter_call', id: 'a', code: '1' }), completed()],
       { calls: [{ ...called('a', 'code_interpreter', '{"code":"1"}'), executed: true }] },
@@ -1112,6 +1157,11 @@ describe('a whole value', () => {
     [
       'reasoning in its end',
       [created, event('reasoning_summary_text.done', { text: 'A' }), completed()],
+      { reasoning: 'A' },
+    ],
+    [
+      'reasoning under another name (OpenRouter), and in its end',
+      [created, event('reasoning.delta', { delta: 'A' }), event('reasoning.done', { text: 'A' }), completed()],
       { reasoning: 'A' },
     ],
   ])
