@@ -262,13 +262,14 @@ export class Reading {
   }
 
   /**
-   * The next piece of a call's JSON text; some servers give its value instead, which is whole, unless it is empty and
-   * there is a key by which pieces may follow.
+   * The next piece of a call's JSON text; some servers give its value instead, which is whole, unless it is empty: then it
+   * may follow.
    */
   call(key: CallKey, input: unknown, head?: CallHead): void {
-    const isWhole = isObject(input) && (key === undefined || Object.keys(input).length > 0)
-    if (isWhole) this.calls.whole(key, input, head)
-    else this.calls.piece(key, typeof input === 'string' ? input : '', head)
+    const isValue = isObject(input)
+    if (isValue && ((this.isSingle && key === undefined) || Object.keys(input).length > 0))
+      this.calls.whole(key, input, head)
+    else this.calls.piece(key, isValue ? '{}' : typeof input === 'string' ? input : '', head)
   }
 
   /** The provider rejected a call: no client may run it. */

@@ -116,7 +116,8 @@ export class Calls {
 
   /** The next piece of a call. */
   piece(key: CallKey, input: string, head: CallHead = {}): void {
-    const { id, name } = clean(head)
+    let { id, name } = clean(head)
+    if (this.#isTwin(key, id, name)) id = undefined
     let call = this.#find(key, id, name, input)
     // Late.
     if (call?.isDone) return
@@ -301,13 +302,21 @@ export class Calls {
       const goesOn = key === undefined || (!this.#isSingle && latest && !latest.isDone && !isWhole(latest.input))
       return last ?? (goesOn ? latest : undefined)
     }
-    if (!last || (id !== undefined && last.id === undefined)) return last
+    if (!last || (id !== undefined && last.id === undefined && (key !== undefined || !last.name))) return last
     const isOpen = !isWhole(last.input)
     const isAgain = name === undefined || !last.name || (piece && last.name === name && isOpen && last.input !== '')
     if (id !== undefined) return isAgain && isOpen ? last : undefined
     if (key === undefined) return isAgain && !last.isDone ? last : undefined
     const isRepeat = isAgain || (last.name === name && isSame(last.input, piece ?? ''))
     return !piece || isRepeat || (isOpen && !last.isDone) ? last : undefined
+  }
+
+  /** Some servers give several calls one id: then their places tell, and the first keeps it. */
+  #isTwin(key: CallKey, id: string | undefined, name: string | undefined): boolean {
+    const known = id === undefined ? undefined : this.#ids.get(id)
+    const last = this.#keys.get(key)
+    if (!known || known === last || key === undefined) return false
+    return last ? last.id === undefined : name !== undefined && (known.name !== name || isWhole(known.input))
   }
 
   #know(key: CallKey, call: Call, id: string | undefined, name: string | undefined, executed?: boolean): void {

@@ -579,6 +579,39 @@ describe('calls, by whatever they are keyed,', () => {
       nameless,
     ],
     [
+      'one id for both (DeepSeek, GLM)',
+      [
+        tools(tool(0, 'a', 'w', ARGS)),
+        tools(tool(1, 'a', 'v', '')),
+        tools(tool(1, 'a', undefined, '{"city":')),
+        tools(tool(1, 'a', undefined, '"Oslo"}')),
+        end('tool_calls'),
+      ],
+      { calls: [called('a'), called(undefined, 'v')] },
+    ],
+    [
+      'one id for all blocks (Kimi)',
+      [
+        begun,
+        block(0, 'tool_use', w()),
+        piece(0, ARGS),
+        closed(0),
+        block(1, 'tool_use', w()),
+        piece(1, '{"city":"Rome"}'),
+        closed(1),
+        ...ended,
+      ],
+      { calls: [called('a'), called(undefined, 'w', '{"city":"Rome"}')] },
+    ],
+    [
+      'an id for some',
+      [
+        { candidates: [{ content: { parts: [{ functionCall: { name: 'w', args: {} } }] } }] },
+        { candidates: [{ content: { parts: [{ functionCall: { id: 'b', name: 'v' } }] }, finishReason: 'STOP' }] },
+      ],
+      { calls: [called(undefined, 'w', '{}'), called('b', 'v', '{}')] },
+    ],
+    [
       'the name once more, after all of it',
       [tools(tool(0, 'a', 'w', ARGS)), tools(tool(0, undefined, 'w', '')), end(), tools(tool(0, undefined, 'w', ''))],
       { calls: [called('a')] },
@@ -939,6 +972,14 @@ describe('a whole value', () => {
         completed(),
       ],
       { calls: [{ ...called('a', 'shell', '{}'), executed: true }], finish: 'stop' },
+    ],
+    [
+      'an object that is empty before the value (Gemini)',
+      [
+        { candidates: [{ content: { parts: [{ functionCall: { name: 'w', args: {} } }] } }] },
+        { candidates: [{ content: { parts: [{ functionCall: { args: INPUT } }] }, finishReason: 'STOP' }] },
+      ],
+      { calls: [called(undefined)] },
     ],
     [
       'in pieces, where its end is empty (agentgateway)',
