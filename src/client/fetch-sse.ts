@@ -311,7 +311,7 @@ function requestError(thrown: unknown): unknown {
   if (thrown instanceof RelayError) return thrown
   const { message, cause, response, status = response?.status } = (thrown ?? {}) as Thrown
   // Of a connection that failed some say 0.
-  if (typeof status === 'number' && status >= 400)
+  if (typeof status === 'number' && status >= 300)
     return new RelayError(
       'http-status',
       `The server answered with status ${status}, and this fetch throws that: have it return the answer, which says more`,

@@ -483,6 +483,13 @@ describe('a fetch of one’s own that throws what it was answered', () => {
     expect(asked).toHaveLength(2)
   })
 
+  it.each(throws)('has its status, %s, also where that is a redirect', async (_, told) => {
+    const { url, asked } = await serve((_, res) => void res.writeHead(307, { location: '/elsewhere' }).end())
+    const { error } = await read(fetchSSE(url, { method: 'POST', runId: RUN, fetch: throwing(told) }))
+    expect(error).toMatchObject({ code: 'http-status', status: 307, retryable: false })
+    expect(asked).toHaveLength(1)
+  })
+
   it.each(throws)('is asked again where the server is not up yet, %s', async (_, told) => {
     const { url } = await serve((_, res, count) => {
       if (count === 2) res.writeHead(503).end()
