@@ -58,7 +58,7 @@ function readPart(part: EventPart, { partial: isPartial, longRunningToolIds: lon
   } else if (call) {
     // The arguments of a partial one may not be whole.
     if (isPartial) return
-    const executed = !long?.includes(call.id ?? '')
+    const executed = !long?.includes(call.id as string)
     reading.calls.whole(call.id, call.args, { ...call, executed })
   } else if (isPartial || !reading.notes.partial) readContentPart(part, reading)
 }
@@ -71,9 +71,7 @@ function readEnd(word: string, reading: Reading): void {
 
 /** A word for why the model stopped without a word, a status, or a failure whose message may hold the status. */
 function readFailure(code: string, message: string | undefined, reading: Reading): void {
-  const reason = meaningOf(code)
-  if (!/^(other|error|broken|nothing)$/.test(reason)) {
-    reading.refused = reason === 'content-filter'
+  if (!/^(other|error|broken|nothing)$/.test(meaningOf(code))) {
     reading.end(code)
     return
   }

@@ -39,7 +39,7 @@ export const agui: ChunkShape = {
   signalOnly: ({ metadata }: AGUIEvent) => (metadata?.tanstack ? 'TanStack AI' : undefined),
 
   read(event: AGUIEvent, reading: Reading) {
-    const { type, messageId, delta, toolCallId, outcome } = event
+    const { type, messageId, delta, outcome } = event
     const { notes } = reading
     if (event.subagentRunId !== undefined) return
     if (type.startsWith('TEXT_MESSAGE')) {
@@ -50,7 +50,7 @@ export const agui: ChunkShape = {
         reading.paragraph('text')
       }
       if (!notes.isOthers) reading.text(delta)
-    } else if (type.startsWith('TOOL_CALL')) readCall(event, toolCallId ?? (notes.call as string | undefined), reading)
+    } else if (type.startsWith('TOOL_CALL')) readCall(event, reading)
     else if (type === 'REASONING_MESSAGE_START') reading.paragraph('reasoning')
     else if (delta && /^(REASONING|THINKING)/.test(type)) reading.reasoning(delta)
     else if (type === 'CUSTOM') reading.data(event.name as string, event.value)
@@ -78,11 +78,8 @@ function readInterrupt(
   if (id && toolCallId && /^tool_call$|approv|confirm/.test(reason)) reading.calls.postpone(toolCallId, id)
 }
 
-function readCall({ type, toolCallName: name, delta, content }: AGUIEvent, id: string | undefined, reading: Reading) {
+function readCall({ type, toolCallId: id, toolCallName: name, delta, content }: AGUIEvent, reading: Reading) {
   if (type === 'TOOL_CALL_END') reading.calls.done(id)
   else if (type === 'TOOL_CALL_RESULT') reading.result(id, content)
-  else {
-    reading.notes.call = id
-    reading.call(id, delta, { id, name })
-  }
+  else reading.call(id, delta, { id, name })
 }

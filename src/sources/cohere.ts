@@ -85,7 +85,7 @@ export const cohere: ChunkShape = {
       case 'tool-call-start':
       case 'tool-call-delta': {
         const call = message.toolCalls ?? message.tool_calls
-        reading.call(index, call?.function?.arguments ?? '', { id: call?.id, name: call?.function?.name })
+        reading.call(index, call?.function?.arguments, { id: call?.id, name: call?.function?.name })
         break
       }
       case 'tool-call-end':

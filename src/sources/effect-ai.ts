@@ -48,7 +48,7 @@ export const effectAI: ChunkShape = {
         break
       case 'tool-params-start':
       case 'tool-params-delta':
-        reading.call(id, delta ?? '', head)
+        reading.call(id, delta, head)
         break
       case 'tool-params-end':
         reading.calls.done(id)

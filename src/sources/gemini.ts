@@ -80,9 +80,9 @@ export const gemini: ChunkShape = {
         continue
       }
       const parts = content?.parts ?? []
-      // Where answers have no ids, content after an end is of another.
-      if (parts.length > 0 && reading.proof === 'given' && (!id || reading.notes.id !== id)) reading.begin()
       if (parts.length > 0) {
+        // Where answers have no ids, content after an end is of another.
+        if (reading.proof === 'given' && (!id || reading.notes.id !== id)) reading.begin()
         reading.notes.id = id
         reading.start(id, chunk.modelVersion)
       }
@@ -91,10 +91,7 @@ export const gemini: ChunkShape = {
       reading.citation(citationMetadata)
       if (finishReason) reading.end(finishReason)
     }
-    if (promptFeedback?.blockReason) {
-      reading.refused = true
-      reading.end('content_filter')
-    }
+    if (promptFeedback?.blockReason) reading.end('content_filter')
     if (usageMetadata) readUsage(usageMetadata, reading)
   },
 

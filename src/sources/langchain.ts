@@ -233,7 +233,7 @@ export function readMessage(message: Message, reading: Reading, of?: string): vo
   if (extra.refusal) reading.refused = true
   reading.text(extra.refusal)
   for (const { index, id: callId, name, args } of calls) {
-    reading.call(of === undefined ? index : `${of}:${index}`, args ?? '', { id: callId, name })
+    reading.call(of === undefined ? index : `${of}:${index}`, args, { id: callId, name })
   }
   const hasOutput = readCounts(message.usage_metadata, reading)
   if (word !== undefined || (hasOutput && heard.hasContent && !hasContent)) endMessage(id, word, reading)
@@ -348,7 +348,7 @@ export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): vo
     case 'content-block-start':
       if (content?.type === 'tool_call_chunk') {
         reading.call(key, content.args, content)
-        reading.notes[key] = content.args ?? ''
+        reading.notes[key] = content.args
       }
       reading.text(content?.text)
       reading.reasoning(content?.reasoning)

@@ -18,7 +18,7 @@ interface Result {
 }
 
 interface Results {
-  results?: Result[]
+  results: Result[]
   modelUsage?: { tokens?: object }
 }
 
@@ -32,7 +32,7 @@ export const textResults: ChunkShape = {
   follows: ({ results }: Results) => Array.isArray(results),
 
   read({ results, modelUsage }: Results, reading: Reading) {
-    for (const result of results ?? []) if (!result.index) readResult(result, reading)
+    for (const result of results) if (!result.index) readResult(result, reading)
     reading.counts(modelUsage?.tokens)
   },
 }
