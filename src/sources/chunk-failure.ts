@@ -45,10 +45,12 @@ function isAlone(chunk: object): boolean {
 
 /** Words with a code that is no good one, or words alone. */
 function isReport(told: object): boolean {
-  const entries = Object.entries(told)
-  const words = entries.filter(([key, value]) => WORDS.test(key) && typeof value === 'string' && !FINE.test(value))
-  if (words.length === 0) return false
-  return hasBadCode(told) || entries.every(([key]) => WORDS.test(key) || BESIDE.test(key))
+  if (wordsOf(told).every((word) => FINE.test(word))) return false
+  return hasBadCode(told) || Object.keys(told).every((key) => WORDS.test(key) || BESIDE.test(key))
+}
+
+function wordsOf(told: object): string[] {
+  return Object.entries(told).flatMap(([key, value]) => (WORDS.test(key) && typeof value === 'string' ? value : []))
 }
 
 function hasBadCode(told: object): boolean {
@@ -75,11 +77,10 @@ function wordsIn(told: unknown): string {
  */
 export function providerError(told: unknown): Error {
   if (told instanceof Error) return told
-  const entries = Object.entries(isObject(told) ? told : { message: told })
-  const { type } = (isObject(told) ? told : {}) as { type?: unknown }
-  const words = entries.filter(([key, value]) => WORDS.test(key) && typeof value === 'string').map(([, value]) => value)
-  const codes = entries.filter(([key, value]) => CODE.test(key) && !isObject(value)).map(([, value]) => value)
-  const error = new Error((words[0] as string | undefined) ?? `The provider reported a failure${wordsIn(told)}`)
+  const fields: object = isObject(told) ? told : { message: told }
+  const { type } = fields as { type?: unknown }
+  const codes = Object.entries(fields).flatMap(([key, value]) => (CODE.test(key) && !isObject(value) ? [value] : []))
+  const error = new Error(wordsOf(fields)[0] ?? `The provider reported a failure${wordsIn(told)}`)
   const status = codes.map(Number).find((code) => code >= 400 && code <= 599)
   // Google's have a word beside the number.
   const code = codes.find((code) => typeof code === 'string' && Number.isNaN(Number(code))) ?? codes[0]
