@@ -137,6 +137,8 @@ export class RunLog implements Log {
   /** When this process was last seen to be awake, by two clocks: one of them stands still where a machine is suspended. */
   #awakeAt = 0
   #awakeAtWall = 0
+  /** What the store is asked to begin. */
+  readonly #begins = new Set<PromiseLike<unknown>>()
   /** No run begins any more. */
   #isClosing = false
   #isClosed = false
@@ -274,13 +276,16 @@ export class RunLog implements Log {
     checkOptions('log.close', options, CLOSE)
     const { graceMs = 0 } = options
     this.#isClosing = true
+    const closeAt = performance.now() + graceMs + CLOSE_MS
+    // What the store has begun by then is to end there as well.
+    await within(CLOSE_MS / 4, Promise.allSettled([...this.#begins]))
     const runs = [...this.#producing()]
     const over = Promise.all(runs.map(({ done }) => done))
     if (runs.length > 0) {
       await within(graceMs, over)
       for (const run of runs) run.stop('shutdown')
       // Whatever the store does.
-      await within(CLOSE_MS, over)
+      await within(closeAt - performance.now(), over)
       for (const run of this.#producing()) run.close()
     }
     clearTimeout(this.#leaseTimer)
@@ -320,7 +325,7 @@ export class RunLog implements Log {
       reader.setHeaders(recorder.headers)
       reader.follow(recorder)
       // A process that goes away hands its readers over; its runs are not cut for that.
-      recorder.start(source, undefined, isStopped)
+      recorder.start(source, this.#isClosing ? AbortSignal.abort() : undefined, isStopped)
       asked()
       return recorder
     }
@@ -344,7 +349,7 @@ export class RunLog implements Log {
     }
     let stored: MaybePromise<boolean | 'stopped'>
     try {
-      stored = this.#store.begin(runId, begin)
+      stored = this.#begin(runId, begin)
     } catch (error) {
       failed(error)
       return
@@ -399,7 +404,7 @@ export class RunLog implements Log {
     let begun: boolean | 'stopped'
     let first: LogEntry | undefined
     try {
-      begun = await this.#store.begin(runId, start)
+      begun = await this.#begin(runId, start)
       this.#unanswered.delete(runId)
       const run = begun ? undefined : await this.#store.get(runId)
       if (run?.owner === options.owner && run?.ended) [first] = await this.#store.read(runId, 0, 1)
@@ -417,7 +422,7 @@ export class RunLog implements Log {
         isSent: () => true,
         scope,
       })
-      recorder.start(source, options.shutdown, isStopped)
+      recorder.start(source, this.#isClosing ? AbortSignal.abort() : options.shutdown, isStopped)
       recorder.opened(sentAt)
       return recorder.done
     }
@@ -432,6 +437,19 @@ export class RunLog implements Log {
   #startOf(owner: string | null, headers: Readonly<Record<string, string>>): RunStart {
     const leaseMs = this.#store.shared?.leaseMs ?? FOR_EVER
     return { owner, headers, leaseMs, producer: `${this.#name}-${++this.#producers}` }
+  }
+
+  #begin(runId: string, start: RunStart): MaybePromise<boolean | 'stopped'> {
+    const begun = this.#store.begin(runId, start)
+    if (isThenable(begun)) {
+      this.#begins.add(begun)
+      settle(
+        () => begun,
+        () => this.#begins.delete(begun),
+        () => this.#begins.delete(begun),
+      )
+    }
+    return begun
   }
 
   #produce(

@@ -598,6 +598,35 @@ describe('a run whose source thinks for long', () => {
 })
 
 describe('a log that closes', () => {
+  it.each(['relay', 'record'])('ends what the store is asked to begin, by %s, and calls no source', async (how) => {
+    const database = new Database()
+    const store = storeOf(database, 10_000)
+    let answer!: () => void
+    const gate = new Promise<void>((resolve) => (answer = resolve))
+    const log = createLog({
+      ...store,
+      async begin(id, run) {
+        const begun = await store.begin(id, run)
+        await gate
+        return begun
+      },
+    })
+    const runId = 'run-of-a-test-0011'
+    const source = vi.fn(() => ['paid'])
+    const shared = { log, runId, owner: 'ann' }
+    const run =
+      how === 'record'
+        ? record(source, shared).then(({ outcome }) => outcome)
+        : relay(new Request('http://localhost/'), source, shared).then(({ status }) => status)
+    await expect.poll(() => database.runs.has(runId)).toBe(true)
+    const closed = log.close()
+    answer()
+    expect(await run).toBe(how === 'record' ? 'shutdown' : 503)
+    await closed
+    expect(source).not.toHaveBeenCalled()
+    expect(await open(database).status(runId, { owner: 'ann' })).toEqual({ state: 'ended', outcome: 'shutdown' })
+  })
+
   it('sends away who reads a run of another process, or waits for one, to come back elsewhere', async () => {
     const database = new Database()
     const [here, there] = [open(database), open(database)]
