@@ -16,6 +16,7 @@ import {
 } from '../options.js'
 import { isThenable, type MaybePromise, settle } from '../promises.js'
 import { failureFrames } from '../protocols/frames.js'
+import { unref } from '../tick.js'
 import type { Source, Summary } from '../types.js'
 import { discard } from '../upstream.js'
 import { StopMarks } from './early-stops.js'
@@ -137,6 +138,8 @@ export class RunLog implements Log {
   /** When this process was last seen to be awake, by two clocks: one of them stands still where a machine is suspended. */
   #awakeAt = 0
   #awakeAtWall = 0
+  /** Runs that are watched since somebody has asked for their status. */
+  readonly #watched = new Set<string>()
   /** What the store is asked to begin. */
   readonly #begins = new Set<PromiseLike<unknown>>()
   /** No run begins any more. */
@@ -258,9 +261,29 @@ export class RunLog implements Log {
     if (!run || run.owner !== owner) return { state: 'unknown' }
     if (this.#isLost(run)) return { state: 'ended', outcome: 'error' }
     if (!run.begun) return { state: 'waiting' }
-    if (!run.ended) return { state: 'running' }
+    if (!run.ended) {
+      if (run.leaseMs === 0) this.#watch(runId)
+      return { state: 'running' }
+    }
     const outcome = run.end?.outcome ?? (await this.#outcomeOf(runId))
     return { state: 'ended', ...(outcome && { outcome }) }
+  }
+
+  /** Of a run that nobody reads nobody sees that its producer is dead. That takes looks of a lease: who asks next is told. */
+  async #watch(runId: string): Promise<void> {
+    const { shared } = this.#store
+    if (!shared?.watch || this.#watched.has(runId)) return
+    this.#watched.add(runId)
+    try {
+      for (let isSilent = true; isSilent && !this.#isClosed; ) {
+        const run = await shared.watch(runId)
+        isSilent = run !== undefined && !run.ended && !run.lost && run.leaseMs === 0
+        if (isSilent) await new Promise<void>((resolve) => unref(setTimeout(resolve, shared.leaseMs / 3)))
+      }
+    } catch {
+      // Out of reach: who asks next has it looked at again.
+    }
+    this.#watched.delete(runId)
   }
 
   /** How a run ended whose store does not tell: its last entry says so. */

@@ -458,6 +458,19 @@ describe('who says, before a run has come to that, the place that becomes its en
   })
 })
 
+describe('a run whose producer is dead, and which nobody reads', () => {
+  it('has ended for who asks what became of it, again and again or once in a while', async () => {
+    const database = new Database()
+    const log = open(database, 300)
+    const runId = 'run-of-a-test-0012'
+    const owner = 'ann'
+    await storeOf(database, 300).begin(runId, { owner, headers: {}, leaseMs: 300, producer: 'dead' })
+    expect(await log.status(runId, { owner })).toEqual({ state: 'running' })
+    const status = () => log.status(runId, { owner })
+    await expect.poll(status, { interval: 1000, timeout: 15_000 }).toEqual({ state: 'ended', outcome: 'error' })
+  })
+})
+
 describe('a run that a store has forgotten while it goes on', () => {
   async function forgotten() {
     const database = new Database()
