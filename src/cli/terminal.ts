@@ -34,11 +34,16 @@ export function asLine(body = ''): string {
   return words.replace(/\s+/g, ' ').trim().slice(0, 200)
 }
 
-/** Says nothing where nobody reads the output any more (`| head`, `2>&-`), and goes on for its status. */
+/**
+ * Says nothing where nobody reads the output any more (`| head`, `2>&-`), and goes on for its status. Where it cannot be
+ * written, on a full disk for example, what is there is not the answer.
+ */
 export function bearClosedPipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
+      if (error.code === 'EPIPE') return
+      process.stderr.write(`The output cannot be written: ${error.message}\n`)
+      process.exit(2)
     })
   }
 }

@@ -11,6 +11,9 @@ import { CLI, run, say, start, withoutProgress } from './cli.js'
 
 vi.setConfig({ testTimeout: 60_000 })
 
+/** A disk without room. */
+const FULL = '/dev/full'
+
 /** Gives a program a terminal. */
 const SCRIPT = '/usr/bin/script'
 
@@ -104,6 +107,19 @@ describe('an output that nobody reads', () => {
     expect(stdout).toMatch(/complete|note Too short to tell|0 faults/)
   })
 })
+
+it.skipIf(!existsSync(FULL)).each(['doctor', 'tail'])(
+  '%s says in a line that its output cannot be written',
+  async (command) => {
+    await using served = await serve(scripted({ pauseMs: 10 }))
+    const shell = `'${process.execPath}' '${CLI}' ${command} ${served.url} > ${FULL}`
+    const error = await promisify(execFile)('sh', ['-c', shell]).catch((error) => error)
+    expect(error).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^The output cannot be written: ENOSPC.*\n$/),
+    })
+  },
+)
 
 describe('doctor', () => {
   it('prints plain text for a pipe, and ends with 0 where nothing is wrong', async () => {
