@@ -1,5 +1,6 @@
 /** What do the events of AG-UI say (CopilotKit, TanStack AI, agent servers in many languages)? */
-import { type ChunkShape, listOf, type Reading } from './reading-state.js'
+import { listOf } from './list-of.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface AGUIEvent {
   type: string

@@ -1,6 +1,7 @@
 /** The AI SDK's UI message stream, as its servers and `uiMessage()` send it. */
 import { asideOf, readPart, readSource, type StreamPart } from './ai-sdk.js'
-import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading-state.js'
+import type { ChunkShape, Reading } from './reading-state.js'
+import { emptied, withoutRequest } from './redact.js'
 
 interface UIChunk extends StreamPart {
   transient?: boolean

@@ -1,7 +1,8 @@
 /** The full stream of the AI SDK's `streamText`, versions 5 to 7. */
 import type { UIChunk } from '../types.js'
 import { hasKey } from './keys.js'
-import { type ChunkShape, type Reading, withoutRequest } from './reading-state.js'
+import type { ChunkShape, Reading } from './reading-state.js'
+import { withoutRequest } from './redact.js'
 
 /** A part of a stream: of the AI SDK in any version, of its UI message stream, and of what was made after it. */
 export interface StreamPart {

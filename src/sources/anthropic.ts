@@ -1,5 +1,7 @@
 /** Anthropic's messages: the events of `create` and of `.stream()`, and the same over the wire. */
-import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading-state.js'
+
+import type { ChunkShape, Reading } from './reading-state.js'
+import { emptied, withoutRequest } from './redact.js'
 
 export interface MessagesUsage {
   output_tokens_details?: { thinking_tokens?: number } | null

@@ -1,7 +1,8 @@
 /** AWS Bedrock's ConverseStream. */
 import { isObject } from '../errors.js'
 import { hasKey } from './keys.js'
-import { type ChunkShape, emptied, type Reading } from './reading-state.js'
+import type { ChunkShape, Reading } from './reading-state.js'
+import { emptied } from './redact.js'
 
 interface ConverseEvent {
   /** Strands agents in Python say so what their model says. */

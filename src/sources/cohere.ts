@@ -1,7 +1,9 @@
 /** What do the events of Cohere's chat (v2) say, in the SDK's camel case or in snake case as on the wire? */
 import { isObject } from '../errors.js'
 import { meaningOf } from './finish.js'
-import { type ChunkShape, emptied, listOf, type Reading, withoutRequest } from './reading-state.js'
+import { listOf } from './list-of.js'
+import type { ChunkShape, Reading } from './reading-state.js'
+import { emptied, withoutRequest } from './redact.js'
 
 interface ToolCall {
   id?: string

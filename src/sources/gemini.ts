@@ -1,6 +1,7 @@
 /** Google's Gemini: `generateContentStream`, and the same over the wire. */
 import { isObject } from '../errors.js'
-import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading-state.js'
+import type { ChunkShape, Reading } from './reading-state.js'
+import { emptied, withoutRequest } from './redact.js'
 
 interface FunctionCall {
   id?: string

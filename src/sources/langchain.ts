@@ -1,7 +1,9 @@
 /** What do the messages and events of LangChain's models say? LangGraph's are made of them. */
 import { isObject } from '../errors.js'
+import { readContent } from './content.js'
 import { hasKey } from './keys.js'
-import { type ChunkShape, listOf, type Reading, readContent } from './reading-state.js'
+import { listOf } from './list-of.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface ToolCallChunk {
   id?: string | null

@@ -15,7 +15,8 @@ import {
   readWhole,
   wordOf,
 } from './langchain.js'
-import { type ChunkShape, listOf, type Reading } from './reading-state.js'
+import { listOf } from './list-of.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 const MODE = /^(messages|updates|values|custom|debug|tasks|checkpoints|tools)$/
 

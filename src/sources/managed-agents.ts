@@ -1,6 +1,7 @@
 /** What do the events of a session of Claude's managed agents say? */
 import { isObject } from '../errors.js'
-import { type ChunkShape, listOf, type Reading } from './reading-state.js'
+import { listOf } from './list-of.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface ManagedEvent {
   type: string

@@ -1,6 +1,7 @@
 /** What do the events of Mistral's conversations and agents say? */
 import { isObject } from '../errors.js'
-import { type ChunkShape, type Reading, readContent } from './reading-state.js'
+import { readContent } from './content.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface ConversationEvent {
   type: string

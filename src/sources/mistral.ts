@@ -1,7 +1,8 @@
 /** Mistral's chat, whose SDK yields `{ data }` with a chat completion in camel case. */
 import { isObject } from '../errors.js'
 import { type Completion, readCompletion, redactCompletion } from './openai-chat.js'
-import { type ChunkShape, withoutRequest } from './reading-state.js'
+import type { ChunkShape } from './reading-state.js'
+import { withoutRequest } from './redact.js'
 
 /** Mistral. The answer is complete at a `finishReason`. */
 export const mistral: ChunkShape = {

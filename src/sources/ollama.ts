@@ -1,5 +1,7 @@
 /** Ollama's `chat` and `generate`. */
-import { type ChunkShape, type Reading, withoutRequest } from './reading-state.js'
+
+import type { ChunkShape, Reading } from './reading-state.js'
+import { withoutRequest } from './redact.js'
 
 interface OllamaChunk {
   model?: string

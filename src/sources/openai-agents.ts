@@ -1,7 +1,8 @@
 /** What do the events of a run of @openai/agents say? */
 import { isObject } from '../errors.js'
 import { readInner } from './inner-chunk.js'
-import { type ChunkShape, listOf, type Reading } from './reading-state.js'
+import { listOf } from './list-of.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface RawItem {
   type?: string

@@ -1,17 +1,12 @@
 /** OpenAI's chat completions, the older completions, and what imitates them, in snake case or in camel case. */
 import { isObject } from '../errors.js'
 import { failureIn } from './chunk-failure.js'
+import { addressOf, readContent } from './content.js'
 import { countsOf } from './counts.js'
 import { hasKey } from './keys.js'
-import {
-  addressOf,
-  type ChunkShape,
-  emptied,
-  listOf,
-  type Reading,
-  readContent,
-  withoutRequest,
-} from './reading-state.js'
+import { listOf } from './list-of.js'
+import type { ChunkShape, Reading } from './reading-state.js'
+import { emptied, withoutRequest } from './redact.js'
 
 interface Called {
   name?: string

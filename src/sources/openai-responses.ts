@@ -1,6 +1,8 @@
 /** The OpenAI Responses API. */
 import { isObject } from '../errors.js'
-import { type ChunkShape, emptied, listOf, type Reading, withoutRequest } from './reading-state.js'
+import { listOf } from './list-of.js'
+import type { ChunkShape, Reading } from './reading-state.js'
+import { emptied, withoutRequest } from './redact.js'
 
 interface OutputItem {
   id?: string

@@ -1,6 +1,7 @@
 /** What do the tokens of Hugging Face's text generation say? */
 import { isObject } from '../errors.js'
-import { type ChunkShape, emptied, type Reading, withoutRequest } from './reading-state.js'
+import type { ChunkShape, Reading } from './reading-state.js'
+import { emptied, withoutRequest } from './redact.js'
 
 interface TokenChunk {
   token: { text?: string; special?: boolean }

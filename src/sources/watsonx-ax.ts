@@ -1,7 +1,8 @@
 /** What do the text generation of watsonx and Ax say, in lists of results? */
 import { isObject } from '../errors.js'
 import { hasKey } from './keys.js'
-import { type ChunkShape, listOf, type Reading } from './reading-state.js'
+import { listOf } from './list-of.js'
+import type { ChunkShape, Reading } from './reading-state.js'
 
 interface Result {
   index?: number

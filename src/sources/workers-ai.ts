@@ -1,7 +1,8 @@
 /** What do the chunks of Cloudflare's Workers AI say that are not OpenAI's? */
 import { isObject } from '../errors.js'
 import { hasOnly } from './keys.js'
-import { type ChunkShape, type Reading, withoutRequest } from './reading-state.js'
+import type { ChunkShape, Reading } from './reading-state.js'
+import { withoutRequest } from './redact.js'
 
 interface WorkersAIChunk {
   /** A digit is a number. */
