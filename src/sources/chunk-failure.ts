@@ -5,8 +5,8 @@ import { isObject } from '../errors.js'
 const FAILED = /(^|[^a-z])(error|failed|failure)$/i
 
 /** Under which names servers have the words of a failure, and its code. */
-const WORDS = /^(message|msg|details?|description|error_?(msg|message|description)|status_?(msg|message))$/i
-const CODE = /^(code|status|http_?(code|status)|status_?code|error_?code|err_?(code|no))$/i
+const WORDS = /^(message|msg|details?|description|err(or)?_?(msg|message|description)|status_?(msg|message))$/i
+const CODE = /^(code|ret|__type|status|http_?(code|status)|status_?code|error_?code|err_?(code|no))$/i
 /** What may stand beside the words alone. */
 const BESIDE = /^(request_?id|trace_?id|timestamp|path|instance)$/i
 /** Codes and words that say that all is well. */
@@ -24,7 +24,18 @@ export function isFailed(word: unknown): boolean {
 export function failureIn(told: object, isOwn: boolean): unknown {
   // Google's, behind OpenAI's API, are in a list.
   const chunk = !isOwn && Array.isArray(told) && isObject(told[0]) ? told[0] : told
-  const { error: said, errors, object, type, event, status, message, data, success } = chunk as Record<string, unknown>
+  const {
+    err,
+    error: said = err,
+    errors,
+    object,
+    type,
+    event,
+    status,
+    message,
+    data,
+    success,
+  } = chunk as Record<string, unknown>
   const error: unknown = Array.isArray(said) && (!isOwn || isAlone(chunk)) ? (said[0] ?? said) : said
   if (object === 'error') return chunk
   const isError = isOwn ? isAlone(chunk) || (isObject(error) && isReport(error)) : true
