@@ -20,9 +20,8 @@ interface A2AEvent extends Message {
   artifacts?: { artifactId?: string; parts?: ContentPart[] }[]
 }
 
-/** What the numbers mean that the SDK has for the states. */
+/** What the numbers mean that the SDK has for the states, but for those of work. */
 const STATES: Record<number, string> = {
-  2: 'working',
   3: 'completed',
   4: 'failed',
   5: 'canceled',
@@ -63,7 +62,7 @@ function readStatus({ state, message }: NonNullable<A2AEvent['status']>, reading
       ? STATES[state]
       : String(state).toLowerCase().replace('task_state_', '').replaceAll('_', '-')
   if (word === 'failed' || word === 'rejected') reading.error({ message: message?.parts?.map(textOf).join('') })
-  else if (word === 'canceled') reading.finish('cancelled')
+  else if (word === 'canceled') reading.end(word)
   else if (word === 'auth-required') reading.end('suspended')
   else if (word === 'completed' || word === 'input-required') {
     if (word !== 'completed' || reading.isBlank) readParts(message?.parts, reading)

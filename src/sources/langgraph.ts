@@ -20,16 +20,19 @@ import type { ChunkShape, Reading } from './reading-state.js'
 
 const MODE = /^(messages|updates|values|custom|debug|tasks|checkpoints|tools)$/
 
-/** In place of an id: the first state of the run came. */
-const STATE = '\0'
+/** What was told of a run: each mode repeats what another says. */
+interface Told {
+  /** The messages of which pieces were told, or the whole. */
+  readonly ids: Set<string>
+  hasPieces: boolean
+  /** The first state came. What was in it is what was asked, or of an earlier run, whatever tells it again. */
+  hasState: boolean
+  readonly asked: Set<unknown>
+}
 
-/** Pieces of messages came. */
-const PIECES = '\0\0'
-
-/** The messages of a run that were told: their pieces, or whole. Each mode repeats what another says. */
-function toldBy({ kept }: Reading): Set<string> {
-  kept.told ??= new Set()
-  return kept.told as Set<string>
+function toldOf({ kept }: Reading): Told {
+  kept.told ??= { ids: new Set(), hasPieces: false, hasState: false, asked: new Set() } satisfies Told
+  return kept.told as Told
 }
 
 /**
@@ -203,31 +206,29 @@ function readTuple([first]: unknown[], reading: Reading): void {
   const message = messageOf(first)
   if (!message) return
   const { id } = message
-  const isPiece = Array.isArray(message.tool_call_chunks)
-  if (isPiece) toldBy(reading).add(PIECES)
-  if (isPiece) readMessage(message, reading, id ?? '')
-  else if (!id || !toldBy(reading).has(id)) readWhole(message, false, reading)
-  if (id) toldBy(reading).add(id)
+  const told = toldOf(reading)
+  if (Array.isArray(message.tool_call_chunks)) {
+    told.hasPieces = true
+    readMessage(message, reading, id ?? '')
+  } else if (!id || !told.ids.has(id)) readWhole(message, false, reading)
+  if (id) told.ids.add(id)
 }
 
-/** What a node gave, or the whole state: the messages in it that nobody has told. The first state is what was asked. */
+/** What a node gave, or the whole state: the messages in it that nobody has told. */
 function readState(chunk: unknown, reading: Reading): void {
   if (!isObject(chunk)) return
   if ('__interrupt__' in chunk) interrupt(chunk.__interrupt__, reading)
-  const known = toldBy(reading)
+  const told = toldOf(reading)
   const state = messagesOf(chunk)
   const isState = state.length > 0
-  const isAsked = isState && !known.has(STATE)
-  if (isState) known.add(STATE)
+  const isAsked = isState && !told.hasState
+  told.hasState ||= isState
   for (const message of isState ? state : Object.values(chunk).flatMap(messagesOf)) {
     const { id, tool_call_id: answered } = message
-    const isTold = known.has(id ?? PIECES)
-    if (id) known.add(id)
-    // Whatever tells it again, it is of an earlier run.
-    const asked = `${STATE}${id}`
-    if (isAsked && !isTold) known.add(asked)
-    if (known.has(asked)) continue
-    if (!isAsked && !(isTold && (isState || answered))) readWhole(message, isTold, reading)
+    const isTold = id ? told.ids.has(id) : told.hasPieces
+    if (id) told.ids.add(id)
+    if (isAsked && !isTold) told.asked.add(id)
+    if (!isAsked && !told.asked.has(id) && !(isTold && (isState || answered))) readWhole(message, isTold, reading)
   }
 }
 
@@ -256,7 +257,7 @@ function readPartial(messages: Message[], reading: Reading): void {
     if (text !== '' && !reading.notes[id] && partial !== undefined && partial !== id) reading.begin()
     reading.notes.partial = id
     reading.text(reading.restOf(text, id))
-    toldBy(reading).add(id)
+    toldOf(reading).ids.add(id)
     // Until it ends, its calls are those that could be understood so far.
     if (message.usage_metadata || wordOf(message) !== undefined) readEnd(message, false, reading)
   }
