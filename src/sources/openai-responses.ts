@@ -158,7 +158,7 @@ export const openaiResponses: ChunkShape = {
       // The whole of what was told in pieces: it counts where there were none.
       case 'response.output_text.done':
       case 'response.refusal.done':
-        readContent(event, reading)
+        readContent([event], reading)
         break
       case 'response.output_item.added':
         if (item) readItem(index, item, false, reading)
@@ -188,7 +188,7 @@ export const openaiResponses: ChunkShape = {
         reading.citation(event.annotation)
         break
       case 'transcript.text.done':
-        readContent(event, reading)
+        readContent([event], reading)
         reading.counts(event.usage)
         reading.end('stop')
         break
@@ -238,12 +238,15 @@ function readThought({ type, delta, text, summary_index: index }: ResponsesEvent
 }
 
 /** All of a message's text, and its sources, unless pieces of it came. */
-function readContent({ text, refusal, annotations }: Content, reading: Reading): void {
-  if (!reading.isSingle && !reading.notes.cited)
-    for (const annotation of listOf(annotations)) reading.citation(annotation)
-  if (reading.isTold('text')) return
-  if (refusal) reading.refused = true
-  reading.text(text ?? refusal)
+function readContent(content: Content[], reading: Reading): void {
+  const isTold = reading.isTold('text')
+  const isCited = reading.isSingle || reading.notes.cited
+  for (const { text, refusal, annotations } of content) {
+    if (!isCited) for (const annotation of listOf(annotations)) reading.citation(annotation)
+    if (isTold) continue
+    if (refusal) reading.refused = true
+    reading.text(text ?? refusal)
+  }
 }
 
 function readItem(index: number | string, item: OutputItem, isDone: boolean, reading: Reading): void {
@@ -287,7 +290,7 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
     if (isDone) readReasoning(item, reading)
     else reading.paragraph('reasoning')
   } else if (type === 'message') {
-    if (isDone) for (const content of listOf(item.content)) readContent(content, reading)
+    if (isDone) readContent(listOf(item.content), reading)
     else {
       reading.paragraph('text')
       reading.notes.cited = false

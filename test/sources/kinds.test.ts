@@ -924,6 +924,14 @@ describe('a whole value', () => {
     ['as a value', [created, done(0, item({ arguments: INPUT })), completed()], whole],
     ['in the response alone', [created, completed([item({ arguments: ARGS })])], whole],
     [
+      'in several texts of one message',
+      [
+        created,
+        completed([{ type: 'message', content: ['Hel', 'lo'].map((text) => ({ type: 'output_text', text })) }]),
+      ],
+      { text: 'Hello' },
+    ],
+    [
       'of a custom tool',
       [
         created,
