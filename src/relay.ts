@@ -286,6 +286,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       runId: this.#runId,
       // Of a run that was begun elsewhere there are frames, and no answer in one body.
       isNamed: named === this.#runId && !this.#whole,
+      isNew: this.#runId !== named && this.#runId !== this.#options.runId,
       asked: () => request?.drain?.(),
     })
   }

@@ -46,6 +46,8 @@ export interface LogRelay {
   runId: string
   /** Whether the client named the run: the same owner's request then follows the run that is there. */
   isNamed: boolean
+  /** Whether nobody else can know the id. */
+  isNew: boolean
   /** Called when the source was asked for, or is not going to be. */
   asked(): void
 }
@@ -325,7 +327,7 @@ export class RunLog implements Log {
   }
 
   /** Begins a run and reads it, or follows the one that is there. For `relayTo`. */
-  relay(outlet: ReaderOutlet, source: Source, options: RelayOptions, { runId, isNamed, asked }: LogRelay): void {
+  relay(outlet: ReaderOutlet, source: Source, options: RelayOptions, { runId, isNamed, isNew, asked }: LogRelay): void {
     const reader = new Reader(runId, outlet, options, true)
     const owner = options.owner as string | null
     // A question that is asked again needs no store to find its answer.
@@ -378,9 +380,9 @@ export class RunLog implements Log {
       return
     }
     if (!isThenable(stored)) begun(stored)
-    else if (isNamed || options.runId !== undefined) stored.then(begun, failed)
+    else if (!isNew) stored.then(begun, failed)
     else {
-      // Nobody else can have made this id: the source need not wait for the store.
+      // The source need not wait for the store.
       const recorder = start(false)
       stored.then(
         (result) => {

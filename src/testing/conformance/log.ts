@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { record } from '../../log/record-run.js'
 import type { MaybePromise } from '../../log/store.js'
-import type { Log } from '../../options.js'
+import type { Log, RelayOptions } from '../../options.js'
 import { type ResumeToOptions, relayTo, resumeTo, type Sink, type SinkHeaders } from '../../relay.js'
 import type { Protocol, SourceContext, Summary } from '../../types.js'
 import { Waiting } from '../waiting.js'
@@ -188,11 +188,12 @@ function read(
 }
 
 /** Makes and reads a run as `relay` does. */
-function relayed(log: Log, source: Told, runId: string, header?: string): Connection {
+function relayed(log: Log, source: Told, runId: string, header?: string, options: RelayOptions = {}): Connection {
   const connection = new Connection()
   const request = { method: 'POST', header: (name: string) => (name === 'x-run-id' ? header : undefined) }
   const id = header === undefined ? { runId } : {}
-  const handle = relayTo(connection, source.source, { log, owner: OWNER, request, onError: () => {}, ...id })
+  const shared = { log, owner: OWNER, request, onError: () => {} }
+  const handle = relayTo(connection, source.source, { ...shared, ...id, ...options })
   return Object.assign(connection, {
     done: handle.done,
     drained: () => handle.drained(),
@@ -417,6 +418,13 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
       await other.over()
       assert.equal(other.status, 409)
       assert.equal(source.calls, 1)
+      // One body is no stream to follow, and another owner has no run of that name.
+      for (const options of [{ stream: false }, { owner: 'bob' }, { owner: 'bob', stream: false }]) {
+        const refused = relayed(log, source, runId, runId, options)
+        await refused.over()
+        assert.equal(refused.status, 409)
+        assert.equal(source.calls, 1)
+      }
     },
   ],
   [
