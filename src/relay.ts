@@ -319,7 +319,9 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   setHeaders(runId: string, headers: Readonly<Record<string, string>> | undefined): void {
-    this.#extra = { ...(!this.#whole && extraHeaders(headers)), 'x-run-id': runId, ...this.#extra }
+    // Those of a run that has not begun are not known.
+    const own = headers ?? this.#options.protocol?.headers
+    this.#extra = { ...(!this.#whole && extraHeaders(own)), 'x-run-id': runId, ...this.#extra }
     // No heartbeat before the log has answered: it would make a 404 a 200.
     this.#deadlines.watch()
   }

@@ -464,11 +464,15 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
       await log.create(runId, { owner: OWNER })
       const source = new Told()
       const early = read(log, { runId, heartbeatMs: 0 })
+      // Of one that begins before the run does they are those that it was told.
+      const told = read(log, { runId, heartbeatMs: 1, protocol })
+      await told.until(({ status }) => status === 200, 'is answered')
       const summary = recorded(log, runId, source.yield('a').end(), { protocol })
       await summary
-      await early.over()
+      await Promise.all([early.over(), told.over()])
       const late = read(log, { lastEventId: `${runId}:0` })
       await late.over()
+      assert.equal(told.headers['x-protocol'], 'test')
       assert.equal(early.headers['x-protocol'], 'test')
       assert.equal(late.headers['x-protocol'], 'test')
     },
