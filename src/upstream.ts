@@ -58,7 +58,11 @@ export function iterate(stream: unknown, reading: Reading, isBody = false): Iter
   if (typeof stream === 'string' || ArrayBuffer.isView(stream)) return { iterator: [stream].values(), stream: {} }
   const source = (stream ?? {}) as SDKStream & Partial<ReadableStreamLike & AsyncIterable<unknown> & Iterable<unknown>>
   const response = isBody ? undefined : isResponse(stream) ? stream : toResponse(stream)
-  if (response) return { iterator: readResponse(response, reading), stream: bodyOf(response) }
+  if (response) {
+    // Its body is piped from that of the connection, and who destroys it stops nothing.
+    const signalOnly = 'textConverted' in response ? 'node-fetch 2' : undefined
+    return { iterator: readResponse(response, reading), stream: bodyOf(response), signalOnly }
+  }
   // An SDK's stream that ends without a chunk was none: an answer that is a page of HTML, say.
   if (typeof source.controller?.abort === 'function') {
     reading.proof = 'missing'

@@ -1,10 +1,12 @@
 import { connect } from 'node:net'
+import { Readable } from 'node:stream'
 import { text as readAll } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { type RelayOptions, relayTo, type Sink, type Source, type SourceStream, type Summary } from 'sse-relay'
 import { relay } from 'sse-relay/node'
 import { raw, text } from 'sse-relay/protocols'
 import { collect, openClient, type Replay, type ReplayRequest, readTrace } from 'sse-relay/testing'
+import { relay as relayWeb } from 'sse-relay/web'
 import { afterEach, describe, expect, it, type TestContext, vi } from 'vitest'
 import { Reading } from '../../src/sources/read-chunk.js'
 import { iterate } from '../../src/upstream.js'
@@ -173,6 +175,16 @@ describe('the warning', () => {
       ([text]) => /^sse-relay: only the signal .* stream of (?:the )?(.+?), /.exec(text)?.[1],
     )
     expect(told.sort()).toEqual(names)
+  })
+
+  it('is given for an answer of node-fetch 2, and of cross-fetch: the body they hand out is a copy (koajs/koa#1834)', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    const headers = new Headers({ 'content-type': 'text/event-stream' })
+    const answer = () => ({ ok: true, status: 200, headers, body: Readable.from([]), textConverted() {} }) as never
+    const asking: Source = ({ signal }) => (signal.aborted ? [] : answer())
+    for (const source of [asking, answer, answer])
+      await (await relayWeb(new Request('http://localhost/'), source, UNTIMED)).text()
+    expect(warn.mock.calls).toEqual([[expect.stringMatching(/only the signal .* stream of node-fetch 2, /)]])
   })
 })
 
