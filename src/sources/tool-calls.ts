@@ -117,7 +117,7 @@ export class Calls {
   /** The next piece of a call. */
   piece(key: CallKey, input: string, head: CallHead = {}): void {
     let { id, name } = clean(head)
-    if (this.#isTwin(key, id, name)) id = undefined
+    if (this.#isTwin(key, id, name, input)) id = undefined
     let call = this.#find(key, id, name, input)
     // Late.
     if (call?.isDone) return
@@ -303,20 +303,25 @@ export class Calls {
       return last ?? (goesOn ? latest : undefined)
     }
     if (!last || (id !== undefined && last.id === undefined && (key !== undefined || !last.name))) return last
+    // Those that have ids have them in their first pieces.
+    if (id === undefined && last.id !== undefined && last.name === name) return last
     const isOpen = !isWhole(last.input)
     const isAgain = name === undefined || !last.name || (piece && last.name === name && isOpen && last.input !== '')
     if (id !== undefined) return isAgain && isOpen ? last : undefined
     if (key === undefined) return isAgain && !last.isDone ? last : undefined
-    const isRepeat = isAgain || (last.name === name && isSame(last.input, piece ?? ''))
-    return !piece || isRepeat || (isOpen && !last.isDone) ? last : undefined
+    const isRepeat = isAgain || (last.name === name && (!piece || isSame(last.input, piece)))
+    return isRepeat || (isOpen && !last.isDone) ? last : undefined
   }
 
   /** Some servers give several calls one id: then their places tell, and the first keeps it. */
-  #isTwin(key: CallKey, id: string | undefined, name: string | undefined): boolean {
+  #isTwin(key: CallKey, id: string | undefined, name: string | undefined, piece: string): boolean {
     const known = id === undefined ? undefined : this.#ids.get(id)
     const last = this.#keys.get(key)
-    if (!known || known === last || key === undefined) return false
-    return last ? last.id === undefined : name !== undefined && (known.name !== name || isWhole(known.input))
+    if (!known || key === undefined) return false
+    if (last && last !== known) return last.id === undefined
+    if (name === undefined) return false
+    if (known.name !== name) return !last || isWhole(known.input)
+    return !last && isWhole(known.input) && !isSame(known.input, piece)
   }
 
   #know(key: CallKey, call: Call, id: string | undefined, name: string | undefined, executed?: boolean): void {
