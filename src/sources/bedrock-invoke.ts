@@ -76,7 +76,7 @@ function readBytes(bytes: Uint8Array, reading: Reading): void {
   const text = new TextDecoder().decode(bytes)
   const json = jsonOf(text)
   const event: ModelEvent | undefined = isObject(json) ? json : undefined
-  const isKnown = event !== undefined && readInner(event, reading)
+  const isKnown = readInner(event, reading)
   if (!event || (!isKnown && !Object.keys(event).some((key) => MODEL.test(key)))) {
     reading.text(text)
     // An agent says nothing of its end.

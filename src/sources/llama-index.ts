@@ -1,5 +1,4 @@
 /** What do the chunks of LlamaIndex say? */
-import { isObject } from '../errors.js'
 import { readInner } from './inner-chunk.js'
 import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
@@ -37,11 +36,7 @@ export const llamaIndex: ChunkShape = {
     if (data?.toolOutput && data.toolId)
       reading.result(data.toolId, data.toolOutput.result, data.toolName, data.toolOutput.isError)
     if (data && !('raw' in data && typeof delta === 'string')) return
-    if (isObject(raw) && readInner(raw, reading)) {
-      reading.notes.isInner = true
-      return
-    }
-    if (reading.notes.isInner) return
+    if (readInner(raw, reading) || reading.notes.hasInner) return
     const content = message?.content
     reading.text(delta ?? (typeof content === 'string' ? content : undefined))
     // Without its provider's word there is no telling an end from a cut.

@@ -1,5 +1,4 @@
 /** What do the events of a run of @openai/agents say? */
-import { isObject } from '../errors.js'
 import { readInner } from './inner-chunk.js'
 import { listOf } from './list-of.js'
 import type { ChunkShape, Reading } from './reading-state.js'
@@ -52,10 +51,8 @@ function readData({ type, delta, event, response }: NonNullable<AgentsEvent['dat
   // The inner shape has notes of its own.
   if (type === 'output_text_delta') notes.agentText = `${notes.agentText ?? ''}${delta}`
   if (type === 'response_started') reading.begin()
-  else if (type === 'model' && isObject(event)) {
-    // After reading: an answer that begins forgets its notes.
-    if (readInner(event, reading)) reading.notes.isKnown = true
-  } else if (notes.isKnown) return
+  else if (type === 'model') readInner(event, reading)
+  else if (notes.hasInner) return
   else if (type === 'output_text_delta') reading.text(delta)
   else if (type === 'response_done') {
     reading.counts(response?.usage)
@@ -68,7 +65,7 @@ function readItem({ type = '', rawItem, output }: NonNullable<AgentsEvent['item'
   const { callId: id, name, arguments: input, content } = rawItem ?? {}
   if (type === 'message_output_item') readMessage(content, reading)
   if (!id) return
-  if (/^(tool|handoff)_call_item$/.test(type) && !reading.notes.isKnown) {
+  if (/^(tool|handoff)_call_item$/.test(type) && !reading.notes.hasInner) {
     reading.calls.whole(id, input, { id, name })
   } else if (/^(tool_call|handoff)_output_item$/.test(type)) reading.result(id, output, name)
   else if (type === 'tool_approval_item') reading.calls.postpone(id, id)

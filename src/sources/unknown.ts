@@ -21,7 +21,7 @@ export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefin
     else reading.parts.push(chunk.type === 'tool-call' ? reading.calls.own(chunk) : chunk)
   } else if (chunk instanceof Error) reading.error(chunk)
   else if (!isPlain(chunk)) throw unknownClass(chunk)
-  else if (isException(chunk)) readException(chunk, reading)
+  else if (isException(chunk)) for (const [type, told] of Object.entries(chunk)) reading.error({ ...told, type })
   // In an upstream's bytes an object with those keys is a server's event in its JSON.
   else if (isOwnEvent(chunk) && (!reading.upstream || chunk === reading.upstream.passed)) {
     if (reading.proof === 'not-needed' || !saysFailure(chunk)) return chunk
@@ -44,15 +44,10 @@ function readLeftOver(chunk: object, isOwn: boolean, reading: Reading): void {
   }
 }
 
-/** A failure as the streams of AWS have it: `{ throttlingException: { message } }`. */
+/** A failure as the streams of AWS have it, whose name says which it is: `{ throttlingException: { message } }`. */
 function isException(chunk: object): boolean {
   const [[key = '', value] = [], ...more] = Object.entries(chunk)
   return more.length === 0 && key.endsWith('Exception') && isObject(value)
-}
-
-/** Its name says which it is. */
-function readException(chunk: object, reading: Reading): void {
-  for (const [type, told] of Object.entries(chunk)) reading.error({ ...told, type })
 }
 
 /** The keys of an event. */
