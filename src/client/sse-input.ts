@@ -95,7 +95,13 @@ function refusalOf({ ok, status, headers }: ResponseLike): Body['refusal'] {
           'content-type',
           `The answer is no event stream, its content-type is ${type ? show(type) : 'missing'}: ${isEmpty || 'error.body has what it says'}`,
         ]
-      : ['http-status', `The server answered with status ${status}`]
+      : [
+          'http-status',
+          // What a page gets of `no-cors`, which people write against errors of CORS.
+          status
+            ? `The server answered with status ${status}`
+            : "The answer is hidden from this page: leave out mode: 'no-cors', and have the server allow the origin",
+        ]
     return serverError(body, code, message, { status, retryable: isTransient(status) })
   }
 }

@@ -707,6 +707,12 @@ describe('a response that is no event stream', () => {
     })
   })
 
+  it('an answer that the page may not see is told so, and not as a status of the server', async () => {
+    // What fetch gives with `no-cors`: opaque, as this one is but for its type.
+    const { error } = await parse(Response.error())
+    expect(error).toMatchObject({ code: 'http-status', status: 0, message: expect.stringContaining("'no-cors'") })
+  })
+
   it("keeps the server's own code, message and retryable when its body is our error JSON", async () => {
     const body = JSON.stringify({ error: { code: 'overload', message: 'Busy', retryable: true } })
     for (const init of [{ status: 400, headers: { 'content-type': 'application/json' } }, { status: 400 }]) {
