@@ -21,8 +21,9 @@ interface Call {
   readonly answer: number
   id: string | undefined
   name: string | undefined
-  /** The pieces so far. */
+  /** The pieces so far, and what stands open at their end. */
   input: string
+  open: number
   /** The input that the beginning had, if it had one. */
   given: unknown
   /** The input is plain text: in JSON a string. */
@@ -135,10 +136,10 @@ export class Calls {
     if (call.input === '' && /^(\{\}|null)$/.test(input) && !this.#isSingle) {
       call.given ??= '{}'
       input = ''
-    } else if (isWhole(call.input)) {
+    } else if (isWhole(call)) {
       // Nothing follows a whole value but all of it in other words, or another bracket.
-      if (isWhole(input) && !isSame(call.input, input)) {
-        call.input = ''
+      if (/^\s*\{/.test(input) && isJSON(input) && !isSame(call.input, input)) {
+        empty(call)
         more = { replaces: true }
       } else input = ''
     } else if (call.input.startsWith('{') && input.startsWith(call.input)) {
@@ -169,12 +170,12 @@ export class Calls {
     }
     const text = typeof value === 'string' && (isJSON(value) || value.startsWith(known.input)) ? value : toText(value)
     // Whether pieces of it came before is not known of a chunk that is read alone.
-    const more = this.#isSingle ? { done: true, replaces: true } : isCut(text) ? undefined : { done: true }
+    const more = this.#isSingle ? { done: true, replaces: true } : openIn(text) > 0 ? undefined : { done: true }
     if (text.startsWith(known.input)) this.#tell(known, text.slice(known.input.length), more)
     else if (isSame(known.input, text)) this.#tell(known, '', { done: true })
     else {
       // A repaired input: the pieces are no beginning of it.
-      known.input = ''
+      empty(known)
       this.#tell(known, text, known.isTold ? { done: true, replaces: true } : { done: true })
     }
   }
@@ -190,7 +191,7 @@ export class Calls {
 
   /** The provider says that the answer is over, so that all its calls are whole. Returns whether they are. */
   allDone(): boolean {
-    for (const call of this.#open) if (call.isText || !isCut(call.input)) this.#close(call)
+    for (const call of this.#open) if (call.isText || call.open <= 0) this.#close(call)
     return this.#open.size === 0
   }
 
@@ -299,13 +300,13 @@ export class Calls {
     if (known) return known
     if (id === undefined && name === undefined) {
       // What says nothing of itself goes on with the latest.
-      const goesOn = key === undefined || (!this.#isSingle && latest && !latest.isDone && !isWhole(latest.input))
+      const goesOn = key === undefined || (!this.#isSingle && latest && !latest.isDone && !isWhole(latest))
       return last ?? (goesOn ? latest : undefined)
     }
     if (!last || (id !== undefined && last.id === undefined && (key !== undefined || !last.name))) return last
     // Those that have ids have them in their first pieces.
     if (id === undefined && last.id !== undefined && last.name === name) return last
-    const isOpen = !isWhole(last.input)
+    const isOpen = !isWhole(last)
     const isAgain = name === undefined || !last.name || (piece && last.name === name && isOpen && last.input !== '')
     if (id !== undefined) return isAgain && isOpen ? last : undefined
     if (key === undefined) return isAgain && !last.isDone ? last : undefined
@@ -320,8 +321,8 @@ export class Calls {
     if (!known || key === undefined) return false
     if (last && last !== known) return last.id === undefined
     if (name === undefined) return false
-    if (known.name !== name) return !last || isWhole(known.input)
-    return !last && isWhole(known.input) && !isSame(known.input, piece)
+    if (known.name !== name) return !last || isWhole(known)
+    return !last && isWhole(known) && !isSame(known.input, piece)
   }
 
   #know(key: CallKey, call: Call, id: string | undefined, name: string | undefined, executed?: boolean): void {
@@ -360,6 +361,7 @@ export class Calls {
       id,
       name,
       input: '',
+      open: 0,
       given: undefined,
       isText: false,
       isGrowing: false,
@@ -384,6 +386,7 @@ export class Calls {
 
   #tell(call: Call, input: string, more?: Pick<ToolCallPart, 'done' | 'replaces' | 'error' | 'approval'>): void {
     call.input += input
+    call.open = openIn(input, call.open)
     if (more?.done) {
       call.isDone = true
       this.#open.delete(call)
@@ -425,23 +428,28 @@ function toText(value: unknown): string {
   return typeof value === 'string' && isJSON(value) ? value : JSON.stringify(value ?? {})
 }
 
-/** Whether a JSON text ends within a text, an object or a list. */
-function isCut(input: string): boolean {
-  let depth = 0
-  let isString = false
-  for (let at = 0; at < input.length; at++) {
-    const character = input[at]
-    if (character === '"') isString = !isString
-    else if (isString) at += character === '\\' ? 1 : 0
-    else if (character === '{' || character === '[') depth++
-    else if (character === '}' || character === ']') depth--
+/** What stands open at the end of a JSON text, from what stood open at its beginning: four for each bracket, two for a text. */
+function openIn(text: string, open = 0): number {
+  for (const character of text) {
+    // One for a character that is escaped.
+    if (open & 1) open--
+    else if (open & 2) open += character === '\\' ? 1 : character === '"' ? -2 : 0
+    else if (character === '"') open += 2
+    else if (character === '{' || character === '[') open += 4
+    else if (character === '}' || character === ']') open -= 4
   }
-  return isString || depth > 0
+  return open
 }
 
-/** Whether a text is all of a JSON object. */
-function isWhole(text: string): boolean {
-  return text.trimEnd().endsWith('}') && isJSON(text)
+/** Another input begins. */
+function empty(call: Call): void {
+  call.input = ''
+  call.open = 0
+}
+
+/** Whether the pieces so far are all of an object. */
+function isWhole({ open, input }: Call): boolean {
+  return open === 0 && input.startsWith('{') && isJSON(input)
 }
 
 function isJSON(text: string): boolean {
