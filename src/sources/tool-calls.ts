@@ -407,9 +407,9 @@ export class Calls {
   }
 }
 
-/** Some servers say an empty text where there is nothing. */
+/** Some servers say an empty text where there is nothing, and the SDK of Mistral, also within LangChain, the word "null" for an id. */
 function clean({ id, name }: CallHead): { id: string | undefined; name: string | undefined } {
-  return { id: word(id), name: word(name) }
+  return { id: word(id === 'null' ? undefined : id), name: word(name) }
 }
 
 /** @throws {TypeError} for what is neither a text, nor a number, nor nothing. */

@@ -612,6 +612,15 @@ describe('calls, by whatever they are keyed,', () => {
       { calls: [called(undefined, 'w', '{}'), called('b', 'v', '{}')] },
     ],
     [
+      'the word "null" for an id (Mistral within LangChain)',
+      [
+        { ...lc(''), tool_call_chunks: [{ index: 0, id: 'null', name: 'w', args: ARGS }] },
+        { ...lc(''), tool_call_chunks: [{ index: 0, id: 'null', name: 'v', args: ARGS }] },
+        { ...lc(''), response_metadata: { finish_reason: 'tool_calls' } },
+      ],
+      nameless,
+    ],
+    [
       'the name once more, after all of it',
       [tools(tool(0, 'a', 'w', ARGS)), tools(tool(0, undefined, 'w', '')), end(), tools(tool(0, undefined, 'w', ''))],
       { calls: [called('a')] },
