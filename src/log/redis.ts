@@ -206,7 +206,11 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
         // It reconnects by itself, and the commands say what is wrong.
         listener.on('error', () => {})
         listener.on('ready', onReady)
-        listener.on(sharded ? 'smessage' : 'message', onMessage)
+        // A sharded channel is a key to the client: its own prefix stands before it.
+        const prefix = (sharded && (client as { options?: { keyPrefix?: string } }).options?.keyPrefix) || ''
+        listener.on(sharded ? 'smessage' : 'message', (channel: string, message: string) =>
+          onMessage(channel.slice(prefix.length), message),
+        )
         return {
           // With its first command, but for one that has given up.
           open: () => (listener.status === 'end' ? listener.connect() : undefined),

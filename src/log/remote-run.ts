@@ -214,6 +214,8 @@ export class RemoteRun extends LiveRun {
   #listen(shared: SharedStore): void {
     this.#canListen = true
     this.#listenedAt = performance.now()
+    // Until it listens, which may be never.
+    this.#watchAgain(shared.leaseMs / 3)
     settle(
       async () => {
         const listening = shared.subscribe(this.runId, 'readers', (message) => this.#onMessage(message))

@@ -499,6 +499,20 @@ describe.skipIf(!hasRedis)('a client that', () => {
     await works([await open(), await open()])
   })
 
+  it.each([false, true])('has a prefix for keys is heard, by channels that are sharded: %s', async (sharded) => {
+    const redis = await startServer()
+    const client = new Redis(redis.port, '127.0.0.1', { keyPrefix: 'app:' })
+    closing.push(() => client.disconnect())
+    const log = createRedisLog(client, { leaseMs: 60_000, sharded })
+    closing.push(() => log.close())
+    const run = record(tokenSource().source, { log, runId: RUN, owner: 'ann' })
+    const [channels, publish] = sharded ? ['SHARDCHANNELS', 'SPUBLISH'] : ['CHANNELS', 'PUBLISH']
+    await expect.poll(() => redis.cli('PUBSUB', channels), { timeout: 15_000 }).toContain(`{${RUN}}:producer`)
+    const [channel] = (await redis.cli('PUBSUB', channels)).split('\n')
+    await redis.cli(publish, channel as string, 'stop "ann"')
+    expect(await run).toMatchObject({ outcome: 'stopped' })
+  })
+
   /** Whether a process that reads a run of another is told what is new. It looks by itself, but the next time is in 20 s. */
   async function isTold(redis: RedisServer, log: Log, runId: string) {
     await log.create(runId, { owner: null })

@@ -458,6 +458,22 @@ describe('who says, before a run has come to that, the place that becomes its en
   })
 })
 
+describe('a store that never says whether it listens', () => {
+  it('is looked at all the same: who reads elsewhere has what comes, and the end', async () => {
+    const database = new Database()
+    const store = storeOf(database, 600)
+    const subscribe = () => new Promise<never>(() => {})
+    const there = createLog({ ...store, shared: { ...(store.shared as SharedStore), subscribe } })
+    closing.push(there)
+    const runId = 'run-of-a-test-0013'
+    const owner = 'ann'
+    await there.create(runId, { owner })
+    const reader = await resume(new Request('http://localhost/'), { log: there, owner, runId, heartbeatMs: 10 })
+    await record(['a word'], { log: open(database, 600), runId, owner })
+    expect(await reader.text()).toMatch(/"a word".*\[DONE\]/s)
+  })
+})
+
 describe('a run whose producer is dead, and which nobody reads', () => {
   it('has ended for who asks what became of it, again and again or once in a while', async () => {
     const database = new Database()
