@@ -25,7 +25,9 @@ export interface NodeResponse {
   /** `null` as long as the answer to an earlier request of the connection is on its way. */
   readonly socket?: { cork(): void; uncork(): void } | null
   /** Of HTTP/2. */
-  readonly stream?: { readonly destroyed: boolean; close(code: number): void } | undefined
+  readonly stream?:
+    | { readonly destroyed: boolean; close(code: number): void; on(event: 'finish', listener: () => void): unknown }
+    | undefined
   writeHead(status: number, headers: Record<string, string | string[]>): unknown
   getHeader(name: string): unknown
   removeHeader(name: string): void
@@ -239,7 +241,11 @@ export class NodeSink implements Sink {
   }
 
   protected whenSent(): void {
-    this.res.on('finish', () => this.handle?.drained())
+    const { res } = this
+    // Over HTTP/2 a response finishes when its stream has closed, and a client that still sends its request holds that open.
+    const sent = () => this.handle?.drained()
+    if (res.stream) res.stream.on('finish', sent)
+    else res.on('finish', sent)
   }
 
   destroy(): void {

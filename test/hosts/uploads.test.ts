@@ -1,9 +1,12 @@
 // Is it seen that a reader left whose upload someone began to read, and left?
 
+import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
+import { connect } from 'node:http2'
 import { Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { relay as relayWeb } from 'sse-relay/web'
-import { expect, it, vi } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { Feed } from '../../src/testing/conformance/adapter-harness.js'
 import { hosts, on, writes } from './hosts.js'
 
@@ -55,6 +58,29 @@ on(
       req.on('data', () => {})
       req.pause()
     },
+  },
+)
+
+on(
+  hosts.filter((host) => writes(host) && host.httpVersion === '2'),
+  'a client that has its whole answer, and still sends its upload, is not reset',
+  async (trial) => {
+    const closed = vi.fn()
+    const served = await trial.serve(() => ['Hello'], { stallTimeoutMs: 50, onClose: closed })
+    const session = connect(served.url, { rejectUnauthorized: false })
+    onTestFinished(() => session.destroy())
+    const client = session.request({ ':method': 'POST' }, { endStream: false })
+    const failed = vi.fn()
+    client.on('error', failed)
+    client.write('the first piece')
+    const answer = await text(client)
+    trial.ok('the answer is whole', answer.endsWith('data: [DONE]\n\n'), 'the sentinel', answer)
+    await vi.waitFor(() => expect(closed).toHaveBeenCalled())
+    expect(closed.mock.calls).toEqual([[expect.objectContaining({ outcome: 'done', status: 200 })]])
+    const over = once(client, 'close')
+    client.end('the last')
+    await over
+    expect(failed).not.toHaveBeenCalled()
   },
 )
 
