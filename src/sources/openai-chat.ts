@@ -242,7 +242,8 @@ function readMessage(chunk: Completion, message: Delta, reading: Reading): void 
 
 function readDelta(delta: Delta, reading: Reading): void {
   let reasoning: unknown
-  for (const key in delta) if (REASONING.test(key)) reasoning ||= delta[key as never]
+  // Most have nothing but content.
+  for (const key in delta) if (key !== 'content' && REASONING.test(key)) reasoning ||= delta[key as never]
   if (reasoning) reading.reasoning(reasoning)
   const details = delta.reasoning_details ?? delta.reasoningDetails ?? delta.thinking_blocks
   if (details) for (const detail of listOf(details)) readDetail(detail, !!reasoning, reading)
