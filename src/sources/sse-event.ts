@@ -46,14 +46,11 @@ export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream)
   if (typed) return typed
   const named = { event, data: json }
   if (event !== undefined && shapeOf(named, reading)) return named
-  if ((known || !isRelay) && isFailed(event) && !shapeOf(json, reading)) throw toError(json, data)
-  if (!known && !shapeOf(json, reading) && saysEnd(event, json, data, reading, upstream)) return void reading.end()
-  return known ||
-    event === undefined ||
-    type === event ||
-    event_type === event ||
-    'error' in json ||
-    shapeOf(json, reading)
+  const isFailure = isFailed(event)
+  if (event === undefined || (known && !isFailure) || shapeOf(json, reading)) return json
+  if (isFailure && (known || !isRelay)) throw toError(json, data)
+  if (saysEnd(event, json, data, reading, upstream)) return void reading.end()
+  return type === event || event_type === event || 'error' in json
     ? json
     : upstream.pass({ type: 'data', name: event, data: json } satisfies Part, data.length)
 }
