@@ -56,12 +56,10 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
   reading.shape = reading.known = shape
   // It waits for its provider's last word, unless that was given.
   if (reading.proof === 'not-needed') reading.proof = 'missing'
+  const mayReopen = reading.endedBlank && reading.isBlank
   try {
     shape.read(chunk as never, reading)
-    if (reading.endedBlank && !reading.isBlank) {
-      reading.endedBlank = false
-      if (reading.proof === 'given') reading.proof = 'missing'
-    }
+    if (mayReopen && reading.endedBlank && !reading.isBlank && reading.proof === 'given') reading.proof = 'missing'
   } catch (cause) {
     // One that is refused by name.
     if (isRelayError(cause)) throw cause

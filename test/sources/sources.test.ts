@@ -622,6 +622,11 @@ describe('the proof of a complete answer', () => {
       'missing',
     ],
     ['stays given, whatever follows', [{ type: 'message_stop' }, { type: 'ping' }, 'a', chat({})], 'given'],
+    [
+      'is given by an end that comes with the answer, after one before it',
+      [chat({}, { finish_reason: 'stop' }), chat({ content: 'a' }, { finish_reason: 'stop' })],
+      'given',
+    ],
     ['stays missing, whatever follows of one’s own', [chat({ content: 'a' }), 'a', { data: 1 }], 'missing'],
   ])('%s', (_, chunks, expected) => {
     expect(proofOf(...chunks)).toBe(expected)
