@@ -294,8 +294,7 @@ function readCall(call: ToolCall, reading: Reading): void {
   const called = call.function ?? call
   if (Object.keys(call).length === 0 || isServers(call)) return
   if (custom) reading.calls.text(index, custom.input ?? '', { id, name: custom.name })
-  // The SDK of Mistral has the word "null" for a call without an id.
-  else reading.call(index ?? undefined, called.arguments, { id: id === 'null' ? undefined : id, name: called.name })
+  else reading.call(index ?? undefined, called.arguments, { id, name: called.name })
   reading.signature(extra?.google?.thought_signature ?? more?.thought_signature)
 }
 
