@@ -348,13 +348,14 @@ describe('a reader that was cut', () => {
     const log = open({})
     let more = () => {}
     let allowed = 8
+    let isRead = false
     const source = async function* () {
       for (let seq = 1; seq <= 25; seq++) {
         while (seq > allowed) await new Promise<void>((resolve) => (more = resolve))
         yield `${seq} `
         await new Promise((resolve) => setTimeout(resolve, 5))
       }
-      await new Promise<void>((resolve) => (more = resolve))
+      while (!isRead) await new Promise<void>((resolve) => (more = resolve))
     }
     const sockets = new Set<Socket>()
     const server = createServer((req, res) => {
@@ -373,7 +374,10 @@ describe('a reader that was cut', () => {
           allowed = 25
           more()
         }, 50)
-      } else if (seen.length === 25) more()
+      } else if (seen.length === 25) {
+        isRead = true
+        more()
+      }
     }
     expect(seen.join('')).toBe(Array.from({ length: 25 }, (_, index) => `${index + 1} `).join(''))
     server.close()
