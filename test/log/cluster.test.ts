@@ -26,7 +26,7 @@ describe.skipIf(!hasRedis || !process.env.CLUSTER)('a log in a Redis cluster of 
   const clients: Record<string, (sharded: boolean) => Promise<Log>> = {
     async ioredis(sharded) {
       const client = new Cluster(nodes.map(({ port }) => ({ host: '127.0.0.1', port })))
-      const log = createRedisLog(client, { sharded })
+      const log = createRedisLog(client, { sharded, timeoutMs: 20_000 })
       opened.push(
         () => client.disconnect(),
         () => log.close(),
@@ -36,7 +36,7 @@ describe.skipIf(!hasRedis || !process.env.CLUSTER)('a log in a Redis cluster of 
     async 'node-redis'(sharded) {
       const rootNodes = nodes.map(({ port }) => ({ url: `redis://127.0.0.1:${port}` }))
       const client = await createCluster({ rootNodes }).connect()
-      const log = createRedisLog(client, { sharded })
+      const log = createRedisLog(client, { sharded, timeoutMs: 20_000 })
       opened.push(
         () => client.destroy(),
         () => log.close(),

@@ -30,7 +30,7 @@ describe.skipIf(!hasRedis)('a log in Redis', () => {
   const clients: Record<string, () => Promise<Log>> = {
     async ioredis() {
       const client = new Redis(redis.port, '127.0.0.1')
-      const log = createRedisLog(client)
+      const log = createRedisLog(client, { timeoutMs: 20_000 })
       opened.push(
         () => client.disconnect(),
         () => log.close(),
@@ -39,7 +39,7 @@ describe.skipIf(!hasRedis)('a log in Redis', () => {
     },
     async 'node-redis'() {
       const client = await createClient({ socket: { host: '127.0.0.1', port: redis.port } }).connect()
-      const log = createRedisLog(client)
+      const log = createRedisLog(client, { timeoutMs: 20_000 })
       opened.push(
         () => client.destroy(),
         () => log.close(),
