@@ -349,8 +349,9 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
         if (this.#isStored || this.ending === 'lost') stopListening()
         else {
           this.#stopListening = stopListening
-          // Who waits for the run to begin: it was told the id before. Nobody can know one that was made here.
-          if (this.#options.runId !== undefined) this.#tell('frames')
+          // Who was told the id before waits for the run to begin, or has said too early that it reads. Nobody can know an id
+          // that was made here.
+          if (this.#options.runId !== undefined) this.#tell('who')
           // A stop that came before it listened was noted, and is told with what is stored next.
           this.#queue.askSoon()
         }

@@ -132,7 +132,9 @@ export class RemoteRun extends LiveRun {
   #onMessage(message: string): void {
     if (this.#isClosed()) return
     if (message === 'who') {
-      this.#announce()
+      // What it waited for has begun.
+      if (this.#state === 'waiting') this.#readStore()
+      else this.#announce()
       return
     }
     if (message === 'reconnected') {

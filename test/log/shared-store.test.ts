@@ -817,6 +817,45 @@ describe('what is told of runs that are read in other processes', () => {
     for (const text of [early, late]) expect(text().match(/the (second|third)/g)).toEqual(['the second', 'the third'])
   })
 
+  it('is told to who came before its producer could hear that', async () => {
+    const database = new Database()
+    let listens = () => {}
+    const listening = new Promise<void>((resolve) => {
+      listens = resolve
+    })
+    // Long enough that nobody looks by itself: what comes was told.
+    const store = storeOf(database, 300_000)
+    const shared = store.shared as SharedStore
+    const said: string[] = []
+    const openWith = (more: Partial<SharedStore>) => {
+      const log = createLog({ ...store, shared: { ...shared, ...more } })
+      closing.push(log)
+      return log
+    }
+    const here = openWith({
+      async subscribe(address, channel, listener) {
+        if (channel === 'producer') await listening
+        return shared.subscribe(address, channel, listener)
+      },
+    })
+    const there = openWith({
+      publish(address, channel, message) {
+        if (channel === 'producer') said.push(message)
+        return shared.publish(address, channel, message)
+      },
+    })
+    const [runId] = runIds as [string]
+    const say = await produce(here, [runId])
+    const text = read(there, runId)
+    await expect.poll(text).toContain('first')
+    await expect.poll(() => said.length).toBeGreaterThan(0)
+    said.length = 0
+    listens()
+    await expect.poll(() => said, { timeout: 20_000 }).not.toEqual([])
+    say('the second')
+    await expect.poll(text, { timeout: 20_000 }).toContain('the second')
+  })
+
   it('goes once to all, where several processes read a run', async () => {
     const { told, openNoting } = noting()
     const [here, ...others] = [openNoting(), openNoting(), openNoting()]
