@@ -33,7 +33,7 @@ const needsMore = [
 // Each of these has a process of its own: it replaces what is global, a clock or the console, asks for what is said once
 // in the life of a process, or runs so long that all of them are to run at once.
 const alone = [
-  'test/client/{fetch-sse,parse-sse,patience}.test.ts',
+  'test/client/{fetch-sse,parse-sse,patience,work}.test.ts',
   'test/hosts/conformance/*.test.ts',
   'test/hosts/web.test.ts',
   'test/package/cli/doctor.test.ts',

@@ -258,8 +258,8 @@ export function asideOf(part: StreamPart): UIChunk | undefined {
   if (type.endsWith('-delta')) return providerMetadata ? { type, providerMetadata } : undefined
   if (type === 'error' || type === 'raw') return
   // Of a call that is wrong it says `dynamic` of every tool, and is right where there is none of this name.
-  const isMisnamed = part.invalid && (part.error as Error | undefined)?.name !== 'AI_NoSuchToolError'
-  const told = FOR_PAGE.filter((name) => part[name] !== undefined && !(isMisnamed && name === 'dynamic'))
+  const isKnownTool = part.invalid && (part.error as Error | undefined)?.name !== 'AI_NoSuchToolError'
+  const told = FOR_PAGE.filter((name) => part[name] !== undefined && !(isKnownTool && name === 'dynamic'))
   return {
     ...Object.fromEntries(told.map((name) => [name, part[name]])),
     type,

@@ -1,5 +1,4 @@
 /** Anthropic's messages: the events of `create` and of `.stream()`, and the same over the wire. */
-
 import type { ChunkShape, Reading } from './reading-state.js'
 import { emptied, withoutRequest } from './redact.js'
 
