@@ -307,9 +307,12 @@ export function checkRunId(runId: unknown): void {
  * @throws {TypeError} with the code `invalid-option`.
  */
 export function checkOwner(owner: unknown, form = ''): void {
-  if (owner === null || (typeof owner === 'string' && owner !== '')) return
-  const remedy =
-    typeof owner === 'number'
+  // Half a character is no text: databases keep the same sign for each of them, and one owner's run would be another's.
+  const isHalf = typeof owner === 'string' && /\p{Surrogate}/u.test(owner)
+  if (owner === null || (typeof owner === 'string' && owner !== '' && !isHalf)) return
+  const remedy = isHalf
+    ? 'a lone surrogate is half a character, so give the id whole, as it was before it was cut'
+    : typeof owner === 'number'
       ? 'give the id as a string, String(id)'
       : "give the user's id as a string, or null if whoever holds the run's id may read it. A login that is missing must not open the runs of others"
   throw typeMistake('invalid-option', `owner cannot be ${show(owner)}: ${remedy}${form && `. Write ${form}`}`)

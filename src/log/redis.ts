@@ -190,6 +190,12 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
       'sharded cannot be true: this client knows no sharded channels. Update it, or leave it out',
     )
   }
+  if ((client as { options?: { legacyMode?: boolean } }).options?.legacyMode) {
+    throw mistake(
+      'invalid-option',
+      'client cannot be one in legacyMode, which answers by callbacks: give client.duplicate({ legacyMode: false }), connected',
+    )
+  }
   if (isIORedis) {
     // A cluster takes nodes and options for its copy, and listens to shards only if told to; one node knows no such option.
     const isCluster = typeof (client as { nodes?: unknown }).nodes === 'function'

@@ -236,6 +236,19 @@ const mistakes: Mistake[] = [
 
   // Logs.
   [
+    'half a character in an owner',
+    () => relaying([], { log, owner: 'ann\ud83d' }),
+    'owner cannot be',
+    'lone surrogate',
+  ],
+  ['half a character in who stops', () => log.stop(RUN, { owner: '\udc00' }), 'owner cannot be', 'give the id whole'],
+  [
+    'a client of redis 4 that answers by callbacks',
+    () => createRedisLog(js({ sendCommand() {}, duplicate() {}, options: { legacyMode: true } })),
+    'legacyMode',
+    'client.duplicate({ legacyMode: false })',
+  ],
+  [
     'log.stop without options',
     () => log.stop(RUN, js(undefined)),
     'owner cannot be undefined',
