@@ -349,11 +349,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
         if (this.#isStored || this.ending === 'lost') stopListening()
         else {
           this.#stopListening = stopListening
-          // Who was told the id before waits for the run to begin, or has said too early that it reads. Nobody can know an id
-          // that was made here.
-          if (this.#options.runId !== undefined) this.#tell('who')
-          // A stop that came before it listened was noted, and is told with what is stored next.
-          this.#queue.askSoon()
+          // Who was told the id before waits for the run to begin. Nobody can know an id that was made here.
+          this.#onListening(this.#options.runId !== undefined)
         }
       },
       (error) => {
@@ -365,7 +362,17 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     )
   }
 
+  /** It listens, for the first time or again. */
+  #onListening(isKnown: boolean): void {
+    // Who has said that it reads, and was not heard, says so again.
+    if (isKnown) this.#tell('who')
+    // A stop that was not heard was noted, and is told with what is stored next.
+    this.#queue.askSoon()
+  }
+
   #onMessage(message: string, leaseMs: number): void {
+    // The first time is none again.
+    if (message === 'reconnected' && this.#stopListening) this.#onListening(true)
     if (message === `stop ${JSON.stringify(this.owner)}`) this.stop('stopped')
     if (message === 'ask') this.#queue.ask()
     if (!message.startsWith('here ')) return

@@ -667,7 +667,7 @@ class RedisStore implements LogStore {
 
   /** It listens again after a while in which messages may have been lost. */
   #tellAll(): void {
-    for (const channel of this.#listeners.keys()) if (channel.endsWith(':readers')) this.#tell(channel, 'reconnected')
+    for (const channel of this.#listeners.keys()) this.#tell(channel, 'reconnected')
   }
 }
 

@@ -558,6 +558,34 @@ describe.skipIf(!hasRedis)('a client that', () => {
     await expect.poll(() => redis.cli('PUBSUB', 'CHANNELS', `*${RUN}*`)).toContain(`{${RUN}}:readers`)
   })
 
+  it.each(['redis', 'ioredis'])(
+    'has not listened for a while, of %s, asks who reads what it produces',
+    async (kind) => {
+      const redis = await startServer()
+      const client =
+        kind === 'redis'
+          ? createClient({ socket: { host: '127.0.0.1', port: redis.port, reconnectStrategy: () => 20 } })
+          : new Redis({ host: '127.0.0.1', port: redis.port, retryStrategy: () => 20, lazyConnect: true })
+      await client.on('error', () => {}).connect()
+      closing.push(() => client.disconnect())
+      const log = createRedisLog(client, { leaseMs: 60_000 })
+      closing.push(() => log.close())
+      const run = record(tokenSource().source, { log, owner: null, runId: RUN })
+      const channel = `sse-relay:{${RUN}}`
+      await expect.poll(() => redis.cli('PUBSUB', 'CHANNELS'), { timeout: 15_000 }).toContain(`${channel}:producer`)
+      const [, id] = /id=(\d+)/.exec(await redis.cli('CLIENT', 'LIST', 'TYPE', 'PUBSUB')) ?? []
+      const said: string[] = []
+      const reader = new Redis(redis.port)
+      closing.push(() => reader.disconnect())
+      reader.on('message', (_, message) => said.push(message))
+      await reader.subscribe(`${channel}:readers`)
+      await redis.cli('CLIENT', 'KILL', 'ID', id as string)
+      await expect.poll(() => said, { timeout: 15_000 }).toContain('who')
+      await log.stop(RUN, { owner: null })
+      await run
+    },
+  )
+
   it.each(['redis', 'ioredis'])('asks sentinels for its server works, of %s', async (kind) => {
     const redis = await startServer()
     const dir = mkdtempSync(join(tmpdir(), 'sentinel-'))

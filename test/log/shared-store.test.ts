@@ -856,6 +856,46 @@ describe('what is told of runs that are read in other processes', () => {
     await expect.poll(text, { timeout: 20_000 }).toContain('the second')
   })
 
+  it('is told to who came while its producer could not hear, also if another was answered meanwhile', async () => {
+    const database = new Database()
+    // Long enough that nobody looks by itself.
+    const store = storeOf(database, 300_000)
+    const shared = store.shared as SharedStore
+    const openWith = (isLost = () => false) => {
+      const log = createLog({
+        ...store,
+        shared: {
+          ...shared,
+          publish(address, channel, message) {
+            return channel === 'producer' && isLost() ? undefined : shared.publish(address, channel, message)
+          },
+        },
+      })
+      closing.push(log)
+      return log
+    }
+    let isDeaf = true
+    let lost = 0
+    const isLost = () => {
+      if (isDeaf) lost++
+      return isDeaf
+    }
+    const [here, there, elsewhere] = [openWith(), openWith(), openWith(isLost)]
+    const [runId] = runIds as [string]
+    const say = await produce(here, [runId])
+    const late = read(elsewhere, runId)
+    await expect.poll(() => lost).toBeGreaterThan(0)
+    // All readers hear of the answer that this one gets.
+    const early = read(there, runId)
+    await expect.poll(early).toContain('first')
+    say('the second')
+    await expect.poll(early).toContain('the second')
+    isDeaf = false
+    for (const listener of database.listeners.get(`${runId} producer`) ?? []) listener('reconnected')
+    say('the third')
+    await expect.poll(late, { timeout: 20_000 }).toContain('the third')
+  })
+
   it('goes once to all, where several processes read a run', async () => {
     const { told, openNoting } = noting()
     const [here, ...others] = [openNoting(), openNoting(), openNoting()]
