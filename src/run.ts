@@ -608,7 +608,7 @@ export class Run implements Feeder {
 
   /** The source has ended: what its answer lacks, if it is not the whole one. */
   #whyIncomplete(): RelayError | undefined {
-    const { leftOut, known, proof } = this.#reading
+    const { leftOut, known, proof, untold } = this.#reading
     if (leftOut && !known && this.#events === 0) {
       return new RelayError(
         'truncated',
@@ -619,7 +619,7 @@ export class Run implements Feeder {
     if (/missing|broken/.test(proof) && this.#options.requireFinish !== false) {
       return new RelayError(
         'truncated',
-        "The source ended without its provider's sign of completion: the answer was cut off. For a server that never sends one set requireFinish: false",
+        `The source ended without its provider's sign of completion: the answer was cut off${untold ? `, or failed in words that are not known: what came last was a chunk${untold}` : ''}. For a server that never sends one set requireFinish: false`,
         { retryable: true },
       )
     }

@@ -54,6 +54,8 @@ const EVENTS = new Set([
 export const anthropic: ChunkShape = {
   is: (chunk) => EVENTS.has((chunk as MessagesEvent).type),
 
+  hasEnd: true,
+
   event: (chunk: { type: string }) => chunk.type,
 
   // The helper stream goes on to fill the message and the blocks it has handed out: what began empty is said empty.

@@ -1,5 +1,6 @@
 /** Does an object say that something failed, and what does it say of it? */
 import { isObject } from '../errors.js'
+import { meaningOf } from './finish.js'
 
 /** Words in a `type`, `event`, `object` or `status` that say that something failed. */
 const FAILED = /(^|[^a-z])(error|failed|failure)$/i
@@ -73,6 +74,14 @@ function hasBadCode(told: object): boolean {
   )
 }
 
+/** Whether it says that all is well, or that it is the end, or no more than that the server lives. */
+export function isFine(told: object): boolean {
+  const words = Object.entries(told).map(([key, value]) =>
+    typeof value === 'string' || CODE.test(key) ? String(value) : value ? key : 'no',
+  )
+  return words.length === 0 || words.some((word) => FINE.test(word) || isIdle(word) || meaningOf(word) === 'stop')
+}
+
 /** For the developer, where no field of it has the words: all of it. */
 function wordsIn(told: unknown): string {
   try {
@@ -96,4 +105,14 @@ export function providerError(told: unknown): Error {
   // Google's have a word beside the number.
   const code = codes.find((code) => typeof code === 'string' && Number.isNaN(Number(code))) ?? codes[0]
   return Object.assign(error, { status, code, type })
+}
+
+/**
+ * What keeps a connection alive, and says nothing. Where words may be the answer none is as a sentence begins, nor what
+ * answers a ping.
+ */
+export function isIdle(data: string, mayBeText = false): boolean {
+  const [word, pong] = /^\W*(?:ping|(pong)|heart.?beat|keep.?alive|(?:\w+ )?processing|noop)[\W\d]*$/i.exec(data) ?? []
+  if (!mayBeText) return word !== undefined || data.trim() === ''
+  return word !== undefined && !pong && (word === word.toLowerCase() || word === word.toUpperCase())
 }

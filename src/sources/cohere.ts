@@ -53,6 +53,8 @@ const EVENT = /^(message|content|tool-plan|tool-call|citation)-(start|delta|end)
 
 /** Cohere. The answer is complete at `message-end`, unless that says that it failed. */
 export const cohere: ChunkShape = {
+  hasEnd: true,
+
   signalOnly: () => 'Cohere',
 
   is(chunk) {

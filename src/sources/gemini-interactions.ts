@@ -22,6 +22,8 @@ interface InteractionEvent {
 
 /** The stream of `interactions.create`. It is complete at `interaction.completed`, whose status says why. */
 export const geminiInteractions: ChunkShape = {
+  hasEnd: true,
+
   is(chunk) {
     const { event_type: type } = chunk as Record<string, unknown>
     return typeof type === 'string' && (/^(interaction|step)\./.test(type) || (type === 'error' && 'error' in chunk))

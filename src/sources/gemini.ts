@@ -62,6 +62,8 @@ export const gemini: ChunkShape = {
 
   signalOnly: () => 'Gemini',
 
+  hasEnd: true,
+
   is(chunk) {
     const { candidates, promptFeedback, usageMetadata } = chunk as GeminiChunk
     return (

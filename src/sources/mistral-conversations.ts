@@ -26,6 +26,8 @@ function eventOf(chunk: object): Record<string, unknown> {
 
 /** The stream of `beta.conversations` and `beta.agents`. It is complete at `conversation.response.done`. */
 export const mistralConversations: ChunkShape = {
+  hasEnd: true,
+
   is(chunk) {
     const { type } = eventOf(chunk)
     return typeof type === 'string' && TYPE.test(type)

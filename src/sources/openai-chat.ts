@@ -116,6 +116,9 @@ export const openaiChat: ChunkShape = {
     return list.every(typeof object === 'string' && object.includes('completion') ? isObjectOrNull : isChoice)
   },
 
+  // A sign of life of a gateway, in the words of another API.
+  follows: ({ type }: { type?: unknown }) => type === 'ping',
+
   read: (chunk: Completion, reading) => readCompletion(chunk, reading),
 
   redact: redactCompletion,

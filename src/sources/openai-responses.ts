@@ -106,6 +106,8 @@ const THOUGHT = /^response\.(reasoning|thinking)(?!_summary_part)\w*\.(delta|don
  * `response.failed` is an event that no SDK throws.
  */
 export const openaiResponses: ChunkShape = {
+  hasEnd: true,
+
   is(chunk) {
     const { type, sequence_number: sequence } = chunk as { type?: unknown; sequence_number?: unknown }
     return (
@@ -115,11 +117,15 @@ export const openaiResponses: ChunkShape = {
     )
   },
 
+  // Snowflake's agents say their whole answer at its end.
+  follows: (chunk: { type?: unknown; content?: unknown }) => chunk.type === undefined && Array.isArray(chunk.content),
+
   event: (chunk: { type: string }) => chunk.type,
 
   // The response repeats what it was asked with, and items hold what tools answered.
   redact(event: ResponsesEvent) {
     const { response, item, type } = event
+    if (!type) return {}
     const rest = withoutRequest(event)
     if (item) return { ...rest, item: withoutAnswer(item) }
     if (/_call_output/.test(type)) return emptied(rest, { delta: null, output: null })
@@ -196,6 +202,9 @@ export const openaiResponses: ChunkShape = {
       case 'image_edit.completed':
         reading.image(event.b64_json, event.output_format)
         reading.counts(event.usage)
+        reading.end('stop')
+        break
+      case undefined:
         reading.end('stop')
         break
       case 'response.completed':

@@ -54,6 +54,7 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
   const shape = shapeOf(chunk, reading)
   if (!shape) return readOther(chunk, reading)
   reading.shape = reading.known = shape
+  reading.untold = undefined
   // It waits for its provider's last word, unless that was given.
   if (reading.proof === 'not-needed') reading.proof = 'missing'
   const mayReopen = reading.endedBlank && reading.isBlank
@@ -80,7 +81,7 @@ function readOther(chunk: object, reading: Reading): OwnEvent | undefined {
     return
   }
   const held = toHeld(chunk, reading)
-  if (held === DONE) reading.end()
+  if (held === DONE) reading.sentinel()
   else if (held !== undefined) return readChunk(held, reading)
   else return readUnknown(chunk, reading)
 }

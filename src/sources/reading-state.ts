@@ -25,6 +25,8 @@ export interface ChunkShape {
   redact?(chunk: never): object
   /** What the chunk says that no part has, in the words of the AI SDK's UI message stream: for streams of the AI SDK. */
   aside?(chunk: never): UIChunk | undefined
+  /** Its answers end with a word of their own: a sentinel that a gateway sends behind them is none. */
+  hasEnd?: boolean
   /** Whether a chunk that `raw()` sends comes before the provider has answered at all: a refusal is still to be a status. */
   isEarly?(chunk: never): boolean
   /** The name of a provider whose streams nothing stops but the signal the call was given, if the chunk is of one. */
@@ -76,6 +78,8 @@ export class Reading {
   failure: Error | undefined
   /** The end came before anything of the answer: if something follows, it was none. */
   endedBlank = false
+  /** The keys of what came last, if no shape knows it: it may be a failure in a server's own words. */
+  untold: string | undefined
   /** The model refused: its finish is `content-filter`, whatever the provider calls it. */
   refused = false
   /** Chunks are read one by one, without those before. */
@@ -366,6 +370,11 @@ export class Reading {
     }
     this.endedBlank = this.isBlank
     if (this.proof !== 'broken') this.proof = 'given'
+  }
+
+  /** The sentinel of an event stream, or what servers have for it: the end of what was understood, where that has no other. */
+  sentinel(): void {
+    if (!this.untold && !(this.known?.hasEnd && this.#reason === undefined)) this.end()
   }
 
   /**

@@ -1,7 +1,7 @@
 /** What one event of an upstream's event stream holds: a provider's chunk, text, a failure, or an event of its own. */
 import { isObject, RelayError } from '../errors.js'
 import { DONE, type ParsedEvent, type Part } from '../types.js'
-import { failureIn, isFailed, providerError } from './chunk-failure.js'
+import { failureIn, isFailed, isIdle, providerError } from './chunk-failure.js'
 import { isPart } from './is-part.js'
 import { jsonOf } from './json.js'
 import type { Reading } from './reading-state.js'
@@ -33,10 +33,13 @@ export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream)
   if (json === undefined && isBroken && (event === undefined || (known && data.startsWith('{')))) {
     throw providerError(`An event of the upstream is not JSON: ${data.slice(0, 200)}`)
   }
-  if (!isObject(json) || isToken(json, event, reading, upstream))
+  if (!isObject(json) || isToken(json, event, reading, upstream)) {
+    if (saysEnd(event, json, data, reading, upstream)) return void reading.sentinel()
     return known ? undefined : readPlain(read, data, json, reading, upstream)
+  }
   if (isText(json) && (event === undefined || TEXTS.test(event))) {
-    upstream.isRelay = true
+    upstream.isRelay ||= 'likely'
+    reading.untold = undefined
     return json.text
   }
   if (isPart(json)) upstream.isRelay = true
@@ -47,10 +50,10 @@ export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream)
   const named = { event, data: json }
   if (event !== undefined && shapeOf(named, reading)) return named
   const isFailure = isFailed(event)
-  if (event === undefined || (known && !isFailure) || shapeOf(json, reading)) return json
+  if (event === undefined || (known && !isFailure && !END.test(event)) || shapeOf(json, reading)) return json
   if (isFailure && (known || !isRelay)) throw toError(json, data)
-  if (saysEnd(event, json, data, reading, upstream)) return void reading.end()
-  return type === event || event_type === event || 'error' in json
+  if (saysEnd(event, json, data, reading, upstream)) return void reading.sentinel()
+  return known || type === event || event_type === event || 'error' in json
     ? json
     : upstream.pass({ type: 'data', name: event, data: json } satisfies Part, data.length)
 }
@@ -59,7 +62,6 @@ export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream)
 function readPlain(read: ParsedEvent, data: string, json: unknown, reading: Reading, upstream: Upstream): unknown {
   const { event } = read
   if (upstream.isRelay) return data === '' ? undefined : upstream.pass(read, data.length)
-  if (saysEnd(event, json, data, reading, upstream)) return void reading.end()
   if (event === undefined || event === 'message' || TEXTS.test(event)) return readText(read.data, reading, upstream)
   return data === '' || json === null || isIdle(data) ? undefined : upstream.pass(read, data.length)
 }
@@ -75,6 +77,7 @@ function readText(data: string, reading: Reading, upstream: Upstream): string | 
   const json = jsonOf(text)
   const isQuoted = tokens ? tokens.isQuoted : typeof json === 'string'
   if (isQuoted && typeof json === 'string') {
+    reading.untold = undefined
     upstream.tokens ??= { isFramed, isQuoted }
     return json
   }
@@ -86,6 +89,7 @@ function readText(data: string, reading: Reading, upstream: Upstream): string | 
   }
   // What comes after an end was the end of a step.
   if (reading.proof === 'given') reading.proof = 'missing'
+  reading.untold = undefined
   upstream.tokens ??= { isFramed, isQuoted }
   return text
 }
@@ -96,7 +100,7 @@ function isToken(json: object, event: string | undefined, { known }: Reading, { 
   return Array.isArray(json) ? !json.some(isObject) : Object.keys(json).length === 0
 }
 
-/** The end, as servers of plain text say it: in the name of an event that holds nothing, or what is for this server. */
+/** The end, as servers say it that have no sentinel: in the name of an event that holds nothing, or what is for this server. */
 function saysEnd(
   event: string | undefined,
   json: unknown,
@@ -104,10 +108,10 @@ function saysEnd(
   reading: Reading,
   upstream: Upstream,
 ): boolean {
-  if (!reading.sawText || !END.test(event ?? '')) return false
+  if (event === undefined || !END.test(event) || reading.isBlank || upstream.isRelay) return false
   if (!isObject(json)) return data === '' || json === '' || json === null || END.test(data.replaceAll('"', ''))
   if (Object.keys(json).length === 0) return true
-  if (upstream.isRelay || failureIn(json, false)) return false
+  if (failureIn(json, false)) return false
   reading.leave(json)
   return true
 }
@@ -135,14 +139,4 @@ function isText(json: object): json is { text: string } {
 /** The sentinel, as gateways have it as well: in quotes, in small letters, framed twice. */
 export function isSentinel(data: string): boolean {
   return data === DONE || (data.length < 24 && /^\s*(data:)?\s*"?\[done\]"?\s*$/i.test(data))
-}
-
-/**
- * What keeps a connection alive, and says nothing. Where words may be the answer none is as a sentence begins, nor what
- * answers a ping.
- */
-function isIdle(data: string, mayBeText = false): boolean {
-  const [word, pong] = /^\W*(?:ping|(pong)|heart.?beat|keep.?alive|(?:\w+ )?processing|noop)[\W\d]*$/i.exec(data) ?? []
-  if (!mayBeText) return word !== undefined || data.trim() === ''
-  return word !== undefined && !pong && (word === word.toLowerCase() || word === word.toUpperCase())
 }

@@ -60,7 +60,8 @@ export function readEvents(
         if (!upstream.isRelay) upstream.leaveWaiting(reading)
         if (!done) {
           // The sentinel of a provider that has said nothing is the end of nothing.
-          if (!reading.isFresh || upstream.isRelay) reading.end()
+          if (upstream.isRelay === true) reading.end()
+          else if (!reading.isFresh) reading.sentinel()
           events.return()
         }
         return { done: true, value: undefined }

@@ -17,8 +17,8 @@ interface Answer {
 export class Upstream {
   /** Its bytes come as lines, without their line breaks. */
   isLines = false
-  /** It is another relay, by its headers or by what it sent: its own events are for the client. */
-  isRelay = false
+  /** It is another relay, by its headers or by what it sent, or others write as it does: its own events are for the client. */
+  isRelay: boolean | 'likely' = false
   /** The event of such a one that is on its way to the client. */
   passed: object | undefined
   waiting: (OwnEvent | Part)[] | undefined

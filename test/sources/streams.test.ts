@@ -616,6 +616,82 @@ describe('what is not known', () => {
     }
   })
 
+  const sse = (...chunks: unknown[]) =>
+    response('text/event-stream', ...chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`), 'data: [DONE]\n\n')
+
+  it.each<object>([
+    { fault: { faultstring: 'sk-secret', detail: { errorcode: 'QuotaViolation' } } },
+    { detail: [{ loc: ['body'], msg: 'sk-secret', type: 'value_error' }] },
+    { exception: 'sk-secret' },
+    { ok: false },
+    { timeout: true },
+    { state: 'FAILED' },
+    { type: 'rate_limit' },
+    { Response: { Error: { Code: 'LimitExceeded', Message: 'sk-secret' } } },
+    { wait: 'sk-secret', seconds: 30 },
+  ])('in words that nobody knows, %j, takes from the sentinel behind it what it would prove', async (failure) => {
+    const sentinel = Object.freeze({ data: '[DONE]' })
+    const held = (chunk: object) => ({ data: JSON.stringify(chunk) })
+    for (const source of [
+      sse(chat('Hi'), failure),
+      of(held(chat('Hi')), failure, sentinel),
+      sse({ text: 'Hi' }, failure),
+    ]) {
+      const { body, outcome } = await relayed(source as Source)
+      expect({ outcome, leaks: body.includes('sk-secret') }).toEqual({ outcome: 'truncated', leaks: false })
+    }
+    // Of an answer whose provider has said its end, or goes on, it is not the last word.
+    for (const source of [
+      sse(chat('Hi', 'stop'), failure),
+      sse(chat('H'), failure, chat('i')),
+      sse({ text: 'H' }, failure, { text: 'i' }),
+      sse('H', failure, 'i'),
+    ])
+      expect(await relayed(source)).toMatchObject({ outcome: 'done' })
+  })
+
+  it.each<object>([
+    {},
+    { type: 'ping', time: 1 },
+    { heartbeat: 1 },
+    { status: 'ok' },
+    { code: 0, msg: 'success' },
+    { done: true },
+    { type: 'end' },
+  ])('%j, which says that all is well, takes nothing from the sentinel behind it', async (fine) => {
+    expect(await relayed(sse(chat('Hi'), fine))).toMatchObject({ outcome: 'done' })
+  })
+
+  it.each<[string, object[]]>([
+    [
+      'Messages',
+      [
+        { type: 'message_start', message: { id: 'm' } },
+        { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'Hi' } },
+      ],
+    ],
+    [
+      'Responses',
+      [
+        { type: 'response.created', response: { id: 'r' } },
+        { type: 'response.output_text.delta', delta: 'Hi' },
+      ],
+    ],
+    ['Gemini', [{ candidates: [{ content: { parts: [{ text: 'Hi' }] } }] }]],
+    ['AG-UI', [{ type: 'RUN_STARTED' }, { type: 'TEXT_MESSAGE_CONTENT', messageId: 'm', delta: 'Hi' }]],
+  ])('a sentinel is no end of an API that has an end of its own: %s', async (_, chunks) => {
+    expect(await relayed(sse(...chunks))).toMatchObject({ outcome: 'truncated' })
+  })
+
+  it('an event named for the end is one where a chunk’s shape is known, too', async () => {
+    const piece = { content: 'Hi', additional_kwargs: {}, response_metadata: {}, tool_call_chunks: [] }
+    const events = `event: data\ndata: ${JSON.stringify(piece)}\n\n`
+    for (const end of ['event: end\ndata: \n\n', 'event: done\ndata: {}\n\n'])
+      expect(await relayed(response('text/event-stream', events, end))).toMatchObject({ outcome: 'done' })
+    for (const end of ['', 'event: done\ndata: {"error":"sk-secret"}\n\n', 'event: failed\ndata: {}\n\n'])
+      expect(await relayed(response('text/event-stream', events, end))).not.toMatchObject({ outcome: 'done' })
+  })
+
   it.each<[object, object]>([
     [
       { id: 'x', choices: [], error: { message: 'sk-secret', code: 429 } },
