@@ -112,6 +112,19 @@ export const gemini: ChunkShape = {
 /** What tools answered: a code's output, and what the caller's functions gave. */
 const ANSWERED = { codeExecutionResult: {}, functionResponse: {}, toolResponse: {} }
 
+interface Wrapped {
+  response: GeminiChunk
+}
+
+/** The same within another object: of Code Assist, which Gemini's command line speaks with. */
+export const geminiWrapped: ChunkShape = {
+  hasEnd: true,
+  hasResults: true,
+  is: ({ response }: Partial<Wrapped>) => isObject(response) && gemini.is(response),
+  read: ({ response }: Wrapped, reading) => gemini.read(response as never, reading),
+  redact: ({ response }: Wrapped) => ({ response: gemini.redact?.(response as never) }),
+}
+
 function redactCandidate(candidate: NonNullable<GeminiChunk['candidates']>[number]): object {
   const { content } = candidate
   const parts = content?.parts?.map((part) => emptied(part, ANSWERED))

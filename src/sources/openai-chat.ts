@@ -58,7 +58,7 @@ interface Delta {
   function_call?: Called | null
   audio?: { transcript?: string } | null
   images?: { image_url?: unknown; imageUrl?: unknown }[] | null
-  annotations?: { url_citation?: object; urlCitation?: object }[] | null
+  annotations?: { type?: string; url_citation?: object; urlCitation?: object }[] | null
   /** Azure, of its own search; what the documents say is not for the client. */
   context?: { citations?: Source[] } | null
 }
@@ -124,10 +124,11 @@ export const openaiChat: ChunkShape = {
   redact: redactCompletion,
 }
 
-/** What the server's own tools answered: Groq's, Azure's search, and Z.ai's, which stand among the calls. */
+/** What the server's own tools answered: Groq's, Azure's search, Z.ai's, which stand among the calls, and what was in files. */
 function withoutAnswers(said: Delta | null | undefined): object | null | undefined {
   const calls = listOf(said?.tool_calls).filter((call) => !isServers(call))
-  return said && emptied(said, { executed_tools: [], context: undefined, tool_calls: calls })
+  const annotations = listOf(said?.annotations).filter(({ type }) => type !== 'file')
+  return said && emptied(said, { executed_tools: [], context: undefined, tool_calls: calls, annotations })
 }
 
 /** A call that is no function's is of a tool that the server runs itself. */
@@ -146,7 +147,8 @@ function hasAside(choice: Choice | null): boolean {
   if (!choice) return false
   const { delta, message } = choice
   const isAnswered = (said: Delta | null | undefined) =>
-    isObject(said) && ('executed_tools' in said || 'context' in said || listOf(said.tool_calls).some(isServers))
+    isObject(said) &&
+    (hasKey(said, 'executed_tools', 'context', 'annotations') || listOf(said.tool_calls).some(isServers))
   return 'error' in choice || isAnswered(delta) || isAnswered(message) || withoutRequest(choice) !== choice
 }
 
@@ -227,7 +229,7 @@ function readChoice(chunk: Completion, choice: Choice, reading: Reading): void {
 }
 
 function begin({ id, model, created }: Completion, said: Delta | null | undefined, reading: Reading): void {
-  reading.identify(id, said?.role !== undefined)
+  reading.identify(id, said)
   reading.start(id, model, created)
 }
 
@@ -263,8 +265,9 @@ function readDelta(delta: Delta, reading: Reading): void {
       reading.file(undefined, addressOf(image_url ?? imageUrl))
   if (delta.annotations)
     for (const annotation of listOf(delta.annotations)) {
-      const { url_citation, urlCitation = url_citation } = annotation
-      if (Object.keys(annotation).length > 0) reading.citation(urlCitation ?? annotation)
+      const { type, url_citation, urlCitation = url_citation } = annotation
+      // OpenRouter's of a file are what it read in it, for the next request.
+      if (type !== 'file' && Object.keys(annotation).length > 0) reading.citation(urlCitation ?? annotation)
     }
   if (delta.context) for (const source of listOf(delta.context.citations)) readSource(source, reading)
 }

@@ -88,6 +88,8 @@ export class Reading {
   #id: string | undefined
   #idVaries = false
   #roles = 0
+  /** A chunk came with a role, and with nothing else: another answer begins with what follows. */
+  #hasRole = false
   #isStarted = false
   #steps = 0
   #textBreak = true
@@ -160,6 +162,7 @@ export class Reading {
     this.#isStarted = false
     this.#idVaries = false
     this.#roles = 0
+    this.#hasRole = false
     this.#usage = undefined
   }
 
@@ -201,11 +204,16 @@ export class Reading {
    * For providers that say the id of the answer in each chunk: begins another answer where the chunk is of one. Some give
    * each chunk an id of its own, or none: there the role tells, which comes once an answer.
    */
-  identify(id: string | null | undefined, hasRole: boolean): void {
+  identify(id: string | null | undefined, said: { role?: unknown } | null | undefined): void {
+    let hasRole = said?.role !== undefined
     if (this.proof === 'given' || this.proof === 'broken') {
       const hasIds = id && this.#id && !this.#idVaries
-      if (hasIds ? id !== this.#id : hasRole && this.#roles === 1) this.begin()
-      else return
+      hasRole ||= this.#hasRole
+      if (hasIds ? id === this.#id : !hasRole || this.#roles !== 1) return
+      // Some servers end with one that is empty: then nothing follows it.
+      this.#hasRole = !hasIds && this.#reason !== 'tool-calls' && !Object.values({ ...said, role: '' }).some(isFull)
+      if (this.#hasRole) return
+      this.begin()
     } else if (id && this.#id && id !== this.#id) this.#idVaries = true
     if (hasRole) this.#roles++
     if (id) this.#id = id
@@ -442,6 +450,10 @@ export class Reading {
 /** What begins a paragraph, with a blank line before it. */
 function apart(text: string, before: string): string {
   return before === '' || before.endsWith('\n') || text.startsWith('\n') ? text : `\n\n${text}`
+}
+
+function isFull(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : !!value
 }
 
 /** For a message to the developer. */

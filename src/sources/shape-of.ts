@@ -14,7 +14,7 @@ import { cohere, cohere1 } from './cohere.js'
 import { dashScope } from './dashscope.js'
 import { dify } from './dify.js'
 import { effectAI } from './effect-ai.js'
-import { gemini } from './gemini.js'
+import { gemini, geminiWrapped } from './gemini.js'
 import { geminiInteractions } from './gemini-interactions.js'
 import { genkit } from './genkit.js'
 import { langchain, langchainModelEvents, langchainRunEvents } from './langchain.js'
@@ -96,6 +96,7 @@ const OTHERS: readonly ChunkShape[] = [
   sapOrchestration,
   dashScope,
   a2a,
+  geminiWrapped,
   langchain,
   langgraphState,
   langgraphSteps,

@@ -254,6 +254,33 @@ const aiStep = () => ({
   warnings: [{ message: S('warnings') }],
 })
 
+const gemini = (): object[] => [
+  instance('GenerateContentResponse', {
+    sdkHttpResponse: { headers: { a: S('sdkHttpResponse') } },
+    candidates: [{ index: 0, content: { parts: [{ text: 'Hello ' }] } }],
+  }),
+  { candidates: [{ content: { parts: [{ text: 'there.' }, { executableCode: { code: '1' } }] } }] },
+  {
+    candidates: [
+      {
+        content: {
+          parts: [
+            { codeExecutionResult: { outcome: 'OUTCOME_OK', output: S('codeExecutionResult') } },
+            { functionResponse: { name: 'weather', response: { output: S('functionResponse') } } },
+            { toolResponse: { toolType: 'X', response: S('toolResponse') } },
+            { functionCall: { name: 'weather', args: CALL } },
+          ],
+        },
+      },
+    ],
+  },
+  {
+    candidates: [{ content: { parts: [] }, finishReason: 'STOP', finishMessage: S('finishMessage') }],
+    promptFeedback: { blockReasonMessage: S('blockReasonMessage') },
+    usageMetadata: { promptTokenCount: 1 },
+  },
+]
+
 export const shapes: Record<string, Shape> = {
   'OpenAI chat': {
     isWire: true,
@@ -266,7 +293,7 @@ export const shapes: Record<string, Shape> = {
         prompt_logprobs: S('logprobs'),
       },
       delta({ role: 'assistant', content: 'Hello ' }),
-      delta({ content: 'there.' }),
+      delta({ content: 'there.', annotations: [{ type: 'file', file: { content: [{ text: S('file') }] } }] }),
       // Groq's own tools.
       delta({ tool_calls: [{ index: 0, id: 's', type: 'mcp', mcp: { name: 'search', output: S('tool_calls.mcp') } }] }),
       delta({ executed_tools: [{ name: 'search', arguments: '{}', output: S('executed_tools'), search_results: [] }] }),
@@ -287,34 +314,10 @@ export const shapes: Record<string, Shape> = {
     failure: { type: 'response.failed', response: { error: failed('error'), instructions: S('failed') } },
   },
   Anthropic: { isWire: true, chunks: messages(), failure: { type: 'error', error: failed('error') } },
-  Gemini: {
+  Gemini: { isWire: true, chunks: gemini(), failure: { error: failed('error') } },
+  'Gemini in Code Assist': {
     isWire: true,
-    chunks: [
-      instance('GenerateContentResponse', {
-        sdkHttpResponse: { headers: { a: S('sdkHttpResponse') } },
-        candidates: [{ index: 0, content: { parts: [{ text: 'Hello ' }] } }],
-      }),
-      { candidates: [{ content: { parts: [{ text: 'there.' }, { executableCode: { code: '1' } }] } }] },
-      {
-        candidates: [
-          {
-            content: {
-              parts: [
-                { codeExecutionResult: { outcome: 'OUTCOME_OK', output: S('codeExecutionResult') } },
-                { functionResponse: { name: 'weather', response: { output: S('functionResponse') } } },
-                { toolResponse: { toolType: 'X', response: S('toolResponse') } },
-                { functionCall: { name: 'weather', args: CALL } },
-              ],
-            },
-          },
-        ],
-      },
-      {
-        candidates: [{ content: { parts: [] }, finishReason: 'STOP', finishMessage: S('finishMessage') }],
-        promptFeedback: { blockReasonMessage: S('blockReasonMessage') },
-        usageMetadata: { promptTokenCount: 1 },
-      },
-    ],
+    chunks: gemini().map((response) => ({ response, traceId: S('trace') })),
     failure: { error: failed('error') },
   },
   'Gemini Interactions': {

@@ -210,6 +210,11 @@ describe('what a server says in a field of its own', () => {
     ],
     ['a block without a list', [chat({ content: { type: 'text', text: 'Hi' } }), end()], { text: 'Hi' }],
     [
+      'what is in a file (OpenRouter) is no source',
+      [chat({ content: 'Hi', annotations: [{ type: 'file', file: { content: [{ text: 'SECRET' }] } }] }), end()],
+      { text: 'Hi', rest: [{}] },
+    ],
+    [
       'an image amid the content',
       [chat({ content: [{ type: 'image_url', image_url: { url: 'data:x' } }] }), end()],
       { rest: [{}, { name: 'file', data: { url: 'data:x' } }] },
@@ -324,6 +329,24 @@ describe('the proof', () => {
         { ...end(), id: '' },
         { ...chat({ role: 'assistant', content: 'x' }), id: '' },
       ],
+      cut,
+    ],
+    [
+      'an empty chunk with a role at the end, and an id of its own in each',
+      ['a', 'b', 'c'].map((id, n) => ({ ...[hi, end(), chat({ role: 'assistant', content: '' })][n], id })),
+      complete,
+    ],
+    [
+      'the same, and the answer that it began',
+      ['a', 'b', 'c', 'd'].map((id, n) => ({
+        ...[hi, end(), chat({ role: 'assistant' }), chat({ content: 'Hi' })][n],
+        id,
+      })),
+      cut,
+    ],
+    [
+      'the same after calls: what an agent says next is waited for',
+      ['a', 'b', 'c'].map((id, n) => ({ ...[hi, end('tool_calls'), chat({ role: 'assistant' })][n], id })),
       cut,
     ],
     ['a stop before the answer is none', [end('stop', { role: 'assistant' }), hi], cut],
