@@ -102,6 +102,12 @@ export function iterate(stream: unknown, reading: Reading, isBody = false): Iter
     )
   }
   const iterator = (method as () => AsyncIterator<unknown>).call(source)
+  if (typeof (iterator as Partial<typeof iterator> | undefined)?.next !== 'function') {
+    throw mistake(
+      'invalid-source',
+      `The source's iterator is ${show(iterator)}, which has no next(): write the method as a generator, async *[Symbol.asyncIterator]() { … }`,
+    )
+  }
   if (consumed.has(iterator)) throw wasConsumed()
   consumed.add(iterator)
   if (source[Symbol.asyncIterator]) return { iterator, stream: source }

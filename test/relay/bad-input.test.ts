@@ -53,6 +53,20 @@ describe('a source', () => {
     }
   })
 
+  it.each([
+    ['undefined', undefined],
+    ['an object (Object)', {}],
+    ['a promise that nobody awaited', Promise.resolve(tokens('never'))],
+    ['an object (Array)', [{ text: 'Hello' }]],
+  ])('whose iterator is %s is refused, with the remedy', async (shown, iterator) => {
+    for (const method of [Symbol.asyncIterator, Symbol.iterator]) {
+      const { code, said } = await refused({ [method]: () => iterator })
+      expect([code, said.code]).toEqual(['invalid-source', 'invalid-source'])
+      expect(said.message).toContain(`The source's iterator is ${shown}`)
+      expect(said.message).toContain('async *[Symbol.asyncIterator]()')
+    }
+  })
+
   it('that holds bytes amid its chunks is a TypeError that names what to return instead', async () => {
     const bytes = new TextEncoder().encode('data: x\n\n')
     const first = { choices: [], prompt_filter_results: [] }
