@@ -159,11 +159,12 @@ class AnthropicEncoder implements Encoder {
 
   answer(parts: readonly AnswerPart[], { finishReason, usage }: EncoderEnd): object {
     const { calls, isCut } = callsToRun(parts, finishReason, true)
-    const content: object[] = []
+    const content: Block[] = []
+    const add = (block: Block) => joins(content.at(-1), block) || content.push(block)
     for (const part of parts) {
       const call = calls.get(part)
-      if (part.type === 'text') content.push({ type: 'text', text: part.text })
-      else if (part.type === 'reasoning') content.push(...toThinking(part))
+      if (part.type === 'text') add({ type: 'text', text: part.text })
+      else if (part.type === 'reasoning') toThinking(part).forEach(add)
       else if (call) {
         const { id = this.#idOf(content.length), name = 'tool', input } = call
         content.push({ type: 'tool_use', id, name, input: JSON.parse(input || '{}') })
@@ -353,11 +354,29 @@ function toUsage({
   })
 }
 
-function toThinking({ text, signature, redacted }: ReasoningPart): object[] {
+interface Block {
+  readonly type: string
+  text?: string
+  thinking?: string
+  signature?: string
+  readonly [key: string]: unknown
+}
+
+function toThinking({ text, signature, redacted }: ReasoningPart): Block[] {
   return [
     ...(redacted === undefined ? [] : [{ type: 'redacted_thinking', data: redacted }]),
     ...(text === '' && signature === undefined
       ? []
       : [{ type: 'thinking', thinking: text, signature: signature ?? '' }]),
   ]
+}
+
+/** Whether the block goes on with the last one, as it does in a stream: what stood between them has no place here. */
+function joins(last: Block | undefined, { type, text, thinking, signature }: Block): boolean {
+  if (last?.type !== type) return false
+  if (type === 'text') last.text += text as string
+  else if (type === 'thinking' && last.signature === '')
+    Object.assign(last, { thinking: `${last.thinking}${thinking}`, signature })
+  else return false
+  return true
 }

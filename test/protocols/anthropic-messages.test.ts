@@ -416,12 +416,26 @@ data: [DONE]
   })
 
   it('says in one body what it says in a stream', async () => {
+    /** What has no place in a message. */
+    const left = [
+      { type: 'data', name: 'citation', data: { url: 'https://example.com' } },
+      { event: 'progress', data: 1 },
+      { type: 'tool-call', index: 9, id: 'other', name: 'g', input: '{}', done: true, executed: true },
+      { type: 'tool-result', id: 'other', output: 1 },
+    ]
     const source = [
       { type: 'reasoning', text: 'a' },
+      ...left,
       { type: 'reasoning', text: '', signature: 'b' },
       { type: 'reasoning', text: '', signature: 'c' },
+      ...left,
+      { type: 'reasoning', text: '', redacted: 'd' },
       { type: 'reasoning', text: '', redacted: 'd' },
       { type: 'reasoning', text: 'e' },
+      ...left,
+      { type: 'reasoning', text: 'e' },
+      'f',
+      ...left,
       'f',
       { type: 'tool-call', index: 0, name: 'g', input: '{"h":1}', done: true },
       { type: 'tool-call', index: 1, name: 'g', input: '', done: true },
@@ -435,7 +449,7 @@ data: [DONE]
     const withoutIds = (blocks: object[]) => blocks.map((block) => ({ ...block, id: undefined }))
     expect(withoutIds(whole.content)).toEqual(withoutIds(content))
     expect([whole.stop_reason, whole.id]).toEqual([stop_reason, id])
-    expect(content).toHaveLength(8)
+    expect(content).toHaveLength(9)
   })
 
   it('shows a call at once, and the next when it is whole', async () => {
