@@ -61,6 +61,7 @@ export function serveNode(
 ): Promise<Summary> {
   const handle = begin(sink, new Head(req))
   sink.handle = handle
+  if (sink.isSent) handle.drained()
   // Bound: an arrow function with the scope it keeps is twice the memory, in every open stream.
   const left = handle.left.bind(handle)
   whenClosed(req, res, left)
@@ -146,6 +147,8 @@ function isDirect(options: WriteOptions | undefined): boolean {
 /** Writes to Node's response itself. */
 export class NodeSink implements Sink {
   handle: RelayHandle | undefined
+  /** Its end is sent, and that was before there was somebody to be told. */
+  isSent = false
   protected readonly res: NodeResponse
   protected socket: NodeResponse['socket']
   #flushes = false
@@ -237,15 +240,20 @@ export class NodeSink implements Sink {
     if (text === undefined) this.res.end()
     else this.res.end(text)
     // What stands for a response in a test has sent it all by now, and may have no events to say so.
-    if (this.res.writableFinished) queueMicrotask(() => this.handle?.drained())
+    if (this.res.writableFinished) this.#tellSent()
   }
 
   protected whenSent(): void {
     const { res } = this
     // Over HTTP/2 a response finishes when its stream has closed, and a client that still sends its request holds that open.
-    const sent = () => this.handle?.drained()
+    const sent = () => this.#tellSent()
     if (res.stream) res.stream.on('finish', sent)
     else res.on('finish', sent)
+  }
+
+  #tellSent(): void {
+    this.isSent = true
+    this.handle?.drained()
   }
 
   destroy(): void {

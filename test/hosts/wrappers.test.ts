@@ -1,8 +1,9 @@
 // Do answers arrive whatever middleware people put around a host? Loggers, metrics and monitoring wrap the response;
 // hooks and middleware read the body. Each with a reader that is slow as well: then the wait for room must end.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
+import { Socket } from 'node:net'
 import { Readable, Transform } from 'node:stream'
 import Fastify from 'fastify'
 import { Hono, type MiddlewareHandler } from 'hono'
@@ -12,6 +13,7 @@ import Koa from 'koa'
 import { relay as relayFastify } from 'sse-relay/fastify'
 import { relay as relayHono } from 'sse-relay/hono'
 import { relay as relayKoa } from 'sse-relay/koa'
+import { relay as relayNode } from 'sse-relay/node'
 import { collect, flooding, openClient } from 'sse-relay/testing'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Feed, type Trial } from '../../src/testing/conformance/adapter-harness.js'
@@ -230,6 +232,46 @@ describe.each(Object.entries(SERVERS))('%s that reads the body', (_, serve) => {
     await feed.aborted
   })
 })
+
+/** As `light-my-request` has it, for tests without a socket: what is ended has been sent. */
+class Injected extends ServerResponse {
+  body = ''
+
+  override write(text: string) {
+    this.body += text
+    return true
+  }
+
+  override end(text?: unknown) {
+    this.body += text ?? ''
+    super.end()
+    this.emit('finish')
+    this.destroyed = true
+    process.nextTick(() => this.emit('close'))
+    return this
+  }
+}
+
+it.each([
+  ['at once', () => Promise.reject({ status: 429 }), 'error'],
+  ['at once, without a promise', () => raise({ status: 429 }), 'error'],
+  ['whole', () => ['Hello'], 'done'],
+])(
+  'a response that has sent its end before end() returns, of an answer that comes %s, was not left',
+  async (_, source, outcome) => {
+    const req = new IncomingMessage(new Socket())
+    const res = new Injected(req)
+    const onClose = vi.fn()
+    await relayNode(req, res, source as never, { onClose, onError() {} })
+    await vi.waitFor(() => expect(onClose).toHaveBeenCalledOnce())
+    expect(onClose.mock.lastCall?.[0]).toMatchObject({ outcome, status: outcome === 'done' ? 200 : 429 })
+    expect(res.body).toContain(outcome === 'done' ? SENTINEL : 'rate-limit')
+  },
+)
+
+function raise(error: unknown): never {
+  throw error
+}
 
 describe('middleware of Hono', () => {
   const through = (stream: ReadableStream) => stream.pipeThrough(new TransformStream())
