@@ -261,8 +261,10 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       this.#fail(error)
       return false
     }
-    if (request?.method === 'HEAD') {
-      this.#answerEmpty(200)
+    // Neither asks for an answer: the one for its head, the other, as a page's browser does first, for what is allowed.
+    const method = request?.method
+    if (method === 'HEAD' || method === 'OPTIONS') {
+      this.#answerEmpty(method === 'HEAD' ? 200 : 204)
       return false
     }
     return true

@@ -93,6 +93,14 @@ describe('the request', () => {
     expect(source).toHaveBeenCalledTimes(1)
   })
 
+  it('1.4 an OPTIONS is answered with 204, and begins no run', async () => {
+    const source = vi.fn(() => ['Hello'])
+    const url = await relaying(source, { headers: { 'access-control-allow-origin': '*' } })
+    const { status, headers, body } = await ask(url, { method: 'OPTIONS', body: undefined })
+    expect([status, body, headers['access-control-allow-origin']]).toEqual([204, '', '*'])
+    expect(source).not.toHaveBeenCalled()
+  })
+
   it.each(['cut', 'refused', 'lost'])('1.3 a client whose answer is %s does not ask again', async (how) => {
     let requests = 0
     const url = await listen((_req, res) => {
