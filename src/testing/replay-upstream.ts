@@ -2,12 +2,13 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { text } from 'node:stream/consumers'
+import { buffer } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { anything, type Rule, type Rules, words } from '../check.js'
 import { show } from '../errors.js'
 import { mistake } from '../failure.js'
 import { checkOptions, duration } from '../options.js'
+import { printError } from '../report.js'
 import { answerOf, WRITERS } from './provider-answer.js'
 import { Recording, readRecorded, readTrace } from './traces.js'
 
@@ -24,7 +25,8 @@ export interface Replay {
   forward?: string
   /**
    * Where the answer of `forward` is written: its bytes, and beside them, in a file with `.json` after the name, its
-   * status, its content type and when each chunk came. Nothing of the request is written.
+   * status, its content type and when each chunk came. Nothing of the request is written. Folders that are not there are
+   * made; where a file cannot be written, the console says why and the answer is reset.
    */
   record?: string
   /** The body instead of a trace: an event stream unless `headers` say otherwise, JSON when `status` is not 200. */
@@ -178,13 +180,13 @@ export async function replayUpstream(replay: Replay = {}): Promise<ReplayUpstrea
 
   const server = createServer(async (req, res) => {
     // Who left while asking was never answered, and has nothing to be told.
-    const body = await text(req).catch(() => undefined)
+    const body = await buffer(req).catch(() => undefined)
     if (body === undefined) return
     const exchange = new Exchange(req, res, body)
     requests.push(exchange)
     for (const resolve of waiting) resolve(exchange)
     waiting = []
-    exchange.play(queue.shift() ?? standard)
+    exchange.play(queue.shift() ?? standard).catch((error) => exchange.fail(error))
   })
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
 
@@ -215,17 +217,20 @@ class Exchange implements ReplayRequest {
   readonly json: unknown
   readonly closed: Promise<ReplayEnding>
   sent = 0
+  /** The body as it came: an upload is no text. */
+  readonly #bytes: Buffer
   readonly #response: ServerResponse
   readonly #over = new AbortController()
   #ended = false
 
-  constructor(request: IncomingMessage, response: ServerResponse, body: string) {
+  constructor(request: IncomingMessage, response: ServerResponse, bytes: Buffer) {
     const { method = 'GET', url = '/', headers } = request
     this.method = method
     this.path = url
     this.headers = headers
-    this.body = body
-    this.json = parsed(body)
+    this.#bytes = bytes
+    this.body = bytes.toString()
+    this.json = parsed(this.body)
     this.#response = response
     const start = performance.now()
     this.closed = new Promise((resolve) => {
@@ -244,6 +249,13 @@ class Exchange implements ReplayRequest {
   /** From here on it is this side that ends the exchange. */
   cut(): void {
     this.#ended = true
+  }
+
+  /** What was to be answered could not be: a function of the test's own threw, or a file could not be written. */
+  fail(error: unknown): void {
+    printError(error)
+    this.cut()
+    this.#response.socket?.resetAndDestroy()
   }
 
   async play(asked: Replay): Promise<void> {
@@ -285,7 +297,7 @@ class Exchange implements ReplayRequest {
       method: this.method,
       // Bytes as they are written, and not packed.
       headers: { ...Object.fromEntries(sent), 'accept-encoding': 'identity' },
-      ...(this.body !== '' && { body: this.body }),
+      ...(this.#bytes.length > 0 && { body: new Uint8Array(this.#bytes) }),
       redirect: 'manual',
       signal,
     }).catch((error: Error) => error)
@@ -297,7 +309,9 @@ class Exchange implements ReplayRequest {
       return
     }
     const contentType = answer.headers.get('content-type') ?? ''
-    response.writeHead(answer.status, { 'content-type': contentType, ...headers }).flushHeaders()
+    const told = [...answer.headers].filter(([name]) => !OWN_HEADERS.test(name))
+    response.writeHead(answer.status, { 'content-type': contentType, ...Object.fromEntries(told), ...headers })
+    response.flushHeaders()
     const save = async (end: 'end' | 'reset' | 'left') => {
       if (record !== undefined) await recording.save(record, { status: answer.status, contentType, end })
     }
@@ -336,9 +350,9 @@ class Exchange implements ReplayRequest {
   }
 }
 
-/** Those of one connection, and what this side says itself. */
+/** Those of one connection, and what either side says itself: what `fetch` hands on is unpacked. */
 const OWN_HEADERS =
-  /^(host|connection|keep-alive|transfer-encoding|content-length|accept-encoding|expect|te|upgrade|proxy-.*)$/
+  /^(host|connection|keep-alive|transfer-encoding|content-length|(accept|content)-encoding|expect|te|upgrade|proxy-.*)$/
 
 function isAddress(value: unknown): boolean {
   return typeof value === 'string' && /^https?:/.test(value) && URL.canParse(value)

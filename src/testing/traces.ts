@@ -1,6 +1,7 @@
 /** Which streams of providers are there to be replayed, by name, and how is another recorded? */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 
 // The build is one flat file beside the same folder, so this path must stay as it is.
 const folder = new URL('./traces/', import.meta.url)
@@ -53,6 +54,7 @@ export class Recording {
 
   /** Writes the bytes to `path`, and the rest to `path` with `.json` after it. */
   async save(path: string, told: Omit<Recorded, 'chunks'>): Promise<void> {
+    await mkdir(dirname(path), { recursive: true })
     await writeFile(path, Buffer.concat(this.#chunks))
     await writeFile(`${path}.json`, `${JSON.stringify({ ...told, chunks: this.#times })}\n`)
   }

@@ -5,7 +5,8 @@ import * as http2 from 'node:http2'
 import { createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
+import { gzipSync } from 'node:zlib'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import {
@@ -877,6 +878,39 @@ describe('the replay upstream', () => {
       await again.until('data: 1')
       again.leave()
       expect(await again.closed).toMatchObject({ complete: false })
+    })
+
+    it('hands on an upload byte for byte, and what the answer says in its headers', async () => {
+      let came: Buffer | undefined
+      const provider = await listening(async (req, res) => {
+        came = await buffer(req)
+        const packed = gzipSync('{"error":{}}')
+        const type = { 'content-type': 'application/json', 'content-encoding': 'gzip' }
+        res.writeHead(429, { ...type, 'content-length': packed.length, 'retry-after': '7', 'x-request-id': 'r1' })
+        res.end(packed)
+      })
+      const upstream = await replaying({ forward: provider })
+      const upload = new Uint8Array([0, 255, 254, 128, 10, 13])
+      const refused = await fetch(`${upstream.url}/v1/files`, { method: 'POST', body: upload })
+      expect([...(came ?? [])]).toEqual([...upload])
+      expect(refused.status).toBe(429)
+      expect(refused.headers.get('retry-after')).toBe('7')
+      expect(refused.headers.get('x-request-id')).toBe('r1')
+      expect(await refused.json()).toEqual({ error: {} })
+    })
+
+    it('makes the folders of a trace; where it cannot be written says so and resets the answer', async () => {
+      const path = join(await fileIn(), 'traces', 'weather.sse')
+      const provider = await replaying({ body: 'data: 1\n\n' })
+      const upstream = await replaying({ forward: provider.url, record: path })
+      await (await ask(upstream.url)).text()
+      expect(await readFile(path, 'utf8')).toBe('data: 1\n\n')
+
+      const printed = vi.spyOn(console, 'error').mockImplementation(() => {})
+      upstream.next({ forward: provider.url, record: join(path, 'below-a-file.sse') })
+      await expect(ask(upstream.url).then((response) => response.text())).rejects.toThrow()
+      expect(printed).toHaveBeenCalledWith(expect.objectContaining({ message: expect.stringContaining('weather.sse') }))
+      printed.mockRestore()
     })
 
     it('answers 502 where nobody is, and refuses what cannot be', async () => {
