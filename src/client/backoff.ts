@@ -49,8 +49,9 @@ export class Patience {
     let ms = OFFLINE_MS
     if (!isOffline) {
       const mostMs = Math.min(MAX_RETRY_MS, (this.retryMs || LEAST_MS) * 2 ** this.#doublings++)
-      // The last try is at the end of the budget.
-      ms = Math.max(LEAST_MS, Math.min(leftMs, Math.min(afterMs, MAX_AFTER_MS) + Math.random() * mostMs))
+      const askedMs = Math.min(afterMs, MAX_AFTER_MS, this.#retryForMs)
+      // The last try is at the end of the budget, unless the server asked to be left alone for longer.
+      ms = Math.max(LEAST_MS, askedMs, Math.min(leftMs, askedMs + Math.random() * mostMs))
     }
     const began = Date.now()
     let waitedMs = ms

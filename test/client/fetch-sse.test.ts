@@ -612,6 +612,14 @@ describe('the wait before a retry', () => {
     expect(all).toEqual([250, 7000, 250, 250, 2000, 250])
   })
 
+  it('is what the server said though less of the time without life is left, as long as all of it would do', async () => {
+    const refusal = refusing(503, { 'retry-after': '80' })
+    const { waits: all } = await waits([refusal, refusal, refusal], {})
+    expect(all).toEqual([250, 80_000, 80_000])
+    const { waits: impatient } = await waits([refusal, refusal], { retryForMs: 5000 })
+    expect(impatient).toEqual([250, 5000])
+  })
+
   it.each([
     ['an hour slow', -3600_000],
     ['an hour fast', 3600_000],
