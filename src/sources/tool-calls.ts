@@ -15,6 +15,8 @@ export interface CallHead {
   given?: unknown
 }
 
+const NAMELESS = 'The call has no name.'
+
 interface Call {
   readonly index: number
   /** Which answer of the run it is of. */
@@ -30,6 +32,8 @@ interface Call {
   isText: boolean
   /** Each piece is all of the input so far. */
   isGrowing: boolean
+  /** The latest piece, where each may be that, or a value within: which of them is seen at the end. */
+  grown: string | undefined
   /** Whether a piece was told; before it the name is waited for. */
   isTold: boolean
   isDone: boolean
@@ -145,7 +149,8 @@ export class Calls {
     } else if (call.input.startsWith('{') && input.startsWith(call.input)) {
       call.isGrowing ||= !/[:[,]\s*$/.test(call.input)
       if (call.isGrowing) input = input.slice(call.input.length)
-    }
+      else call.grown = input
+    } else if (call.grown !== undefined) call.grown = input.startsWith(call.grown) ? input : undefined
     this.#tell(call, input, more)
   }
 
@@ -186,12 +191,12 @@ export class Calls {
    */
   done(key: CallKey): void {
     const call = this.#keys.get(key)
-    if (call && (call.isText || call.given || isJSON(call.input))) this.#close(call)
+    if (call && (call.isText || call.given || isEnded(call))) this.#close(call)
   }
 
   /** The provider says that the answer is over, so that all its calls are whole. Returns whether they are. */
   allDone(): boolean {
-    for (const call of this.#open) if (call.isText || call.open <= 0) this.#close(call)
+    for (const call of this.#open) if (call.isText || call.open <= 0 || isEnded(call)) this.#close(call)
     return this.#open.size === 0
   }
 
@@ -229,7 +234,7 @@ export class Calls {
 
   /** It says so, but what is no JSON yet may go on: some servers say their last pieces after their finish. */
   wholeDone(): void {
-    for (const call of this.#open) if (this.#isSingle || call.given || isJSON(call.input)) this.#close(call)
+    for (const call of this.#open) if (this.#isSingle || call.given || isEnded(call)) this.#close(call)
   }
 
   /** The provider rejected the call. `input` is what it would have been called with, if that did not come before. */
@@ -341,7 +346,12 @@ export class Calls {
   /** Nothing more comes of it. */
   #close(call: Call, more: Pick<ToolCallPart, 'done' | 'approval'> = { done: true }): void {
     if (call.isDone) return
-    const { input, given, isText } = call
+    const { input, given, isText, grown } = call
+    if (grown !== undefined && !isJSON(input) && isJSON(grown)) {
+      empty(call)
+      this.#tell(call, grown, { ...more, replaces: true })
+      return
+    }
     const rest = input === '' && given !== undefined ? toText(given) : isText ? '"' : ''
     this.#tell(call, rest, more)
   }
@@ -365,6 +375,7 @@ export class Calls {
       given: undefined,
       isText: false,
       isGrowing: false,
+      grown: undefined,
       isTold: false,
       isDone: false,
       isExecuted: false,
@@ -391,8 +402,12 @@ export class Calls {
       call.isDone = true
       this.#open.delete(call)
     }
-    // The name is to be in the first piece.
-    if (!call.isTold && call.name === undefined && !more && !this.#isSingle) return
+    // The name is to be in the first piece. A call without one can be run by nobody.
+    if (!call.isTold && call.name === undefined && !this.#isSingle) {
+      if (!more) return
+      if (!call.isSettled) more = { ...more, error: NAMELESS }
+      this.#settle(call)
+    }
     const isFirst = !call.isTold
     call.isTold = true
     this.#parts.push({
@@ -445,6 +460,11 @@ function openIn(text: string, open = 0): number {
 function empty(call: Call): void {
   call.input = ''
   call.open = 0
+}
+
+/** Whether what came is JSON: all pieces, or the last, where that has all of them. */
+function isEnded({ input, grown = '' }: Call): boolean {
+  return isJSON(input) || isJSON(grown)
 }
 
 /** Whether the pieces so far are all of an object. */

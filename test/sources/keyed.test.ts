@@ -49,11 +49,12 @@ function cut(text: string, sizes: number[]): string[] {
   return pieces
 }
 
-function piecesOf({ input }: Call, { pieces }: Style, sizes: number[]): string[] {
+function piecesOf({ input }: Call, { index, pieces }: Style, sizes: number[]): string[] {
   const text = JSON.stringify(input)
   if (pieces === 'whole') return [text]
-  // Of all so far the first bracket comes alone, as a token does.
-  if (pieces === 'so far') return cut(text, [1, ...sizes]).map((_, n, all) => all.slice(0, n + 1).join(''))
+  // Of all so far the first bracket comes alone, as a token does, unless its place says which call a piece is of.
+  if (pieces === 'so far')
+    return cut(text, index === 'right' ? sizes : [1, ...sizes]).map((_, n, all) => all.slice(0, n + 1).join(''))
   const again = { cut: [], 'cut and whole': [text], 'cut and written anew': [JSON.stringify(input, null, 1)] }[pieces]
   return [...cut(text, sizes), ...again]
 }

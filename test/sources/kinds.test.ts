@@ -883,6 +883,13 @@ describe('a call in whose middle the model ran out of room', () => {
   ])
 })
 
+describe('a call whose name never comes', () => {
+  it('is none that anybody could run', () => {
+    const nameless = { id: 'a', input: ARGS, done: true, error: expect.any(String) as string }
+    expect(read([tools(tool(0, 'a', undefined, ARGS)), end('tool_calls')]).calls).toEqual([nameless])
+  })
+})
+
 describe('a stream that is taken up in its middle', () => {
   const rest = event('function_call_arguments.delta', { item_id: 'f', output_index: 0, delta: '"Oslo"}' })
   table('tells no call before its name: %s', [
@@ -1132,6 +1139,26 @@ describe('a whole value', () => {
         end('tool_calls'),
       ],
       whole,
+    ],
+    [
+      'all so far with each piece, where the first ends with a colon',
+      [
+        tools(tool(0, 'a', 'w', '{"city":')),
+        tools(tool(0, undefined, undefined, '{"city":"O')),
+        tools(tool(0, undefined, undefined, ARGS)),
+        end('tool_calls'),
+      ],
+      whole,
+    ],
+    [
+      'in pieces, where a value within begins as the whole does',
+      [
+        tools(tool(0, 'a', 'w', '{"a":')),
+        tools(tool(0, undefined, undefined, '{"a":1}')),
+        tools(tool(0, undefined, undefined, '}')),
+        end('tool_calls'),
+      ],
+      { calls: [called('a', 'w', '{"a":{"a":1}}')], finish: 'tool-calls' },
     ],
     [
       'in pieces, and all of them again in other words',
