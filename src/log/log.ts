@@ -133,7 +133,7 @@ export class RunLog implements Log {
   #producers = 0
   /** Runs that a worker could not begin, as far as the store has said. */
   readonly #unanswered = new Map<string, RunStart>()
-  readonly #kept = { size: 0 }
+  readonly #kept = { size: 0, isClosed: false }
   readonly #outbox: Outbox | undefined
   readonly #inbox: Inbox | undefined
   #leaseTimer: ReturnType<typeof setTimeout> | undefined
@@ -146,7 +146,6 @@ export class RunLog implements Log {
   readonly #begins = new Set<PromiseLike<unknown>>()
   /** No run begins any more. */
   #isClosing = false
-  #isClosed = false
 
   constructor(store: LogStore) {
     this.#store = store
@@ -277,7 +276,7 @@ export class RunLog implements Log {
     if (!shared?.watch || this.#watched.has(runId)) return
     this.#watched.add(runId)
     try {
-      for (let isSilent = true; isSilent && !this.#isClosed; ) {
+      for (let isSilent = true; isSilent && !this.#kept.isClosed; ) {
         const run = await shared.watch(runId)
         isSilent = run !== undefined && !run.ended && !run.lost && run.leaseMs === 0
         if (isSilent) await new Promise<void>((resolve) => unref(setTimeout(resolve, shared.leaseMs / 3)))
@@ -315,7 +314,7 @@ export class RunLog implements Log {
     }
     clearTimeout(this.#leaseTimer)
     this.#leaseTimer = undefined
-    this.#isClosed = true
+    this.#kept.isClosed = true
     for (const { run } of this.#runs.values()) {
       if (!(run instanceof RemoteRun)) continue
       // Nothing more is heard here of a run that goes on elsewhere.
@@ -547,13 +546,16 @@ export class RunLog implements Log {
           // whether it is there.
           if (looks === 0) this.#publish(runId, 'producer', 'ask')
           const look = () => {
-            if (!reader.isOver) this.#read(reader, runId, owner, cursor, unknownCode, looks + 1)
+            if (this.#kept.isClosed) reader.failAs('shutdown')
+            else if (!reader.isOver) this.#read(reader, runId, owner, cursor, unknownCode, looks + 1)
           }
           setTimeout(look, FORGOTTEN_MS[looks])
         } else if (!isMine) reader.failAs(unknownCode)
         else {
           const ending = this.#isLost(run) ? 'lost' : run.ended ? 'ended' : undefined
-          reader.start(this.#remote(runId, run), run.headers, cursor ?? 0, ending)
+          // Nothing more is heard here of a run that goes on elsewhere.
+          if (!ending && this.#kept.isClosed) reader.failAs('shutdown')
+          else reader.start(this.#remote(runId, run), run.headers, cursor ?? 0, ending)
         }
       },
       (cause) => reader.fail(outOfReach(`The log of the run ${runId} cannot be read`, cause)),
@@ -605,7 +607,7 @@ export class RunLog implements Log {
   /** One timer for all runs that are produced here. */
   #renewLeases(): void {
     const { shared } = this.#store
-    if (this.#leaseTimer !== undefined || this.#recorders.size === 0 || !shared || this.#isClosed) return
+    if (this.#leaseTimer !== undefined || this.#recorders.size === 0 || !shared || this.#kept.isClosed) return
     this.#leaseTimer = setTimeout(() => {
       this.#leaseTimer = undefined
       this.#checkPulse()

@@ -143,9 +143,10 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     } catch {
       // The run asks again, and reports it.
     }
+    this.#run.start(source, shutdown, isStopped)
+    if (this.ended) return
     this.#listen()
     if (!this.isRead) this.#audience.onDeserted()
-    this.#run.start(source, shutdown, isStopped)
   }
 
   /** The store has taken the run, in a call that was made at this time. */

@@ -33,9 +33,12 @@ const KEEP_MS = 5000
 const MAX_KEPT = 65_536
 const MAX_KEPT_OF_ALL = 33_554_432
 
-/** What the runs of one process keep of what they stored, in characters. */
+/** What the queues of one log have in common. */
 export interface Kept {
+  /** What all of them keep of what they stored, in characters. */
   size: number
+  /** The log is closed: what the store does not take now is not offered again. */
+  isClosed: boolean
 }
 
 /** Who fills a queue, and is told what becomes of it. */
@@ -389,8 +392,7 @@ export class WriteQueue {
   #retryLater(): void {
     const { shared } = this.#store
     const most = shared ? Math.min(MAX_RETRY_MS, shared.leaseMs / 4) : MAX_RETRY_MS
-    this.#retryTimer = setTimeout(() => this.#retryNow(), Math.min(most, RETRY_MS * 2 ** this.#tries++))
-    if (this.#state === 'keeping') unref(this.#retryTimer)
+    this.#later(Math.min(most, RETRY_MS * 2 ** this.#tries++), () => this.#drain())
   }
 
   #retryNow(): void {
@@ -466,7 +468,7 @@ export class WriteQueue {
   /** Mends what a store that is older than it was lacks. `false` if something else is wrong. */
   async #repair(error: unknown, isFirst: boolean): Promise<boolean> {
     const code = isRelayError(error) ? error.code : undefined
-    if (code !== 'run-not-found' && code !== 'cursor-gone') return false
+    if (this.#state === 'over' || (code !== 'run-not-found' && code !== 'cursor-gone')) return false
     if (this.#state !== 'keeping') this.#owner.onError(error)
     const isKeeping = this.#state === 'keeping'
     // What the store lets go of when its time is over, it has not lost.
@@ -518,7 +520,6 @@ export class WriteQueue {
       return
     }
     const look = () => {
-      this.#retryTimer = undefined
       const offer = () => {
         this.#pending = [end]
         this.#retryNow()
@@ -533,8 +534,19 @@ export class WriteQueue {
         offer,
       )
     }
-    this.#retryTimer = setTimeout(look, Math.min(left, shared.leaseMs * 0.8))
-    unref(this.#retryTimer)
+    this.#later(Math.min(left, shared.leaseMs * 0.8), look)
+  }
+
+  #later(ms: number, task: () => void): void {
+    this.#retryTimer = setTimeout(
+      () => {
+        this.#retryTimer = undefined
+        if (this.#kept.isClosed) this.giveUp()
+        else task()
+      },
+      this.#kept.isClosed ? 0 : ms,
+    )
+    if (this.#state === 'keeping') unref(this.#retryTimer)
   }
 
   #clear(): void {

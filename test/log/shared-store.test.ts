@@ -656,6 +656,62 @@ describe('a log that closes', () => {
     expect(await open(database).status(runId, { owner: 'ann' })).toEqual({ state: 'ended', outcome: 'shutdown' })
   })
 
+  it('asks the store nothing more, but to take the end of what it began so late', async () => {
+    const database = new Database()
+    const leaseMs = 200
+    const store = storeOf(database, leaseMs)
+    const asked: string[] = []
+    let isClosed = false
+    let answer!: () => void
+    const gate = new Promise<void>((resolve) => (answer = resolve))
+    const noted = <T extends object>(methods: T): T =>
+      new Proxy(methods, {
+        get(target, name) {
+          const member = Reflect.get(target, name)
+          if (isClosed && typeof member === 'function') asked.push(String(name))
+          return member
+        },
+      })
+    const log = createLog(
+      noted({
+        ...store,
+        async begin(id, run) {
+          const begun = await store.begin(id, run)
+          if (id === late) await gate
+          return begun
+        },
+        shared: noted(store.shared as SharedStore),
+      }),
+    )
+    const [over, late, elsewhere] = ['run-of-a-test-0021', 'run-of-a-test-0022', 'run-of-a-test-0023']
+    let end!: () => void
+    async function* thinking() {
+      await new Promise<void>((resolve) => (end = resolve))
+    }
+    const going = record(thinking, { log: open(database), runId: elsewhere, owner: 'ann' })
+    // What was stored last is offered again for a while.
+    await record(['a'], { log, runId: over, owner: 'ann' })
+    const source = vi.fn(() => ['paid'])
+    const begun = relay(new Request('http://localhost/'), source, { log, runId: late, owner: 'ann' })
+    await expect.poll(() => database.runs.get(elsewhere)?.begun && database.runs.has(late)).toBe(true)
+    const read = (runId: string) =>
+      resume(new Request('http://localhost/', { headers: { 'last-event-id': `${runId}:0` } }), { log, owner: 'ann' })
+    const unknown = read('run-of-a-test-0024')
+    await log.close()
+    isClosed = true
+    answer()
+    expect((await begun).status).toBe(503)
+    expect((await unknown).status).toBe(503)
+    await new Promise((resolve) => setTimeout(resolve, 5 * leaseMs))
+    expect(asked).toEqual(['append'])
+    expect(source).not.toHaveBeenCalled()
+    // What has ended can be read still, what goes on elsewhere is read elsewhere.
+    expect(await (await read(over)).text()).toContain('[DONE]')
+    expect((await read(elsewhere)).status).toBe(503)
+    end()
+    await going
+  })
+
   it('sends away who reads a run of another process, or waits for one, to come back elsewhere', async () => {
     const database = new Database()
     const [here, there] = [open(database), open(database)]
