@@ -1,8 +1,8 @@
 /** How does something run in the context (`AsyncLocalStorage`) of the request it belongs to, whoever triggers it? */
 
-/** The context that was there when it was made. */
+/** The context that was current when the scope was made. */
 export interface Scope {
-  /** Runs the task now: in the context, where the runtime has a means to do that now. */
+  /** Runs the task now, and in the context if the runtime can enter it synchronously. */
   runInAsyncScope<This, Given extends unknown[], T>(
     task: (this: This, ...given: Given) => T,
     self?: This,
@@ -19,13 +19,13 @@ const { process, navigator } = globalThis as {
   navigator?: { userAgent?: string }
 }
 
-/** Workers refuse to enter one request's context from another's. A promise's reaction waits for its own request there. */
+/** Workers refuse to enter one request's context from another's; there a promise's reaction waits for its request. */
 const isWorkers = navigator?.userAgent === 'Cloudflare-Workers'
 
-// Not imported: browsers and some of the edge have no such module.
+// Not imported: browsers and some edge runtimes have no such module.
 const AsyncResource = isWorkers ? undefined : process?.getBuiltinModule?.('node:async_hooks')?.AsyncResource
 
-/** Where there is no such means: what a promise calls runs in the context in which `then` was called. */
+/** For runtimes without `AsyncResource`: a promise's reaction runs in the context in which `then` was called. */
 class Reaction implements Scope {
   #tasks: (() => void)[] = []
   #wake!: () => void
@@ -59,7 +59,7 @@ class Reaction implements Scope {
   }
 }
 
-/** Takes the context of here and now. One object for each open stream: the smallest there is. */
+/** Captures the current context. Every open stream holds one such object, so it is the smallest there is. */
 export function captureScope(): Scope {
   return AsyncResource ? new AsyncResource('sse-relay') : new Reaction()
 }

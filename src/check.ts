@@ -2,19 +2,19 @@
 
 import { show } from './errors.js'
 
-/** What an option may be, and the remedy for what is not that. */
+/** Which values an option may have, and the remedy for any other value. */
 export type Rule = readonly [isFine: (value: never) => unknown, remedy: string] | typeof anything | typeof internal
 
-/** A function's options by name. Each option has its row, so the types ask for a row when an option is added. */
+/** A function's options by name. The types demand a row for each option. */
 export type Rules<Name extends string = string> = Readonly<Record<Name, Rule>>
 
-/** Finds the option that was meant by a name that is none. */
+/** Finds the option that an unknown name was meant to be. */
 export type Finder = (given: string, names: readonly string[]) => string | undefined
 
-/** For what is looked over elsewhere, or may be anything. */
+/** For an option that is checked elsewhere, or may have any value. */
 export const anything = 1
 
-/** As `anything`, for what users do not give: it is not in the list of what there is. */
+/** Like `anything`, for options that users do not give: messages that list the options leave it out. */
 export const internal = 0
 
 export const callback: Rule = [(value: unknown) => typeof value === 'function', 'give a function']
@@ -27,10 +27,10 @@ export const abortSignal: Rule = [
 ]
 
 /**
- * The first name of the object's own that is no option, with the remedy; `undefined` if there is none. What is
- * `undefined` was not given.
+ * The message for the first own key that is not an option, with the remedy; `undefined` if all are options. A value of
+ * `undefined` counts as not given.
  *
- * @param isLoose passes over unknown names, but for those that `find` knows what is meant by.
+ * @param isLoose accepts unknown names, except those for which `find` knows the option that was meant.
  */
 export function unknownIn(
   what: string,
@@ -49,7 +49,7 @@ export function unknownIn(
   return undefined
 }
 
-/** The first value that an option cannot have, with the remedy. It may be inherited or come from a getter. */
+/** The message for the first value that an option cannot have. The value may be inherited or come from a getter. */
 export function wrongIn(options: object, rules: Rules): string | undefined {
   for (const name of Object.keys(rules)) {
     const rule = rules[name]
@@ -60,10 +60,10 @@ export function wrongIn(options: object, rules: Rules): string | undefined {
   return undefined
 }
 
-/** The name but for case, separators and unit: `heartbeatMS`, `heartbeat_ms` and `heartbeat` are the same. */
+/** The name without case, separators and unit: `heartbeatMS`, `heartbeat_ms` and `heartbeat` are the same. */
 export const plain = (name: string) => name.toLowerCase().replace(/[^a-z]|ms$/g, '')
 
-/** The option that is written alike, but for case, separators and unit. */
+/** The option whose name differs only in case, separators or unit. */
 export const findSame: Finder = (given, names) => names.find((name) => plain(name) === plain(given))
 
 /** The option whose name is a few letters away, three at most; the nearest one. */
@@ -76,7 +76,7 @@ export const findNear: Finder = (given, names) => {
   return undefined
 }
 
-/** Whether that many letters put in, left out, changed or swapped make one word of the other. */
+/** Whether inserting, removing, changing or swapping at most `edits` letters makes one word of the other. */
 function isNear(a: string, b: string, edits: number): boolean {
   if (a === b || !edits) return a === b
   const [restA, restB] = [a.slice(1), b.slice(1)]
@@ -89,7 +89,7 @@ function isNear(a: string, b: string, edits: number): boolean {
   )
 }
 
-/** Words of other libraries; those of a line mean the same. */
+/** Our options and the words that other libraries use for them. The words of one line mean the same. */
 const SYNONYMS = `onEnd onDone onFinish onComplete onSuccess onSettled
 heartbeatMs keepAlive ping
 stallTimeoutMs graceMs limitMs timeout
@@ -98,7 +98,10 @@ protocol format
 signal abort
 ttlMs expiry maxAge`
 
-/** As `findNear`; besides, the option that a word of other libraries stands for, or whose name holds the word. */
+/**
+ * Like `findNear`, but also finds the option that other libraries call by this word, or whose name contains the word or
+ * is contained in it.
+ */
 export const findMeant: Finder = (given, names) => {
   const word = plain(given)
   const synonyms = SYNONYMS.split('\n').find((line) => line.split(' ').some((name) => plain(name) === word))

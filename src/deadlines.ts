@@ -1,7 +1,7 @@
 /** When is a reader due for a heartbeat, dropped because it takes nothing, or sent away because its time is over? */
 
 const HEARTBEAT_MS = 8000
-/** From the write that was full until there is room again. What is full is the host's to say: no count of bytes ends a reader. */
+/** From a write that found no room until there is room, as the host says: no count of bytes drops a reader. */
 const STALL_TIMEOUT_MS = 30_000
 /** The longest wait that a timer takes. */
 const MAX_TIMEOUT_MS = 0x7fffffff
@@ -14,7 +14,7 @@ export interface DeadlineOptions {
   maxDurationMs?: number | undefined
 }
 
-/** Who is told that a time is over. */
+/** Who is called when a time is over. */
 export interface DeadlineOwner {
   onHeartbeat(): void
   onStall(): void
@@ -27,13 +27,13 @@ export interface DeadlineOwner {
  * ending   the last bytes are on their way: only the stall is due
  * over     nothing is due
  *
- * One timer for all, set for the earliest, and set anew only when it fires: a token costs a reading of the clock.
+ * One timer for all, set for the earliest time and moved only when it fires: a token costs one reading of the clock.
  */
 export class Deadlines {
   #state: 'writing' | 'blocked' | 'ending' | 'over' = 'writing'
   readonly #owner: DeadlineOwner
   #options: DeadlineOptions = {}
-  /** The last write, or since when the reader takes no more. */
+  /** The time of the last write. While blocked that is the write that found no room. */
   #since = performance.now()
   #expiryAt = NEVER
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -43,15 +43,15 @@ export class Deadlines {
     this.#owner = owner
   }
 
-  /** Takes the times to watch, once they are known to be times. */
+  /** Sets the times to watch. They were checked before. */
   set(options: DeadlineOptions): void {
     this.#options = options
     const { maxDurationMs } = options
-    // Not all at once: readers that came together would come back together.
+    // At random times: readers that came together would otherwise come back together.
     if (maxDurationMs !== undefined) this.#expiryAt = this.#since + maxDurationMs * (0.8 + Math.random() * 0.2)
   }
 
-  /** How often a silent stream gives a sign of life, in milliseconds; 0 where it gives none. */
+  /** After how much silence a heartbeat is due, in milliseconds; 0 for never. */
   get heartbeatMs(): number {
     return this.#options.heartbeatMs ?? HEARTBEAT_MS
   }
@@ -61,19 +61,19 @@ export class Deadlines {
     this.#since = performance.now()
   }
 
-  /** What was written last found no room. */
+  /** The last write found no room. */
   block(): void {
     this.#state = 'blocked'
     this.watch()
   }
 
-  /** There is room again. Heartbeats were not due while nothing could be written. */
+  /** There is room again. Silence counts from now: no heartbeat was due while nothing could be written. */
   unblock(): void {
     this.#state = 'writing'
     this.wrote()
   }
 
-  /** The last bytes may find a client that reads nothing: the stall clock goes on until they are taken. */
+  /** The last bytes are written. A client may not read them, so a stall is due until they are taken. */
   end(): void {
     if (this.#state !== 'blocked') this.wrote()
     this.#state = 'ending'
@@ -86,7 +86,7 @@ export class Deadlines {
     this.#timer = undefined
   }
 
-  /** Sets the timer, if none fires in time. */
+  /** Sets the timer, unless it fires in time already. */
   watch(): void {
     const at = Math.min(this.#heartbeatAt(), this.#stallAt(), this.#expiresAt())
     if (at === NEVER || (this.#timer !== undefined && this.#timerAt <= at)) return

@@ -11,9 +11,9 @@ const LINE_BREAKS = /\r\n?|\n/g
  * The text of one event, blank line included. `data` may hold any text: each of its lines becomes a
  * `data` line. A parser gives the same event back, with CR and CRLF in `data` as LF.
  *
- * @throws {RelayError} `invalid-field`: a line break in `event` or `id`, NUL in `id`, a `retry` that is no
- * non-negative integer, or a field of another type. A line break there would end the field and let the
- * rest of the value pass as a field or an event of its own.
+ * @throws {RelayError} `invalid-field`: a line break in `event` or `id`, NUL in `id`, a `retry` that is not a
+ * non-negative integer, or a field of another type. A line break there would end the field and let the rest of the
+ * value pass as a field or an event of its own.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
 export function encodeEvent(event: ServerSentEvent): string {
@@ -35,8 +35,8 @@ export function encodeRetry(retry: number): string {
 }
 
 /**
- * A comment, which no client hands to anyone (the relay's own heartbeats are `HEARTBEAT` of `relay.ts`). A comment has no blank line of its own;
- * line breaks in `text` make several comment lines.
+ * A comment, which is not an event (the relay's own heartbeats are `HEARTBEAT` of `relay.ts`). It ends without a blank
+ * line. Line breaks in `text` make several comment lines.
  *
  * @throws {RelayError} `invalid-field` if `text` is no string.
  */
@@ -56,8 +56,8 @@ function invalidField(name: string, value: unknown, remedy: string): RelayError 
 }
 
 /**
- * Makes one piece of a string that was joined from many: V8 keeps the pieces, several times its size, until somebody
- * looks into it. The unreachable throw keeps the test from being optimised away.
+ * Makes one piece of a string that was joined from many. Otherwise V8 keeps the pieces, several times the string's
+ * size, until somebody reads it. The unreachable throw keeps the test from being optimised away.
  */
 export function flatten(text: string): void {
   if (!/^/.test(text)) throw new RangeError()

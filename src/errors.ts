@@ -1,6 +1,6 @@
-/** What does an error of this library look like, and which codes has it? */
+/** What does an error of this library look like, and which codes does it have? */
 
-/** The codes this library uses. The set is open: an application's own codes are as good. */
+/** The codes this library uses. The set is open: applications may use their own codes. */
 export type ErrorCode =
   | 'rate-limit'
   | 'overload'
@@ -39,7 +39,7 @@ export interface RelayErrorOptions {
   /** On the server: whether `message` and `code` may be shown to the client. */
   expose?: boolean
   cause?: unknown
-  /** On the client: the body of the refusing answer, or the data of the error event, capped at 64 KiB. */
+  /** On the client: the body of the error response, or the data of the error event, capped at 64 KiB. */
   body?: string
   /** On the client: how many events had been handed over. */
   received?: number
@@ -53,7 +53,7 @@ export interface RelayErrorOptions {
 export class RelayError extends Error {
   override name = 'RelayError' as const
   declare readonly code: ErrorCode
-  /** Whether asking again may help. Informs; nothing here acts on it. */
+  /** Whether asking again may help. A hint for the application: nothing here acts on it. */
   declare readonly retryable: boolean
   declare readonly status?: number
   declare readonly expose?: boolean
@@ -63,7 +63,7 @@ export class RelayError extends Error {
   declare readonly pending?: string
 
   constructor(code: ErrorCode, message: string, options?: RelayErrorOptions) {
-    // Error itself takes the cause, if there is one, and keeps it from being listed; none is not printed as one.
+    // `Error` itself sets the cause, as a property that is not enumerable. An absent one would be printed as undefined.
     const { cause, ...more } = options ?? {}
     super(message, cause === undefined ? undefined : { cause })
     Object.assign(this, { code, retryable: false }, more)
@@ -75,7 +75,7 @@ export function isRelayError(value: unknown): value is RelayError {
   return value instanceof Error && value.name === 'RelayError' && typeof (value as RelayError).code === 'string'
 }
 
-/** A value in an error's message. */
+/** How an error's message shows a value. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
   if (typeof value === 'function') return 'a function'

@@ -7,7 +7,7 @@ const EVENT_ID = /^([A-Za-z0-9_-]{16,128}):(\d{1,15}|end)$/
 /** The id of an event of a run. */
 export interface EventId {
   runId: string
-  /** From 1; 0 is the place before the first event, `end` comes after an ending that is no event of the run. */
+  /** From 1. 0 is the position before the first event; `end` marks an ending that is not an event of the run. */
   seq: number | 'end'
 }
 
@@ -17,21 +17,21 @@ export function isRunId(value: unknown): value is string {
 
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const ID_LENGTH = 22
-/** Random digits for 64 ids: asking for those of one id took a tenth of the time of a request with a short answer. */
+/** Random digits for 64 ids. Asking for those of one id took a tenth of the time of a request with a short answer. */
 let digits = new Uint8Array()
 
-/** 22 random characters, 132 bits: with a log each event repeats it, so it is as short as it can be. */
+/** 22 random characters, 132 bits: with a log each event repeats the id, so it is kept short. */
 export function newRunId(): string {
   if (digits.length === 0) {
     digits = crypto.getRandomValues(new Uint8Array(64 * ID_LENGTH)).map((byte) => DIGITS.charCodeAt(byte & 63))
   }
-  // In one call: V8 keeps a string that grew piece by piece as its pieces, ten times its size.
+  // In one call: V8 keeps a string that was built piece by piece as its pieces, ten times its size.
   const id = String.fromCharCode(...digits.subarray(0, ID_LENGTH))
   digits = digits.subarray(ID_LENGTH)
   return id
 }
 
-/** The run and the number in an event id; `undefined` for what is no id of ours. */
+/** The run and the number in an event id; `undefined` if it is not an id of this library. */
 export function parseEventId(text: string | undefined): EventId | undefined {
   const [, runId, seq] = EVENT_ID.exec(text ?? '') ?? []
   return runId === undefined ? undefined : { runId, seq: seq === 'end' ? seq : Number(seq) }
@@ -47,14 +47,14 @@ export function idLine(runId: string, seq: EventId['seq']): string {
   return `${idPrefix(runId)}${seq}\n`
 }
 
-/** The frames with the id that says that there is nothing more, on the last of them. */
+/** The frames, with the id `<runId>:end` on the last one: it says that nothing follows. */
 export function markEnd(frames: string, runId: string): string {
   const before = frames.lastIndexOf('\n\n', frames.length - 3)
   const from = before === -1 ? 0 : before + 2
   return frames.slice(0, from) + idLine(runId, 'end') + frames.slice(from)
 }
 
-/** How many events a text of whole frames holds: each ends with a blank line, and nothing in it looks like one. */
+/** How many events are in a text of whole frames. Each ends with a blank line, and has none inside. */
 export function countFrames(frames: string): number {
   let count = 0
   for (let end = frames.indexOf('\n\n'); end !== -1; end = frames.indexOf('\n\n', end + 2)) count++
@@ -66,10 +66,11 @@ export function isWhole(frames: string): boolean {
   return frames.charCodeAt(frames.length - 1) === LF && frames.charCodeAt(frames.length - 2) === LF
 }
 
-/** Gives each of `count` events its id, from the number `first` on. A rest without a blank line is left out. */
+/** Gives each of `count` events its id, from the number `first` on. What follows the last blank line is left out. */
 export function numberFrames(frames: string, count: number, prefix: string, first: number): string {
   if (count === 1 && isWhole(frames)) {
-    // So short a text is copied, a longer one joined: one joint less is a sixth of the time of `relay + log, 20 a tick`.
+    // V8 copies a text as short as the number, and joins longer ones. In the bench row `relay + log, 20 a tick` one
+    // join less saved a sixth of the time.
     const number = `${first}\n`
     return `${prefix}${number}${frames}`
   }
@@ -84,7 +85,7 @@ export function numberFrames(frames: string, count: number, prefix: string, firs
   return numbered
 }
 
-/** The events that come after the number `seq`, of numbered frames that hold the next one. */
+/** The events after the number `seq`. The numbered frames must hold the event with the next number. */
 export function framesAfter(frames: string, prefix: string, seq: number): string {
   // A blank line ends an event: nothing inside an event can look like this.
   return frames.slice(frames.indexOf(`\n\n${prefix}${seq + 1}\n`) + 2)

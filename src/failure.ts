@@ -2,14 +2,14 @@
 import { isObject, isRelayError, RelayError } from './errors.js'
 import type { Failure, Outcome } from './types.js'
 
-/** A failure as a client may see it, and how HTTP says it if nothing was sent yet. */
+/** A failure as a client may see it, and its HTTP status, which is used if nothing was sent yet. */
 export interface FailureAnswer extends Failure {
   status: number
   /** The upstream's own `Retry-After`. */
   retryAfter?: string
 }
 
-/** Status, retryable, and the words that are safe to show. */
+/** By code: the HTTP status, whether asking again may help, and a message that is safe to show. */
 const TABLE: Record<string, readonly [number, boolean, string]> = {
   'rate-limit': [429, true, 'Too many requests right now. Please try again in a moment.'],
   overload: [503, true, 'The service is overloaded. Please try again in a moment.'],
@@ -27,19 +27,19 @@ const TABLE: Record<string, readonly [number, boolean, string]> = {
   'log-failure': [503, true, 'The answer cannot be continued right now. Please try again.'],
 }
 
-/** The failure a code stands for. A code that is not in the table is a mistake of the server's developer. */
+/** The failure that a code stands for. A code that is not in the table is a mistake of the server's developer. */
 export function failureOf(code: string): FailureAnswer {
   const known = Object.hasOwn(TABLE, code) ? code : 'internal'
   const [status, retryable, message] = TABLE[known] as (typeof TABLE)[string]
   return { code, message, retryable, status }
 }
 
-/** The outcomes a code can name. */
+/** The outcome that a code names; `error` for all other codes. */
 export function outcomeOf(code: string): Outcome {
   return /^(truncated|stopped|shutdown|expired)$/.test(code) ? (code as Outcome) : 'error'
 }
 
-/** As much of the errors of SDKs, of `fetch` and of http-errors as is looked at. */
+/** The members that are read, of the errors of SDKs, of `fetch` and of http-errors. */
 interface ErrorLike {
   name?: unknown
   message?: unknown
@@ -51,7 +51,7 @@ interface ErrorLike {
   type?: unknown
   error?: { type?: unknown; error?: { type?: unknown } }
   cause?: unknown
-  /** Of what was tried several times (the AI SDK), and of an AggregateError: what each try failed with. */
+  /** What each try failed with: in the AI SDK's error after several tries, and in an AggregateError. */
   lastError?: unknown
   errors?: unknown
   expose?: unknown
@@ -72,33 +72,35 @@ interface ErrorLike {
  */
 const NETWORK =
   /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS|STREAM_PREMATURE_CLOSE)|CERT_|Connection)|^(terminated|fetch failed|error reading a body from connection|Network connection lost\.)$/
-/** What SDKs say that give nothing but words: of a stream that broke, of what the provider sent, of their own program. */
+/**
+ * Messages of SDK errors that hold nothing else: a broken stream, the provider's error, the end of the SDK's program.
+ */
 const WORDS =
   /^(\[GoogleGenerativeAI Error\]: |\[VertexAI\.\w+\]: |Error from server: |Error (received from the server|while iterating over SSE)|\{"detail":)|^(Codex Exec|Claude Code process) (exited|terminated|error)/
 const TIMEOUT = /time.?d?.?out|deadline/i
-/** What the SDKs that look for the answer's end say when it is missing. */
+/** Messages of SDKs that look for the end of the answer, when it is missing. */
 const CUT =
   /missing finish_reason|ended without|did not (receive done|produce a final response)|incomplete json segment/i
 const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|(insufficient|service).?quota|resource.?exhausted/i
 const OVERLOAD = /overload|unavailable/i
-/** gRPC's clients have a number for a code, and its name at the beginning of the message: `14 UNAVAILABLE: …`. */
+/** gRPC clients have a number as the code, and its name at the beginning of the message: `14 UNAVAILABLE: …`. */
 const GRPC = /^\d{1,2} ([A-Z]+_?[A-Z_]+): /
 
-/** A status that SDKs and people's own code have in nothing but words: `HTTP error! status: 429`. */
+/** A status that SDKs and hand-written code give only in the message: `HTTP error! status: 429`. */
 const STATUSES = [
   /\b(?:HTTP(?:\/[\d.]+)?|status)(?:[!:=,"( ]|\b(?:error|code|response|status|with|of|was|is)\b)*([45]\d\d)(?!\w| ?(?:m?s|min|[a-z]+s)\b)/i,
   /\bHTTP (?:error|request|response)\b[^.\n]{0,80}?[:(] ?([45]\d\d)(?!\w| ?(?:m?s|min|[a-z]+s)\b)/i,
 ]
 
 /**
- * What an error becomes for the client. Only what says `expose: true` keeps its own words: a provider's may
- * hold keys, prompts and names of systems.
+ * What an error becomes for the client. Only an error with `expose: true` keeps its own message: a provider's may hold
+ * keys, prompts and names of systems.
  */
 export function toFailure(error: unknown): FailureAnswer {
   try {
     return describe(error)
   } catch {
-    // Whatever was thrown, looking at it throws.
+    // Reading the thrown value throws.
     return failureOf('internal')
   }
 }
@@ -109,7 +111,7 @@ function describe(error: unknown): FailureAnswer {
   const status = statusOf(error)
   const retryAfter = retryAfterOf(error)
   if (retryAfter !== undefined) failure.retryAfter = retryAfter
-  // A status of 200 is of an answer that failed later.
+  // A status of 200 belongs to an answer that failed later.
   if (failure.code === 'upstream-failure' && status !== undefined && status >= 400 && status < 500)
     failure.retryable = false
   if (expose !== true) return failure
@@ -117,7 +119,7 @@ function describe(error: unknown): FailureAnswer {
   return withShown(failure, { status, code, message, retryable })
 }
 
-/** The failure with what is to be shown instead put over it, as far as that can be shown. */
+/** The failure, with the given fields put over it where they are valid. */
 export function withShown(
   failure: FailureAnswer,
   { status, code, message, retryable }: { [K in keyof FailureAnswer]?: unknown },
@@ -131,10 +133,10 @@ export function withShown(
   } as FailureAnswer
 }
 
-/** Whether an error that tells no more says what a provider did: sent broken JSON, or, if an SDK threw it, anything but a bug. */
+/** Whether an otherwise unknown error comes from the provider: broken JSON, or an SDK's error that is not a bug. */
 export function isOfProvider(error: unknown, isSDKs: boolean): boolean {
   try {
-    // The helpers that run tools wrap what the application's have thrown.
+    // SDK helpers that run tools wrap what the application's tools have thrown.
     const { name, message, cause } = error as Error & { cause?: { name?: unknown } }
     if ((cause ?? (error as Error)).name === 'SyntaxError') return message.includes('JSON')
     return isSDKs && !cause && !/^(Type|Reference|Range)Error$/.test(name)
@@ -143,7 +145,7 @@ export function isOfProvider(error: unknown, isSDKs: boolean): boolean {
   }
 }
 
-/** A code of the table, or one of our own for a mistake of the server's developer. */
+/** A code of the table, or the code of a `mistake`. */
 function classify(error: unknown, depth = 0): string {
   if (!isObject(error)) return 'internal'
   const { name, message, code, type, error: inner } = error as ErrorLike
@@ -179,11 +181,11 @@ function classify(error: unknown, depth = 0): string {
   if (CUT.test(String(message))) return 'truncated'
   if (NETWORK.test(String(code)) || NETWORK.test(String(message)) || WORDS.test(String(message)))
     return 'upstream-failure'
-  // Of OpenRouter's SDK, whose frames are checked below `data`. One of the user's own schema has other paths.
+  // OpenRouter's SDK checks its frames below `data`. An error of the user's own schema has other paths.
   if (name === 'ZodError' && (error as { issues?: { path?: unknown[] }[] }).issues?.[0]?.path?.[0] === 'data')
     return 'upstream-failure'
-  // An error of a provider's SDK has a status even where it has none to tell: the failure came in the stream. One of
-  // parseSSE says how much it received.
+  // An error of a provider's SDK has the key even without a status, when the failure came in the stream. An error of
+  // parseSSE has `received`.
   return ['status', 'status_code', '$metadata', 'received', 'envelopeCode'].some((key) => key in error)
     ? 'upstream-failure'
     : 'internal'
@@ -203,7 +205,7 @@ function statusOf(error: unknown): number | undefined {
   const sdk = ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode
   const value = status ?? statusCode ?? status_code ?? sdk ?? inner?.status ?? inner?.statusCode
   if (typeof value === 'number') return value
-  // Google's have a word there, and the number is their code; others have nothing but the code.
+  // Google's errors have a word as the status and the number as the code; others have only the code.
   const number = Number(code)
   if (number >= 400 && number <= 599) return number
   const words = typeof message === 'string' ? message.slice(0, 500) : ''
@@ -211,7 +213,7 @@ function statusOf(error: unknown): number | undefined {
   return said === undefined || mistakes.has(error as object) || isRelayError(error) ? undefined : Number(said)
 }
 
-/** The header is the upstream's: only a number of seconds or a date goes on. */
+/** The upstream's `Retry-After`. Only a number of seconds or a date is passed on. */
 function retryAfterOf(error: unknown, depth = 0): string | undefined {
   const { headers: own, responseHeaders, response, httpResponse } = (error ?? {}) as ErrorLike
   const inner = (response ?? httpResponse) as { headers?: unknown } | undefined
@@ -226,8 +228,8 @@ function retryAfterOf(error: unknown, depth = 0): string | undefined {
 }
 
 /**
- * The errors made here: their codes are ours to show. A `RelayError` thrown by a source may be what
- * `parseSSE` made of an upstream's words.
+ * The errors made by this library, whose codes may be shown. A `RelayError` thrown by a source may be what `parseSSE`
+ * made of an upstream's words.
  */
 const mistakes = new WeakSet<object>()
 
@@ -242,7 +244,7 @@ export function asMistake<E extends object>(error: E): E {
   return error
 }
 
-/** The same where the language's own word for it is `TypeError`. */
+/** Like `mistake`, where the language's own error is a `TypeError`. */
 export function typeMistake(code: string, message: string): TypeError {
   return asMistake(Object.assign(new TypeError(message), { code }))
 }

@@ -5,7 +5,7 @@ import { mistake } from './failure.js'
 /** Response headers by their lower-case names. */
 export type SinkHeaders = Record<string, string | string[]>
 
-/** A `Headers`, pairs, or a plain object; what is `undefined` in one was not given. */
+/** A `Headers`, pairs, or a plain object, in which a value of `undefined` counts as not given. */
 export type HeadersLike = Headers | Iterable<readonly [string, string]> | Record<string, string | undefined>
 
 /** The head of the request that is answered. */
@@ -14,13 +14,13 @@ export interface RequestHead {
   header(name: string): string | string[] | null | undefined
   /**
    * Reads the request's body to its end if nobody else does, and drops it. Called once, right after the source was
-   * asked for: with a log that can be later than `relayTo`.
+   * asked for. With a log that can be after `relayTo` has returned.
    */
   drain?(): void
 }
 
 const NO_CACHE: SinkHeaders = { 'cache-control': 'no-store, no-transform' }
-/** Of an event stream, of a JSON body, and of an answer without a body. */
+/** The headers of an event stream. Below: those of a JSON body, and of an answer without a body. */
 export const STREAM_HEADERS: SinkHeaders = {
   'content-type': 'text/event-stream; charset=utf-8',
   ...NO_CACHE,
@@ -29,31 +29,33 @@ export const STREAM_HEADERS: SinkHeaders = {
 export const JSON_HEADERS: SinkHeaders = { 'content-type': 'application/json; charset=utf-8', ...NO_CACHE }
 export const EMPTY_HEADERS: SinkHeaders = NO_CACHE
 
-/** A header of the request; of several with the name, the first. */
+/** A header of the request, or the first of several with the name. */
 export function headerOf(request: RequestHead | undefined, name: string): string | undefined {
   const value = request?.header(name)
   return (Array.isArray(value) ? value[0] : value) ?? undefined
 }
 
-/** The request's `Last-Event-ID`, for {@link resumeTo}. An empty one is none, as in the standard. */
+/** The request's `Last-Event-ID`, for {@link resumeTo}. An empty one counts as absent, as in the standard. */
 export function lastEventIdOf(request: RequestHead | undefined): string | undefined {
   const value = headerOf(request, 'last-event-id')
   if (!value) return undefined
   if (!/[\x80-\xff]/.test(value) || /[^\0-\xff]/.test(value)) return value
-  // It is UTF-8, and hosts hand headers over byte by byte.
+  // The value is UTF-8, but hosts hand headers over with one character per byte.
   return new TextDecoder().decode(Uint8Array.from(value, (character) => character.charCodeAt(0)))
 }
 
-/** Whether the request is one that an `EventSource` makes. */
+/** Whether the request looks like one from an `EventSource`. */
 export function isEventSource(request: RequestHead | undefined): boolean {
   return request?.method === 'GET' && (headerOf(request, 'accept') ?? '').includes('text/event-stream')
 }
 
 const OF_THE_HOST =
   /^(content-(type|length)|host|(proxy-)?connection|keep-alive|te|trailer|transfer-encoding|upgrade|http2-settings)$/
-/** Those of an answer that was decoded, whose headers are passed on whole. `none` and `identity` are said against compression. */
+/**
+ * Encodings of a body that was decoded, whose headers are passed on whole. `none` and `identity` forbid compression.
+ */
 const CODED = /^(x-)?(gzip|compress|deflate|br|zstd)\b/i
-/** What no host sends in a header, though `Headers` takes it. */
+/** Characters that no host sends in a header, though `Headers` accepts them. */
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
 
 /**
@@ -66,7 +68,7 @@ export function extraHeaders(headers: HeadersLike | undefined): SinkHeaders {
   if (headers === undefined) return result
   let checked: Headers
   try {
-    // `Headers` would send the word.
+    // `Headers` would send the word `undefined`.
     const isPlain = isObject(headers) && !(Symbol.iterator in headers)
     const given = isPlain ? Object.entries(headers).filter(([, value]) => value !== undefined) : headers
     checked = new Headers(given as HeadersInit)

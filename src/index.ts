@@ -1,6 +1,6 @@
 /**
- * The core: the codec, the parts, and the contract for adapters. Hosts are under their own names,
- * `sse-relay/express` for example.
+ * What does a server import for itself? The codec, the parts, and the contract for adapters. The adapters of the hosts
+ * have their own names, `sse-relay/express` for example.
  */
 import { mistake } from './failure.js'
 

@@ -1,4 +1,4 @@
-/** Which options has `relay`, and what is wrong with those it was given? */
+/** Which options does `relay` have, and what is wrong with those it was given? */
 import {
   abortSignal,
   anything,
@@ -17,16 +17,16 @@ import { mistake, typeMistake } from './failure.js'
 import type { HeadersLike } from './headers.js'
 import type { Failure, Outcome, Protocol, Summary } from './types.js'
 
-/** What an `onError` is told besides the error. */
+/** What `onError` gets besides the error. */
 export interface ErrorContext {
   runId: string
   /** The failure the client will be shown, unless `onError` returns another; absent for an error of `onEnd`. */
   failure?: Failure & { status: number }
-  /** Whether something was sent before: then the status is 200 already. */
+  /** Whether something was sent to the client already; then the status is 200. */
   sent: boolean
 }
 
-/** What an `onError` may return, to show instead. */
+/** What `onError` may return: the client is shown it instead of the failure. */
 export interface ShownFailure {
   status?: number | undefined
   code?: string | undefined
@@ -34,11 +34,11 @@ export interface ShownFailure {
   retryable?: boolean | undefined
 }
 
-/** How one connection went, which with a log is not how its run went. */
+/** How one connection went. With a log its run may end differently. */
 export interface Connection {
   /** How it ended: the run's outcome where it was read to its end, `done` for HEAD and 204. */
   outcome: Outcome
-  /** The HTTP status of the answer; absent where none was sent from here. */
+  /** The HTTP status of the answer; absent if the relay sent none. */
   status?: number
   /** How many events were sent. */
   events: number
@@ -47,21 +47,23 @@ export interface Connection {
   runId: string
 }
 
-/** What becomes of a run. */
+/** What has become of a run. */
 export interface RunStatus {
-  /** `waiting` to begin, `running`, `ended`, or `unknown`: there is none, or it is another owner's, or was long ago. */
+  /** `waiting` to begin, `running`, `ended`, or `unknown`: no such run, another owner's, or one no longer kept. */
   state: 'waiting' | 'running' | 'ended' | 'unknown'
-  /** How it ended; `error` also where its producer died or never came. */
+  /** How it ended; `error` also if its producer died or never began. */
   outcome?: Exclude<Outcome, 'disconnected' | 'stalled'>
 }
 
-/** Runs that outlive a connection: made by `createMemoryLog`, `createRedisLog`, or `createLog` for a store of your own. */
+/**
+ * Runs that outlive a connection. Made by `createMemoryLog` or `createRedisLog`, or by `createLog` over your own store.
+ */
 export interface Log {
   /**
-   * Keeps an id for a run that a worker will produce: until it begins, its readers wait, with heartbeats.
+   * Reserves an id for a run that a worker will produce. Until the run begins its readers wait, with heartbeats.
    *
-   * @returns `false` if the same owner's run is known already. That says nothing of the queue, for a process can die
-   * between this and enqueueing: enqueue each time, under the run's id. A run that did not begin in time is kept anew.
+   * @returns `false` if the same owner's run is known already. Enqueue the job all the same, under the run's id: an
+   * earlier process may have died between `create` and enqueueing. A run that did not begin in time is reserved anew.
    * @throws {RelayError} `run-exists` if the id is another owner's, `invalid-option` for a bad id or `startMs`,
    * `log-failure` if the log is out of reach, `overload` if it is full.
    * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
@@ -70,32 +72,33 @@ export interface Log {
     runId: string,
     options: {
       owner: string | null
-      /** A run that has not begun by then is lost: its readers get `producer-lost`. In milliseconds. @default 300000 */
+      /** How long the run may take to begin, in milliseconds; then its readers get `producer-lost`. @default 300000 */
       startMs?: number
     },
   ): Promise<boolean>
   /**
-   * Asks a run to end, from any process: its readers get the failure `stopped`, the upstream is aborted. For a run that
-   * is not known yet it is kept for five minutes: where this owner begins it then, it is stopped and its source not called.
+   * Asks a run to end, from any process: its readers get the failure `stopped`, the upstream is aborted. If the run is
+   * not known yet, the stop is kept for five minutes: when this owner begins the run in that time, it is stopped and
+   * its source is not called.
    *
-   * @returns whether a running run was told. Unknown, foreign and finished look alike: `false`.
-   * @throws {RelayError} `log-failure` if the log is out of reach: nothing is kept then, so ask again. Whoever produces
-   * the run may have been told all the same.
+   * @returns whether a running run was asked to stop. Unknown, foreign and finished runs all give `false`.
+   * @throws {RelayError} `log-failure` if the log is out of reach: the stop is not kept, so ask again. The producer of
+   * the run may have received it all the same.
    * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
    */
   stop(runId: string, options: { owner: string | null }): Promise<boolean>
   /**
-   * Tells what becomes of a run.
+   * What has become of a run.
    *
    * @throws {RelayError} `log-failure` if the log is out of reach.
    * @throws {TypeError} for an owner that is neither a non-empty string nor `null`.
    */
   status(runId: string, options: { owner: string | null }): Promise<RunStatus>
   /**
-   * Ends what this process produces, as `shutdown`, and lets go of timers and connections. From now on no run begins:
-   * `relay` answers 503, `record` rejects, both with `shutdown`, retryable.
-   * With `graceMs` the runs have so long to end by themselves, in milliseconds; who reads runs of other processes is then
-   * sent away, to come back there. It takes a second more at most, whatever the store does.
+   * Ends the runs that this process produces, as `shutdown`, and releases timers and connections. From now on no run
+   * begins: `relay` answers 503, `record` rejects, both with `shutdown`, retryable. With `graceMs`, in milliseconds,
+   * the runs first have this long to end by themselves. Readers of other processes' runs are then disconnected, and
+   * reconnect to another process. `close` takes at most a second more, whatever the store does.
    */
   close(options?: { graceMs?: number }): Promise<void>
 }
@@ -111,13 +114,13 @@ export interface RelayOptions {
    */
   requireFinish?: boolean | undefined
   /**
-   * Whether what tools answered goes out, in `tool-result` parts; their output is `null` otherwise. It may hold files,
-   * addresses, whatever a tool read.
-   * @default false, but true for streams of the AI SDK through `uiMessage()`, as theirs is
+   * Whether the results of tools are sent, in `tool-result` parts; otherwise their `output` is `null`. It may hold
+   * files, addresses, or anything else that a tool read.
+   * @default false, but true for streams of the AI SDK through `uiMessage()`, as in the AI SDK itself
    */
   toolResults?: boolean | undefined
   /**
-   * `false` answers with one JSON body in the protocol's form when the run is over, for clients that ask so: no
+   * `false` answers with one JSON body in the protocol's form when the run is over, for clients that ask for one: no
    * heartbeats, up to 16 MiB. With a `log` the run is kept as a stream, and can be followed.
    * @default true
    */
@@ -133,17 +136,17 @@ export interface RelayOptions {
    */
   maxDurationMs?: number | undefined
   /**
-   * On Node, Express, Fastify and Koa: whether tokens are written to Node's socket itself, framed as Node would, where the
-   * response is Node's own and nobody has replaced its methods. `false` writes everything through the response. Other
-   * hosts pass over it.
+   * On Node, Express, Fastify and Koa: whether tokens are written to Node's socket itself, framed as Node would, where
+   * the response is Node's own and nobody has replaced its methods. `false` writes everything through the response.
+   * Other hosts ignore it.
    * @default true
    */
   directWrites?: boolean | undefined
   /** The `retry` field: how long an `EventSource` waits before it reconnects. @default none */
   retryMs?: number | undefined
   /**
-   * Extra response headers. They win over this library's own, but for `content-type` and the headers of the
-   * connection itself, which are the host's.
+   * Extra response headers. They replace this library's own, except `content-type` and the headers of the connection
+   * itself, which the host sets.
    */
   headers?: HeadersLike | undefined
   /**
@@ -159,8 +162,8 @@ export interface RelayOptions {
   /** Keeps the run, so that it outlives the connection: see `sse-relay/log`. Needs an `owner`. */
   log?: Log | undefined
   /**
-   * Whose run it is: only who gives the same text reads or stops it. `null` means whoever holds the id. Required with
-   * a `log`.
+   * Whose run it is: only a call with the same text reads or stops it. `null` means anyone who knows the id. Required
+   * with a `log`.
    */
   owner?: string | null | undefined
   /**
@@ -170,12 +173,12 @@ export interface RelayOptions {
   runId?: string | undefined
   /** With a `log`: a run that nobody has read for this long is aborted. @default 60000 */
   abandonMs?: number | undefined
-  /** For hosts whose work ends with the response: is given the end of the run, `onEnd` included. */
+  /** For hosts that stop work when the response ends: gets a promise of the run's end, `onEnd` included. */
   waitUntil?(promise: Promise<unknown>): void
   /**
-   * Sees the original error of the outcomes `error` and `truncated`, and what `onEnd` throws. What it returns
-   * is shown to the client instead. It may throw as long as nothing was sent: then `relay` rejects with that,
-   * the response untouched, for the framework's own error handling. Without it the original goes to
+   * Gets the original error of the outcomes `error` and `truncated`, and what `onEnd` throws. What it returns is shown
+   * to the client instead. It may throw as long as nothing was sent: then `relay` rejects with that error and leaves
+   * the response untouched, for the framework's own error handling. Without `onError` the original goes to
    * `console.error`.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a callback that returns nothing is the common one
@@ -184,7 +187,8 @@ export interface RelayOptions {
   onEnd?(summary: Summary): unknown
   /**
    * Called once for every call of `relay` and `resume`, when its connection is over: also for HEAD, 204, refusals and
-   * those who only read a run. What is counted per request is given back here. What it throws goes to `onError`.
+   * connections that only read a run. The place to release what you count per request. What it throws goes to
+   * `onError`.
    */
   onClose?(connection: Connection): unknown
 }
@@ -215,7 +219,7 @@ const RELAY: Rules<keyof RelayOptions | 'request'> = {
     (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0,
     'give a non-negative integer of milliseconds',
   ],
-  // Looked over where they are read, by extraHeaders.
+  // Checked where they are read, by extraHeaders.
   headers: anything,
   signal: abortSignal,
   shutdown: abortSignal,
@@ -230,7 +234,7 @@ const RELAY: Rules<keyof RelayOptions | 'request'> = {
   request: internal,
 }
 
-/** Those of `resume` besides. */
+/** The options of `resume`: those of `relay`, and two more. */
 const RESUME: Rules = {
   ...RELAY,
   after: [
@@ -241,7 +245,7 @@ const RESUME: Rules = {
 }
 
 /**
- * Looks over the options of a function of the server.
+ * Checks the options of a function of the server.
  *
  * @throws {RelayError} `invalid-option`, naming the option, the value and the remedy.
  */
@@ -258,7 +262,7 @@ function fail(message: string | undefined): void {
 }
 
 /**
- * Looks over the options of `relay`, `resume` or `record`, before anything is sent or asked for.
+ * Checks the options of `relay`, `resume` or `record`, before anything is sent or asked for.
  *
  * @throws {RelayError} `invalid-option`, as `checkOptions` does; a `TypeError` with that code for the owner.
  */
@@ -276,7 +280,8 @@ export function checkRelayOptions(what: 'relay' | 'resume' | 'record', options: 
   const base: object | null = Object.getPrototypeOf(options)
   if (base && base !== Object.prototype) fail(unknownIn(what, base, rules, findMeant))
   const { log, runId, owner, protocol } = options
-  // What `resume` is asked for may come from the address of a page: an id that is none is that of no run.
+  // The `runId` of `resume` may come from the address of a page: an invalid one is answered like the id of an unknown
+  // run.
   if (runId !== undefined && !(what === 'resume' && typeof runId === 'string')) checkRunId(runId)
   for (const name of ['sentinel', 'heartbeat'] as const) {
     const frame = protocol?.[name]
@@ -303,11 +308,11 @@ export function checkRunId(runId: unknown): void {
 }
 
 /**
- * @param form how the call is written that has the owner, where that is not beside a log.
+ * @param form how to write the call with its owner, for calls whose owner does not stand beside a log.
  * @throws {TypeError} with the code `invalid-option`.
  */
 export function checkOwner(owner: unknown, form = ''): void {
-  // Half a character is no text: databases keep the same sign for each of them, and one owner's run would be another's.
+  // Half a character is not text: databases store the same sign for every half, so one owner's run would be another's.
   const isHalf = typeof owner === 'string' && /\p{Surrogate}/u.test(owner)
   if (owner === null || (typeof owner === 'string' && owner !== '' && !isHalf)) return
   const remedy = isHalf

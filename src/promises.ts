@@ -10,7 +10,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** For a promise whose result nobody needs. */
 export function ignore(): void {}
 
-/** Does something with a value now, or when it is there. What `done` throws goes to `failed` as well. */
+/** Calls `done` with a value now, or when its promise resolves. What `done` throws goes to `failed` as well. */
 export function settle<T>(
   attempt: () => MaybePromise<T>,
   done: (value: T) => void,

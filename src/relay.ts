@@ -1,4 +1,4 @@
-/** How does what a run or a log brings become one HTTP response, and how does that end? */
+/** How do the frames of a run or a log become one HTTP response, and how does it end? */
 import { captureScope, runIn } from './async-context.js'
 import { type DeadlineOwner, Deadlines } from './deadlines.js'
 import { encodeRetry } from './encode.js'
@@ -31,23 +31,23 @@ import { WholeAnswer } from './whole-answer.js'
 export { lastEventIdOf, type RequestHead, type SinkHeaders } from './headers.js'
 
 /**
- * How a host writes: the whole of what an adapter translates. Methods are called in this order: `open` once, `offer`
- * once if there is a stream to come, `write` any number of times, `end` once; or `destroy` at any time; or nothing at all.
+ * How a host writes: all that an adapter translates. Methods are called in this order: `open` once, `offer` once if
+ * there is a stream to come, `write` any number of times, `end` once; or `destroy` at any time; or nothing at all.
  */
 export interface Sink {
   /**
-   * Whether the client had left before the relay began. May throw, if the host cannot answer at all. It is asked again
-   * when the client has left before anything was sent: something else may have answered.
+   * Whether the client had left before the relay began. May throw, if the host cannot answer at all. Read again when
+   * the client leaves before anything was sent, since something else may have answered.
    */
   readonly gone?: boolean
-  /** Sends the status and the headers, or keeps them for the first write. May throw if the host will not have it. */
+  /** Sends the status and the headers, or keeps them for the first write. May throw if the host refuses them. */
   open(status: number, headers: SinkHeaders): void
   /**
-   * Hands the host a body before there is anything in it, where the body is an object that the host reads. `false`:
-   * nobody reads it yet; the adapter calls `drained()` when somebody does.
+   * For hosts that read the body as an object: hands it over while it is empty. `false`: nobody reads it yet; the
+   * adapter calls `drained()` when somebody does.
    */
   offer?(): boolean
-  /** Writes text. `false`, and only that: the client takes no more for now; the adapter calls `drained()` when it does. */
+  /** Writes text. Only `false` means: the client takes no more for now; the adapter calls `drained()` when it does. */
   write(text: string): boolean
   /** Writes the last text, if any, and ends the response; the adapter calls `drained()` once that is sent. */
   end(text?: string): void
@@ -57,15 +57,15 @@ export interface Sink {
   schedule(task: () => void): void
 }
 
-/** What an adapter tells a relay, and what it learns. */
+/** What an adapter tells a relay, and learns from it. */
 export interface RelayHandle {
   /** The sink takes more, or has sent its end. */
   drained(): void
   /** The client left. May be called more than once, and after the end. */
   left(): void
   /**
-   * How it ended. Rejects only with what `onError` threw, and then the response is untouched; where nobody waits for
-   * this promise the client is told of the failure instead.
+   * How it ended. Rejects only with what `onError` threw, and then the response is untouched. If nobody awaits this
+   * promise, the client is sent the failure instead.
    */
   readonly done: Promise<Summary>
 }
@@ -93,16 +93,16 @@ export interface ResumeOptions
     >,
     Required<Pick<RelayOptions, 'log' | 'owner'>> {
   /**
-   * The run to read, from its first event if the request has no `Last-Event-ID` of it, and only while it goes on, or
-   * until its `onEnd` has settled.
+   * The run to read. If the request has no `Last-Event-ID` of this run, it is read from its first event, and only while
+   * it goes on or its `onEnd` has not settled.
    */
   runId?: string | undefined
   /**
-   * Where to read on, from code: the number of an event of `runId`, or the id of one. A `Last-Event-ID` of the request
-   * comes first: who reconnects is further.
+   * After which event to read, if your code knows it: the number of an event of `runId`, or the id of one. A
+   * `Last-Event-ID` of the request comes first: a reader that reconnects is further.
    */
   after?: number | string | undefined
-  /** What is answered where there is nothing to read: 200 with an empty body, for clients that need one. @default 204 */
+  /** The status if there is nothing to read. 200 has an empty body, for clients that need one. @default 204 */
   empty?: 200 | 204 | undefined
 }
 
@@ -111,33 +111,34 @@ export interface ResumeToOptions extends ResumeOptions {
   request?: RequestHead
 }
 
-/** The options with the request's head; what are no options stays so, to be refused by name. */
+/** The options with the request's head. A value that is not an object is returned as it is: the check refuses it. */
 export function withRequest<T extends object>(options: T, request: RequestHead): T & { request: RequestHead }
 export function withRequest(options: RelayOptions | undefined, request: RequestHead): RelayToOptions
 export function withRequest(options: object | undefined, request: RequestHead): object | undefined {
   if (options === undefined) return { request }
   if (typeof options !== 'object') return options
   try {
-    // A copy of what is plain: an object with the options behind it, and a spread with one property more, have a hidden
-    // class each, and that is memory of every open stream.
+    // A plain object is copied. An object that inherits from the options, or a spread with one property more, has a
+    // hidden class of its own, which is memory in every open stream.
     if (Object.getPrototypeOf(options ?? {}) === Object.prototype) return Object.assign({}, options, { request })
   } catch {
-    // An option that throws when it is read is met where that is caught.
+    // An option that throws when it is read throws again where that is caught.
   }
   return Object.assign(Object.create(options), { request })
 }
 
 /** Frames of one tick make one write; past this many characters they do not wait for its end. */
 const FLUSH_AT = 16_384
-/** What is longer is written in slices, as there is room: of a large event hosts would make a copy for each reader. */
+/** A longer text is written in slices, as there is room: hosts would copy a large event for each reader. */
 const SLICE = 32_768
 
 /**
- * A comment and a blank line: who splits the stream by blank lines would lose the next event without that. The bytes
- * are rule 4.1 of docs/wire.md, and stand again in `testing/conformance/`, `lab/load/` and `test/hosts/proxies/`.
+ * A comment and a blank line: without that line a client that splits the stream by blank lines would lose the next
+ * event. The bytes are rule 4.1 of docs/wire.md, and stand again in `testing/conformance/`, `lab/load/` and
+ * `test/hosts/proxies/`.
  */
 const HEARTBEAT = ': \n\n'
-/** Every line of frames but those of data, event names and comments. */
+/** The lines of frames other than data, event names and comments. */
 const ID_OR_RETRY = /^(id|retry): .*\n/gm
 
 /**
@@ -187,7 +188,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   #resolve!: (summary: Summary | Promise<never>) => void
   #extra: SinkHeaders | undefined
   #buffer = ''
-  /** What comes before the buffer, if some of it is large: never joined, since that would be a copy of it. */
+  /** What comes before the buffer, if some of it is large. It is never joined, since that would copy it. */
   #queue: string[] | undefined
   #scheduled = false
   readonly #started = performance.now()
@@ -239,14 +240,14 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     request?.drain?.()
   }
 
-  /** Looks everything over before something is asked for. `false` if the answer is given already. */
+  /** Checks everything before the source or the log is asked. `false` if the answer is given already. */
   #isReady(what: 'relay' | 'resume'): boolean {
     const { request } = this.#options
     try {
       const { gone } = this.#sink
       checkRelayOptions(what, this.#options)
       const { headers, protocol, log, stream } = this.#options
-      // Who comes back with an id reads the run's stream.
+      // A client that comes back with an id reads the run's stream.
       const isWhole = what === 'relay' && stream === false && !(log && this.#lastEventId !== undefined)
       if (isWhole) this.#whole = new WholeAnswer(protocol, log !== undefined)
       const own = log || isWhole ? undefined : protocol?.headers
@@ -261,7 +262,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       this.#fail(error)
       return false
     }
-    // Neither asks for an answer: the one for its head, the other, as a page's browser does first, for what is allowed.
+    // Neither asks for an answer. HEAD asks for its headers; OPTIONS, a browser's preflight, asks what is allowed.
     const method = request?.method
     if (method === 'HEAD' || method === 'OPTIONS') {
       this.#answerEmpty(method === 'HEAD' ? 200 : 204)
@@ -270,7 +271,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     return true
   }
 
-  /** Hands the source to the log, and reads what becomes of it there. */
+  /** Hands the source to the log, and reads the run from there. */
   #record(source: Source): void {
     const { log, request } = this.#options
     const named = headerOf(request, 'x-run-id')
@@ -286,7 +287,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     }
     ;(log as RunLog).relay(this, source, this.#optionsOfRun(), {
       runId: this.#runId,
-      // Of a run that was begun elsewhere there are frames, and no answer in one body.
+      // A run that was begun elsewhere has frames, but no answer in one body.
       isNamed: named === this.#runId && !this.#whole,
       isNew: this.#runId !== named && this.#runId !== this.#options.runId,
       asked: () => request?.drain?.(),
@@ -299,13 +300,13 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     ;(log as RunLog).resume(this, owner as string | null, what, this.#options)
   }
 
-  /** A run whose answer is wanted in one body gives its parts as well. */
+  /** The options of the run. For an answer in one body its protocol gathers the parts as well. */
   #optionsOfRun(): RelayOptions {
     if (!this.#whole) return this.#options
     return Object.assign(Object.create(this.#options), { protocol: this.#whole.protocol })
   }
 
-  /** Readiness for what a log brings. `false` if the server is going away. */
+  /** Prepares for frames of a log. `false` if the server is going away. */
   #isFollowing(): boolean {
     const { shutdown } = this.#options
     if (shutdown?.aborted) {
@@ -321,7 +322,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   setHeaders(runId: string, headers: Readonly<Record<string, string>> | undefined): void {
-    // Those of a run that has not begun are not known.
+    // The headers of a run that has not begun are not known.
     const own = headers ?? this.#options.protocol?.headers
     this.#extra = { ...(!this.#whole && extraHeaders(own)), 'x-run-id': runId, ...this.#extra }
     // No heartbeat before the log has answered: it would make a 404 a 200.
@@ -331,7 +332,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   begin(): boolean {
     if (this.#state !== 'waiting' || !this.#commit()) return true
     const { log, request } = this.#options
-    // The place before the first event, for an EventSource that loses the connection before it.
+    // The id of the position before the first event, for an EventSource that loses the connection there.
     if (log && this.#lastEventId === undefined && isEventSource(request) && !this.#isDataOnly())
       this.#buffer += `${idLine(this.#runId, 0)}\n`
     return !this.#isBlocked()
@@ -359,7 +360,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   end(end: RunEnd): void {
-    // What feeds this one may have been triggered by another's request.
+    // The feeder may have been triggered by another request.
     this.scope.runInAsyncScope(() => this.#end(end))
   }
 
@@ -377,7 +378,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
         if (failure) this.#answerFailure(failure)
         else if (!this.#whole) this.#answerEmpty(this.#options.empty ?? 204)
         else if (outcome === 'done') this.#answerWhole(this.#whole)
-        // Sent away from a run that goes on: who asked for one body does not come back for the rest.
+        // The run goes on without this client, which asked for one body and does not come back for the rest.
         else this.#answerFailure(failureOf(outcome))
       }
     } finally {
@@ -385,7 +386,9 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     }
   }
 
-  /** What `onError` throws before anything was sent is for who waits for this relay, or else it is a failure like others. */
+  /**
+   * `onError` threw before anything was sent: whoever awaits this relay gets the error, else the client the failure.
+   */
   async #refuse(error: unknown, failure: FailureAnswer, summary: Summary): Promise<void> {
     this.#deadlines.close()
     this.#state = 'ended'
@@ -426,7 +429,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     else if (this.#state !== 'closed') this.#stop('disconnected')
   }
 
-  /** The reader left before anything was sent; or it did not, and had its answer from something else. */
+  /** The reader left before anything was sent, unless something else has answered: then `gone` throws. */
   #leftUnanswered(): void {
     try {
       this.#sink.gone
@@ -456,7 +459,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     this.#send()
   }
 
-  /** What the host throws when nobody of ours is there to catch it ends the run. */
+  /** Called where nobody catches what the host throws: it ends the run. */
   #send(text = ''): void {
     try {
       if (text !== '') this.begin()
@@ -480,7 +483,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     }
   }
 
-  /** Ends a call for which no run is made. */
+  /** Ends a call for which no run was made. */
   #endEarly(end: Pick<RunEnd, 'outcome' | 'failure' | 'thrown'>, error?: unknown): void {
     const summary: Summary = { outcome: end.outcome, events: 0, text: '', durationMs: 0, runId: this.#runId }
     if (error !== undefined) summary.error = error
@@ -524,7 +527,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     this.#buffer = ''
   }
 
-  /** What is to be written next: all that gathered, or a slice. */
+  /** What to write next: all that gathered, or a slice. */
   #next(): string {
     const queue = this.#queue
     if (!queue) {
@@ -546,12 +549,12 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       if (text === '') return
       this.#deadlines.wrote()
       if (this.#write(text)) continue
-      // What the write set off may have ended the stream.
+      // The write may have led to the end of the stream.
       if (this.#isOpen()) this.#block()
     }
   }
 
-  /** Whoever stands around the host's `write` runs in the context of this request, not of the one that began the tick. */
+  /** Code that wraps the host's `write` runs in the context of this request, not of the one that began the tick. */
   #write(text: string): boolean {
     const sink = this.#sink
     return this.scope.runInAsyncScope(sink.write, sink, text)
@@ -562,21 +565,21 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     this.#deadlines.block()
   }
 
-  /** Status and headers: from here on a failure is an event. `false` where the answer is one body, and comes last. */
+  /** Sends status and headers: from here on a failure is an event. `false` if the answer is one body, sent last. */
   #commit(): boolean {
     if (this.#whole) return false
     const { retryMs } = this.#options
     this.#open(200, this.#streamHeaders())
     this.#state = 'open'
     const { scope } = this
-    // A host that will not have it says that the reader left.
+    // A host that refuses the body says that the reader left.
     if (scope.runInAsyncScope(() => this.#sink.offer?.()) === false && this.#isOpen()) this.#block()
-    // No event of its own: the line becomes part of the first one, so that no client sees an empty event.
+    // Not an event of its own: the line becomes part of the first one, so that no client sees an empty event.
     if (retryMs !== undefined && !this.#isDataOnly()) this.#buffer = encodeRetry(retryMs)
     return true
   }
 
-  /** Those of an event stream, with how often it gives a sign of life: then a client can tell silence from a lost connection. */
+  /** The headers of a stream, with the time between heartbeats: so a client can tell silence from a lost connection. */
   #streamHeaders(): SinkHeaders {
     const { heartbeatMs } = this.#deadlines
     const isTold = heartbeatMs > 0 && Number.isFinite(heartbeatMs)
@@ -588,8 +591,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       this.scope.runInAsyncScope(() => this.#sink.open(status, { ...headers, ...this.#extra }))
       this.#status = status
     } catch (error) {
-      // The response is in other hands by now: it is left to them. Or else the host will not have the extra headers,
-      // and can do without them for what it answers instead.
+      // Something else has answered, and the response is left to it. Otherwise the host refused the extra headers: what
+      // is answered instead goes without them.
       if ((error as { code?: unknown }).code === 'response-used') this.#close()
       this.#extra = undefined
       throw error
@@ -613,7 +616,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       const refusal = this.#options.protocol?.refusal?.({ ...error, status })
       if (refusal !== undefined) return JSON.stringify(refusal)
     } catch {
-      // A protocol that cannot say it. It is said all the same.
+      // The protocol failed: the default body is sent.
     }
     return JSON.stringify({ error })
   }
@@ -653,7 +656,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       return
     }
     this.#add(last)
-    // Little is not worth a wait: it ends with the end.
+    // A little is not worth a wait: it is written with the end.
     if (!this.#queue || !wasBlocked) this.#writeRest()
   }
 
@@ -670,7 +673,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     try {
       this.#sink.end(text)
     } catch (error) {
-      // Nothing would come of waiting: a client takes a dropped connection for what it is.
+      // Waiting would not help, and a client recognises a dropped connection.
       this.#drop()
       throw error
     }
@@ -686,12 +689,12 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     return this.#options.protocol?.dataOnly === true
   }
 
-  /** What the client bears of the frames. */
+  /** The frames without the lines that the client does not accept. */
   #plain(frames: string): string {
     return this.#isDataOnly() ? frames.replace(ID_OR_RETRY, '') : frames
   }
 
-  /** Takes down how the connection went, for `onClose`. It may be closed already. */
+  /** Records how the connection went, for `onClose`. It may be closed already. */
   #connect({ outcome, events, firstEventMs, runId }: Summary): void {
     const durationMs = performance.now() - this.#started
     this.#connection = { outcome, events, ...(firstEventMs !== undefined && { firstEventMs }), durationMs, runId }
@@ -724,7 +727,7 @@ function sliceOf(text: string): string {
   return text.slice(0, isHalf ? SLICE - 1 : SLICE)
 }
 
-/** The application's, the client's choice where there is a log, or a new one. What is no id is refused later. */
+/** The application's run id, else the client's if there is a log, else a new one. An invalid id is refused later. */
 function idOf(options: RelayToOptions): string {
   try {
     const { log, runId, request } = options
@@ -732,7 +735,7 @@ function idOf(options: RelayToOptions): string {
     const named = log && headerOf(request, 'x-run-id')
     if (isRunId(named)) return named
   } catch {
-    // Looking at the options throws: that is met again where it is reported.
+    // Reading the options throws. They are read again where that is reported.
   }
   return newRunId()
 }

@@ -1,4 +1,4 @@
-/** Who is told of an error or an ending: the application's hooks, or the console? What a client sees is in failure.ts. */
+/** Who hears of an error or an ending: the application's hooks, or the console? failure.ts has what a client sees. */
 import type { Scope } from './async-context.js'
 import { isObject } from './errors.js'
 import { type FailureAnswer, toFailure, withShown } from './failure.js'
@@ -67,7 +67,7 @@ async function tell<T extends { runId: string }>(
   }
 }
 
-/** To the console, whatever it is that was thrown: some things throw again when they are printed. */
+/** Prints whatever was thrown to the console. Some values throw again when they are printed. */
 export function printError(error: unknown): void {
   try {
     console.error(error)
@@ -92,14 +92,14 @@ function callOnError(options: Hooks, error: unknown, context: ErrorContext, scop
     return
   }
   const shown = scope.runInAsyncScope(() => onError.call(options, error, context)) as ShownFailure | undefined
-  // An async onError has nothing to show in time; what goes wrong in it must not end the process.
+  // The result of an async onError comes too late to be shown. Its rejection must not end the process.
   if (isThenable(shown)) shown.then(warnOfLate, printError)
   else if (typeof shown === 'string')
     warnOnce('shown', 'onError returned a text, and nobody was shown it: return { message }')
   return shown
 }
 
-/** What came too late, and was meant to be shown. What a logger returns was not. */
+/** Warns of a result that came too late and was meant to be shown. What a logger returns was not. */
 function warnOfLate(shown: unknown): void {
   if (isObject(shown) && ['status', 'code', 'message'].some((name) => name in shown))
     warnOnce(

@@ -47,7 +47,7 @@ import { abort, discard, type Iteration, iterate, iterateInner, release, wasCons
 
 /** Where the frames of a run go. */
 export interface Outlet {
-  /** Commits to an answer that goes on. `false` asks the run to wait. Throws if the host will not have it. */
+  /** Commits to a successful answer. `false` asks the run to wait. Throws if the host refuses the response. */
   begin(): boolean
   /** Takes the frames of `count` events. `false` asks the run to wait for {@link Run.resume}. */
   write(frames: string, count: number): boolean
@@ -57,7 +57,7 @@ export interface Outlet {
   settled?(): void
   /** Whether something was sent to a client already. */
   readonly sent: boolean
-  /** The context of the request that began it: the source and all hooks run there. */
+  /** The context of the request that began the run: the source and all hooks run there. */
   readonly scope: Scope
 }
 
@@ -68,18 +68,18 @@ export interface RunEnd {
   frames: string
   /** The sentinel or the failure frames; empty when nobody is there to read it, or the dialect has no sentinel. */
   last: string
-  /** For an outcome that fails: what the client is shown. */
+  /** For an outcome that is a failure: what the client is shown. */
   failure?: FailureAnswer
   /** `onError` threw this, for the host's own error handling. */
   thrown?: { error: unknown }
   summary: Summary
 }
 
-/** What feeds an outlet: a run itself, or a reader of one. */
+/** What feeds an outlet: a run, or a reader of a run. */
 export interface Feeder {
   /** The outlet takes frames again. */
   resume(): void
-  /** The outlet's reader is gone, or is to go. */
+  /** The outlet's reader is gone, or must go. */
   stop(outcome: 'disconnected' | 'stalled' | 'expired' | 'shutdown'): void
   /** The outlet failed. */
   fail(error: unknown): void
@@ -89,11 +89,11 @@ const DONE_FRAME = `data: ${DONE}\n\n`
 const MAX_TEXT = 1_048_576
 /** After this many characters the run yields to the event loop. */
 const MAX_TURN = 65_536
-/** The most characters that wait for the provider's answer: past them they go out, and a refusal is no status any more. */
+/** The most characters held back until the answer begins. With more they are sent, and a refusal is an event. */
 const MAX_EARLY = 65_536
-/** Where an own event stands among the texts whose last character is half: before its name. */
+/** Begins the key of an own event's text among the texts that end with half a character. Its name follows. */
 const EVENT = 'event '
-/** What a chunk counts besides its frames, which may be none. */
+/** What a chunk counts besides its frames, in characters, since it may have none. */
 const CHUNK = 16
 
 /**
@@ -120,9 +120,9 @@ export class Run implements Feeder {
   /** Ends the wait for room. */
   #wake: (() => void) | undefined
   #unlisten: (() => void)[] | undefined
-  /** Whether it is to be asked yet what can stop the stream. The body of a response is stopped by itself. */
+  /** Whether chunks must still show what can stop the stream. The body of a response can be stopped itself. */
   #unknown = true
-  /** Frames that wait for the provider's answer. */
+  /** Frames held back until the answer begins. */
   #early = ''
   #halves: Halves | undefined
   #events = 0
@@ -132,9 +132,9 @@ export class Run implements Feeder {
   #sinceTurn = 0
   #firstEventMs: number | undefined
   #text = ''
-  /** How much of the text is in one piece. */
+  /** How many characters of the text are flattened. */
   #flat = 0
-  /** The texts that came first, as far as they are looked at: how many in a row began with the one before. */
+  /** For `#compare`: the text before, and how many in a row began with the one before them. */
   #before = ''
   #grown = 0
   #usage: Usage | undefined
@@ -175,7 +175,7 @@ export class Run implements Feeder {
       this.#state = 'asking'
       const stream: unknown = typeof source === 'function' ? source(this.#context) : source
       if (isThenable(stream) && !isStream(stream)) {
-        // A thenable of someone's own may call back twice; a promise of it does not.
+        // A hand-written thenable may call back twice; a promise made of it does not.
         Promise.resolve(stream).then(
           (late) => this.#attach(late),
           (error) => this.fail(error),
@@ -192,7 +192,7 @@ export class Run implements Feeder {
     this.#wake?.()
   }
 
-  /** Ends the run early. Whatever the source says to that is no news. */
+  /** Ends the run early. How the source reacts to that is ignored. */
   stop(outcome: Exclude<Outcome, 'done' | 'error' | 'truncated'>): void {
     const isUnread = outcome === 'disconnected' || outcome === 'stalled'
     runIn(this.#outlet.scope, () => this.#end(outcome, isUnread ? undefined : failureOf(outcome)))
@@ -211,7 +211,7 @@ export class Run implements Feeder {
     this.#end(outcome, failure, { error, thrown })
   }
 
-  /** A failure in the run's dialect. */
+  /** The frames of a failure in the run's dialect. */
   say(failure: Failure): string {
     return failureFrames(() => this.#encoder, failure)
   }
@@ -227,7 +227,7 @@ export class Run implements Feeder {
     const shown = { status, retryable: retryable || undefined, message: expose ? message : undefined }
     const told = withShown(failureOf(code), shown)
     const outcome = outcomeOf(code)
-    // The others are no errors: someone has decided so.
+    // The other outcomes are someone's decision, not errors: onError does not hear of them.
     const isError = outcome === 'error' || outcome === 'truncated'
     const { sent, scope } = this.#outlet
     const { failure, thrown }: Reported = isError
@@ -279,7 +279,7 @@ export class Run implements Feeder {
     }
   }
 
-  /** The stream itself failed. An SDK's runs nothing of the application's: what it throws says what its provider did. */
+  /** The stream itself failed. An SDK's runs no code of the application: what it throws comes from its provider. */
   #onThrown(error: unknown): void {
     const { controller, abort = controller?.abort } = (this.#iteration as Iteration).stream
     const { known } = this.#reading
@@ -327,7 +327,7 @@ export class Run implements Feeder {
     }
   }
 
-  /** The answer is over before its stream is, which nobody needs any more. */
+  /** The answer is over before its stream, which is not needed any more. */
   #leaveStream(frames: string): void {
     this.#state = 'finishing'
     const iteration = this.#iteration as Iteration
@@ -341,7 +341,7 @@ export class Run implements Feeder {
     this.#room().then(this.#pull.bind(this))
   }
 
-  /** The reaction of a promise made here runs in the context of this request, whoever resumes it. */
+  /** Resolves when there is room. A promise made here reacts in the context of this request, whoever calls `resume`. */
   #room(): Promise<void> {
     return new Promise<void>((resolve) => {
       this.#wake = resolve
@@ -355,7 +355,7 @@ export class Run implements Feeder {
   #write(frames: string): boolean {
     if (this.isOver) return false
     if (this.#firstEventMs === undefined) this.#firstEventMs = performance.now() - this.#started
-    // The one look at what an encoder made: some make several events of one part.
+    // Counted here, once for all: some encoders make several events of one part.
     const count = countFrames(frames)
     this.#events += count
     return this.#outlet.write(frames, count)
@@ -379,13 +379,13 @@ export class Run implements Feeder {
     try {
       if (own) return this.#encodeOwn(own)
       const { shape } = reading
-      // One's own part of what a tool answered is sent as any other protocol sends it.
+      // A source's own `tool-result` part is sent as in any other protocol, by `part`.
       const isResult = !shape && reading.parts[0]?.type === 'tool-result'
       const sendsChunk = encoder.chunk !== undefined && (!shape || shape.redact !== undefined) && !isResult
       const aside = encoder.aside && shape?.aside ? this.#encodeAside(encoder, shape) : ''
       let frames = aside + this.#encodeParts(sendsChunk)
       if (this.isOver) return ''
-      // What no shape knows was left out, if it has no parts.
+      // A chunk without a known shape and without parts was left out.
       if (sendsChunk && (shape || reading.parts.length > 0)) {
         const sent = shape?.redact ? shape.redact(reading.chunk as never) : reading.chunk
         frames = encoder.chunk?.(sent, shape?.event?.(reading.chunk as never)) ?? ''
@@ -403,7 +403,7 @@ export class Run implements Feeder {
     }
   }
 
-  /** What a chunk of the AI SDK says besides. What a tool has answered so far goes out where its results do. */
+  /** Frames of what an AI SDK chunk says besides its parts. A tool's output so far is sent only if its results are. */
   #encodeAside(encoder: Encoder, { aside }: ChunkShape): string {
     const chunk = aside?.(this.#reading.chunk as never)
     return chunk && (!('output' in chunk) || this.#showsResults) ? (encoder.aside?.(chunk) ?? '') : ''
@@ -422,7 +422,7 @@ export class Run implements Feeder {
           this.#finishReason = part.reason
           break
         case 'start':
-          // Nothing is sent for it alone: a refusal is still to be a status.
+          // Held back: a refusal that follows must still be a status.
           if (!sendsChunk) this.#early += encoder.part(part)
           break
         case 'tool-result':
@@ -470,7 +470,7 @@ export class Run implements Feeder {
     return this.#halves.join(text, piece)
   }
 
-  /** What stands for the characters that never became whole. */
+  /** The frames of what stands for characters whose other half never came. */
   #encodeHalves(): string {
     const encoder = this.#encoder as Encoder
     let frames = ''
@@ -489,7 +489,7 @@ export class Run implements Feeder {
     return toolResults ?? (this.#reading.shape?.showsResults && protocol?.name === 'ui-message')
   }
 
-  /** What a tool answered may hold files and more that is not for the client: it goes out where that was said. */
+  /** A tool's output may hold files and more that the client must not see: it is sent only if the options say so. */
   #result(part: ToolResultPart): ToolResultPart {
     if (this.#showsResults) return part
     if (part.output !== null && this.#options.toolResults === undefined) {
@@ -502,9 +502,9 @@ export class Run implements Feeder {
   }
 
   /**
-   * The bytes of a source's first string, where its strings are the lines or the events of a wire that an SDK hands on as
-   * it came (watsonx). Of any other source they are text: a model can be made to say what looks like an event, and that is
-   * not to become a tool call.
+   * The bytes of a source's first string, if its strings are the lines or events of a wire that an SDK passes on
+   * undecoded (watsonx). In any other source they are text: a model can be made to write what looks like an event, and
+   * that must not become a tool call.
    */
   #wireIn(first: string): Uint8Array | undefined {
     const reading = this.#reading
@@ -539,7 +539,7 @@ export class Run implements Feeder {
     }
   }
 
-  /** Some clients (BAML) hand on all of the text so far each time. */
+  /** Warns of sources that repeat the whole text so far each time, as some clients do (BAML). */
   #compare(piece: string): void {
     this.#grown = piece.length > this.#before.length && piece.startsWith(this.#before) ? this.#grown + 1 : 0
     this.#before = piece
@@ -576,13 +576,13 @@ export class Run implements Feeder {
       throw mistake('invalid-field', `A source cannot send the data ${DONE}: return, and the relay will say it`)
     }
     const whole = typeof data === 'string' ? this.#join(EVENT + (event ?? ''), data) : payload
-    // Of one that was half a character there is nothing to send yet.
+    // If the data was half a character, there is nothing to send yet.
     if (whole === '' && payload !== '' && id === undefined && retry === undefined) return ''
-    // With a log, ids are the log's.
+    // With a log, the log gives the ids.
     return (this.#encoder as Encoder).event({ event, data: whole, id: this.#options.log ? undefined : id, retry })
   }
 
-  /** The source has ended. Whether the answer is complete is another question. */
+  /** The source has ended: checks whether the answer is complete. */
   async #complete({ stream, rest }: Iteration): Promise<void> {
     // The iterators of the SDKs' helper streams can lose an error that came while nobody was reading.
     if ((stream.errored === true || stream.aborted === true) && typeof stream.done === 'function') await stream.done()
@@ -601,12 +601,12 @@ export class Run implements Feeder {
       last +
       this.#encodeHalves() +
       (this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage })
-    // An answer that nobody takes is not done, however short.
+    // Even a short answer is not done until somebody takes it.
     if (!this.#outlet.begin()) await this.#room()
     this.#end('done', undefined, { frames })
   }
 
-  /** The source has ended: what its answer lacks, if it is not the whole one. */
+  /** Why the answer of a source that has ended is not complete; `undefined` if it is. */
   #whyIncomplete(): RelayError | undefined {
     const { leftOut, known, proof, untold } = this.#reading
     if (leftOut && !known && this.#events === 0) {
@@ -626,7 +626,7 @@ export class Run implements Feeder {
     return
   }
 
-  /** A complete answer that is a blank page is more likely a mistake than an answer. */
+  /** Warns of a complete answer without content: that is more likely a mistake than an answer. */
   #warnOfSilence(): void {
     const { leftOut, known, isBlank, sawObject, sawText } = this.#reading
     if (this.#sawNothing && this.#events === 0 && !known) {
@@ -675,7 +675,7 @@ export class Run implements Feeder {
       ...(error !== undefined && { error }),
     }
     let last = ''
-    // The sentinel says that the answer is complete: no other ending has it. A reader that left is told nothing.
+    // The sentinel says that the answer is complete: no other ending has it. A reader that left is sent nothing.
     if (outcome === 'done') last = this.#options.protocol?.sentinel ?? DONE_FRAME
     else if (failure) last = this.say(failure)
     try {
@@ -690,7 +690,7 @@ export class Run implements Feeder {
   }
 }
 
-/** What the SDKs' streams say to a second reader. */
+/** Whether it is the error that the SDKs' streams give a second reader. */
 function isOfConsumed(error: unknown): boolean {
   try {
     return /consumed stream/.test(String((error as Error | undefined)?.message))
@@ -729,8 +729,8 @@ class Context implements SourceContext {
 }
 
 /**
- * Without a stack: until it is printed, an error of V8 holds what its calls were made on, here the run with its request
- * and response, and Node's `fetch` may keep the reason that it was given for long.
+ * Made without a stack: until its stack is read, an error of V8 keeps the objects its calls were made on, here the run
+ * with its request and response, and Node's `fetch` may keep an abort reason for long.
  */
 function abortReason(message: string): DOMException {
   const { stackTraceLimit } = Error as { stackTraceLimit?: number }

@@ -1,8 +1,8 @@
 /** How do many runs listen to one signal? */
 
 /**
- * Emptied when it is taken back: a table that a `Set` outgrew is garbage, and yet V8 keeps what it held until the next
- * full collection. A callback has a stream behind it, with its request, response and socket.
+ * One callback. It is cleared when it is removed: when a `Set` grows, V8 keeps the entries of its old table alive until
+ * the next full garbage collection, and a callback refers to a stream, with its request, response and socket.
  */
 interface Entry {
   callback: (() => void) | undefined
@@ -16,8 +16,8 @@ interface Listener {
 const listeners = new WeakMap<AbortSignal, Listener>()
 
 /**
- * Calls back when the signal aborts; returns how to take that back. One listener a signal: with ten thousand on
- * the signal of a whole server, each end of a run would search through all of them.
+ * Calls back when the signal aborts; returns a function that removes the callback. One listener per signal: with ten
+ * thousand on the signal of a whole server, each end of a run would search through all of them.
  */
 export function listen(signal: AbortSignal, callback: () => void): () => void {
   const { entries, tell } = listenerOf(signal)
@@ -32,7 +32,10 @@ export function listen(signal: AbortSignal, callback: () => void): () => void {
   }
 }
 
-/** The one there is, or a new one: made apart from any callback, which it would keep in its scope. */
+/**
+ * The signal's listener, or a new one. It is made in its own function: made in `listen`, it would keep the callback
+ * alive.
+ */
 function listenerOf(signal: AbortSignal): Listener {
   const known = listeners.get(signal)
   if (known) return known
@@ -42,7 +45,7 @@ function listenerOf(signal: AbortSignal): Listener {
       try {
         callback?.()
       } catch (error) {
-        // Not at the cost of the others.
+        // The other callbacks still run.
         console.error(error)
       }
     }

@@ -1,9 +1,9 @@
-/** How does a character that comes in two pieces stay one? */
+/** How does a character that is cut between two pieces stay whole? */
 
-/** What stands for a character that never became whole. */
+/** Stands for a character whose other half never came. */
 const REPLACEMENT = '\ufffd'
 
-/** Whether a piece begins or ends with half a character, a lone surrogate perhaps. */
+/** Whether a piece begins or ends with half a character, a surrogate without its partner. */
 export function isHalved(piece: string): boolean {
   return isLow(piece.charCodeAt(0)) || isHigh(piece.charCodeAt(piece.length - 1))
 }
@@ -16,11 +16,11 @@ function isLow(code: number): boolean {
   return (code & 0xfc00) === 0xdc00
 }
 
-/** The halves that pieces of texts ended with: each waits for the next piece of its text. */
+/** The half characters at the end of pieces. Each waits for the next piece of its text. */
 export class Halves {
   readonly #waiting = new Map<string, string>()
 
-  /** The next piece of a text: with the half that waited for it, and without the half that it ends with. */
+  /** The next piece of a text, after the half that waited for it and without the half at its own end. */
   join(text: string, piece: string): string {
     if (piece === '') return piece
     const half = this.#waiting.get(text)
@@ -33,12 +33,12 @@ export class Halves {
     return joined.slice(0, -1)
   }
 
-  /** A text is over: what stands for the half that waits, if one does. */
+  /** A text is over: the replacement character if a half still waits, else nothing. */
   end(text: string): string {
     return this.#waiting.delete(text) ? REPLACEMENT : ''
   }
 
-  /** The texts whose last character is half. */
+  /** The texts with a half that waits. */
   get texts(): Iterable<string> {
     return [...this.#waiting.keys()]
   }

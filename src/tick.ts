@@ -1,4 +1,4 @@
-/** When does something run that is not to run at once: at the end of this tick, or after everything else? */
+/** How is a task put off: to the end of this tick, or until after everything else that waits? */
 
 const { process, setImmediate } = globalThis as {
   process?: { nextTick?(task: () => void): void }
@@ -7,7 +7,7 @@ const { process, setImmediate } = globalThis as {
 
 /** A microtask comes before the next token of a source that is ready; a `nextTick` comes after all of them. */
 const soon = process?.nextTick ?? queueMicrotask
-/** Browsers have only timers for what is to come after everything else. */
+/** Browsers have only timers to run something after everything else. */
 const later = setImmediate ?? setTimeout
 
 /** Flat: task, target, task, target. A function bound to each target would be garbage of every tick. */
@@ -30,7 +30,7 @@ function call(task: () => void): void {
   task()
 }
 
-/** What a task adds runs in a round of its own, after all that were here: so all writes come before the system calls. */
+/** What a task adds runs in the next round, after all tasks of this one. So all writes come before the system calls. */
 function runQueue(): void {
   const due = queue
   queue = []
@@ -38,7 +38,7 @@ function runQueue(): void {
   try {
     for (; index < due.length; index += 2) (due[index] as (target: unknown) => void)(due[index + 1])
   } finally {
-    // A task threw: the others are of other streams, and have their turn all the same.
+    // A task threw. The rest belong to other streams, and still run.
     if (index < due.length) requeue(due.slice(index + 2))
   }
 }
@@ -48,14 +48,14 @@ function requeue(rest: unknown[]): void {
   queue = [...rest, ...queue]
 }
 
-/** Resolves after all that is waiting now: promises, and the 'drain' of Node, come before it. */
+/** Resolves after everything that waits now, promises and Node's 'drain' events included. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     later(resolve)
   })
 }
 
-/** Lets the process end while a timer waits, where timers keep one. */
+/** Lets the process exit while a timer waits, in runtimes where a timer would keep it running. */
 export function unref(timer: unknown): void {
   ;(timer as { unref?(): void }).unref?.()
 }

@@ -1,13 +1,13 @@
 /** Which pieces make one tool call? */
 
-/** As much of a call as decides whether the next piece at its index still belongs to it. */
+/** The members of a call that decide whether the next piece at its index still belongs to it. */
 interface KnownCall {
   readonly id?: string | undefined
   readonly done?: boolean | undefined
   readonly error?: string | undefined
 }
 
-/** As much of a piece as is looked at. */
+/** The members of a piece that are looked at. */
 interface Piece {
   readonly id?: string | undefined
   readonly name?: string | undefined
@@ -16,9 +16,10 @@ interface Piece {
 }
 
 /**
- * Whether a piece begins another call than the one that is known at its index. A provider's calls have an index each.
- * Parts of one's own may count from 0 again in the next answer; then the id or the name, which only a first piece has,
- * tells the calls apart, and so does input that comes after the end; after a rejection it is of what was rejected.
+ * Whether a piece begins another call than the one known at its index. A provider's calls have an index each, but a
+ * source's own parts may count from 0 again in the next answer. Then the id or the name, which only a first piece has,
+ * begins a new call, and so does input after the end of the known call. Input after a rejection still belongs to the
+ * rejected call.
  */
 export function beginsCall(known: KnownCall | undefined, { id, name, input, replaces }: Piece): boolean {
   if (!known) return true
@@ -27,7 +28,7 @@ export function beginsCall(known: KnownCall | undefined, { id, name, input, repl
   return name !== undefined || (done === true && error === undefined && input !== '' && replaces !== true)
 }
 
-/** A piece that replaces the input by what it is already says nothing of it. */
+/** The piece, but with empty input if it would replace the call's input by the same text. */
 export function withoutRepeat<T extends Piece>(known: (KnownCall & { input: string }) | undefined, part: T): T {
   const isRepeat = known && part.replaces && part.input === known.input && !beginsCall(known, part)
   return isRepeat ? { ...part, input: '', replaces: false } : part

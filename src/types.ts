@@ -1,4 +1,4 @@
-/** What do all floors share? Types, and the one constant of the wire, `[DONE]`. */
+/** Which types do all layers share? The one constant of the wire, `[DONE]`, is here too. */
 
 /**
  * The sentinel: an event with this data means that the answer is complete, and nothing else does.
@@ -6,7 +6,7 @@
 export const DONE = '[DONE]'
 
 /**
- * An event as it stands on the wire, in the words of the HTML standard.
+ * An event on the wire. The field names are those of the HTML standard.
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  */
@@ -38,7 +38,7 @@ export interface EventStream extends AsyncIterator<ParsedEvent, undefined, undef
   readonly lastEventId: string
   /** Ends the reading and cancels the body, at once. */
   return(): Promise<IteratorReturnResult<undefined>>
-  /** As `return()`, and rejects with the error. */
+  /** Ends like `return()`, then rejects with the error. */
   throw(error?: unknown): Promise<IteratorReturnResult<undefined>>
 }
 
@@ -58,22 +58,24 @@ export interface OwnEvent {
 /** Why the model stopped, on one scale for all providers. */
 export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'content-filter' | 'error' | 'other'
 
-/** Token counts, on one scale for all providers. A provider that does not say leaves a field out. */
+/** Token counts, on one scale for all providers. A count that the provider does not report is absent. */
 export interface Usage {
-  /** All that was read, what came from a cache or went into one included. */
+  /** All input tokens, including those read from a cache or written into one. */
   inputTokens?: number
-  /** All that was written, reasoning included. */
+  /** All output tokens, reasoning included. */
   outputTokens?: number
   totalTokens?: number
-  /** Of the input: read from the provider's cache. */
+  /** The input tokens that were read from the provider's cache. */
   cachedInputTokens?: number
-  /** Of the input: written into the provider's cache. */
+  /** The input tokens that were written into the provider's cache. */
   cacheWriteInputTokens?: number
-  /** Of the output: reasoning. */
+  /** The output tokens that were reasoning. */
   reasoningTokens?: number
 }
 
-/** An answer begins, and what its provider calls it. At most once an answer, before its first piece. */
+/**
+ * An answer begins, with the id and the model that the provider names. At most once per answer, before its first piece.
+ */
 export interface StartPart {
   type: 'start'
   /** The provider's id of the answer. */
@@ -90,14 +92,11 @@ export interface TextPart {
 /** A piece of the model's reasoning. */
 export interface ReasoningPart {
   type: 'reasoning'
-  /** Empty in a piece that only brings a signature or what is redacted. */
+  /** Empty in a part that carries only a signature or redacted reasoning. */
   text: string
-  /**
-   * The provider's signature of the reasoning before it, whole: the provider wants both back, unchanged, in the next
-   * turn.
-   */
+  /** The provider's signature of all the reasoning before it. The next turn must give both back unchanged. */
   signature?: string
-  /** Reasoning that the provider shows in encrypted form only: it wants it back, unchanged, in the next turn. */
+  /** Reasoning that the provider gives only in encrypted form. The next turn must give it back unchanged. */
   redacted?: string
 }
 /** A piece of a tool call. Pieces with the same `index` belong together, and no other call of the run has it. */
@@ -116,23 +115,23 @@ export interface ToolCallPart {
   replaces?: boolean
   /** The provider or the agent runs this call: no client may. */
   executed?: boolean
-  /** The provider rejected the call, so no client may run it: words for the client, never the provider's own. */
+  /** The provider rejected the call, so no client may run it. A text for the client, never the provider's own. */
   error?: string
   /**
-   * A person is asked whether the call may run, and whoever runs it waits: the id that the answer names. In the last
-   * piece, with `executed`.
+   * A person must approve the call, and whoever runs it waits for that: the id that the person's answer names. In the
+   * last piece, together with `executed`.
    */
   approval?: string
 }
-/** What a tool answered. It closes its call. */
+/** The result of a tool. It closes the tool's call. */
 export interface ToolResultPart {
   type: 'tool-result'
   /** The id of the call. */
   id: string
   name?: string
-  /** Any JSON value; `null` unless `toolResults` is on, since it may hold what is not for the client. */
+  /** Any JSON value; `null` unless `toolResults` is on, since it may hold data that the client must not see. */
   output: unknown
-  /** The tool failed: words for the client. */
+  /** The tool failed. A text for the client. */
   error?: string
 }
 /** Token counts so far; later ones replace earlier ones field by field. */
@@ -140,7 +139,7 @@ export interface UsagePart {
   type: 'usage'
   usage: Usage
 }
-/** The provider said that it had ended, and why. */
+/** The provider reported that the answer has ended, and why. */
 export interface FinishPart {
   type: 'finish'
   reason: FinishReason
@@ -150,12 +149,12 @@ export interface DataPart {
   type: 'data'
   name: string
   data: unknown
-  /** Data with the same name and id replaces what came before, in clients that keep it. */
+  /** In clients that keep data, a part with the same name and id replaces the earlier one. */
   id?: string
-  /** For now only: clients that keep a history leave it out. */
+  /** Only for the moment: clients that keep a history leave it out. */
   transient?: boolean
 }
-/** The source failed; the original error is for the server's eyes. */
+/** The source failed. Only the server sees the original error. */
 export interface ErrorPart {
   type: 'error'
   error: unknown
@@ -173,7 +172,7 @@ export type Part =
   | DataPart
   | ErrorPart
 
-/** The parts a protocol is given one by one. Usage and finish come once, with its `end`, and an error with `fail`. */
+/** The parts that an encoder gets one by one. Usage and finish come once, with `end`; an error comes with `fail`. */
 export type EncoderPart = Exclude<Part, UsagePart | FinishPart | ErrorPart>
 
 /**
@@ -214,7 +213,7 @@ export interface Failure {
   code: string
   /** Safe to show: never the provider's own words unless the developer said so. */
   message: string
-  /** Whether asking again may help. Informs; nothing acts on it. */
+  /** Whether asking again may help. A hint for the application: nothing in this library acts on it. */
   retryable: boolean
 }
 
@@ -236,7 +235,7 @@ export interface ReadableStreamLike<T = unknown> {
   }
 }
 
-/** As much of a `fetch` answer as is needed to read its event stream. */
+/** The members of a `fetch` response that are needed to read its event stream. */
 export interface ResponseLike {
   readonly ok: boolean
   readonly status: number
@@ -270,51 +269,51 @@ export type Source =
   | PromiseLike<SourceStream>
   | ((context: SourceContext) => SourceStream | PromiseLike<SourceStream>)
 
-/** What an encoder may know of its run. */
+/** What an encoder is told about its run. */
 export interface EncoderRun {
   readonly runId: string
 }
 
-/** How a complete answer ended: given once, whatever order the provider said it in. */
+/** How a complete answer ended. Given once, at the end, whenever the provider reported it. */
 export interface EncoderEnd {
   finishReason?: FinishReason
   usage?: Usage
 }
 
 /**
- * What a whole answer is made of, in order: texts and pieces of reasoning that follow each other are joined, and each
- * tool call is whole, at the place of its first piece. Events of one's own are kept, and so are the chunks
- * that an encoder has `chunk` or `aside` for.
+ * What a whole answer consists of, in order. Text and reasoning that follow each other are joined. Each tool call is
+ * whole, at the place of its first piece. Own events are included, and so are the chunks that an encoder takes with
+ * `chunk` or `aside`.
  */
 export type AnswerPart =
   | EncoderPart
   | { type: 'event'; event: ServerSentEvent }
   | { type: 'chunk'; chunk: unknown; event: string | undefined }
 
-/** A chunk of the AI SDK's UI message stream, as far as all of them are alike. */
+/** A chunk of the AI SDK's UI message stream: what all its types have in common. */
 export interface UIChunk {
   readonly type: string
   readonly [key: string]: unknown
 }
 
 /**
- * Turns one run into frames: text in which each event ends with a blank line. An empty string is no
- * frame. Frames carry no `id`: ids are the relay's business.
+ * Turns one run into frames: text in which each event ends with a blank line. An empty string is no frame. Frames carry
+ * no `id`: the relay or the log adds it.
  */
 export interface Encoder {
   /**
-   * Instead of `part`, for a protocol that speaks the provider's own chunks: called with each that is not
-   * empty and holds no failure, and with the name the provider gives such an event on the wire, if any.
+   * Called instead of `part`, in a protocol that sends the provider's own chunks: with each chunk that is not empty and
+   * holds no failure, and with the name that the provider gives such an event on the wire, if any.
    */
   chunk?(chunk: unknown, event: string | undefined): string
   /**
-   * A part of the answer. Usage and finish come with `end`. `hasResults` where what tools answered may follow their
-   * calls, so that only the end tells which of them a client is to run.
+   * A part of the answer. Usage and finish come with `end`. With `hasResults` tool results may follow their calls, so
+   * that only the end shows which calls the client must run.
    */
   part(part: EncoderPart, hasResults?: boolean): string
   /**
-   * What a chunk of the AI SDK says that no part has, in the words of its UI message stream: called before the chunk's
-   * parts, for a dialect of the same house. Its frames are of what has no part at all.
+   * Called before the parts of an AI SDK chunk that says something no part can carry; `chunk` has the form of the SDK's
+   * UI message stream. For the dialect that the AI SDK's clients read. Return frames only for what no part carries.
    */
   aside?(chunk: UIChunk): string
   /** An event the source wrote itself. */
@@ -323,18 +322,18 @@ export interface Encoder {
   end(end: EncoderEnd): string
   /**
    * The failure, in one frame or several; the last is `event: error` with JSON that holds `error: failure`, unless the
-   * client would break on that. Also called alone, of an encoder that was given nothing else: for a failure that is told
-   * without the run.
+   * client would break on that. Also called on an encoder that got nothing else, for a failure that is sent without its
+   * run.
    */
   fail(failure: Failure): string
   /**
-   * The whole answer as the value of one JSON body, for `stream: false`. It depends on nothing but what it is given: the
-   * other methods may have been called, or not. A protocol without it cannot answer so.
+   * The whole answer as the value of one JSON body, for `stream: false`. It may depend only on its arguments: the other
+   * methods may have been called, or not. A protocol without it cannot answer `stream: false`.
    */
   answer?(parts: readonly AnswerPart[], end: EncoderEnd): unknown
 }
 
-/** The dialect spoken to the client: shared and stateless; what lives one run is the encoder. */
+/** The dialect spoken to the client. Shared by all runs and stateless: the state of a run is in its encoder. */
 export interface Protocol {
   readonly name: string
   /** Extra response headers of a stream. */
@@ -343,12 +342,13 @@ export interface Protocol {
   /** The frame after a complete answer; empty for none. @default the event whose data is `[DONE]` */
   readonly sentinel?: string
   /**
-   * The frame that is sent after silence, once an event was sent, where a comment does not keep a client waiting.
+   * The frame sent after silence, for clients that a comment does not keep waiting. Before the first event a comment is
+   * sent instead.
    * @default a comment
    */
   readonly heartbeat?: string
-  /** The JSON body of an HTTP answer that refuses. @default `{ error: { code, message, retryable } }` */
+  /** The JSON body of an HTTP error answer. @default `{ error: { code, message, retryable } }` */
   refusal?(failure: Failure & { status: number }): unknown
-  /** The client bears nothing but `data` on the wire: no ids, no `retry`. Such a run is not resumed by id. */
+  /** The client accepts nothing but `data` on the wire: no ids, no `retry`. Such a run is not resumed by id. */
   readonly dataOnly?: boolean
 }

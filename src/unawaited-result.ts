@@ -20,8 +20,9 @@ export class OwnedPromise<T> extends Promise<T> {
 }
 
 /**
- * A promise of what an adapter returns. It rejects where somebody waits for it; otherwise `tell` gets the error, and
- * the promise resolves to nothing. That is decided a turn later: who is going to wait does so by then.
+ * The promise that an adapter returns. If somebody awaits it, it rejects with the error; otherwise `tell` gets the
+ * error and the promise resolves to nothing. This is decided one turn of the event loop later: whoever wants the
+ * promise awaits it by then.
  */
 export function owned<T>(
   begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,

@@ -16,15 +16,15 @@ import {
 } from './sources/read-chunk.js'
 import type { ReadableStreamLike, ResponseLike, Source } from './types.js'
 
-/** As much as is looked at of the streams that SDKs hand out. */
+/** The members of SDK streams that are used here. */
 export interface SDKStream {
   controller?: { abort?(): void }
   abort?(): void
   destroy?(): void
-  /** Of the Claude Agent SDK, whose `interrupt` may hang. */
+  /** The Claude Agent SDK's, whose `interrupt` may hang. */
   close?(): void
   interrupt?(): unknown
-  /** Of LM Studio. */
+  /** LM Studio's. */
   cancel?(): unknown
   result?(): unknown
   // The helper streams of OpenAI and Anthropic.
@@ -38,37 +38,37 @@ export interface SDKStream {
 export interface Iteration {
   iterator: { next(): unknown; return?(): unknown }
   stream: SDKStream
-  /** The provider's name, if nothing stops the stream but the signal its call was given. */
+  /** The provider's name, if only the signal that its call was given stops the stream. */
   signalOnly?: string | undefined
-  /** The whole answer, which stands beside the stream in some results: waited for when the stream is over. */
+  /** The whole answer, which some results hold beside the stream. Awaited when the stream is over. */
   rest?: PromiseLike<unknown> | undefined
   /** The stream that yielded this one: read on when this is over. */
   outer?: Iteration | undefined
 }
 
-/** The iterators that were read: what gives the same one again has nothing more. */
+/** The iterators that were handed out. A stream that gives the same one again was read before. */
 const consumed = new WeakSet<object>()
 
 /**
  * The iterator of a source's stream, asked for at once: some streams listen only from then.
  *
- * @throws {RelayError} `invalid-source` for what cannot be iterated, or was before.
+ * @throws {RelayError} `invalid-source` if the stream cannot be iterated, or was iterated before.
  */
 export function iterate(stream: unknown, reading: Reading, isBody = false): Iteration {
   if (typeof stream === 'string' || ArrayBuffer.isView(stream)) return { iterator: [stream].values(), stream: {} }
   const source = (stream ?? {}) as SDKStream & Partial<ReadableStreamLike & AsyncIterable<unknown> & Iterable<unknown>>
   const response = isBody ? undefined : isResponse(stream) ? stream : toResponse(stream)
   if (response) {
-    // Its body is piped from that of the connection, and who destroys it stops nothing.
+    // node-fetch 2 pipes the connection's body into this one, and destroying this one stops nothing.
     const signalOnly = 'textConverted' in response ? 'node-fetch 2' : undefined
     return { iterator: readResponse(response, reading), stream: bodyOf(response), signalOnly }
   }
-  // An SDK's stream that ends without a chunk was none: an answer that is a page of HTML, say.
+  // An SDK's stream that ends without a chunk is not an answer: it may have been a page of HTML.
   if (typeof source.controller?.abort === 'function') {
     reading.proof = 'missing'
     reading.ofUpstream()
   }
-  // The helper streams drop what came before they were iterated; a late one would wait for ever.
+  // The helper streams drop what came before they were iterated. Iterated after its end, one would wait for ever.
   if (source.ended === true && typeof source.done === 'function') {
     if (!source.errored && !source.aborted) throw wasConsumed()
     return { iterator: [].values(), stream: source }
@@ -77,11 +77,11 @@ export function iterate(stream: unknown, reading: Reading, isBody = false): Iter
     if ((source as ReadableStream).locked) throw wasConsumed()
     const reader = source.getReader()
     const iterator = { next: () => reader.read(), return: () => reader.cancel() }
-    // The AI SDK makes its streams iterable one by one. They are branches of a tee: closing one stops nothing.
+    // The AI SDK adds the iterator to each of its streams. They are branches of a tee: closing one stops nothing.
     const signalOnly = Object.hasOwn(source, Symbol.asyncIterator) ? 'the AI SDK' : undefined
     return { iterator, stream: source, signalOnly }
   }
-  // OpenAI's agents: only the stream that they make stops them.
+  // The OpenAI Agents SDK: only the stream that these methods make stops the run.
   const { toStream, toTextStream } = source as { toStream?(): unknown; toTextStream?(): unknown }
   if (typeof toStream === 'function' && typeof toTextStream === 'function')
     return iterate(toStream.call(source), reading)
@@ -117,7 +117,7 @@ export function iterate(stream: unknown, reading: Reading, isBody = false): Iter
     iterator: {
       async next() {
         const result = sync.next()
-        // What is no result is told so by who reads it.
+        // The caller reports a result that is not an object.
         if (!isObject(result)) return result
         return { done: result.done, value: await result.value }
       },
@@ -128,13 +128,13 @@ export function iterate(stream: unknown, reading: Reading, isBody = false): Iter
 }
 
 /**
- * The answer that Node's `http`, undici or axios gave, where its status refuses or its content type says how it is read;
- * else it holds a stream like other results.
+ * A response of Node's `http`, undici or axios, if its status is an error or its content type says how it is read. Any
+ * other is an object that holds a stream.
  */
 function toResponse(stream: unknown): ResponseLike | undefined {
   if (!isObject(stream)) return
   const { status: said, statusCode = said, headers, body, data } = stream as Record<string, unknown>
-  // Azure's SDKs have it as a text.
+  // Azure's SDKs give the status as a string.
   const status = Number(statusCode)
   if (!(status > 0) || !isObject(headers)) return
   const get = (name: string) => String((headers as Record<string, unknown>)[name] ?? '')
@@ -145,25 +145,25 @@ function toResponse(stream: unknown): ResponseLike | undefined {
     return { ok, status, headers: { get }, body: content }
 }
 
-/** What stops the body of an answer at once: a Node stream's iterator would wait for the next bytes. */
+/** The object that stops the body of a response at once: a Node stream's iterator would wait for the next bytes. */
 function bodyOf({ body }: ResponseLike): SDKStream {
   return typeof (body as SDKStream | undefined)?.destroy === 'function' ? (body as SDKStream) : {}
 }
 
-/** The body of a `fetch` answer, by what its content type says it is. */
+/** Reads the body of a response by its content type. */
 function readResponse(response: ResponseLike, reading: Reading): Iteration['iterator'] {
   const { ok, headers, body } = response
   const type = headers.get('content-type') ?? ''
   const format = formatOf(type)
-  // Where the type says nothing the first byte does.
+  // If the type says nothing, the first byte decides.
   const isBytes = format !== undefined || /^\s*($|;|\w+\/octet-stream)/i.test(type)
   if (!ok || !isBytes || !isStream(body)) return readEventStream(response, reading)
   return readBytes(iterate(body, reading, true).iterator, format, reading)
 }
 
 /**
- * What a chunk begins that is a stream itself, or a list of chunks: its own are read in its place. Bytes are the stream
- * they are of.
+ * The iteration that a chunk begins if it is a stream, or a list of chunks: its chunks are read in its place. A chunk
+ * of bytes begins a stream of bytes, which the rest of the outer stream continues.
  */
 export function iterateInner(outer: Iteration, chunk: object, reading: Reading): Iteration {
   if (isStream(chunk) || Array.isArray(chunk)) return { ...iterate(chunk, reading), outer }
@@ -190,9 +190,9 @@ export function wasConsumed(cause?: unknown): Error {
 }
 
 /**
- * Stops the upstream of a stream. `return()` alone does not: an SDK's iterator answers it after the token it
- * waits for, and the provider goes on until then. So first what the SDKs have for it, then `return()`,
- * which is not waited for.
+ * Stops the upstream of a stream. `return()` alone does not: an SDK's iterator answers it after the token it waits for,
+ * and the provider goes on until then. So the SDK's own methods are called first, then `return()`, which is not
+ * awaited.
  */
 export function abort({ stream, iterator, outer }: Iteration): void {
   for (const attempt of [
@@ -207,29 +207,29 @@ export function abort({ stream, iterator, outer }: Iteration): void {
       const answer: unknown = attempt()
       if (isThenable(answer)) answer.then(ignore, ignore)
     } catch {
-      // It is being thrown away.
+      // The stream is discarded all the same.
     }
   }
   if (outer) abort(outer)
 }
 
-/** Aborts a stream that nobody will read; its iterator is asked for first, or the abort would go unhandled. */
+/** Aborts a stream that nobody will read. Its iterator comes first, or the abort would be an unhandled rejection. */
 export function release(stream: unknown): void {
   try {
     abort(iterate(stream, new Reading()))
   } catch {
-    // No stream, or someone else's.
+    // It is not a stream, or someone else reads it.
   }
 }
 
-/** Lets go of a source that will not be read: a factory is not called, a stream is aborted. */
+/** Discards a source that will not be read: a factory is not called, a stream is aborted. */
 export function discard(source: Source): void {
   if (typeof source === 'function') return
   try {
-    // What is iterable and a promise at once is iterated.
+    // A source that is both iterable and a promise is iterated.
     if (isThenable(source) && !isStream(source)) Promise.resolve(source).then(release, ignore)
     else release(source)
   } catch {
-    // Looking at it throws.
+    // Reading its members throws.
   }
 }

@@ -15,18 +15,18 @@ import type {
   UIChunk,
 } from './types.js'
 
-/** In characters. */
+/** The most characters of an answer. */
 const MAX_SIZE = 16_777_216
-/** What a part counts besides its text. */
+/** What a part counts besides its text, in characters. */
 const PART = 64
 
-/** The answer of one run, gathered by a protocol that stands before the given one. */
+/** The answer of one run, gathered by a protocol that wraps the given one. */
 export class WholeAnswer {
   readonly protocol: Protocol
   /** The JSON text, once the run is complete. */
   body: string | undefined
 
-  /** @param isKept whether the run's frames are wanted as well, by a log. */
+  /** @param isKept whether a log wants the run's frames as well. */
   constructor(protocol: Protocol = text(), isKept: boolean) {
     const { name, headers, sentinel } = protocol
     this.protocol = {
@@ -42,7 +42,7 @@ export class WholeAnswer {
   }
 }
 
-/** Keeps what it is given for `answer`, and hands it on only where the frames are wanted. */
+/** Keeps the parts for `answer`, and passes them to the wrapped encoder only if the frames are wanted. */
 class Gatherer implements Encoder {
   readonly chunk?: Encoder['chunk']
   readonly aside?: Encoder['aside']
@@ -108,7 +108,7 @@ class Gatherer implements Encoder {
       case 'reasoning': {
         const { text, signature = '', redacted } = part
         this.#count(text.length + signature.length)
-        // What a signature is for ends with it.
+        // A signature ends the reasoning it signs.
         if (last?.type === 'reasoning' && (last.signature ?? last.redacted ?? redacted) === undefined) {
           last.text += text
           if (signature !== '') last.signature = signature
