@@ -1,11 +1,11 @@
-/** What do agents say that speak A2A: in JSON-RPC, over REST, or by its SDK? */
+/** What do the events of an A2A agent say, as JSON-RPC, REST or its SDK deliver them? */
 import { isObject } from '../errors.js'
 import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface ContentPart {
   text?: string
-  /** By the SDK. */
+  /** The SDK's form of a part. */
   content?: { $case?: string; value?: unknown }
 }
 
@@ -20,7 +20,7 @@ interface A2AEvent extends Message {
   artifacts?: { artifactId?: string; parts?: ContentPart[] }[]
 }
 
-/** What the numbers mean that the SDK has for the states, but for those of work. */
+/** The task states behind the SDK's numbers, except those of a task that is still at work. */
 const STATES: Record<number, string> = {
   3: 'completed',
   4: 'failed',
@@ -29,13 +29,12 @@ const STATES: Record<number, string> = {
   7: 'rejected',
   8: 'auth-required',
 }
-/** The number that it has for the role of an agent. */
+/** The SDK's number for the role of an agent. */
 const AGENT = 2
 const KINDS = /^(task|message|status-?update|artifact-?update)$/i
 
 /**
- * An A2A agent. The answer is the text of its artifacts, or of its message; it is complete where its task is, or where the
- * task waits for the user.
+ * An A2A agent. The answer is the text of its artifacts or message, complete when the task is or waits for the user.
  */
 export const a2a: ChunkShape = {
   is: (chunk) => eventOf(chunk) !== undefined,
@@ -55,7 +54,7 @@ export const a2a: ChunkShape = {
   },
 }
 
-/** What an agent says while it works is news of its steps. */
+/** A message of a task that is still at work reports progress: it is not part of the answer. */
 function readStatus({ state, message }: NonNullable<A2AEvent['status']>, reading: Reading): void {
   const word =
     typeof state === 'number'
@@ -74,7 +73,7 @@ function isAgent(role: unknown): boolean {
   return /agent$/i.test(String(role)) || role === AGENT
 }
 
-/** The event in a chunk, by whichever version of the protocol. */
+/** The event in a chunk, in whichever version of the protocol. */
 function eventOf(chunk: object): A2AEvent | undefined {
   const { jsonrpc, result, payload, kind } = chunk as Record<string, unknown>
   if (jsonrpc && isObject(result)) return eventOf(result)
@@ -87,7 +86,7 @@ function eventOf(chunk: object): A2AEvent | undefined {
   return isOne(key, inner) && hasTask(inner) ? inner : undefined
 }
 
-/** Tasks and messages are anybody's words. */
+/** `task` and `message` are common words, so the fields of the event are checked too. */
 function isOne(kind: string, event: unknown): event is A2AEvent {
   if (!KINDS.test(kind) || !isObject(event)) return false
   const { parts, role, status, artifact } = event as A2AEvent
@@ -95,7 +94,7 @@ function isOne(kind: string, event: unknown): event is A2AEvent {
   return isObject(status) ? 'state' in status : Array.isArray(artifact?.parts)
 }
 
-/** Every event of the protocol names what it is of. */
+/** Every event of the protocol has the id of its context, task or message. */
 function hasTask(event: object): boolean {
   return hasKey(event, 'contextId', 'taskId', 'messageId')
 }

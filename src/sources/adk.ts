@@ -15,7 +15,7 @@ interface Event {
   finishReason?: string
   usageMetadata?: UsageMetadata
   groundingMetadata?: unknown
-  /** Calls that something outside of the run answers. */
+  /** The ids of the calls that something outside the run answers. */
   longRunningToolIds?: string[]
   errorCode?: string
   errorMessage?: string
@@ -23,8 +23,8 @@ interface Event {
 }
 
 /**
- * Google ADK. The answer is complete at the `finishReason` of the last turn: the model is asked again after its tools have
- * answered. An event that is not partial repeats the partial ones before it. It never throws.
+ * Google ADK. The answer is complete at the `finishReason` of the last turn: after its tools have answered, the model
+ * is called again. A non-partial event repeats the partial events before it. The stream never throws.
  */
 export const adk: ChunkShape = {
   hasResults: true,
@@ -56,20 +56,22 @@ function readPart(part: EventPart, { partial: isPartial, longRunningToolIds: lon
     reading.notes.answered = true
     reading.proof = 'missing'
   } else if (call) {
-    // The arguments of a partial one may not be whole.
+    // The arguments in a partial event may be incomplete.
     if (isPartial) return
     const executed = !long?.includes(call.id as string)
     reading.calls.whole(call.id, call.args, { ...call, executed })
   } else if (isPartial || !reading.notes.partial) readContentPart(part, reading)
 }
 
-/** While tools have answered and the model has not, its last word is yet to come. */
+/** After a tool's answer, a finish reason ends nothing until the model has spoken again. */
 function readEnd(word: string, reading: Reading): void {
   if (reading.notes.answered) reading.finish(word)
   else reading.end(word)
 }
 
-/** A word for why the model stopped without a word, a status, or a failure whose message may hold the status. */
+/**
+ * `errorCode` is a reason for stopping without text, an HTTP status, or a failure whose message may contain the status.
+ */
 function readFailure(code: string, message: string | undefined, reading: Reading): void {
   if (!/^(other|error|broken|nothing)$/.test(meaningOf(code))) {
     reading.end(code)

@@ -13,10 +13,10 @@ interface AGUIEvent {
   name?: string
   value?: unknown
   subagentRunId?: string
-  /** A word, in some versions. */
+  /** A plain string in some versions. */
   outcome?: string | { type?: string; interrupts?: { id?: string; reason?: string; toolCallId?: string }[] }
   usage?: unknown
-  /** TanStack AI's own. */
+  /** Sent by TanStack AI only. */
   metadata?: { finishReason?: string; tanstack?: { finishReason?: string } }
 }
 
@@ -38,7 +38,7 @@ export const agui: ChunkShape = {
     return type === 'RAW' ? event !== undefined : TYPE.test(type as string)
   },
 
-  // Only TanStack AI's own iterator waits for its provider: an event stream has bytes that can be cancelled.
+  // Only TanStack AI's own iterator waits for its provider before it stops: an event stream's bytes can be cancelled.
   signalOnly: ({ metadata }: AGUIEvent) => (metadata?.tanstack ? 'TanStack AI' : undefined),
 
   read(event: AGUIEvent, reading: Reading) {
@@ -59,13 +59,13 @@ export const agui: ChunkShape = {
     else if (type === 'CUSTOM') reading.data(event.name as string, event.value)
     else if (type === 'RUN_STARTED' && reading.proof !== 'missing') reading.begin()
     else if (/^RUN_[EF]/.test(type)) {
-      // A list with the counts of each model; TanStack AI has one object.
+      // The counts are a list with one entry per model; TanStack AI sends one object.
       reading.counts(event.usage)
       if (type === 'RUN_ERROR') reading.error(event)
       else {
         const word = typeof outcome === 'string' ? outcome : outcome?.type
         for (const one of typeof outcome === 'string' ? [] : listOf(outcome?.interrupts)) readInterrupt(one, reading)
-        // It says no more than success; a run that is interrupted waits for the client.
+        // The outcome says no more than success. An interrupted run waits for the client.
         const { finishReason: told, tanstack } = event.metadata ?? {}
         reading.end(tanstack?.finishReason ?? told ?? (word === 'interrupt' ? 'suspended' : (word ?? 'stop')))
       }
@@ -73,7 +73,10 @@ export const agui: ChunkShape = {
   },
 }
 
-/** Of a call that a client is to run TanStack AI says so by a word of its own: nobody is asked whether it may run. */
+/**
+ * Only an interrupt that asks for approval counts. For a call that the client should run itself TanStack AI gives
+ * another reason: nobody is asked for approval there.
+ */
 function readInterrupt(
   { id, reason = '', toolCallId }: { id?: string; reason?: string; toolCallId?: string },
   reading: Reading,

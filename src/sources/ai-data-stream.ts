@@ -1,8 +1,8 @@
 /** What does a line of the data stream say, as `toDataStreamResponse()` of the AI SDK 4 sends it? */
 
-/** How it begins: with a step, text, reasoning, data of one's own or a failure. */
+/** How a data stream begins: with a step, text, reasoning, the application's data or a failure. */
 export const DATA_STREAM = /^(f:\{"messageId":|[03g]:"|[28]:\[)/
-/** What may become such a beginning. */
+/** A text that is too short to tell, but may become such a beginning. */
 export const MAY_BE_DATA_STREAM = /^([0238fg]:?|f:\{"?\w{0,9}"?)$/
 
 type Fields = Record<string, unknown>
@@ -25,7 +25,7 @@ const CHUNKS: Record<string, (value: never) => object> = {
   k: ({ data, mimeType }: Fields) => ({ type: 'file', base64: data, mimeType }),
 }
 
-/** The chunk of a line; nothing for the beginning and the end of a step. */
+/** The chunk of a line; `undefined` for the beginning and the end of a step. */
 export function dataStreamChunk(line: string): object | undefined {
   const [, code = '', json = ''] = /^(\w):(.*)$/.exec(line.trim()) ?? []
   return CHUNKS[code]?.(JSON.parse(json) as never)

@@ -7,7 +7,7 @@ interface OldPart extends StreamPart {
   usage?: object | null
 }
 
-/** The full stream of `streamText`. The answer is complete at `finish`, but for a reason that nobody gave. */
+/** The full stream of `streamText`. The answer is complete at `finish`, unless the finish reason is `unknown`. */
 export const aiSDK4: ChunkShape = {
   hasResults: true,
 
@@ -47,13 +47,13 @@ export const aiSDK4: ChunkShape = {
 
   read(part: OldPart, reading: Reading) {
     const { type, source, usage, finishReason } = part
-    // Version 4 says when a step begins; xsai does not, and repeats a call before its tool answers.
+    // Version 4 announces each step. xsai does not, and it repeats a call before the tool answers.
     const isNext = reading.notes.isAnswered && !/^(tool-result|finish)$/.test(type)
     if (type === 'step-start' || (isNext && !reading.calls.has(part.toolCallId))) reading.begin()
     if (type === 'source') reading.citation(source && { url: source.url, title: source.title })
     else if (type === 'finish') {
       reading.counts(usage)
-      // Of a cut answer xsai says no more than this, and the counts of the step before.
+      // When an answer is cut, xsai sends only `other` and the counts of the previous step.
       const isCut = finishReason === 'other' && !(usage && 'promptTokens' in usage)
       reading.end(isCut ? 'unknown' : finishReason)
     } else readPart(part, reading)

@@ -1,4 +1,4 @@
-/** The AI SDK's UI message stream, as its servers and `uiMessage()` send it. */
+/** What do the chunks of the AI SDK's UI message stream say, as its servers and `uiMessage()` send them? */
 import { asideOf, readPart, readSource, type StreamPart } from './ai-sdk.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 import { emptied, withoutRequest } from './redact.js'
@@ -6,11 +6,11 @@ import { emptied, withoutRequest } from './redact.js'
 interface UIChunk extends StreamPart {
   transient?: boolean
   messageMetadata?: { usage?: object }
-  /** Of a model alone, whose other parts are the same. */
+  /** In the stream of a model alone, whose other parts are the same. */
   usage?: object
 }
 
-/** It says that it is complete with `finish`. */
+/** The AI SDK's UI message stream. The answer is complete at `finish`. */
 export const aiSDKUI: ChunkShape = {
   hasResults: true,
 
@@ -53,7 +53,7 @@ export const aiSDKUI: ChunkShape = {
     }
   },
 
-  // What tools answered, and the words of their failures.
+  // What tools answered and the words of their failures stay on the server.
   redact: (chunk: UIChunk) => emptied(withoutRequest(chunk), { output: null, errorText: 'The tool failed.' }),
 
   read(chunk: UIChunk, reading: Reading) {

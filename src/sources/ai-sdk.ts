@@ -1,25 +1,25 @@
-/** The full stream of the AI SDK's `streamText`, versions 5 to 7. */
+/** What do the parts of the AI SDK's full stream say (`streamText`, versions 5 to 7)? */
 import type { UIChunk } from '../types.js'
 import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 import { withoutRequest } from './redact.js'
 
-/** A part of a stream: of the AI SDK in any version, of its UI message stream, and of what was made after it. */
+/** A part of a stream of the AI SDK (any version), of its UI message stream, or of a library that imitates it. */
 export interface StreamPart {
   type: string
   id?: string
   text?: string
   delta?: string
-  /** Of version 4. */
+  /** In version 4. */
   textDelta?: string
   toolName?: string
   toolCallId?: string
-  /** Of a request for approval, and of the answer to it. */
+  /** In a request for approval and in the answer to it. */
   approvalId?: string
   toolCall?: { toolCallId?: string }
   isAutomatic?: boolean
   signature?: string
-  /** What it has besides, for its own page. */
+  /** This field and most of the next ones are for the AI SDK's own client. */
   approvalDescriptor?: unknown
   approved?: boolean
   citations?: unknown
@@ -53,29 +53,29 @@ export interface StreamPart {
   file?: { mediaType?: string; base64?: string }
   error?: unknown
   errorText?: string
-  /** Of a model alone, since version 6, in two words. */
+  /** In the stream of a model alone, since version 6, an object with two words. */
   finishReason?: string | { unified?: string }
   rawFinishReason?: string
   totalUsage?: { outputTokens?: number }
 }
 
-/** The part types that no other shape has, but for the pieces. Most of them say nothing to a client. */
+/** The types that only this shape has, except the deltas. Most of these parts say nothing to a client. */
 const TYPE =
   /^((text|reasoning)-(start|end)|(start|finish)-step|stream-start|response-metadata|reasoning-file|steering-message|ping|abort|raw)$/
 
 const TOOL = /^tool-(result|error|output-denied|approval-re(quest|sponse))$/
 
 /**
- * The full stream of the AI SDK's `streamText`. The answer is complete at `finish`, but for reasons that say it was
- * broken off. What its tools returned stays on the server.
+ * The full stream of the AI SDK's `streamText`. The answer is complete at `finish`, unless the finish reason says that
+ * it was broken off. What its tools returned goes out by default only through `uiMessage()`.
  */
 export const aiSDK: ChunkShape = {
   hasResults: true,
 
-  // The UI message stream, the body of a response, shares other types with it, and is stopped like one.
+  // The UI message stream shares the other types, but it is the body of a response and is stopped like one.
   signalOnly: ({ text, totalUsage }: StreamPart) => (text !== undefined || totalUsage ? 'the AI SDK' : undefined),
 
-  // They come before the provider was asked: a refusal is still to be a status.
+  // These parts come before the provider was asked: a refusal after them must still become an HTTP status.
   isEarly: ({ type }: StreamPart) => type === 'start' || type === 'start-step',
 
   showsResults: true,
@@ -93,7 +93,7 @@ export const aiSDK: ChunkShape = {
         return typeof delta === 'string'
       case 'tool-input-start':
       case 'tool-input-end':
-        // Those of the UI message stream have another name for it.
+        // In the UI message stream this field is called `toolCallId`.
         return 'id' in chunk
       case 'finish':
         return finishReason !== undefined && 'totalUsage' in chunk
@@ -106,14 +106,14 @@ export const aiSDK: ChunkShape = {
       case 'custom':
         return typeof kind === 'string'
       case 'object':
-        // Of `streamObject`: all so far of what its text says.
+        // From `streamObject`: the whole object so far, which its text says as well.
         return 'object' in chunk && Object.keys(chunk).length === 2
       case 'start':
-        // One's own part says what the answer is called.
+        // With one of these keys it is a `start` part of the application's own.
         return !hasKey(chunk, 'id', 'model', 'created')
       default:
         if (typeof type !== 'string') return false
-        // One's own part of a result has another name for the call.
+        // A `tool-result` part of the application's own has the call's id in `id`.
         return TYPE.test(type) || (TOOL.test(type) && (toolCallId ?? toolCall ?? approvalId) !== undefined)
     }
   },
@@ -138,8 +138,8 @@ export const aiSDK: ChunkShape = {
     }
   },
 
-  // Steps carry the request's body and the response's headers, the error of a tool's own call may carry both, and what a
-  // tool answered is not for the page. What steers an agent is said to its model.
+  // Steps carry the request's body and the response's headers, and the error of a tool call may carry both. Tool
+  // outputs are not for the client. A `steering-message` is for the agent's model.
   redact({
     response: _1,
     rawValue: _2,
@@ -153,7 +153,7 @@ export const aiSDK: ChunkShape = {
   },
 }
 
-/** What the streams of all versions say, and those that were made after them, in one or another of these words. */
+/** Reads the parts that all versions, and the libraries that imitate them, share under one name or another. */
 export function readPart(part: StreamPart, reading: Reading): void {
   const { type, id, toolCallId = id, toolName: name, providerExecuted: executed } = part
   switch (type) {
@@ -178,7 +178,7 @@ export function readPart(part: StreamPart, reading: Reading): void {
       break
     case 'tool-input-delta':
     case 'tool-call-delta':
-      // Without an id it is of the call that began last.
+      // Without an id it belongs to the call that began last.
       reading.call(
         toolCallId ?? (reading.notes.call as string | undefined),
         part.delta ?? part.inputTextDelta ?? part.argsTextDelta,
@@ -206,7 +206,7 @@ export function readPart(part: StreamPart, reading: Reading): void {
       reading.deny(toolCallId, name)
       break
     case 'tool-approval-request':
-      // One that the application answers itself is nothing to ask a person.
+      // When the application answers the request itself, no person is asked.
       reading.calls.postpone(part.toolCall?.toolCallId ?? toolCallId, part.isAutomatic ? undefined : part.approvalId)
       break
     case 'reset-step':
@@ -226,7 +226,7 @@ export function readPart(part: StreamPart, reading: Reading): void {
   }
 }
 
-/** What the page is to know of a part, and nothing that lies around the answer. */
+/** The fields of a part that the page needs. Nothing about the request or the response is among them. */
 const FOR_PAGE = [
   'approvalDescriptor',
   'approvalId',
@@ -249,15 +249,14 @@ const FOR_PAGE = [
 ] as const
 
 /**
- * What a part says in the words of the UI message stream that no part of ours has. In one place for both streams, which
- * differ in few words.
+ * What a part says that no part of ours can hold, as a UI message stream's chunk. Shared, since both streams are alike.
  */
 export function asideOf(part: StreamPart): UIChunk | undefined {
   const { type, id, providerMetadata, toolCallId = part.toolCall?.toolCallId ?? id, sourceId = id } = part
-  // The commonest by far.
+  // Deltas are by far the most common parts.
   if (type.endsWith('-delta')) return providerMetadata ? { type, providerMetadata } : undefined
   if (type === 'error' || type === 'raw') return
-  // Of a call that is wrong it says `dynamic` of every tool, and is right where there is none of this name.
+  // For an invalid call the AI SDK sets `dynamic` whatever the tool, which is right only where no tool has this name.
   const isKnownTool = part.invalid && (part.error as Error | undefined)?.name !== 'AI_NoSuchToolError'
   const told = FOR_PAGE.filter((name) => part[name] !== undefined && !(isKnownTool && name === 'dynamic'))
   return {
@@ -269,7 +268,7 @@ export function asideOf(part: StreamPart): UIChunk | undefined {
   }
 }
 
-/** An address, or a document. */
+/** Reads a source: an address or a document. */
 export function readSource(
   { url, title, mediaType, filename }: Pick<StreamPart, 'url' | 'title' | 'mediaType' | 'filename'>,
   reading: Reading,
@@ -277,7 +276,7 @@ export function readSource(
   reading.citation(url === undefined ? { title, mediaType, filename } : { url, title })
 }
 
-/** Version 6 says of a cut answer no more than `other`, without the provider's own word and without counts. */
+/** For a cut answer version 6 says only `other`, without the provider's own word and without counts. */
 function isCut({ finishReason, rawFinishReason, totalUsage }: StreamPart): 'interrupted' | false {
   const isUntold = rawFinishReason === undefined && totalUsage?.outputTokens === undefined
   return finishReason === 'other' && isUntold && 'interrupted'

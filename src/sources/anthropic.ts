@@ -1,4 +1,4 @@
-/** Anthropic's messages: the events of `create` and of `.stream()`, and the same over the wire. */
+/** What do Anthropic's message events say, from `create`, from `.stream()` and over the wire? */
 import type { ChunkShape, Reading } from './reading-state.js'
 import { emptied, withoutRequest } from './redact.js'
 
@@ -58,8 +58,8 @@ export const anthropic: ChunkShape = {
 
   event: (chunk: { type: string }) => chunk.type,
 
-  // The helper stream goes on to fill the message and the blocks it has handed out: what began empty is said empty.
-  // What the provider's own tools answered stays here.
+  // The helper stream keeps filling the message and the blocks that it has already handed out, so what began empty is
+  // sent empty. What the provider's own tools answered stays on the server.
   redact(event: MessagesEvent) {
     const { message, content_block: block } = event
     const rest = withoutRequest(event)
@@ -120,8 +120,8 @@ function readBlock(index: number, block: ContentBlock, reading: Reading): void {
 }
 
 /**
- * Some gateways say all of a block at its beginning, or the first piece. The helper stream fills the block that it has
- * handed out, too: so it counts only if no piece of it came, or another.
+ * Some gateways put a whole block, or its first piece, into the block's start event. The helper stream also fills the
+ * block that it has handed out. So the text of the start event counts only if the block has no pieces, or other pieces.
  */
 function readBegun(reading: Reading): void {
   const { text, thinking, signature } = (reading.notes.block ?? {}) as ContentBlock
@@ -134,7 +134,7 @@ function readBegun(reading: Reading): void {
 function readDelta(index: number, delta: NonNullable<MessagesEvent['delta']>, reading: Reading): void {
   const block = reading.notes.block as ContentBlock | undefined
   if (block) {
-    // What the helper stream has filled begins with the piece that it was filled with.
+    // A block that the helper stream has filled begins with the piece that it was filled with.
     const piece = delta.text ?? delta.thinking
     if (piece && !(block.text || block.thinking)?.startsWith(piece)) readBegun(reading)
     reading.notes.block = undefined
@@ -150,7 +150,7 @@ function readDelta(index: number, delta: NonNullable<MessagesEvent['delta']>, re
       reading.signature(delta.signature)
       break
     case 'input_json_delta':
-      // Some gateways say it under the number of another block.
+      // Some gateways send it under the index of another block.
       if (delta.partial_json)
         reading.call(
           reading.calls.isOpen(index) ? index : ((reading.notes.tool as number) ?? index),
@@ -163,8 +163,8 @@ function readDelta(index: number, delta: NonNullable<MessagesEvent['delta']>, re
 }
 
 /**
- * `input_tokens` leaves out what the cache took or gave; on the common scale it is part of the input. The counts come in
- * halves, so the last of each is kept.
+ * `input_tokens` excludes the tokens read from or written to the cache; on our common scale they are part of the input.
+ * The counts are spread over several events, so the last of each is kept.
  */
 export function readCounts(counts: MessagesUsage | null | undefined, reading: Reading): void {
   if (!counts) return

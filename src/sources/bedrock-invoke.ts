@@ -1,4 +1,4 @@
-/** What do the events of Bedrock's InvokeModelWithResponseStream hold, and those of its agents, flows and knowledge bases? */
+/** What do Bedrock's InvokeModelWithResponseStream events say, and those of its agents, flows and knowledge bases? */
 import { isObject } from '../errors.js'
 import { readInner } from './inner-chunk.js'
 import { jsonOf } from './json.js'
@@ -7,20 +7,20 @@ import type { ChunkShape, Reading } from './reading-state.js'
 
 interface InvokeEvent {
   chunk?: { bytes: Uint8Array }
-  /** Of a flow. */
+  /** From a flow. */
   flowOutputEvent?: { content?: { document?: unknown } }
   flowCompletionEvent?: { completionReason?: string }
-  /** Of RetrieveAndGenerateStream. */
+  /** From RetrieveAndGenerateStream. */
   output?: { text?: string }
   citation?: unknown
   guardrail?: { action?: string }
 }
 
-/** What the models say that have events of their own: Llama, Titan, Mistral, Cohere. */
+/** The events of models that have their own format: Llama, Titan, Mistral, Cohere. */
 interface ModelEvent {
   generation?: string
   outputText?: string
-  /** Of Cohere, which tells all of it again at its end. */
+  /** From Cohere, which repeats the whole text at the end. */
   text?: string
   is_finished?: boolean
   finish_reason?: string | null
@@ -30,14 +30,16 @@ interface ModelEvent {
   'amazon-bedrock-invocationMetrics'?: { inputTokenCount?: number; outputTokenCount?: number }
 }
 
-/** Words of which a model's event has one. Another JSON text is what an agent answers. */
+/** The keys of which a model's event has at least one. Any other JSON text is an agent's answer. */
 const MODEL = /^(generation|outputText|text|outputs|is_finished|finish_reason|stop_reason|completionReason|amazon-.*)$/
 
 const FLOW = /^flow(Output|Completion|Trace|MultiTurnInputRequest)Event$/
 
-/** Bytes of each model's own events, which are complete where that model says so; of agents the bytes are text. */
+/**
+ * The bytes hold each model's own events: the answer is complete where that model says so. An agent's bytes are text.
+ */
 export const bedrockInvoke: ChunkShape = {
-  // What an agent traces has its prompts, also before it answers; what it would have the caller run is not read.
+  // An agent's trace holds its prompts, even before it answers. Calls that the caller should run are not read.
   is: (chunk) =>
     (chunk as InvokeEvent).chunk?.bytes instanceof Uint8Array ||
     Object.keys(chunk).some(
@@ -47,7 +49,7 @@ export const bedrockInvoke: ChunkShape = {
           hasKey((chunk as Record<string, unknown>)[key], 'agentId', 'sessionId', 'invocationId')),
     ),
 
-  // Of a knowledge base.
+  // From a knowledge base.
   follows: ({ output, citation, guardrail }: InvokeEvent) =>
     isObject(output) || isObject(citation) || isObject(guardrail),
 
@@ -59,7 +61,7 @@ export const bedrockInvoke: ChunkShape = {
   },
 }
 
-/** A flow says why it ended; what is made of a knowledge base has no sign of its end. */
+/** A flow says why it ended. The stream of a knowledge base has no sign of its end. */
 function readAgent(event: InvokeEvent, reading: Reading): void {
   const { flowOutputEvent: flow, flowCompletionEvent: end, output, citation, guardrail } = event
   const document = flow?.content?.document
@@ -79,7 +81,7 @@ function readBytes(bytes: Uint8Array, reading: Reading): void {
   const isKnown = readInner(event, reading)
   if (!event || (!isKnown && !Object.keys(event).some((key) => MODEL.test(key)))) {
     reading.text(text)
-    // An agent says nothing of its end.
+    // An agent does not announce its end.
     reading.end()
     return
   }

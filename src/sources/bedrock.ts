@@ -1,11 +1,11 @@
-/** AWS Bedrock's ConverseStream. */
+/** What do the events of AWS Bedrock's ConverseStream say? */
 import { isObject } from '../errors.js'
 import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 import { emptied } from './redact.js'
 
 interface ConverseEvent {
-  /** Strands agents in Python say so what their model says. */
+  /** Strands agents in Python wrap the model's events in this field. */
   event?: ConverseEvent
   messageStart?: object
   contentBlockStart?: {
@@ -55,7 +55,7 @@ export const bedrock: ChunkShape = {
     return isObject(event) && (key !== 'metadata' || hasKey(event, 'usage', 'metrics'))
   },
 
-  // What Bedrock's own tools answered, and the trace of a guardrail, which has what was asked.
+  // What Bedrock's own tools answered stays here, and so does the trace of a guardrail, which holds the prompt.
   redact({ event: inner, ...outer }: ConverseEvent) {
     const event = inner ?? outer
     const { contentBlockStart: start, contentBlockDelta: piece, metadata } = event

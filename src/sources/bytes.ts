@@ -1,4 +1,4 @@
-/** What is in a stream of bytes: an event stream, a JSON text a line, a JSON array, or plain text? */
+/** What does a stream of bytes hold: an event stream, JSON lines, a JSON array, or plain text? */
 import { isObject, RelayError } from '../errors.js'
 import { mistake } from '../failure.js'
 import { ignore } from '../promises.js'
@@ -9,7 +9,7 @@ import type { Reading } from './reading-state.js'
 import { bytesIn } from './stream-holder.js'
 import { readEvents } from './upstream-sse.js'
 
-/** What is read: the iterator of a body. */
+/** The iterator of a body. */
 export interface ByteSource {
   next(): unknown
   return?(): unknown
@@ -19,10 +19,10 @@ type Format = 'events' | 'lines' | 'array' | 'text'
 
 /** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
 const MAX_CHUNK_SIZE = 67_108_864
-/** What is larger than this is an answer, and says no failure. */
+/** In characters. A JSON text that is larger is an answer, and is not searched for a failure. */
 const MAX_FAILURE_SIZE = 1_048_576
 
-/** The format that a content type says; `json` is told by its first character. */
+/** The format that a content type names. `json` is left open: the first character tells which format it is. */
 export function formatOf(contentType: string): Format | 'json' | undefined {
   const [, type = ''] = /^\s*([^;\s]*)/.exec(contentType.toLowerCase()) ?? []
   if (type === 'text/plain') return 'text'
@@ -42,36 +42,36 @@ export function readBytes(source: ByteSource, format: Format | 'json' | undefine
   return { next: () => body.next(), return: () => body.return() }
 }
 
-/** An event stream, whatever it is called. */
+/** How an event stream begins, whatever its content type. */
 const EVENTS = /^(:|(data|event|id|retry):)/
-/** The beginning of a field's name is still no field. */
+/** The beginning of a field's name: too short to tell. */
 const FIELD = /^(d|da|dat|data|e|ev|eve|even|event|i|id|r|re|ret|retr|retry)$/
-/** In what is called text, an event stream of JSON: text may begin with the name of a field, too. */
+/** In `text/plain`, how an event stream of JSON begins: plain text may begin with the name of a field, too. */
 const EVENTS_OF_JSON = /^(data:|event:[^\n]*\n(id:[^\n]*\n)?data:) ?[{[]/
 const MAY_BE_EVENTS =
   /^(d|da|dat|e|ev|eve|even)$|^(data: ?$|event:?([^\n]{0,99}$|[^\n]*\n(id:[^\n]{0,99}\n)?(d|da|dat|data: ?)?$))/
 
 /**
- * `unknown` until it can be told → one of the formats → `over`. `json` is a JSON text: one alone is no stream, but they may
- * come a line each.
+ * `unknown` until the format is clear → one of the formats → `over`. `json` is a JSON text: a single one is not a
+ * stream, but more may follow, one per line.
  */
 class ByteChunks {
   readonly #source: ByteSource
   readonly #reading: Reading
   readonly #decoder = new TextDecoder()
-  /** What the content type says. */
+  /** The format that the content type names. */
   readonly #said: Format | 'json' | undefined
   #state: Format | 'unknown' | 'json' | 'over' = 'unknown'
   #events: { next(): Promise<unknown>; return?(): unknown } | undefined
-  /** Text that is no whole chunk yet, how much of it was looked at, and what stands open in it. */
+  /** Text that is not a whole chunk yet, how far it has been scanned, and how many brackets are open in it. */
   #text = ''
   #at = 0
   #depth = 0
   #isEmpty = true
-  /** What is in a line. */
+  /** How a line is read. */
   #parse: (line: string) => unknown = JSON.parse
   #isString = false
-  /** Looked into when it is their turn: what is wrong in one is no fault of those before it. */
+  /** Parsed when their turn comes: an error in one must not affect those before it. */
   readonly #chunks: (() => unknown)[] = []
 
   constructor(source: ByteSource, format: Format | 'json' | undefined, reading: Reading) {
@@ -95,7 +95,7 @@ class ByteChunks {
     }
   }
 
-  /** Text may be empty; an upstream that was to say something in JSON and said nothing was cut. */
+  /** Plain text may be empty. An upstream that should have sent JSON and sent nothing was cut. */
   #end(): unknown {
     if (this.#isEmpty && this.#said !== 'text')
       throw new RelayError('truncated', 'The upstream ended without a chunk', { retryable: true })
@@ -105,7 +105,7 @@ class ByteChunks {
   return(): unknown {
     this.#isEmpty = false
     this.#state = 'over'
-    // What reads the events waits for the bytes, and would be told of it only with the next of them.
+    // The event reader waits for bytes, and would notice the end only when the next ones come.
     const left = this.#source.return?.()
     Promise.resolve(this.#events?.return?.()).catch(ignore)
     return left
@@ -164,7 +164,7 @@ class ByteChunks {
     }
   }
 
-  /** One JSON text that says a failure is that failure. */
+  /** A single JSON text that reports a failure is that failure. */
   #takeJSON(isEnd: boolean): void {
     const [line = '', ...more] = this.#text.trim().split('\n')
     if (more.length > 0 && jsonOf(line) !== undefined) this.#state = 'lines'
@@ -176,7 +176,7 @@ class ByteChunks {
     throw failure ? providerError(failure) : noStream()
   }
 
-  /** The bytes from the beginning on, as text. */
+  /** All bytes from the beginning, as text. */
   async *#rest(): AsyncGenerator<string> {
     yield this.#text
     for (;;) {
@@ -192,7 +192,7 @@ class ByteChunks {
     for (const line of lines) if (line.trim() !== '') this.#chunks.push(() => parse(line, this.#parse))
     this.#text = last
     if (!isEnd || last.trim() === '') return
-    // A last line without an end may be cut.
+    // A last line without a line break may have been cut.
     try {
       const value = this.#parse(last)
       this.#chunks.push(() => value)
@@ -201,7 +201,7 @@ class ByteChunks {
     }
   }
 
-  /** The elements of one array, as they come: what stands open outside of texts tells where one ends. */
+  /** The elements of one array, as they arrive: the number of open brackets outside strings tells where one ends. */
   #takeElements(): void {
     let start = this.#text.length
     if (this.#depth > 1) start = 0

@@ -1,16 +1,16 @@
-/** Does an object say that something failed, and what does it say of it? */
+/** Does an object report a failure, and what does it say about it? */
 import { isObject } from '../errors.js'
 import { meaningOf } from './finish.js'
 
-/** Words in a `type`, `event`, `object` or `status` that say that something failed. */
+/** Words in a `type`, `event`, `object` or `status` that mean a failure. */
 const FAILED = /(^|[^a-z])(error|failed|failure)$/i
 
-/** Under which names servers have the words of a failure, and its code. */
+/** The names under which servers put the words of a failure, and its code. */
 const WORDS = /^(message|msg|details?|description|err(or)?_?(msg|message|description)|status_?(msg|message))$/i
 const CODE = /^(code|ret|__type|status|http_?(code|status)|status_?code|error_?code|err_?(code|no))$/i
-/** What may stand beside the words alone. */
+/** Fields that may stand beside words that come without a code. */
 const BESIDE = /^(request_?id|trace_?id|timestamp|path|instance)$/i
-/** Codes and words that say that all is well. */
+/** Codes and words that mean success. */
 const FINE = /^(0|2\d\d\d*|ok|success\w*)$/i
 
 export function isFailed(word: unknown): boolean {
@@ -18,12 +18,13 @@ export function isFailed(word: unknown): boolean {
 }
 
 /**
- * What an object tells of a failure, if it does: `{ error: … }`, `{ object: 'error', … }`, `{ type: 'x.failed', message }`.
- * One that is no object of the user's own (it came amid a provider's chunks, or in an upstream's bytes) does so, too, by
- * whatever else servers have for it: a code with words, words alone, `success: false`.
+ * The failure that an object reports, if any: `{ error: … }`, `{ object: 'error', … }`,
+ * `{ type: 'x.failed', message }`. Any other form that servers use (a code with words, words alone, `success: false`)
+ * counts only in an object that is not the user's own: one that came among a provider's chunks, or in an upstream's
+ * bytes.
  */
 export function failureIn(told: object, isOwn: boolean): unknown {
-  // Google's, behind OpenAI's API, are in a list.
+  // Google's OpenAI-compatible API puts them in a list.
   const chunk = !isOwn && Array.isArray(told) && isObject(told[0]) ? told[0] : told
   const {
     err,
@@ -46,16 +47,16 @@ export function failureIn(told: object, isOwn: boolean): unknown {
   if (isOwn) return undefined
   if (Array.isArray(errors) && errors.length > 0) return errors[0]
   if (success === false || isReport(chunk)) return chunk
-  // Words alone may be news there: of a search, of a step.
+  // Words without a code are not enough there: they may report on a search or a step.
   return Object.values(chunk).find((inner) => isObject(inner) && hasBadCode(inner) && isReport(inner))
 }
 
-/** `{ error: … }`, and nothing that is not of it. */
+/** Whether the object is `{ error: … }` with nothing that does not belong to the failure. */
 function isAlone(chunk: object): boolean {
   return Object.keys(chunk).every((key) => /^error(_?type|_?code)?$/i.test(key) || CODE.test(key) || BESIDE.test(key))
 }
 
-/** Words with a code that is no good one, or words alone. */
+/** Whether it has words with a code that is not a success, or words alone. */
 function isReport(told: object): boolean {
   if (wordsOf(told).every((word) => FINE.test(word))) return false
   return hasBadCode(told) || Object.keys(told).every((key) => WORDS.test(key) || BESIDE.test(key))
@@ -74,7 +75,7 @@ function hasBadCode(told: object): boolean {
   )
 }
 
-/** Whether it says that all is well, or that it is the end, or no more than that the server lives. */
+/** Whether the object reports success, or the end, or only that the server is alive. */
 export function isFine(told: object): boolean {
   const words = Object.entries(told).map(([key, value]) =>
     typeof value === 'string' || CODE.test(key) ? String(value) : value ? key : 'no',
@@ -82,7 +83,7 @@ export function isFine(told: object): boolean {
   return words.length === 0 || words.some((word) => FINE.test(word) || isIdle(word) || meaningOf(word) === 'stop')
 }
 
-/** For the developer, where no field of it has the words: all of it. */
+/** The whole object, for the developer, when none of its fields has the words. */
 function wordsIn(told: unknown): string {
   try {
     return `: ${JSON.stringify(told)}`.slice(0, 1000)
@@ -92,8 +93,8 @@ function wordsIn(told: unknown): string {
 }
 
 /**
- * A failure that a provider tells in its stream, as an error for the developer. `status`, even if undefined,
- * marks it as the provider's, as the SDKs' own errors do.
+ * A failure that a provider reports in its stream, as an error for the developer. `status`, even when it is undefined,
+ * marks the error as the provider's, as it does in the SDKs' own errors.
  */
 export function providerError(told: unknown): Error {
   if (told instanceof Error) return told
@@ -102,14 +103,14 @@ export function providerError(told: unknown): Error {
   const codes = Object.entries(fields).flatMap(([key, value]) => (CODE.test(key) && !isObject(value) ? [value] : []))
   const error = new Error(wordsOf(fields)[0] ?? `The provider reported a failure${wordsIn(told)}`)
   const status = codes.map(Number).find((code) => code >= 400 && code <= 599)
-  // Google's have a word beside the number.
+  // Google sends a word beside the number.
   const code = codes.find((code) => typeof code === 'string' && Number.isNaN(Number(code))) ?? codes[0]
   return Object.assign(error, { status, code, type })
 }
 
 /**
- * What keeps a connection alive, and says nothing. Where words may be the answer none is as a sentence begins, nor what
- * answers a ping.
+ * Whether the data only keeps a connection alive. Where words may be the answer (`mayBeText`), a capitalised word does
+ * not count, since a sentence may begin so, and neither does `pong`, which may answer a question.
  */
 export function isIdle(data: string, mayBeText = false): boolean {
   const [word, pong] = /^\W*(?:ping|(pong)|heart.?beat|keep.?alive|(?:\w+ )?processing|noop)[\W\d]*$/i.exec(data) ?? []

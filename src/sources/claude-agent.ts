@@ -30,8 +30,8 @@ interface Message {
 }
 
 /**
- * Claude Agent SDK. The answer is complete at a `result` that is no error: each turn has a `message_stop` of its own.
- * What is said of the session (folders, tools), what tools answered and what a subagent says stay here.
+ * Claude Agent SDK. The answer is complete at a `result` that is not an error: each turn has its own `message_stop`.
+ * Details of the session (folders, tools), tool results and what a subagent says stay on the server.
  */
 export const claudeAgent: ChunkShape = {
   is: (chunk) => 'session_id' in chunk && 'uuid' in chunk && typeof (chunk as { type?: unknown }).type === 'string',
@@ -41,7 +41,7 @@ export const claudeAgent: ChunkShape = {
     if (parent) return
     reading.calls.areExecuted = true
     if (type === 'stream_event' && event && anthropic.is(event)) {
-      // Token by token: the whole messages repeat it.
+      // These are single tokens; whole messages repeat them later.
       reading.kept.isStreamed = true
       anthropic.read(event as never, reading)
       if (reading.proof === 'given') reading.proof = 'missing'
@@ -51,7 +51,9 @@ export const claudeAgent: ChunkShape = {
   },
 }
 
-/** One block of a message, whole. With `error` its text is the provider's words, and the result tells. */
+/**
+ * A whole block of a message. If `error` is set, its text is the provider's words, and the result reports the failure.
+ */
 function readAssistant({ message, error }: Message, reading: Reading): void {
   if (error) {
     reading.notes.error = error
@@ -79,11 +81,11 @@ function readAnswers({ message }: Message, reading: Reading): void {
 
 function readResult(message: Message, reading: Reading): void {
   const { subtype, usage } = message
-  // Of all turns, where a turn's own have come before.
+  // The counts of all turns. A turn's own counts may have come before.
   reading.notes.counts = undefined
   readCounts(usage, reading)
   if (subtype === 'success' && !message.is_error) {
-    // What a command of its own says is told here only.
+    // The output of the SDK's own commands comes only here.
     if (!reading.sawText) reading.text(message.result)
     reading.end(message.stop_reason)
   } else {

@@ -10,10 +10,10 @@ interface CodexEvent {
   message?: string
 }
 
-/** Commands, files and plans among the items stay on the server. */
+/** Of the items, commands, files and plans stay on the server. */
 const TYPE = /^(thread\.started|turn\.(started|completed|failed)|item\.(started|updated|completed))$/
 
-/** The events of `runStreamed`: whole messages, no tokens. The turn is complete at `turn.completed`. */
+/** The events of `runStreamed`: whole messages, not tokens. The turn is complete at `turn.completed`. */
 export const codex: ChunkShape = {
   is(chunk) {
     const { type, message, item } = chunk as Record<string, unknown>
@@ -40,13 +40,13 @@ export const codex: ChunkShape = {
         reading.error(error)
         break
       case 'error':
-        // It says so while it asks again, and goes on.
+        // Codex reports this while it reconnects, and goes on.
         if (!message?.startsWith('Reconnecting')) reading.error(message)
     }
   },
 }
 
-/** An item that is told again brings its whole text again. */
+/** An item that is updated repeats its whole text. */
 function readItem({ id, type, text = '' }: NonNullable<CodexEvent['item']>, reading: Reading): void {
   const key = `${type} ${id}`
   const kind = type === 'reasoning' ? 'reasoning' : 'text'

@@ -1,4 +1,4 @@
-/** What do the events of Cohere's chat (v2) say, in the SDK's camel case or in snake case as on the wire? */
+/** What do the events of Cohere's chat say, in camel case (the SDK) or snake case (the wire), in versions 2 and 1? */
 import { isObject } from '../errors.js'
 import { meaningOf } from './finish.js'
 import { listOf } from './list-of.js'
@@ -51,7 +51,7 @@ interface ChatEvent {
 
 const EVENT = /^(message|content|tool-plan|tool-call|citation)-(start|delta|end)$/
 
-/** Cohere. The answer is complete at `message-end`, unless that says that it failed. */
+/** Cohere. The answer is complete at `message-end`, unless that event reports a failure. */
 export const cohere: ChunkShape = {
   hasEnd: true,
 
@@ -122,7 +122,7 @@ interface OldEvent {
 const OLD_EVENT =
   /^(stream-(start|end)|text-generation|citation-generation|search-(queries-generation|results)|tool-(calls|input)-\w+|debug)$/
 
-/** Cohere's version 1. The answer is complete at `stream-end`, which brings the history, too. */
+/** Cohere's version 1. The answer is complete at `stream-end`, an event that also holds the history. */
 export const cohere1: ChunkShape = {
   signalOnly: () => 'Cohere',
 
@@ -146,7 +146,7 @@ export const cohere1: ChunkShape = {
   },
 }
 
-/** A source may be what a tool answered, or a document of the request: what it says is not for the client. */
+/** A source may be a tool's answer or a document of the request: its content is not for the client. */
 function withoutAnswer({ sources, ...citation }: Citation): object {
   const kept = sources?.map((source) => {
     const { id, title, url } = source.document ?? {}

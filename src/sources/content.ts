@@ -1,4 +1,4 @@
-/** What does the content of a message say, which is a text or a list of blocks? */
+/** What does the content of a message say: a text or a list of blocks? */
 import { isObject } from '../errors.js'
 import { listOf } from './list-of.js'
 import type { Reading } from './reading-state.js'
@@ -10,7 +10,7 @@ interface ContentBlock {
   thinking?: unknown
   reasoning?: unknown
   signature?: string
-  /** Of reasoning (Databricks). */
+  /** In a reasoning block (Databricks). */
   summary?: { text?: string; signature?: string }[]
   image_url?: unknown
   url?: string
@@ -18,7 +18,7 @@ interface ContentBlock {
   mimeType?: string
 }
 
-/** Content that is a string, or, as Mistral, LangChain and others have it, a list of texts, thoughts and images. */
+/** Reads content that is a string, or a list of texts, thoughts and images (Mistral, LangChain and others). */
 export function readContent(reading: Reading, content: unknown): void {
   if (!isObject(content)) {
     reading.text(content as string | null | undefined)
@@ -45,7 +45,7 @@ function readThought(reading: Reading, { thinking, reasoning, signature, summary
   }
 }
 
-/** An address as it is, or in an object. */
+/** The address, which may stand in an object. */
 export function addressOf(image: unknown): string | undefined {
   const address = isObject(image) ? (image as { url?: unknown }).url : image
   return typeof address === 'string' ? address : undefined

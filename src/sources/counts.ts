@@ -2,7 +2,7 @@
 import { isObject } from '../errors.js'
 import type { Usage } from '../types.js'
 
-/** In snake case; the same in camel case is known as well. */
+/** In snake case. The camel case of each word is known as well. */
 const WORDS: Record<keyof Usage, string> = {
   inputTokens: 'input_tokens prompt_tokens input_token_count',
   outputTokens: 'output_tokens completion_tokens output_token_count',
@@ -22,7 +22,9 @@ for (const name of Object.keys(WORDS) as (keyof Usage)[])
       name,
     )
 
-/** The counts in a provider's object, and in its details; of a list, one for each model or request, the sums. */
+/**
+ * The counts in a provider's object and in its details. A list, with one entry per model or request, gives the sums.
+ */
 export function countsOf(told: unknown, counts: Usage = {}): Usage {
   if (Array.isArray(told)) {
     for (const one of told.map((inner) => countsOf(inner)))
@@ -31,12 +33,12 @@ export function countsOf(told: unknown, counts: Usage = {}): Usage {
     for (const key of Object.keys(told)) {
       let value = (told as Record<string, unknown>)[key]
       const name = NAMES.get(key)
-      // The AI SDK's models tell a sum with its parts.
+      // The AI SDK's models send a count as an object: a total with its parts.
       if (name && isObject(value)) {
         countsOf(value, counts)
         value = (value as { total?: unknown }).total
       }
-      // One of them is not zero where a server tells a count under two names.
+      // Where a server sends one count under two names, one of the two may be zero: the other is right.
       if (name) {
         const count = typeof value === 'string' ? Number.parseInt(value, 10) : value
         if (Number.isFinite(count) && (count || counts[name] === undefined)) counts[name] = count as number

@@ -1,4 +1,4 @@
-/** What does DashScope's own API say, of models and of applications? */
+/** What do the chunks of DashScope's own API say, for models and for applications? */
 import { isObject } from '../errors.js'
 import { readCompletion } from './openai-chat.js'
 import type { ChunkShape, Reading } from './reading-state.js'
@@ -14,7 +14,7 @@ interface DashScopeChunk {
   usage?: { models?: object[] }
 }
 
-/** DashScope's own API, of models and of applications. */
+/** DashScope's own API, for models and for applications. */
 export const dashScope: ChunkShape = {
   is({ request_id: id, output }: DashScopeChunk) {
     if (typeof id !== 'string' || !isObject(output)) return false
@@ -30,7 +30,7 @@ export const dashScope: ChunkShape = {
   },
 }
 
-/** All of the text so far in each chunk, unless it was asked for in pieces. */
+/** Each chunk holds the whole text so far, unless the request asked for pieces. */
 function readOutput(
   { text, choices, finish_reason: word }: NonNullable<DashScopeChunk['output']>,
   reading: Reading,

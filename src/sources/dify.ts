@@ -9,11 +9,13 @@ interface DifyEvent {
   metadata?: { usage?: object }
 }
 
-/** Of an application's own jobs there are events and ids of tasks, too. */
+/**
+ * The names of Dify's events. An application's own jobs have events and task ids, too, so more than these is asked for.
+ */
 const DIFY = /^((agent|message|text|tts|workflow|node|iteration|loop|parallel|human)_\w+|message|error|ping)$/
 const DIFY_ID = /^(message|conversation|workflow_run)_id$/
 
-/** Dify. What nodes of a flow and tools were given and answered stays here. */
+/** Dify. The inputs and outputs of a flow's nodes and of tools stay on the server. */
 export const dify: ChunkShape = {
   is(chunk: DifyEvent) {
     const { event, task_id: task } = chunk

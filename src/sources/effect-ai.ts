@@ -1,11 +1,13 @@
-/** What do the parts of Effect's `LanguageModel.streamText` say? Their types are the AI SDK's, and their fields others. */
+/**
+ * What do the parts of Effect's `LanguageModel.streamText` say? Their types are the AI SDK's, but their fields differ.
+ */
 import { isObject } from '../errors.js'
 import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface EffectPart {
   type: string
-  /** What the answer and its model are called is an Option in version 3. */
+  /** In version 3 the ids of the answer and of its model are Options. */
   id?: unknown
   modelId?: unknown
   toolCallId?: string
@@ -25,11 +27,11 @@ interface EffectPart {
   error?: unknown
 }
 
-/** The stream is complete at `finish`. Its tools are run by it, unless it was told not to. */
+/** The answer is complete at `finish`. Effect runs the tools itself, unless it was told not to. */
 export const effectAI: ChunkShape = {
   hasResults: true,
 
-  // Each part has one, whatever its type: of the versions 3 and 4.
+  // Every part has one of these keys, whatever its type: in version 3 or in version 4.
   is: (chunk) => hasKey(chunk, '~effect/ai/Content/Part', '~effect/ai/Response/Part'),
 
   read(part: EffectPart, reading: Reading) {

@@ -1,12 +1,12 @@
-/** What the providers' words for an ending mean: why the model stopped, or that the answer was broken off. */
+/** What does a provider's word for an ending mean: why did the model stop, or was the answer broken off? */
 import type { FinishReason } from '../types.js'
 
 /**
- * Matched in small letters, without `_`, `-`, digits and a `FINISH_REASON_`; the first that fits decides. Providers put new words together of
- * the same pieces, so the pieces are what is known.
+ * Matched in lower case, without `_`, `-`, digits and a leading `FINISH_REASON_`; the first that fits decides.
+ * Providers build new words from the same pieces, so the pieces are what is listed.
  */
 const WORDS: readonly (readonly [FinishReason | 'broken' | 'nothing', RegExp])[] = [
-  // Servers that say a word with every chunk, or have a value for "not yet".
+  // Some servers send a word with every chunk, or have a value for "not yet".
   ['nothing', /^(null|none|nil|unspecified|inprogress|queued|pending|running|notfinished)$/],
   [
     'content-filter',
@@ -25,10 +25,9 @@ const WORDS: readonly (readonly [FinishReason | 'broken' | 'nothing', RegExp])[]
   ['length', /length|token|limit|truncat|^max|contextwindow|budget|^incomplete$/],
 ]
 
-/** Why the model stopped, in our words; `broken` after which the answer is not complete, whatever else is said. */
+/** Why the model stopped, on our scale. After `broken` the answer is not complete, whatever else is said. */
 export function meaningOf(said: unknown): FinishReason | 'broken' | 'nothing' {
-  // The AI SDK has two words, of which the provider's tells more where the other tells little; some servers have an
-  // object or a number.
+  // The AI SDK sends two words: where its own is vague, the provider's says more. Some servers send objects or numbers.
   const { unified, raw, reason = unified, type = reason } = (said ?? {}) as { [word: string]: unknown }
   const word = typeof said === 'string' ? said : (/^(other|error)$/.test(`${unified}`) && raw) || type
   if (typeof word !== 'string') return 'other'

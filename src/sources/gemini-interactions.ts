@@ -20,7 +20,7 @@ interface InteractionEvent {
   error?: unknown
 }
 
-/** The stream of `interactions.create`. It is complete at `interaction.completed`, whose status says why. */
+/** The stream of `interactions.create`. The answer is complete at `interaction.completed`, whose status says why. */
 export const geminiInteractions: ChunkShape = {
   hasEnd: true,
 
@@ -29,7 +29,7 @@ export const geminiInteractions: ChunkShape = {
     return typeof type === 'string' && (/^(interaction|step)\./.test(type) || (type === 'error' && 'error' in chunk))
   },
 
-  // `controller.abort()` of its stream closes nothing while the provider is silent.
+  // The stream's `controller.abort()` closes nothing while the provider is silent.
   signalOnly: () => 'Gemini Interactions',
 
   read({ event_type, index, step, delta, interaction, error }: InteractionEvent, reading: Reading) {
@@ -64,7 +64,7 @@ export const geminiInteractions: ChunkShape = {
           cachedInputTokens: usage.total_cached_tokens,
           reasoningTokens: thought,
         })
-        // The client goes on by itself after the last of these.
+        // After `requires_continuation` the SDK's client continues by itself.
         if (status !== 'requires_continuation') reading.end(status)
       }
     }

@@ -1,4 +1,4 @@
-/** Google's Gemini: `generateContentStream`, and the same over the wire. */
+/** What do Gemini's chunks say, from `generateContentStream` and over the wire? */
 import { isObject } from '../errors.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 import { emptied, withoutRequest } from './redact.js'
@@ -53,11 +53,11 @@ interface GeminiChunk {
 }
 
 /**
- * Google Gemini. The answer is complete at a `finishReason`, or where the prompt was blocked. The chunks of
- * `@google/genai` are class instances whose getters `text` and `data` warn on the console: only own fields are read.
+ * Google Gemini. The answer is complete at a `finishReason`, or if the prompt was blocked. The chunks of
+ * `@google/genai` are class instances whose getters `text` and `data` warn on the console, so only own fields are read.
  */
 export const gemini: ChunkShape = {
-  // Its SDK answers calls itself where it was given functions (automatic function calling).
+  // The SDK answers calls itself if it was given functions (automatic function calling).
   hasResults: true,
 
   signalOnly: () => 'Gemini',
@@ -75,7 +75,7 @@ export const gemini: ChunkShape = {
     const { candidates, promptFeedback, usageMetadata, responseId: id } = chunk
     for (const { index = 0, content, finishReason, groundingMetadata, citationMetadata } of candidates ?? []) {
       if (index !== 0) continue
-      // What the SDK's own calls of functions came to.
+      // The results of the functions that the SDK called.
       const answers = content?.parts?.flatMap((part) => part?.functionResponse ?? []) ?? []
       for (const { id, name, response } of answers) reading.result(id ?? name, response, name)
       if (answers.length > 0) {
@@ -84,7 +84,7 @@ export const gemini: ChunkShape = {
       }
       const parts = content?.parts ?? []
       if (parts.length > 0) {
-        // Where answers have no ids, content after an end is of another.
+        // After an end, content without an id, or with another id, belongs to another answer.
         if (reading.proof === 'given' && (!id || reading.notes.id !== id)) reading.begin()
         reading.notes.id = id
         reading.start(id, chunk.modelVersion)
@@ -98,7 +98,7 @@ export const gemini: ChunkShape = {
     if (usageMetadata) readUsage(usageMetadata, reading)
   },
 
-  // The SDK hangs the response's headers on every chunk. What tools answered and the words of a refusal stay here, too.
+  // The SDK adds the response's headers to every chunk. Tool results and the words of a refusal stay here, too.
   redact(chunk: GeminiChunk) {
     const { candidates, promptFeedback } = chunk
     return {
@@ -109,14 +109,14 @@ export const gemini: ChunkShape = {
   },
 }
 
-/** What tools answered: a code's output, and what the caller's functions gave. */
+/** Tool results: the output of executed code, and what the caller's functions returned. */
 const ANSWERED = { codeExecutionResult: {}, functionResponse: {}, toolResponse: {} }
 
 interface Wrapped {
   response: GeminiChunk
 }
 
-/** The same within another object: of Code Assist, which Gemini's command line speaks with. */
+/** The same chunks inside another object, as Code Assist sends them, which Gemini's command line uses. */
 export const geminiWrapped: ChunkShape = {
   hasEnd: true,
   hasResults: true,
@@ -140,7 +140,7 @@ export function readContentPart(part: ContentPart, reading: Reading): void {
   reading.file(inlineData?.mimeType ?? fileData?.mimeType, fileData?.fileUri, inlineData?.data)
 }
 
-/** A call comes whole, or as values at paths until one comes that does not go on. */
+/** A call comes whole, or as values at paths until a piece comes without `willContinue`. */
 function readFunctionCall({ id, name, args, partialArgs, willContinue }: FunctionCall, reading: Reading): void {
   const { notes } = reading
   if (!partialArgs && !willContinue && !notes.args) {
@@ -162,7 +162,7 @@ function readFunctionCall({ id, name, args, partialArgs, willContinue }: Functio
   notes.args = notes.name = notes.call = undefined
 }
 
-/** Puts a value at `$.a.b[0]`; a text goes on where one stands. */
+/** Sets the value at a path such as `$.a.b[0]`; a string is appended to the string that is there. */
 function setAt(root: object, path: string, value: unknown): void {
   const keys = path.match(/[^$.[\]'"]+/g) ?? []
   let target = root as Record<string, unknown>
@@ -183,7 +183,7 @@ export function readUsage(counts: UsageMetadata, reading: Reading): void {
   const { promptTokenCount, toolUsePromptTokenCount, candidatesTokenCount, thoughtsTokenCount } = counts
   reading.usage({
     inputTokens: sum(promptTokenCount, toolUsePromptTokenCount),
-    // Thoughts are counted beside the answer; on the common scale they are part of the output.
+    // Gemini counts thoughts beside the answer; on our common scale they are part of the output.
     outputTokens: sum(candidatesTokenCount, thoughtsTokenCount),
     totalTokens: counts.totalTokenCount,
     cachedInputTokens: counts.cachedContentTokenCount,

@@ -1,4 +1,4 @@
-/** What do the chunks of Genkit say, and its response at the end? */
+/** What do Genkit's chunks say, and the response at their end? */
 import { isObject } from '../errors.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
@@ -6,7 +6,7 @@ interface GenkitChunk {
   role?: string
   index?: number
   content?: GenkitPart[]
-  /** Of the response. */
+  /** In the response. */
   finishReason?: string
   usage?: object
 }
@@ -21,8 +21,8 @@ interface GenkitPart {
 }
 
 /**
- * The stream of `generateStream`, and the response beside it, which alone knows the counts and the reason. The stream
- * throws where its model failed or was cut, so that its end is an end.
+ * The stream of `generateStream`, and the response beside it, which alone has the counts and the reason. If its model
+ * failed or was cut, the stream throws, so the end of the stream proves that the answer is complete.
  */
 export const genkit: ChunkShape = {
   hasResults: true,
@@ -38,7 +38,7 @@ export const genkit: ChunkShape = {
   read(chunk: GenkitChunk, reading: Reading) {
     const { role, index, content, finishReason: word, usage } = chunk
     const turn = reading.notes.turn as number | undefined
-    // The answer of a tool, and the next answer of the model, are messages of their own.
+    // A tool's answer and the model's next answer are messages of their own.
     if (index !== undefined && turn !== undefined && index > turn) {
       settle(reading)
       reading.begin()
@@ -69,7 +69,10 @@ function readPart(part: GenkitPart, role: string | undefined, reading: Reading):
   else if (toolRequest) whole(toolRequest, reading)
 }
 
-/** Arguments that are told as far as they could be read are no beginning of the next: the last of them counts. */
+/**
+ * The partial calls that wait. Each piece has the arguments as far as they could be parsed, so a piece need not begin
+ * with the one before it: the last one counts.
+ */
 function partial({ notes }: Reading): Map<string | undefined, NonNullable<GenkitPart['toolRequest']>> {
   notes.partial ??= new Map()
   return notes.partial as never

@@ -1,4 +1,4 @@
-/** What does a provider's chunk say that stands within the chunk of another library? */
+/** What does a provider's chunk inside another library's chunk say? */
 import { isObject } from '../errors.js'
 import { anthropic } from './anthropic.js'
 import { bedrock } from './bedrock.js'
@@ -12,11 +12,11 @@ import type { ChunkShape, Reading } from './reading-state.js'
 /** The providers themselves: what frameworks and gateways pass on. */
 const PROVIDERS: readonly ChunkShape[] = [openaiChat, anthropic, openaiResponses, gemini, mistral, ollama, bedrock]
 
-/** Reads it, and says whether any provider's shape knew it: then what the library says in its own words is told already. */
+/** Reads the chunk. Returns whether a provider's shape knew it: then the library's own words only repeat it. */
 export function readInner(chunk: unknown, reading: Reading): boolean {
   const shape = isObject(chunk) ? PROVIDERS.find((shape) => shape.is(chunk)) : undefined
   shape?.read(chunk as never, reading)
-  // After reading: an answer that begins forgets its notes.
+  // Set after reading, since the beginning of an answer clears the notes.
   if (shape) reading.notes.hasInner = true
   return shape !== undefined
 }

@@ -1,4 +1,4 @@
-/** Whether an object that a source yields is a part already. */
+/** Is an object that a source yields a part already? */
 import { isObject } from '../errors.js'
 import type { Part } from '../types.js'
 import { hasOnly } from './keys.js'
@@ -26,7 +26,7 @@ export function isPart(chunk: object): chunk is Part {
     case 'error':
       return 'error' in part
     case 'start':
-      // A word that others use for chunks of theirs: no other field makes it one.
+      // Others name chunks `start`, too: it is a part only if it has no other fields.
       return hasOnly(part, /^(type|id|model|created)$/)
     default:
       return false

@@ -1,12 +1,12 @@
-/** Which keys has a chunk? */
+/** Which keys does a chunk have? */
 import { isObject } from '../errors.js'
 
-/** Whether it is an object that has one of them, itself or by its class. */
+/** Whether the value is an object with at least one of the keys, its own or its class's. */
 export function hasKey(value: unknown, ...keys: string[]): boolean {
   return isObject(value) && keys.some((key) => key in value)
 }
 
-/** Whether it has no others. */
+/** Whether the object has no keys but these. */
 export function hasOnly(object: object, keys: RegExp): boolean {
   return Object.keys(object).every((key) => keys.test(key))
 }

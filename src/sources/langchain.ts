@@ -1,4 +1,4 @@
-/** What do the messages and events of LangChain's models say? LangGraph's are made of them. */
+/** What do the messages and events of LangChain's models say? LangGraph's streams are made of them. */
 import { isObject } from '../errors.js'
 import { readContent } from './content.js'
 import { hasKey } from './keys.js'
@@ -18,11 +18,11 @@ interface Block {
   thinking?: string
   reasoning?: string
   signature?: string
-  /** Of an image. */
+  /** In an image block. */
   url?: string
   data?: string
   mimeType?: string
-  /** Of a tool call, in the events of a model. */
+  /** In a tool call block of a model's events. */
   id?: string
   name?: string
   args?: unknown
@@ -44,7 +44,7 @@ export interface Message {
   content?: string | Block[]
   tool_call_chunks?: ToolCallChunk[]
   tool_calls?: { id?: string; name?: string; args?: unknown }[]
-  /** Of a tool's answer. */
+  /** In a tool's answer. */
   tool_call_id?: string
   status?: string
   additional_kwargs?: { reasoning_content?: unknown; stop_reason?: string; refusal?: string }
@@ -52,7 +52,7 @@ export interface Message {
   usage_metadata?: Counts | null
 }
 
-/** What `streamEvents` without a version tells of one message. */
+/** An event of `streamEvents` without a version: part of one message. */
 export interface ModelEvent {
   event: string
   index?: number
@@ -71,7 +71,9 @@ interface RunEvent {
   data?: { chunk?: { text?: string; __interrupt__?: unknown }; output?: unknown; error?: unknown }
 }
 
-/** A message as LangChain's classes have it, or its JSON, which may have its fields a level deeper. */
+/**
+ * The message in a value: an instance of LangChain's classes, or its JSON, which may hold the fields one level deeper.
+ */
 export function messageOf(value: unknown): Message | undefined {
   const { lc, kwargs } = (value ?? {}) as { lc?: unknown; kwargs?: unknown }
   const message = lc === 1 ? kwargs : value
@@ -83,7 +85,7 @@ export function messageOf(value: unknown): Message | undefined {
 
 /**
  * LangChain's models: `model.stream()`. The answer is complete at a finish reason, or at token counts that come without
- * content after some; models that tell neither who they are nor why they stop are taken at their end.
+ * content after some content. A model that sends neither its name nor a reason is complete when its stream ends.
  */
 export const langchain: ChunkShape = {
   signalOnly: () => 'LangChain',
@@ -99,7 +101,7 @@ export const langchain: ChunkShape = {
   },
 }
 
-/** The values of a list, or of what a map of runnables yields under the name of who says it, if all of them are messages. */
+/** The messages in a list, or in what a map of runnables yields (keyed by speaker), if all its values are messages. */
 export function messagesIn(values: object): Message[] {
   const messages: Message[] = []
   for (const value of Object.values(values)) {
@@ -120,7 +122,7 @@ export const langchainModelEvents: ChunkShape = {
   is(chunk) {
     const { event } = chunk as ModelEvent
     if (!MODEL_EVENT.test(event) || 'data' in chunk) return false
-    // A message that was cut ends with nothing but the word.
+    // A message that was cut ends with an event that has no other keys.
     return (
       hasKey(chunk, 'index', 'id', 'usage', 'reason', 'provider') ||
       (event === 'error' ? typeof (chunk as ModelEvent).message === 'string' : Object.keys(chunk).length === 1)
@@ -130,7 +132,7 @@ export const langchainModelEvents: ChunkShape = {
   read: (event: ModelEvent, reading) => readModelEvent(event, reading),
 }
 
-/** `streamEvents` of version 2. What went into the model, and the whole message at its end, are passed over. */
+/** `streamEvents` version 2. The model's input, and the whole message at its end, are skipped. */
 export const langchainRunEvents: ChunkShape = {
   hasResults: true,
 
@@ -144,10 +146,10 @@ export const langchainRunEvents: ChunkShape = {
   read({ event, name, run_id: id, data }: RunEvent, reading: Reading) {
     const { chunk, output } = data ?? {}
     const message = messageOf(chunk ?? output)
-    // Version 1 says `llm` of a chat model, too.
+    // Version 1 uses `llm` for chat models, too.
     if (/^on_(chat_model|llm)_stream$/.test(event) && message) readMessage(message, reading, id)
     else if (event === 'on_chat_model_end' && message) {
-      // Of a model that does not stream this is all.
+      // A model that does not stream sends only this event.
       if (messagesOf(reading).heard.has(id)) readEnd(message, true, reading, id)
       else readWhole(message, false, reading)
     } else if (event === 'on_llm_stream') reading.text(chunk?.text)
@@ -158,29 +160,29 @@ export const langchainRunEvents: ChunkShape = {
   },
 }
 
-/** What has come of a message. */
+/** What has been received of a message. */
 interface Heard {
   hasContent?: boolean
   hasEnded?: boolean
 }
 
-/** The messages of a run: several may come by turns. */
+/** The messages of a run. Pieces of several may be interleaved. */
 interface Messages {
   readonly heard: Map<string, Heard>
   latest: string
-  /** Those that went on after another began, and have not ended: their ends are waited for, too. */
+  /** Messages that went on after another began, and have not ended: the answer is not complete before they have. */
   readonly open: Set<string>
-  /** Whether their model can be asked for proof. */
+  /** Whether the answer needs the model's own proof that it is complete. */
   asks: boolean
 }
 
 function messagesOf({ kept, upstream }: Reading): Messages {
-  // Of a server a cut looks like an end.
+  // In an upstream's stream a cut looks like an end, so proof is needed.
   kept.messages ??= { heard: new Map(), latest: '', open: new Set(), asks: !!upstream } satisfies Messages
   return kept.messages as Messages
 }
 
-/** What is known of the message that a piece is of, or of a new one, which begins where the last one has ended. */
+/** The state of the message that a piece belongs to. A new message begins another answer if the last one has ended. */
 function hear(id: string | null | undefined, reading: Reading): Heard {
   const run = messagesOf(reading)
   const { heard, latest, open } = run
@@ -199,13 +201,13 @@ function hear(id: string | null | undefined, reading: Reading): Heard {
   return known
 }
 
-/** Another message begins: where the last one has not ended they may come by turns. */
+/** Another message begins. If the last one has not ended, their pieces may be interleaved. */
 function follow(reading: Reading): void {
   if (reading.proof === 'missing') reading.paragraph('text')
   else reading.begin()
 }
 
-/** A message has ended: the answer has, unless another goes on. */
+/** A message has ended, and so has the answer unless another message goes on. */
 function endMessage(id: string | null | undefined, word: string | undefined, reading: Reading): void {
   const { heard, latest, open } = messagesOf(reading)
   const key = id || latest
@@ -217,7 +219,7 @@ function endMessage(id: string | null | undefined, word: string | undefined, rea
   else if (word) reading.finish(word)
 }
 
-/** A piece of a message; of which, where several may come by turns. */
+/** Reads a piece of a message. `of` is the message's id where pieces of several are interleaved. */
 export function readMessage(message: Message, reading: Reading, of?: string): void {
   const { content, tool_call_chunks: calls = [], additional_kwargs: extra = {}, response_metadata = {} } = message
   const id = of ?? message.id
@@ -229,7 +231,7 @@ export function readMessage(message: Message, reading: Reading, of?: string): vo
   run.asks ||= word !== undefined || !!message.usage_metadata || 'model_provider' in response_metadata
 
   reading.reasoning(extra.reasoning_content)
-  // The last piece over Responses repeats the reasoning.
+  // Over the Responses API the last piece repeats the reasoning.
   const isLast = 'status' in response_metadata && Array.isArray(content)
   readContent(reading, isLast ? content.filter(({ type }) => type !== 'reasoning') : content)
   if (extra.refusal) reading.refused = true
@@ -239,19 +241,19 @@ export function readMessage(message: Message, reading: Reading, of?: string): vo
   }
   const hasOutput = readCounts(message.usage_metadata, reading)
   if (word !== undefined || (hasOutput && heard.hasContent && !hasContent)) endMessage(id, word, reading)
-  // A model that says neither who it is nor what it counted will not say why it stopped.
+  // A model that sends neither its name nor counts will not say why it stopped.
   else if (!run.asks) reading.proof = 'given'
   else if (!didAsk) reading.proof = 'missing'
   heard.hasContent ||= hasContent
 }
 
-/** A whole message: its text, unless its pieces came, and why it ended. */
+/** Reads a whole message: its text, unless its pieces came (`isTold`), and why it ended. */
 export function readWhole(message: Message, isTold: boolean, reading: Reading): void {
   readAnswer(message, reading)
   if (!Array.isArray(message.tool_calls)) return
   if (!isTold) {
     reading.begin()
-    // Pieces of another may follow.
+    // Pieces of another message may follow.
     hear(message.id ?? '\0', reading)
     reading.reasoning(message.additional_kwargs?.reasoning_content)
     readContent(reading, message.content)
@@ -260,9 +262,9 @@ export function readWhole(message: Message, isTold: boolean, reading: Reading): 
 }
 
 /**
- * What a whole message calls, why it ended, and its counts. Its pieces have told the counts already, and better: LangChain adds up what
- * Anthropic counts twice. A model that does not say why it stopped has counted at its end, but for Anthropic's, which
- * count at their beginning, too.
+ * Reads the calls of a whole message, why it ended, and its counts. If its pieces came (`isTold`) the counts are known,
+ * and better: LangChain adds up what Anthropic counts twice. For a model that gives no reason the counts mark the end,
+ * except for Anthropic's, which are also sent at the beginning.
  */
 export function readEnd(message: Message, isTold: boolean, reading: Reading, id = message.id): void {
   const word = wordOf(message)
@@ -283,10 +285,10 @@ function isFull(content: Message['content']): boolean {
     : !!content
 }
 
-/** The provider's word for the end, wherever its package puts it. */
+/** The provider's word for the end, wherever its LangChain package puts it. */
 export function wordOf({ response_metadata: metadata = {}, additional_kwargs: extra }: Message): string | undefined {
   const { status, incomplete_details: details } = metadata
-  // Over Responses the status of an answer that goes on is one, too.
+  // Over the Responses API an answer that goes on has a status, too.
   const ended = status === 'in_progress' || status === 'queued' ? undefined : status
   const words = [
     metadata.finish_reason,
@@ -302,8 +304,8 @@ export function wordOf({ response_metadata: metadata = {}, additional_kwargs: ex
 }
 
 /**
- * Counts are told in pieces that LangChain adds up, Anthropic's first and last in full: a later one that is not zero
- * replaces. Returns whether there is an output.
+ * Reads counts. LangChain adds up counts that come in pieces, and Anthropic sends its first and last counts in full, so
+ * a later count that is not zero replaces the earlier one. Returns whether there are output tokens.
  */
 function readCounts(counts: Counts | null | undefined, reading: Reading): boolean {
   if (!counts) return false
@@ -321,8 +323,8 @@ interface Action {
 }
 
 /**
- * A graph waits for a person: where nobody has begun to speak, that is all of its answer. What it asks may be anything;
- * LangChain's own middleware asks whether tools may run, by their names, and is answered in their order.
+ * A graph waits for a person. If no message has come, that is the whole answer. The question may be anything;
+ * LangChain's own middleware asks by name whether tools may run, and expects the answers in the same order.
  */
 export function interrupt(told: unknown, reading: Reading): void {
   for (const { value } of listOf(told as Interrupt[]))
@@ -331,14 +333,14 @@ export function interrupt(told: unknown, reading: Reading): void {
   if (messagesOf(reading).heard.size === 0) reading.end()
 }
 
-/** An event of a model; of which message, where several may come by turns. */
+/** Reads a model's event. `of` names the message where several are interleaved. */
 export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): void {
   const { event, index = 0, content, delta, usage, reason } = chunk
   const key = `${of}:${index}`
   const id = `\0${of}`
   if (event === 'message-start') {
     const { heard, open, latest } = messagesOf(reading)
-    // In each place one comes after the other.
+    // Under one `of`, messages follow each other.
     if (heard.delete(id) && latest === id) follow(reading)
     open.delete(id)
   }
@@ -378,7 +380,7 @@ export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): vo
   }
 }
 
-/** The fields of a block so far: of a call's arguments only the rest is new. */
+/** Reads the fields of a block as they are so far: of a call's arguments only the rest is new. */
 function readFields(key: string, { type, args, id, name, signature }: Block, reading: Reading): void {
   if (type !== 'tool_call_chunk') reading.signature(signature)
   else if (typeof args === 'string') {

@@ -1,4 +1,4 @@
-/** What do the streams of LangGraph say, in each of its modes, and those of its platform's client? */
+/** What do LangGraph's streams say, in each of their modes, and those of its platform's client? */
 import { isObject } from '../errors.js'
 import { isPart } from './is-part.js'
 import { hasKey } from './keys.js'
@@ -20,12 +20,12 @@ import type { ChunkShape, Reading } from './reading-state.js'
 
 const MODE = /^(messages|updates|values|custom|debug|tasks|checkpoints|tools)$/
 
-/** What was told of a run: each mode repeats what another says. */
+/** What has been read of a run: modes repeat each other. */
 interface Told {
-  /** The messages of which pieces were told, or the whole. */
+  /** The ids of the messages of which pieces, or the whole, were read. */
   readonly ids: Set<string>
   hasPieces: boolean
-  /** The first state came. What was in it is what was asked, or of an earlier run, whatever tells it again. */
+  /** The first state came. Its messages are the request or an earlier run's, and never count, whatever repeats them. */
   hasState: boolean
   readonly asked: Set<unknown>
 }
@@ -36,9 +36,9 @@ function toldOf({ kept }: Reading): Told {
 }
 
 /**
- * What `graph.stream()` yields with `messages` among its modes, with several modes, or with subgraphs: `[message,
- * metadata]`, `[mode, chunk]`, `[namespace, chunk]` or `[namespace, mode, chunk]`. The answer is complete as its last
- * message has it.
+ * What `graph.stream()` yields with `messages` among its modes, with several modes, or with subgraphs:
+ * `[message, metadata]`, `[mode, chunk]`, `[namespace, chunk]` or `[namespace, mode, chunk]`. The answer is complete
+ * when its last message is.
  */
 export const langgraph: ChunkShape = {
   hasResults: true,
@@ -61,7 +61,7 @@ export const langgraph: ChunkShape = {
   },
 }
 
-/** What `graph.stream()` yields with `updates` or `values` alone: an object in which messages are. */
+/** What `graph.stream()` yields with `updates` or `values` alone: an object that contains messages. */
 export const langgraphState: ChunkShape = {
   hasResults: true,
 
@@ -70,7 +70,7 @@ export const langgraphState: ChunkShape = {
   read: (chunk: object, reading) => readState(chunk, reading),
 }
 
-/** What the events of `streamEvents` of version 3 say. */
+/** The events of `streamEvents` version 3. */
 export const langgraphEvents: ChunkShape = {
   hasResults: true,
 
@@ -100,7 +100,9 @@ interface Step {
   output?: { content?: unknown; status?: string }
 }
 
-/** What `graph.stream()` yields with `debug`, `tasks`, `checkpoints` or `tools` alone: they have the prompts in them. */
+/**
+ * What `graph.stream()` yields with `debug`, `tasks`, `checkpoints` or `tools` alone: these chunks contain the prompts.
+ */
 export const langgraphSteps: ChunkShape = {
   hasResults: true,
 
@@ -128,7 +130,7 @@ interface PlatformEvent {
   data: unknown
 }
 
-/** What `client.runs.stream()` of @langchain/langgraph-sdk yields, and LangGraph's own event streams hold. */
+/** What `client.runs.stream()` of @langchain/langgraph-sdk yields, and what LangGraph's own event streams hold. */
 export const langgraphPlatform: ChunkShape = {
   hasResults: true,
 
@@ -138,11 +140,11 @@ export const langgraphPlatform: ChunkShape = {
     const { event, data } = chunk as PlatformEvent
     if (typeof event !== 'string') return false
     const [name = ''] = event.split('|')
-    // LangServe's has the id alone.
+    // LangServe's `metadata` has only the id.
     if (name === 'metadata') return isObject(data) && 'run_id' in data && Object.keys(data).length > 1
     if (name === 'messages') return Array.isArray(data) && isTuple(data[0], data[1])
     if (name === 'values' || name === 'updates') return isState(data)
-    // What a graph tells of its own steps.
+    // A graph's reports on its own steps.
     if (/^(debug|tasks|checkpoints)$/.test(name)) return hasKey(data, 'payload', 'interrupts', 'triggers', 'metadata')
     return /^messages\/(partial|complete|metadata)$/.test(name) && isObject(data)
   },
@@ -160,7 +162,7 @@ export const langgraphPlatform: ChunkShape = {
   },
 }
 
-/** What `streamEvents` would say. */
+/** Reads what `streamEvents` would yield. */
 function readRunEvent(data: unknown, reading: Reading): void {
   if (isObject(data) && langchainRunEvents.is(data)) langchainRunEvents.read(data as never, reading)
 }
@@ -184,14 +186,14 @@ function isTuple(message: unknown, metadata: unknown): boolean {
   return messageOf(message) !== undefined && isObject(metadata)
 }
 
-/** `{ messages }`, or what a node gave: `{ node: { messages } }`, or an interrupt. */
+/** Whether the value is `{ messages }`, a node's output `{ node: { messages } }`, or an interrupt. */
 function isState(value: unknown): value is object {
   if (!isObject(value)) return false
   if (Array.isArray(value)) return isTuple(value[0], value[1])
   return '__interrupt__' in value || [value, ...Object.values(value)].some((inner) => messagesOf(inner).length > 0)
 }
 
-/** The messages of a state, or of what a node gave. */
+/** The messages of a state or of a node's output. */
 function messagesOf(value: unknown): Message[] {
   return messagesIn(listOf((value as { messages?: unknown } | null | undefined)?.messages))
 }
@@ -214,7 +216,7 @@ function readTuple([first]: unknown[], reading: Reading): void {
   if (id) told.ids.add(id)
 }
 
-/** What a node gave, or the whole state: the messages in it that nobody has told. */
+/** Reads a node's output or the whole state: the messages in it that were not read before. */
 function readState(chunk: unknown, reading: Reading): void {
   if (!isObject(chunk)) return
   if ('__interrupt__' in chunk) interrupt(chunk.__interrupt__, reading)
@@ -232,7 +234,7 @@ function readState(chunk: unknown, reading: Reading): void {
   }
 }
 
-/** What a node wrote for the client: a part, or data. */
+/** Reads what a node wrote for the client: a part, or data. */
 function readCustom(value: unknown, reading: Reading): void {
   if (isObject(value) && isPart(value)) reading.parts.push(value)
   else reading.data('custom', value)
@@ -242,7 +244,7 @@ function readTool({ event, tool_call_id: id, tool_name: name, output }: ToolEven
   if (event === 'tool-finished' && id) reading.result(id, output, name)
 }
 
-/** Messages with all their text so far: only the rest is new. */
+/** Reads messages that repeat their whole text so far: only the rest is new. */
 function readPartial(messages: Message[], reading: Reading): void {
   for (const message of listOf(messages)) {
     const { id, content, tool_call_id: answered } = message
@@ -258,7 +260,7 @@ function readPartial(messages: Message[], reading: Reading): void {
     reading.notes.partial = id
     reading.text(reading.restOf(text, id))
     toldOf(reading).ids.add(id)
-    // Until it ends, its calls are those that could be understood so far.
+    // Until the message ends, its calls are only what could be parsed so far.
     if (message.usage_metadata || wordOf(message) !== undefined) readEnd(message, false, reading)
   }
 }

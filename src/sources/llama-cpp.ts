@@ -1,4 +1,4 @@
-/** What does llama.cpp's own `/completion` say? */
+/** What do the chunks of llama.cpp's own `/completion` say? */
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface Fragment {
@@ -14,7 +14,7 @@ const LLAMA = /^(tokens|tokens_predicted|id_slot|slot_id|multimodal|generation_s
 
 /** llama.cpp's own `/completion`. */
 export const llamaCpp: ChunkShape = {
-  // Two words that anybody has.
+  // `content` and `stop` are common words, so a key of llama.cpp's own is asked for as well.
   is(chunk: Fragment) {
     const { content, stop } = chunk
     return typeof content === 'string' && typeof stop === 'boolean' && Object.keys(chunk).some((key) => LLAMA.test(key))

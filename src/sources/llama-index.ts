@@ -8,7 +8,7 @@ interface LlamaIndexChunk {
   raw: unknown
   delta?: string
   message?: { content?: unknown }
-  /** In an event of an agent: what its model said, or what a tool answered. */
+  /** In an agent's event: what its model said, or what a tool answered. */
   data?: {
     raw?: unknown
     delta?: string
@@ -18,7 +18,7 @@ interface LlamaIndexChunk {
   }
 }
 
-/** The stream of `llm.chat` and of an engine: each chunk holds its provider's, whose words count where they are known. */
+/** The stream of `llm.chat` and of an engine. Each chunk holds its provider's, which is read if its shape is known. */
 export const llamaIndex: ChunkShape = {
   is(chunk) {
     const { delta, stream } = chunk as Record<string, unknown>
@@ -27,7 +27,7 @@ export const llamaIndex: ChunkShape = {
 
   hasResults: true,
 
-  // It takes no signal at all.
+  // LlamaIndex accepts no signal at all.
   signalOnly: () => 'LlamaIndex',
 
   read({ data, ...chunk }: LlamaIndexChunk, reading: Reading) {
@@ -39,12 +39,12 @@ export const llamaIndex: ChunkShape = {
     if (readInner(raw, reading) || reading.notes.hasInner) return
     const content = message?.content
     reading.text(delta ?? (typeof content === 'string' ? content : undefined))
-    // Without its provider's word there is no telling an end from a cut.
+    // Without the provider's word, an end cannot be told from a cut.
     reading.end()
   },
 }
 
-/** An event of an agent's workflow, which makes them without a class. Prompts, state and the history are in them. */
+/** Whether it is an event of an agent's workflow. These have no class, and hold prompts, state and the history. */
 function isEvent(chunk: object): boolean {
   const { data } = chunk as { data?: unknown }
   const isIts = hasKey(data, 'currentAgentName', 'agentName', 'toolId', 'userInput', 'state')

@@ -7,7 +7,7 @@ interface Fragment {
   tokensCount?: number
 }
 
-/** The fragments of LM Studio's SDK. It throws where it failed, so each may be the last. */
+/** The fragments of LM Studio's SDK. It throws when it fails, so any fragment may be the last. */
 export const lmStudio: ChunkShape = {
   is: ({ content, reasoningType, tokensCount }: Fragment) =>
     typeof content === 'string' && typeof reasoningType === 'string' && typeof tokensCount === 'number',

@@ -6,7 +6,7 @@ import type { ChunkShape, Reading } from './reading-state.js'
 interface ManagedEvent {
   type: string
   id?: string
-  /** Of an agent that this one has called. */
+  /** Set in the events of an agent that this one has called. */
   session_thread_id?: string | null
   event?: { type?: string }
   event_id?: string
@@ -22,13 +22,13 @@ interface ManagedEvent {
   stop_reason?: { type?: string }
 }
 
-/** What happens to users and sessions of the application's own has other names. */
+/** An application's own events about users and sessions have other names. */
 const MANAGED =
   /^((agent|span)\.[a-z_]+|session\.(error|(status|thread)_[a-z_]+)|(user|system)\.(message|interrupt|define_outcome|(custom_)?tool_[a-z]+))$/
 
 /**
- * Claude's managed agents, whose stream goes on after an answer. It is over where the session is idle. What the user and
- * the system said, and what the agent's own tools answered, stays here.
+ * Claude's managed agents, whose stream goes on after an answer: it is over when the session is idle. What the user and
+ * the system said, and what the agent's own tools answered, stays on the server.
  */
 export const managedAgents: ChunkShape = {
   hasResults: true,

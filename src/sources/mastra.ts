@@ -18,8 +18,8 @@ interface Chunk {
 }
 
 /**
- * Mastra. The answer is complete at the one `finish` after all steps, unless that says `error` or `interrupted`; it never
- * throws. Everything about a step (the request's body, the response's headers) stays here.
+ * Mastra. The answer is complete at the one `finish` after all steps, unless its reason is `error` or `interrupted`.
+ * The stream never throws. Everything about a step (the request's body, the response's headers) stays on the server.
  */
 export const mastra: ChunkShape = {
   hasResults: true,
@@ -31,11 +31,11 @@ export const mastra: ChunkShape = {
     return typeof from === 'string' && 'runId' in chunk && isObject(payload)
   },
 
-  // The one chunk that may come without the rest.
+  // The only chunk that may come without `from` and `runId`.
   follows: ({ type, payload }: Chunk) => type === 'tripwire' && isObject(payload),
 
   read({ type, payload }: Chunk, reading: Reading) {
-    // Networks and workflows tell what their agents say as events of their own.
+    // Networks and workflows wrap what their agents say in their own events.
     const isNetwork = /^agent-execution-event-|^workflow-execution-event-/.test(type)
     const inner = isNetwork ? payload : type === 'workflow-step-output' ? payload.output : undefined
     if (!inner) readChunk(type, payload, reading)
@@ -44,14 +44,14 @@ export const mastra: ChunkShape = {
   },
 }
 
-/** Most of its words are those of the AI SDK. */
+/** Most of Mastra's types are the AI SDK's. */
 function readChunk(type: string, payload: Payload, reading: Reading): void {
   switch (type) {
     case 'step-start':
       reading.begin()
       break
     case 'tool-call-approval':
-      // Mastra is answered by the id of the call.
+      // Mastra expects the answer under the id of the call.
       reading.wait(payload.toolCallId, payload.toolCallId)
       reading.end()
       break
@@ -107,7 +107,7 @@ function readEnd(type: string, payload: Payload, reading: Reading): void {
   else reading.end(word)
 }
 
-/** A source without what its provider told beside it. */
+/** The source, without what its provider added. */
 function sourceOf({ id, sourceType, url, title, mimeType, filename }: Record<string, unknown>): object {
   return { id, sourceType, url, title, mimeType, filename }
 }

@@ -18,13 +18,13 @@ interface ConversationEvent {
 
 const TYPE = /^(conversation\.response|message\.output|function\.call|tool\.execution|agent\.handoff)\.\w+$/
 
-/** The SDK's events hold them in `data`; over an event stream they come alone, in other spelling. */
+/** The event itself: the SDK's objects hold it in `data`; over an event stream it comes alone, in snake case. */
 function eventOf(chunk: object): Record<string, unknown> {
   const { data, event } = chunk as { data?: unknown; event?: unknown }
   return (isObject(data) && (data as { type?: unknown }).type === event ? data : chunk) as Record<string, unknown>
 }
 
-/** The stream of `beta.conversations` and `beta.agents`. It is complete at `conversation.response.done`. */
+/** The stream of `beta.conversations` and `beta.agents`. The answer is complete at `conversation.response.done`. */
 export const mistralConversations: ChunkShape = {
   hasEnd: true,
 
@@ -38,7 +38,7 @@ export const mistralConversations: ChunkShape = {
     switch (event.type) {
       case 'message.output.delta': {
         const { content, id } = event
-        // Each agent that is handed the conversation writes a message of its own.
+        // Each agent that the conversation is handed to writes its own message.
         if (id !== reading.notes.id) {
           reading.notes.id = id
           reading.paragraph('text')

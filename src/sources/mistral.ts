@@ -1,4 +1,4 @@
-/** Mistral's chat, whose SDK yields `{ data }` with a chat completion in camel case. */
+/** What do the chunks of Mistral's chat say, whose SDK yields `{ data }` with a chat completion in camel case? */
 import { isObject } from '../errors.js'
 import { type Completion, readCompletion, redactCompletion } from './openai-chat.js'
 import type { ChunkShape } from './reading-state.js'

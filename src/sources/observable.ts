@@ -1,4 +1,4 @@
-/** How is an Observable (RxJS, Nest, AG-UI, the Web's) pulled, and stopped? */
+/** How is an Observable (RxJS, Nest, AG-UI, the Web's) read and stopped? */
 import { RelayError } from '../errors.js'
 import { hasOnly } from './keys.js'
 
@@ -12,7 +12,7 @@ export interface ObservableLike {
   subscribe(observer: Observer, options?: { signal: AbortSignal }): unknown
 }
 
-/** An Observable does not wait: this much may wait for a slow reader. */
+/** An Observable cannot be made to wait, so at most this many values are kept for a slow reader. */
 const MAX_WAITING = 65_536
 
 export function isObservable(source: object): source is ObservableLike {
@@ -20,11 +20,11 @@ export function isObservable(source: object): source is ObservableLike {
 }
 
 /**
- * Subscribes at once, and once. `return()` unsubscribes, which is what stops an Observable, also while it is silent. The
- * events of Nest name their type `type`.
+ * Subscribes at once, and only once. `return()` unsubscribes, which stops an Observable even while it is silent. Nest
+ * puts an event's name into `type`.
  */
 export function observe(source: ObservableLike): { next(): Promise<unknown>; return(): void } {
-  // Taken by index, and let go of by halves: `shift()` moves all that wait, which may be many.
+  // Read by index, and cut when more than half was read: `shift()` would move all that waits, which may be many values.
   const waiting: unknown[] = []
   let taken = 0
   const stop = new AbortController()
@@ -62,7 +62,7 @@ export function observe(source: ObservableLike): { next(): Promise<unknown>; ret
     },
     { signal: stop.signal },
   ) as typeof subscription
-  // It may have gone too far, or been left, before it gave what stops it.
+  // It may have ended, or been stopped, before `subscribe` returned what stops it.
   if (isOver) leave()
   return {
     async next() {

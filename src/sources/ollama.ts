@@ -1,20 +1,20 @@
-/** Ollama's `chat` and `generate`. */
+/** What do the chunks of Ollama's `chat` and `generate` say? */
 
 import type { ChunkShape, Reading } from './reading-state.js'
 import { withoutRequest } from './redact.js'
 
 interface OllamaChunk {
   model?: string
-  /** Of `chat`. */
+  /** In `chat`. */
   message?: {
     content?: string
     thinking?: string
     tool_calls?: { id?: string; function?: { name?: string; arguments?: unknown; index?: number } }[]
   }
   created_at?: unknown
-  /** Of `generate`. */
+  /** In `generate`. */
   response?: string
-  /** Of a model that draws, which tells how far it is until then. */
+  /** From a model that draws; until then its chunks report progress. */
   image?: string
   thinking?: string
   done: boolean
@@ -25,7 +25,7 @@ interface OllamaChunk {
 
 /** Ollama. The answer is complete at `done: true`. Tool calls come whole. */
 export const ollama: ChunkShape = {
-  // The tokens of the prompt, and the prompt as its template made it.
+  // `context` holds the tokens of the prompt, `_debug_info` the prompt as its template made it.
   redact({ context: _, _debug_info: __, ...chunk }: Record<string, unknown>) {
     return withoutRequest(chunk)
   },
@@ -38,7 +38,7 @@ export const ollama: ChunkShape = {
 
   read(chunk: OllamaChunk, reading: Reading) {
     const { message, done } = chunk
-    // Nothing of an answer comes after its `done`.
+    // Nothing belongs to an answer after its `done`.
     if (reading.proof === 'given') reading.begin()
     reading.start(undefined, chunk.model)
     reading.reasoning(message?.thinking ?? chunk.thinking)

@@ -29,9 +29,9 @@ interface AgentsEvent {
 }
 
 /**
- * OpenAI Agents. Each text comes twice: in the API's own event, which is read where it is known, and in the SDK's words.
- * The answer is complete as the API's last turn has it; `response_done` comes after a cut as well, so it counts only for
- * models whose own events are not known.
+ * OpenAI Agents. Each text comes twice: in the API's own event, which is read where its shape is known, and in the
+ * SDK's words. The answer is complete when the API's last turn is. `response_done` also comes after a cut, so it counts
+ * only for models whose own events are not known.
  */
 export const openaiAgents: ChunkShape = {
   hasResults: true,
@@ -48,7 +48,7 @@ export const openaiAgents: ChunkShape = {
 
 function readData({ type, delta, event, response }: NonNullable<AgentsEvent['data']>, reading: Reading): void {
   const { notes } = reading
-  // The inner shape has notes of its own.
+  // The inner shape keeps its own notes.
   if (type === 'output_text_delta') notes.agentText = `${notes.agentText ?? ''}${delta}`
   if (type === 'response_started') reading.begin()
   else if (type === 'model') readInner(event, reading)
@@ -60,7 +60,7 @@ function readData({ type, delta, event, response }: NonNullable<AgentsEvent['dat
   }
 }
 
-/** What tools and hand-offs are called with and answer. The items of messages and reasoning repeat what was told. */
+/** Reads the calls and results of tools and hand-offs. The items of messages and reasoning repeat what was read. */
 function readItem({ type = '', rawItem, output }: NonNullable<AgentsEvent['item']>, reading: Reading): void {
   const { callId: id, name, arguments: input, content } = rawItem ?? {}
   if (type === 'message_output_item') readMessage(content, reading)
@@ -71,7 +71,7 @@ function readItem({ type = '', rawItem, output }: NonNullable<AgentsEvent['item'
   else if (type === 'tool_approval_item') reading.calls.postpone(id, id)
 }
 
-/** A message that no model said: an answer that the run was given when it came to its limits. */
+/** Reads a message that no model wrote: the answer that a run was configured to give when it reaches its limits. */
 function readMessage(content: RawItem['content'], reading: Reading): void {
   const text = listOf(content)
     .map((part) => part.text ?? '')

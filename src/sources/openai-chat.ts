@@ -1,4 +1,4 @@
-/** OpenAI's chat completions, the older completions, and what imitates them, in snake case or in camel case. */
+/** What do the chunks of OpenAI's chat completions say, and those of the older completions and of imitations? */
 import { isObject } from '../errors.js'
 import { failureIn } from './chunk-failure.js'
 import { addressOf, readContent } from './content.js'
@@ -13,7 +13,7 @@ interface Called {
   arguments?: unknown
 }
 
-/** Gemini behind OpenAI's API. */
+/** Gemini's OpenAI-compatible API. */
 interface Google {
   google?: { thought?: boolean; thought_signature?: string }
 }
@@ -50,7 +50,7 @@ interface Delta {
   refusal?: string | null
   reasoning_details?: Detail[] | null
   reasoningDetails?: Delta['reasoning_details']
-  /** LiteLLM: beside the text of it. */
+  /** LiteLLM: beside the text of the reasoning. */
   thinking_blocks?: Detail[] | null
   extra_content?: Google | null
   tool_calls?: ToolCall[] | null
@@ -59,22 +59,22 @@ interface Delta {
   audio?: { transcript?: string } | null
   images?: { image_url?: unknown; imageUrl?: unknown }[] | null
   annotations?: { type?: string; url_citation?: object; urlCitation?: object }[] | null
-  /** Azure, of its own search; what the documents say is not for the client. */
+  /** Azure's own search. The documents' content is not for the client. */
   context?: { citations?: Source[] } | null
 }
 
 interface Choice {
   index?: number
   delta?: Delta | null
-  /** All of it at once: instead of the deltas, or repeated after them. */
+  /** The whole message: instead of the deltas, or repeated after them. */
   message?: Delta | null
-  /** Of the older completions; others repeat the delta in it. */
+  /** In the older completions; other servers repeat the delta here. */
   text?: string
   finish_reason?: string | null
   finishReason?: string | null
   /** DeepSeek through Bedrock. */
   stop_reason?: string | null
-  /** OpenRouter, which may say `stop` beside it. */
+  /** OpenRouter, which may set `finish_reason` to `stop` at the same time. */
   native_finish_reason?: string | null
   /** Kimi. */
   usage?: object
@@ -86,11 +86,11 @@ export interface Completion {
   model?: string
   created?: number
   object?: string
-  /** Some servers have a lone one without the list. */
+  /** Some servers send a single choice without a list. */
   choices?: (Choice | null)[] | Choice | null
   usage?: object | null
   x_groq?: { usage?: object; error?: unknown } | null
-  /** Perplexity, xAI: all sources so far, in each chunk. */
+  /** Perplexity, xAI: all sources so far, repeated in each chunk. */
   citations?: unknown[] | null
   search_results?: Source[] | null
   /** Volcengine. */
@@ -100,12 +100,12 @@ export interface Completion {
   error?: unknown
 }
 
-/** Nearly each server has a name of its own for it. */
+/** Nearly every server has its own name for the reasoning. */
 const REASONING = /^(reasoning|thinking|thought)(_?(content|text))?$/i
 
 /**
- * OpenAI chat completions, and what imitates them. Of several choices the first is the answer. The answer is
- * complete at a finish reason, or, since some servers never give one, at the token counts that come last.
+ * OpenAI chat completions and their imitations. Of several choices, the first is the answer. The answer is complete at
+ * a finish reason or, since some servers never give one, at the token counts that come last.
  */
 export const openaiChat: ChunkShape = {
   is(chunk) {
@@ -116,7 +116,7 @@ export const openaiChat: ChunkShape = {
     return list.every(typeof object === 'string' && object.includes('completion') ? isObjectOrNull : isChoice)
   },
 
-  // A sign of life of a gateway, in the words of another API.
+  // A gateway's keep-alive, borrowed from another API.
   follows: ({ type }: { type?: unknown }) => type === 'ping',
 
   read: (chunk: Completion, reading) => readCompletion(chunk, reading),
@@ -124,19 +124,22 @@ export const openaiChat: ChunkShape = {
   redact: redactCompletion,
 }
 
-/** What the server's own tools answered: Groq's, Azure's search, Z.ai's, which stand among the calls, and what was in files. */
+/**
+ * The delta or message without what the server's own tools answered (Groq, Azure's search, Z.ai, whose results stand
+ * among the calls), and without the content of files.
+ */
 function withoutAnswers(said: Delta | null | undefined): object | null | undefined {
   const calls = listOf(said?.tool_calls).filter((call) => !isServers(call))
   const annotations = listOf(said?.annotations).filter(({ type }) => type !== 'file')
   return said && emptied(said, { executed_tools: [], context: undefined, tool_calls: calls, annotations })
 }
 
-/** A call that is no function's is of a tool that the server runs itself. */
+/** Whether the server runs the call itself: it has a type, but no function or custom tool. */
 function isServers(call: ToolCall): boolean {
   return hasKey(call, 'type') && !hasKey(call, 'function', 'custom', 'name', 'arguments')
 }
 
-/** Without the request, what the server's own tools answered, and the words of a choice's failure. */
+/** The chunk without the request, what the server's own tools answered, and the words of a choice's failure. */
 export function redactCompletion(chunk: Completion): object {
   const rest = withoutRequest(chunk)
   const choices = choicesOf(chunk)
@@ -174,7 +177,7 @@ function isChoice(choice: unknown): boolean {
   if (!choice) return true
   if (typeof choice !== 'object') return false
   if ('delta' in choice || 'finish_reason' in choice || 'finishReason' in choice) return true
-  // What one can choose from in an object of the user's own has a text, too.
+  // `choices` in an object of the user's own may have a text, too.
   const { text, message } = choice as Choice
   return (
     (typeof text === 'string' && ('index' in choice || 'logprobs' in choice)) ||
@@ -182,7 +185,7 @@ function isChoice(choice: unknown): boolean {
   )
 }
 
-/** What a chunk of chat completions says, in either spelling. */
+/** Reads a chunk of chat completions, in either spelling. */
 export function readCompletion(chunk: Completion, reading: Reading): void {
   const {
     usage,
@@ -195,7 +198,7 @@ export function readCompletion(chunk: Completion, reading: Reading): void {
   const choices = choicesOf(chunk)
   for (const choice of choices) if (choice && Number(choice.index ?? 0) === 0) readChoice(chunk, choice, reading)
   if (usage) {
-    // Some servers count with every chunk, or before they answer: only a chunk without choices may be the last one.
+    // Some servers send counts with every chunk or before the answer: only a chunk without choices may be the last one.
     if (choices.length === 0 && reading.isStarted) {
       reading.notes.isCounted = reading.proof === 'missing'
       reading.end()
@@ -205,7 +208,7 @@ export function readCompletion(chunk: Completion, reading: Reading): void {
   if (groq?.usage) reading.counts(groq.usage)
   const sources = found?.length ? found : citations
   if (sources) for (const source of listOf(sources)) readSource(source as Source, reading)
-  // OpenRouter's way of failing in the middle.
+  // OpenRouter reports a failure in the middle of a stream like this.
   const error = chunk.error || groq?.error || (choices.length === 0 && failureIn(chunk, false))
   if (error) reading.error(error)
 }
@@ -216,7 +219,7 @@ function readChoice(chunk: Completion, choice: Choice, reading: Reading): void {
   if (delta) readDelta(delta, reading)
   else if (message) readMessage(chunk, message, reading)
   if (text && !delta?.content) reading.text(text)
-  // What was taken for the last counts was not.
+  // The counts that were taken for the last chunk were not.
   if (reading.notes.isCounted && reading.parts.length > 0) reading.proof = 'missing'
   if (choice.usage) reading.counts(choice.usage)
   if (choice.error && !chunk.error) reading.error(choice.error)
@@ -233,7 +236,9 @@ function begin({ id, model, created }: Completion, said: Delta | null | undefine
   reading.start(id, model, created)
 }
 
-/** A server that does not stream says all of it so; others repeat it at the end, with calls that had no pieces. */
+/**
+ * Reads a whole message: all that a server sends without streaming. Others repeat the answer here, with unsent calls.
+ */
 function readMessage(chunk: Completion, message: Delta, reading: Reading): void {
   if (!reading.isStarted || (reading.proof !== 'missing' && !reading.isOf(chunk.id))) {
     begin(chunk, message, reading)
@@ -247,7 +252,7 @@ function readMessage(chunk: Completion, message: Delta, reading: Reading): void 
 
 function readDelta(delta: Delta, reading: Reading): void {
   let reasoning: unknown
-  // Most have nothing but content.
+  // Most deltas have only `content`.
   for (const key in delta) if (key !== 'content' && REASONING.test(key)) reasoning ||= delta[key as never]
   if (reasoning) reading.reasoning(reasoning)
   const details = delta.reasoning_details ?? delta.reasoningDetails ?? delta.thinking_blocks
@@ -266,13 +271,15 @@ function readDelta(delta: Delta, reading: Reading): void {
   if (delta.annotations)
     for (const annotation of listOf(delta.annotations)) {
       const { type, url_citation, urlCitation = url_citation } = annotation
-      // OpenRouter's of a file are what it read in it, for the next request.
+      // OpenRouter's `file` annotations hold what it read in a file, for the next request.
       if (type !== 'file' && Object.keys(annotation).length > 0) reading.citation(urlCitation ?? annotation)
     }
   if (delta.context) for (const source of listOf(delta.context.citations)) readSource(source, reading)
 }
 
-/** Gemini's thoughts are content with a flag, and in a tag, too, whose end may stand before the answer. */
+/**
+ * Reads Gemini's thoughts: content with a flag and in a tag, whose closing part may stand at the start of the answer.
+ */
 function readThought({ content, extra_content: extra }: Delta, reading: Reading): void {
   const { thought, thought_signature: signature } = extra?.google ?? {}
   const { notes } = reading
@@ -287,7 +294,7 @@ function readThought({ content, extra_content: extra }: Delta, reading: Reading)
   reading.signature(signature)
 }
 
-/** Its text stands beside it, too, as a rule. */
+/** Reads a detail of the reasoning, whose text usually stands beside it, too (`isTold`). */
 function readDetail({ type, text, summary, signature, data }: Detail, isTold: boolean, reading: Reading): void {
   if (!isTold) reading.reasoning(text ?? summary)
   if (type === 'reasoning.encrypted' || type === 'redacted_thinking') reading.redacted(data)
@@ -304,7 +311,7 @@ function readCall(call: ToolCall, reading: Reading): void {
   reading.signature(extra?.google?.thought_signature ?? more?.thought_signature)
 }
 
-/** A source that is told again in each chunk, once. */
+/** Reads a source once: each chunk may repeat it. */
 function readSource(source: Source | string, reading: Reading): void {
   const citation = typeof source === 'string' ? { url: source } : source
   const { link, url = link, title, filepath } = citation

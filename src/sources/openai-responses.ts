@@ -1,4 +1,4 @@
-/** The OpenAI Responses API. */
+/** What do the events of the OpenAI Responses API say? */
 import { isObject } from '../errors.js'
 import { listOf } from './list-of.js'
 import type { ChunkShape, Reading } from './reading-state.js'
@@ -11,28 +11,28 @@ interface OutputItem {
   name?: string
   arguments?: string
   input?: string
-  /** Of `apply_patch_call`. */
+  /** In `apply_patch_call`. */
   operation?: unknown
-  /** Of `shell_call`, `local_shell_call` and `computer_call`. */
+  /** In `shell_call`, `local_shell_call` and `computer_call`. */
   action?: unknown
   actions?: unknown
-  /** Where the shell is. */
+  /** Where the shell runs. */
   environment?: { type?: string } | null
-  /** Of the API's own tools. */
+  /** In calls of the API's own tools: the input. */
   code?: string
   queries?: unknown
-  /** Of the API's own tools. */
+  /** In calls of the API's own tools: the result. */
   output?: unknown
   outputs?: unknown
   results?: unknown
   error?: unknown
-  /** Of an image. */
+  /** In an image. */
   result?: string
   output_format?: string
-  /** Of reasoning. */
+  /** In reasoning. */
   encrypted_content?: string | null
   summary?: Content[]
-  /** Of a message, and of reasoning. */
+  /** In a message and in reasoning. */
   content?: Content[]
 }
 
@@ -57,7 +57,7 @@ export interface ResponsesEvent {
   item?: OutputItem
   annotation?: unknown
   error?: unknown
-  /** Of an image, and of what is transcribed. */
+  /** In events of an image and of a transcription. */
   b64_json?: string
   output_format?: string
   usage?: object
@@ -73,7 +73,7 @@ export interface ResponsesEvent {
   }
 }
 
-/** Fields of the request, and what they are when they are empty. */
+/** Fields that repeat the request, with their empty values. */
 const ASKED = {
   conversation: null,
   error: null,
@@ -90,20 +90,20 @@ const ASKED = {
   user: null,
 }
 
-/** What the API's own tools answered. */
+/** Results of the API's own tools, with their empty values. */
 const ANSWERED = { output: null, outputs: null, result: null, results: null, error: null, tools: [] }
 
-/** Calls that a client runs, and those that the API runs itself. */
+/** Calls that a client runs; below, those that the API runs itself. */
 const CLIENT_CALL = /^(function|custom_tool|apply_patch|shell|local_shell|computer)_call$/
 const API_CALL = /(?<!^image_generation)_call$/
-/** What is no call's. */
+/** Items that are not calls. */
 const ITS_OWN = /^(message|reasoning|compaction|image_generation_call)$/
 /** Reasoning, or a summary of it. */
 const THOUGHT = /^response\.(reasoning|thinking)(?!_summary_part)\w*\.(delta|done)$/
 
 /**
- * The OpenAI Responses API. The answer is complete at `response.completed` or `response.incomplete`;
- * `response.failed` is an event that no SDK throws.
+ * The OpenAI Responses API. The answer is complete at `response.completed` or `response.incomplete`. No SDK throws for
+ * the event `response.failed`.
  */
 export const openaiResponses: ChunkShape = {
   hasEnd: true,
@@ -117,12 +117,12 @@ export const openaiResponses: ChunkShape = {
     )
   },
 
-  // Snowflake's agents say their whole answer at its end.
+  // Snowflake's agents repeat their whole answer at the end.
   follows: (chunk: { type?: unknown; content?: unknown }) => chunk.type === undefined && Array.isArray(chunk.content),
 
   event: (chunk: { type: string }) => chunk.type,
 
-  // The response repeats what it was asked with, and items hold what tools answered.
+  // The response repeats the request, and items hold what tools answered.
   redact(event: ResponsesEvent) {
     const { response, item, type } = event
     if (!type) return {}
@@ -161,7 +161,7 @@ export const openaiResponses: ChunkShape = {
       case 'response.reasoning_summary_part.added':
         reading.paragraph('reasoning')
         break
-      // The whole of what was told in pieces: it counts where there were none.
+      // The whole of what came in pieces: it counts only if there were none.
       case 'response.output_text.done':
       case 'response.refusal.done':
         readContent([event], reading)
@@ -177,7 +177,7 @@ export const openaiResponses: ChunkShape = {
         if (delta) reading.call(index, delta)
         break
       case 'response.custom_tool_call_input.delta':
-        // Chunk by chunk nobody knows whether a piece is the first.
+        // In a chunk that is read alone, nobody knows whether a piece is the first.
         if (delta && !reading.isSingle) reading.calls.text(index, delta)
         break
       case 'response.function_call_arguments.done':
@@ -221,7 +221,7 @@ export const openaiResponses: ChunkShape = {
   },
 }
 
-/** The item that an event is of. Some servers say another place than the item's, or none; others another id each time. */
+/** The key of the event's item. Some servers send another item's `output_index`, or none; others vary the id. */
 function keyOf({ item_id, item, output_index }: ResponsesEvent, reading: Reading): number | string {
   const id = item_id ?? item?.id
   return id !== undefined && reading.hasCalls && reading.calls.has(id) ? id : (output_index ?? id ?? 0)
@@ -234,7 +234,7 @@ function withoutAnswer(item: OutputItem): object {
     : item
 }
 
-/** A piece of it, or all of it at its end, unless pieces of it came. */
+/** Reads a piece of reasoning, or the whole at its end unless pieces came. */
 function readThought({ type, delta, text, summary_index: index }: ResponsesEvent, reading: Reading): void {
   const { notes } = reading
   if (type.endsWith('done')) {
@@ -246,7 +246,7 @@ function readThought({ type, delta, text, summary_index: index }: ResponsesEvent
   reading.reasoning(delta ?? text)
 }
 
-/** All of a message's text, and its sources, unless pieces of it came. */
+/** Reads a message's whole text and its sources, unless pieces of them came. */
 function readContent(content: Content[], reading: Reading): void {
   const isTold = reading.isTold('text')
   const isCited = reading.isSingle || reading.notes.cited
@@ -263,7 +263,7 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
   reading.notes.hasItems = true
   const key = callId ?? id
   if (CLIENT_CALL.test(type)) {
-    // Chunk by chunk nobody knows of the pieces before.
+    // In a chunk that is read alone, nobody knows the pieces before it.
     if (isDone && reading.isSingle) return
     const executed = (!!item.environment && item.environment.type !== 'local') || undefined
     const head = { id: key, name: nameOf(item), executed }
@@ -272,7 +272,7 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
     else reading.call(index, '', { ...head, given: item.input === undefined && value })
     reading.calls.alias(index, id)
   } else if (type.endsWith('_call_output')) {
-    // Of a shell that the API runs.
+    // The result of a shell that the API runs.
     if (isDone && callId) reading.result(callId, item.output)
   } else if (API_CALL.test(type)) {
     const head = { id: id ?? callId, name: nameOf(item), executed: true }
@@ -289,7 +289,7 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
       if (head.id) reading.result(head.id, output, head.name, !!error)
     }
   } else if (type === 'mcp_approval_request' && isDone) {
-    // The API runs it, once it is answered by this id.
+    // The API runs the call once it is approved under this id.
     reading.calls.whole(index, item.arguments, { id, name: item.name, executed: true })
     reading.calls.postpone(id, id)
     reading.notes.isAsked = true
@@ -315,7 +315,7 @@ function inputOf({ input, ...item }: OutputItem): unknown {
   return input === undefined ? (item.arguments ?? item.operation ?? item.action ?? item.actions) : JSON.stringify(input)
 }
 
-/** All of it, unless pieces of it came. */
+/** Reads the whole reasoning, unless pieces of it came. */
 function readReasoning({ summary, content, encrypted_content: encrypted }: OutputItem, reading: Reading): void {
   for (const { text } of reading.isTold('reasoning') ? [] : [...listOf(summary), ...listOf(content)]) {
     reading.paragraph('reasoning')
@@ -326,14 +326,14 @@ function readReasoning({ summary, content, encrypted_content: encrypted }: Outpu
 
 function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>, reading: Reading): void {
   const { error, incomplete_details: details, output } = response
-  // Some servers say `completed` of all, and the status tells.
+  // Some servers send `completed` for every ending; then the status tells.
   const status = response.status ?? type.slice('response.'.length)
   reading.counts(response.usage)
   if (status === 'failed' || error) reading.error(error)
   else if (status === 'incomplete') reading.end(details?.reason ?? 'other')
   else if (status === 'cancelled') reading.end(status)
   else {
-    // What came with nothing but the end: all of it, or what no piece was told of.
+    // What came only with the end: the whole answer, or items of which no piece was sent.
     const { hasItems, alone } = reading.notes as { hasItems?: boolean; alone?: ResponsesEvent[] }
     const items = listOf(output)
     const isCall = ({ type }: OutputItem) => CLIENT_CALL.test(type ?? '')
@@ -341,12 +341,13 @@ function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>
     for (const [index, item] of items.entries())
       if (!hasItems || item === last || (isCall(item) && !reading.calls.isAgain(index, nameOf(item), inputOf(item))))
         readItem(index, item, true, reading)
-    // Calls of which no item was ever told.
+    // Calls of which no item was ever sent.
     for (const { output_index, item_id: id, name, arguments: input } of items.some(isCall) ? [] : (alone ?? [])) {
       const key = output_index ?? id ?? 0
       if (!reading.calls.has(key)) reading.calls.whole(key, input, { id, name })
     }
-    // Chunk by chunk nobody knows of the calls before; and who is asked whether a tool may run is to answer, too.
+    // For a chunk that is read alone the earlier calls are unknown. A client that is asked for approval must answer,
+    // too.
     const isWaiting = reading.notes.isAsked || (reading.isSingle && items.some(isCall))
     reading.end(isWaiting ? 'tool_calls' : 'stop')
   }

@@ -1,4 +1,4 @@
-/** What do the events of an opencode server say of a session? */
+/** What do the events of an opencode server say about a session? */
 import { isObject } from '../errors.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
@@ -23,7 +23,7 @@ interface OpencodeEvent {
   }
 }
 
-/** opencode, whose stream has all that befalls the server. It is over where a session is idle. */
+/** opencode, whose stream reports everything that happens on the server. It is over when a session is idle. */
 export const opencode: ChunkShape = {
   hasResults: true,
 
@@ -32,7 +32,7 @@ export const opencode: ChunkShape = {
     if (!isObject(properties) || Object.keys(chunk).length > 3) return false
     const { sessionID, part, partID, error } = properties
     if (type.startsWith('message.part.')) return isObject(part) || typeof partID === 'string'
-    // Events of that form are anybody's.
+    // Many other libraries have events of this form.
     return type === 'server.connected' || (/^(session|message)\./.test(type) && (sessionID ?? error) !== undefined)
   },
 
@@ -42,7 +42,7 @@ export const opencode: ChunkShape = {
     const { part, partID = part?.id ?? '', delta, error } = properties
     if (part?.type) reading.notes[partID] = part.type
     if (type.startsWith('message.part.')) {
-      // What has no delta is the user's, or was told.
+      // A part without a delta is the user's, or was already read.
       if (reading.notes[partID] === 'text') reading.text(delta)
       else if (reading.notes[partID] === 'reasoning') reading.reasoning(delta)
       if (part) readPart(part, reading)

@@ -1,4 +1,4 @@
-/** How is what a source yields read: by its shape, since no SDK is imported? */
+/** How is what a source yields read, by its shape, since no SDK is imported? */
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
@@ -17,18 +17,18 @@ export { type Held, heldBy, isStream, readRest } from './stream-holder.js'
 export { isResponse, readEventStream } from './upstream-sse.js'
 
 /**
- * A chunk as parts: a string as text, a provider's chunk as what it says, a part as itself, an event of one's
- * own as data under its name, any other object as data named `data`. Empty chunks have no parts. What needs the chunks
- * before it, such as the number of a tool call that its provider does not number, is told as far as one chunk tells it;
- * a tool call that comes whole `replaces` what its pieces said.
+ * Converts a chunk to parts. A string becomes a text part, a provider's chunk the parts that it means, an event of your
+ * own data under its name, any other object data named `data`; a part stays as it is. An empty chunk has no parts. What
+ * depends on earlier chunks, such as the number of a tool call that its provider does not number, is given as far as
+ * one chunk shows it; a tool call that comes whole `replaces` what its pieces said.
  *
- * A source that yields parts or texts made from a provider's chunks is the application's own, and complete when it ends:
- * that the provider's answer was whole is then for the source to see. Throw `new RelayError('truncated', …)` where no
+ * A source that yields parts or texts made from a provider's chunks counts as the application's own, and is complete
+ * when it ends: it must check itself that the provider's answer was whole. Throw `new RelayError('truncated', …)` if no
  * `finish` part came, or yield the chunks themselves.
  *
  * @throws {TypeError} for bytes, and for values that are neither text nor object.
- * @throws {RelayError} `upstream-failure` for a provider's chunk that is not in the provider's format,
- * `invalid-source` for an instance of an unknown class.
+ * @throws {RelayError} `upstream-failure` for a provider's chunk that is not in the provider's format, `invalid-source`
+ * for an instance of an unknown class.
  */
 export function toParts(chunk: unknown): Part[] {
   const reading = new Reading(true)
@@ -36,7 +36,7 @@ export function toParts(chunk: unknown): Part[] {
   return own ? [{ type: 'data', name: own.event ?? 'data', data: own.data }] : reading.parts
 }
 
-/** Reads one chunk: `reading.parts` are its parts then, or it is an event of one's own, which is returned. */
+/** Reads one chunk into `reading.parts`. Returns an own event instead, if the chunk is one. */
 export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefined {
   reading.parts.length = 0
   reading.shape = undefined
@@ -55,14 +55,14 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
   if (!shape) return readOther(chunk, reading)
   reading.shape = reading.known = shape
   reading.untold = undefined
-  // It waits for its provider's last word, unless that was given.
+  // From now on the provider's proof is needed, unless it was given.
   if (reading.proof === 'not-needed') reading.proof = 'missing'
   const mayReopen = reading.endedBlank && reading.isBlank
   try {
     shape.read(chunk as never, reading)
     if (mayReopen && reading.endedBlank && !reading.isBlank && reading.proof === 'given') reading.proof = 'missing'
   } catch (cause) {
-    // One that is refused by name.
+    // The shape is refused by name.
     if (isRelayError(cause)) throw cause
     throw new RelayError(
       'upstream-failure',
@@ -72,7 +72,7 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
   }
 }
 
-/** A server-sent event as an object may hold a provider's chunk; what else is known by no shape has its own rules. */
+/** Reads a chunk that has no shape itself: a server-sent event as an object may hold a provider's chunk. */
 function readOther(chunk: object, reading: Reading): OwnEvent | undefined {
   const bytes = bytesIn(chunk)
   const isBytes = ArrayBuffer.isView(bytes) || bytes instanceof ArrayBuffer
@@ -86,20 +86,20 @@ function readOther(chunk: object, reading: Reading): OwnEvent | undefined {
   else return readUnknown(chunk, reading)
 }
 
-/** A list of known chunks: as an event emitter's are handed on, and those that are gathered for a while. */
+/** Whether it is a list of known chunks, as an event emitter's handler or a batching step yields them. */
 function isBatch(chunk: object, reading: Reading): boolean {
   return Array.isArray(chunk) && chunk.length > 0 && chunk.every((one) => isObject(one) && shapeOf(one, reading))
 }
 
 /**
  * What an event of a provider's stream holds, if a parser handed it over as an object: a known chunk, a failure, or the
- * sentinel after such a one. Everything else is an event of the user's own.
+ * sentinel. `undefined` for everything else: that is an event of the user's own.
  */
 function toHeld(chunk: object, reading: Reading): unknown {
   const { event, data, id } = chunk as { event?: unknown; data?: unknown; id?: unknown }
   const isEvent = typeof data === 'string' && hasOnly(chunk, EVENT)
   const isAmid = reading.proof !== 'not-needed' || !!reading.upstream
-  // What an upstream names an error is its failure; a source of one's own cannot say one so.
+  // An event that an upstream names `error` is its failure; an event of the source's own cannot be one.
   if (event === 'error' && isAmid && data !== undefined)
     return { error: typeof data === 'string' ? (jsonOf(data) ?? data) : data }
   if (event === 'error') return undefined

@@ -1,4 +1,4 @@
-/** What has been read of one run so far: its parts, whether its answer is complete, and what the next chunk needs. */
+/** What has been read of one run so far: its parts, is its answer complete, and what does the next chunk need? */
 import { isObject, RelayError } from '../errors.js'
 import { warnOnce } from '../report.js'
 import type { FinishReason, Part, UIChunk, Usage } from '../types.js'
@@ -8,44 +8,46 @@ import { meaningOf } from './finish.js'
 import { type CallHead, type CallKey, Calls } from './tool-calls.js'
 import { Upstream } from './upstream-state.js'
 
-/** A provider's or framework's shape of chunk: how it is known, and what it says. */
+/** A provider's or framework's shape of chunk: how to recognise it, and what it says. */
 export interface ChunkShape {
-  /** Knows a chunk among all others: cheap, and without calling getters. */
+  /** Recognises a chunk among all others. Must be cheap, and must not call getters. */
   is(chunk: object): boolean
-  /** Knows a chunk that might be anybody's, but is of this shape after another that is. */
+  /** Recognises a chunk that could be anybody's, but has this shape when it follows a chunk that has. */
   follows?(chunk: never): boolean
-  /** Says what the chunk means. What throws here is told as `upstream-failure`: a chunk that is not in its format. */
+  /**
+   * Says what the chunk means. What it throws becomes `upstream-failure`: the chunk is not in its provider's format.
+   */
   read(chunk: never, reading: Reading): void
-  /** The name the chunk's event has on the provider's own wire, if it has one. */
+  /** The name of the chunk's event on the provider's own wire, if it has one. */
   event?(chunk: never): string
   /**
-   * Of a provider's wire what `raw()` sends of the chunk: it, without what is not for the client (headers, prompts, results
-   * of tools). Of a shape that has no such it sends the parts.
+   * For a shape that is a provider's wire: the chunk as `raw()` sends it, without what is not for the client (headers,
+   * prompts, results of tools). For a shape without `redact`, `raw()` sends the parts.
    */
   redact?(chunk: never): object
-  /** What the chunk says that no part has, in the words of the AI SDK's UI message stream: for streams of the AI SDK. */
+  /** What a chunk of an AI SDK stream says that no part can hold, in the terms of the AI SDK's UI message stream. */
   aside?(chunk: never): UIChunk | undefined
-  /** Its answers end with a word of their own: a sentinel that a gateway sends behind them is none. */
+  /** Its answers have their own end: a sentinel that a gateway sends after them proves nothing. */
   hasEnd?: boolean
-  /** Whether a chunk that `raw()` sends comes before the provider has answered at all: a refusal is still to be a status. */
+  /** Whether the chunk comes before the provider's answer: a refusal after it must still become an HTTP status. */
   isEarly?(chunk: never): boolean
-  /** The name of a provider whose streams nothing stops but the signal the call was given, if the chunk is of one. */
+  /** The provider's name, if only the signal given to its call stops the stream that the chunk is from. */
   signalOnly?(chunk: never): string | undefined
-  /** Its tools may be run before the stream reaches us: their results are in it. */
+  /** Its tools may run before the stream reaches us, so the stream contains their results. */
   hasResults?: boolean
-  /** What the tools of the agent answered is for the page already: the stream was made for it. */
+  /** The stream was made for the page, so the results of the agent's tools may go out to it. */
   showsResults?: boolean
 }
 
-/** What is said of a call that its provider rejected, and of a tool that failed: their own words stay here. */
+/** What clients read about a rejected call and a failed tool: the provider's own words stay on the server. */
 const REJECTED = 'The tool could not be called with this input.'
 const TOOL_FAILED = 'The tool failed.'
 const DENIED = 'The tool was not allowed to run.'
 const TAKEN_BACK = 'The call was taken back.'
 
 /**
- * What has been read of one run. A shape says with its methods what a chunk means; what follows from that, for every
- * provider the same, is seen to here.
+ * What has been read of one run. A shape calls the methods to say what a chunk means; the consequences, the same for
+ * all providers, are drawn here.
  *
  * Proof: `not-needed` (strings, own parts) → `missing` at a provider's first chunk → `given` at its finish, or `broken`
  * at a word for an answer that was broken off → `missing` when another answer begins. Nothing that comes after the
@@ -54,41 +56,41 @@ const TAKEN_BACK = 'The call was taken back.'
 export class Reading {
   /** The parts of the latest chunk. */
   readonly parts: Part[] = []
-  /** The latest chunk, out of the server-sent event that held it. */
+  /** The latest chunk, taken out of the server-sent event that held it. */
   chunk: unknown
-  /** A stream that came as a chunk is read in its place; bytes at the very beginning are the stream itself. */
+  /** A stream that came as a chunk, and is read in its place. Bytes at the very beginning are the stream itself. */
   inner: object | undefined
-  /** The shape the latest chunk has, if it has one. */
+  /** The shape of the latest chunk, if it has one. */
   shape: ChunkShape | undefined
-  /** The shape that the last known chunk had: asked first. */
+  /** The shape of the last chunk that had one: it is asked first. */
   known: ChunkShape | undefined
-  /** The upstream, if the chunks are one's: objects that no shape knows are none of the user's own. */
+  /** The upstream, if the chunks are from one: then an object that no shape knows is not the user's own. */
   upstream: Upstream | undefined
-  /** The keys of the first chunk that was left out, since no shape knows it. */
+  /** Words with the keys of the first chunk that was left out because no shape knows it. */
   leftOut: string | undefined
   proof: 'not-needed' | 'missing' | 'given' | 'broken' = 'not-needed'
-  /** The shape that an SDK's answer has of which a chunk alone would not tell. */
+  /** The shape of an SDK's answer whose chunks alone would not show it. */
   expected: ChunkShape | undefined
   /** Whether an object came that no shape knows, and whether any text did. */
   sawObject = false
   sawText = false
-  /** The answer is over, though the stream goes on: a session's, which has many. */
+  /** The answer is over although the stream goes on: a session has many answers. */
   isOver = false
-  /** What failed, if nothing has come after it. */
+  /** What failed, if nothing has come since. */
   failure: Error | undefined
-  /** The end came before anything of the answer: if something follows, it was none. */
+  /** The end came before anything of the answer: if something follows, it was not the end. */
   endedBlank = false
-  /** The keys of what came last, if no shape knows it: it may be a failure in a server's own words. */
+  /** The keys of the latest chunk, if no shape knows it: it may be a failure in a server's own words. */
   untold: string | undefined
   /** The model refused: its finish is `content-filter`, whatever the provider calls it. */
   refused = false
-  /** Chunks are read one by one, without those before. */
+  /** Each chunk is read alone, without those before it. */
   readonly isSingle: boolean
 
   #id: string | undefined
   #idVaries = false
   #roles = 0
-  /** A chunk came with a role, and with nothing else: another answer begins with what follows. */
+  /** A chunk came with a role and nothing else: the next chunk begins another answer. */
   #hasRole = false
   #isStarted = false
   #steps = 0
@@ -108,19 +110,19 @@ export class Reading {
     this.isSingle = isSingle
   }
 
-  /** A shape's own notes on the answer at hand: emptied when another begins. */
+  /** A shape's own notes about the current answer, cleared when another begins. */
   get notes(): Record<string, unknown> {
     this.#notes ??= {}
     return this.#notes
   }
 
-  /** Those on the run, which an answer that begins does not empty. */
+  /** A shape's notes about the run, which are kept when another answer begins. */
   get kept(): Record<string, unknown> {
     this.#kept ??= {}
     return this.#kept
   }
 
-  /** Made when there is one: its tables would be more than a kilobyte of every open stream. */
+  /** Made at the first call: its tables would add more than a kilobyte to every open stream. */
   get calls(): Calls {
     this.#calls ??= new Calls(this.parts, this.isSingle)
     return this.#calls
@@ -130,26 +132,23 @@ export class Reading {
     return this.#calls !== undefined
   }
 
-  /** What is read is an upstream's. */
+  /** Notes that the chunks are an upstream's. */
   ofUpstream(): Upstream {
     this.upstream ??= new Upstream()
     return this.upstream
   }
 
-  /** Whether nothing was read yet. */
+  /** Whether nothing has been read yet. */
   get isFresh(): boolean {
     return this.known === undefined && !this.sawText && !this.sawObject
   }
 
-  /** Whether nothing came that a client could show. */
+  /** Whether nothing has come that a client could show. */
   get isBlank(): boolean {
     return !this.sawText && this.#reasoning === '' && !this.hasCalls && !this.#hasData
   }
 
-  /**
-   * Another answer begins, or another turn of an agent: its end is waited for, its calls are others, and its text is a
-   * paragraph of its own.
-   */
+  /** Another answer or turn of an agent begins: it needs its own end, has its own calls, and begins a paragraph. */
   begin(): void {
     this.close(true)
     this.proof = 'missing'
@@ -166,24 +165,24 @@ export class Reading {
     this.#usage = undefined
   }
 
-  /** Another turn of the same agent begins, which clients show as a step of its own. */
+  /** Another turn of the same agent begins; clients show it as a separate step. */
   step(): void {
     this.begin()
     if (this.#steps++ > 0) this.parts.push({ type: 'start' })
   }
 
-  /** The step is taken back. Text cannot be, where a client has it: what comes instead is a paragraph of its own. */
+  /** The step is taken back. Text that a client already has cannot be, so what follows is a paragraph of its own. */
   takeBack(): void {
     this.#calls?.takeBack(TAKEN_BACK)
     this.#textBreak = this.#reasoningBreak = true
   }
 
-  /** Whether something of the answer at hand came. */
+  /** Whether anything of the current answer has come. */
   get isStarted(): boolean {
     return this.#isStarted
   }
 
-  /** What the provider calls the answer; told once. */
+  /** The provider's name for the answer; it counts once. */
   start(id: unknown, model?: unknown, created?: unknown): void {
     if (this.#isStarted || this.isSingle) return
     this.#isStarted = true
@@ -195,14 +194,14 @@ export class Reading {
     if (Object.keys(start).length > 0) this.parts.push({ type: 'start', ...start })
   }
 
-  /** Whether the answer at hand has this id. */
+  /** Whether the current answer has this id. */
   isOf(id: unknown): boolean {
     return !!id && id === this.#id
   }
 
   /**
-   * For providers that say the id of the answer in each chunk: begins another answer where the chunk is of one. Some give
-   * each chunk an id of its own, or none: there the role tells, which comes once an answer.
+   * For providers that send the answer's id in each chunk: begins another answer if the chunk belongs to one. Some
+   * servers give each chunk its own id, or none: there the role tells, which comes once per answer.
    */
   identify(id: string | null | undefined, said: { role?: unknown } | null | undefined): void {
     let hasRole = said?.role !== undefined
@@ -210,7 +209,7 @@ export class Reading {
       const hasIds = id && this.#id && !this.#idVaries
       hasRole ||= this.#hasRole
       if (hasIds ? id === this.#id : !hasRole || this.#roles !== 1) return
-      // Some servers end with one that is empty: then nothing follows it.
+      // Some servers end with a role in an otherwise empty chunk, and nothing follows.
       this.#hasRole = !hasIds && this.#reason !== 'tool-calls' && !Object.values({ ...said, role: '' }).some(isFull)
       if (this.#hasRole) return
       this.begin()
@@ -236,7 +235,7 @@ export class Reading {
     this.parts.push({ type: 'text', text })
   }
 
-  /** The next piece of reasoning, unless it is empty. Some servers have it in objects; what has no text there is left out. */
+  /** The next piece of reasoning, unless it is empty. Some servers send objects: an object without text is skipped. */
   reasoning(text: unknown): void {
     if (Array.isArray(text)) for (const piece of text) this.reasoning(piece)
     else if (isObject(text)) {
@@ -257,26 +256,23 @@ export class Reading {
     if (typeof signature === 'string' && signature !== '') this.parts.push({ type: 'reasoning', text: '', signature })
   }
 
-  /** Reasoning that is told in encrypted form only. */
+  /** Reasoning that the provider sends in encrypted form only. */
   redacted(redacted: unknown): void {
     if (typeof redacted === 'string' && redacted !== '') this.parts.push({ type: 'reasoning', text: '', redacted })
   }
 
-  /** The provider means a break: the next piece of reasoning, or of text, is a paragraph of its own. */
+  /** The provider marks a break: the next piece of text or reasoning begins a paragraph. */
   paragraph(kind: 'text' | 'reasoning'): void {
     if (kind === 'text') this.#textBreak = true
     else this.#reasoningBreak = true
   }
 
-  /** Whether any of the paragraph came, where its whole is told after its pieces. Of a chunk that is read alone nobody knows. */
+  /** Whether a piece of the paragraph came, for a whole that follows pieces. Unknown for a chunk that is read alone. */
   isTold(kind: 'text' | 'reasoning'): boolean {
     return this.isSingle || !(kind === 'text' ? this.#textBreak : this.#reasoningBreak)
   }
 
-  /**
-   * The next piece of a call's JSON text; some servers give its value instead, which is whole, unless it is empty: then it
-   * may follow.
-   */
+  /** The next piece of a call's JSON text. Some servers send the value instead: if it is empty, more may follow. */
   call(key: CallKey, input: unknown, head?: CallHead): void {
     const isValue = isObject(input)
     if (isValue && ((this.isSingle && key === undefined) || Object.keys(input).length > 0))
@@ -289,12 +285,12 @@ export class Reading {
     this.calls.reject(key, REJECTED, head, input)
   }
 
-  /** What a tool answered, or nothing. It goes out only where the developer said so. */
+  /** What a tool answered, or nothing. It goes out only if the developer allowed it. */
   result(id: string | undefined, output: unknown, name?: string, hasFailed?: boolean | null): void {
     this.calls.result(id ?? '', output ?? null, name, hasFailed ? TOOL_FAILED : undefined)
   }
 
-  /** A call that somebody did not allow. */
+  /** A call that was not allowed. */
   deny(id: string | undefined, name?: string): void {
     this.calls.result(id ?? '', null, name, DENIED)
   }
@@ -309,7 +305,7 @@ export class Reading {
     if (citation) this.data('citation', citation)
   }
 
-  /** A file, by its address or its content in base64. */
+  /** A file: its address, or its content in base64. */
   file(mediaType: string | undefined, url: string | undefined, base64?: string): void {
     const address = url ?? (base64 && `data:${mediaType ?? 'application/octet-stream'};base64,${base64}`)
     if (address) this.data('file', { ...(mediaType && { mediaType }), url: address })
@@ -320,13 +316,13 @@ export class Reading {
     this.file(`image/${format}`, undefined, base64)
   }
 
-  /** Token counts, as far as they are numbers: they are merged field by field. */
+  /** Token counts. Values that are not numbers are skipped; the others are merged field by field. */
   usage(counts: { [K in keyof Usage]?: unknown }): void {
-    // Gemini counts with every chunk: making lists of entries here took a fifth of a token's CPU.
+    // Gemini sends counts with every chunk: making lists of entries here took a fifth of a token's CPU.
     const usage: Usage = {}
     for (const name of Object.keys(counts) as (keyof Usage)[]) {
       const count = counts[name]
-      // Of counts that come in halves one may be a zero where nothing was counted.
+      // Where counts are spread over several chunks, a zero may mean that nothing was counted.
       if (Number.isFinite(count) && (count || !this.#usage?.[name])) usage[name] = count as number
     }
     if (Object.keys(usage).length === 0) return
@@ -335,8 +331,8 @@ export class Reading {
   }
 
   /**
-   * The counts in an object of the provider's, whatever it calls them. Where the total says that some are counted beside the
-   * others (xAI's reasoning, Bedrock's cache), they are part of them on the common scale.
+   * The counts in a provider's object, under whatever names. If the total shows that some are counted beside the others
+   * (xAI's reasoning, Bedrock's cache), they are added to those others, as on our common scale.
    */
   counts(told: unknown): void {
     const counts = countsOf(told)
@@ -347,30 +343,30 @@ export class Reading {
     this.usage(counts)
   }
 
-  /** The counts of the answer so far, for providers that tell them in halves. */
+  /** The counts of the answer so far, for providers that spread them over several chunks. */
   get counted(): Usage {
     return this.#usage ?? {}
   }
 
   /**
-   * The provider's word for why the model stopped, where it proves nothing yet. After calls that nobody answered the
-   * word for a plain stop means that they are to be run.
+   * The provider's word for why the model stopped; alone it proves nothing. After calls that nobody answered, a plain
+   * stop means that the calls are to be run.
    */
   finish(word: unknown): void {
     const said = meaningOf(word)
     if (said === 'broken') this.proof = 'broken'
     if (said === 'broken' || said === 'nothing') return
-    // Gateways end with a stop of their own what their provider has ended for another reason.
+    // Some gateways add a `stop` of their own when their provider has ended for another reason.
     if (said === 'stop' && /^(length|content-filter|error)$/.test(this.#reason ?? '')) return
     const reason = this.refused ? 'content-filter' : said === 'stop' && this.#calls?.isWaiting ? 'tool-calls' : said
     this.#reason = reason
     this.#hasReason = true
-    // A model that ran out of room has not written its last call to the end.
+    // A model that ran out of tokens has not finished writing its last call.
     if (reason === 'stop' || reason === 'tool-calls') this.#calls?.wholeDone()
     this.parts.push({ type: 'finish', reason })
   }
 
-  /** The provider says that the answer has ended, and why, if it says so. A word for "broken off" is no such end. */
+  /** The provider says that the answer has ended, and why, if it says so. A word for "broken off" is not an end. */
   end(word?: unknown): void {
     if (word) {
       if (meaningOf(word) === 'nothing') return
@@ -380,14 +376,14 @@ export class Reading {
     if (this.proof !== 'broken') this.proof = 'given'
   }
 
-  /** The sentinel of an event stream, or what servers have for it: the end of what was understood, where that has no other. */
+  /** The sentinel, or a server's equivalent: ends the answer if it was understood and its shape has no other end. */
   sentinel(): void {
     if (!this.untold && !(this.known?.hasEnd && this.#reason === undefined)) this.end()
   }
 
   /**
-   * The run waits for a person. Its agent goes on with the calls itself then; without an id with all of them. `approval`
-   * where it asks whether the call may run: what the answer is to name.
+   * The run waits for a person; then its agent runs the calls itself (all of them, without an `id`). `approval` is the
+   * id that the person's answer must name, where the question is whether the call may run.
    */
   wait(id?: string, approval?: string): void {
     if (this.#calls ?? this.isSingle) this.calls.postpone(id, approval)
@@ -395,21 +391,21 @@ export class Reading {
   }
 
   /**
-   * Nothing more comes of the answer: calls, or pieces of them, that came after its finish are of it all the same. An end
-   * without a word leaves no call open either: where another answer follows, somebody has run them.
+   * Nothing more of the answer comes. Calls, or pieces of them, that came after its finish still belong to it. An end
+   * without a word leaves no call open either: if another answer follows, somebody has run them.
    */
   close(isFollowed = false): void {
     const reason = this.#reason
     if (this.proof !== 'given' || !/^(stop|tool-calls|undefined)$/.test(`${reason}`)) return
     if (isFollowed && !reason) this.#calls?.openAreExecuted()
     if (reason !== 'tool-calls' && this.#calls?.isWaiting) this.finish('tool_calls')
-    // The last word counts, and that was another answer's.
+    // The last finish reason counts, and the last one so far was another answer's.
     else if (!isFollowed && !reason && this.#hasReason) this.finish('stop')
-    // Some servers say that calls are to be run where the model ran out of room in the middle of one.
+    // Some servers ask for the calls to be run although the model ran out of tokens in the middle of one.
     if (this.#calls?.allDone() === false && !isFollowed) this.finish('length')
   }
 
-  /** A chunk that no shape knows stays here, which is said. */
+  /** A chunk that no shape knows stays on the server, with one warning per process. */
   leave(chunk: object, name?: string): void {
     const named = name === undefined ? '' : ` in an event named ${name.slice(0, 100)}`
     const what = `a chunk that no provider's shape knows${withKeys(chunk)}${named}`
@@ -420,22 +416,19 @@ export class Reading {
     )
   }
 
-  /** What is new in a text, where all of it so far is told again and again; nothing where it is another text. */
+  /** The new end of a text that is repeated from its beginning each time; `undefined` if it is another text. */
   restOf(text: string, key: string): string | undefined {
     const before = (this.notes[key] ?? '') as string
     this.notes[key] = text
     return text.startsWith(before) ? text.slice(before.length) : undefined
   }
 
-  /** The provider reports a failure: its words are for the developer. */
+  /** The provider reports a failure. Its words are for the developer. */
   error(told: unknown): void {
     this.parts.push({ type: 'error', error: providerError(told) })
   }
 
-  /**
-   * A failure that may be tried again, or that is thrown as well and tells more then: it counts if the stream ends
-   * without either.
-   */
+  /** A failure that may be retried, or that is also thrown with more detail: it counts if the stream just ends. */
   failed(told: unknown): void {
     this.failure = providerError(told)
     this.proof = 'broken'
@@ -447,7 +440,7 @@ export class Reading {
   }
 }
 
-/** What begins a paragraph, with a blank line before it. */
+/** The first piece of a paragraph, with a blank line before it where that is needed. */
 function apart(text: string, before: string): string {
   return before === '' || before.endsWith('\n') || text.startsWith('\n') ? text : `\n\n${text}`
 }

@@ -1,6 +1,6 @@
-/** What of a provider's chunk is not for the client? */
+/** Which fields of a provider's chunk are not for the client? */
 
-/** What packages and gateways hang on a chunk that is the request's, or lies around the answer. */
+/** Fields that packages and gateways add to a chunk, and that belong to the request or lie around the answer. */
 const ASIDE = new Set([
   'request',
   'headers',
@@ -22,13 +22,13 @@ const ASIDE = new Set([
   'cwd',
 ])
 
-/** A chunk of a provider's wire without what is the request's. One that has nothing of it is itself. */
+/** The chunk without the fields that belong to the request: the same object if it has none of them. */
 export function withoutRequest(chunk: object): object {
   if (!Object.keys(chunk).some((key) => ASIDE.has(key))) return chunk
   return Object.fromEntries(Object.entries(chunk).filter(([key]) => !ASIDE.has(key)))
 }
 
-/** An object with some of its fields as they are when they are empty. Those it lacks it does not get. */
+/** The object with these fields set to their empty values. A field that it lacks is not added. */
 export function emptied(object: object, fields: Record<string, unknown>): object {
   const isThere = ([key]: [string, unknown]) => key in object
   return { ...object, ...Object.fromEntries(Object.entries(fields).filter(isThere)) }

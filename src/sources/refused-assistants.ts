@@ -1,9 +1,9 @@
-/** Is it an event of OpenAI's Assistants, which are refused by name? */
+/** Is a chunk an event of OpenAI's Assistants, which are refused by name? */
 import { isObject } from '../errors.js'
 import { mistake } from '../failure.js'
 import type { ChunkShape } from './reading-state.js'
 
-/** OpenAI's Assistants. The API is going away. */
+/** OpenAI's Assistants, an API that is being shut down. */
 export const assistants: ChunkShape = {
   is(chunk) {
     const { event, data } = chunk as { event?: unknown; data?: { object?: unknown } }

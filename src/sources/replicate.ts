@@ -6,7 +6,9 @@ interface ServerSentEvent {
   data: string
 }
 
-/** The stream of `replicate.stream`, of instances of a class. It is complete at `done`, unless that gives a reason. */
+/**
+ * The stream of `replicate.stream`, instances of a class. The answer is complete at `done`, unless that gives a reason.
+ */
 export const replicate: ChunkShape = {
   // An object literal of this form is an event of the user's own.
   is(chunk) {

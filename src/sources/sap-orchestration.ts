@@ -1,4 +1,4 @@
-/** What does SAP's orchestration say: an OpenAI answer, within what was done to the prompt? */
+/** What do the chunks of SAP's orchestration say: an OpenAI answer, beside what was done to the prompt? */
 import { isObject } from '../errors.js'
 import { type Completion, readCompletion } from './openai-chat.js'
 import type { ChunkShape, Reading } from './reading-state.js'
@@ -8,7 +8,7 @@ interface Orchestrated {
   final_result?: Completion
   /** What was done to the prompt. */
   intermediate_results?: object
-  /** By its SDK all of that is within an instance. */
+  /** The SDK's instances hold all of these fields in here. */
   _data?: Orchestrated
 }
 

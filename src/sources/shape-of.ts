@@ -1,4 +1,4 @@
-/** Which shape has a chunk? */
+/** Which shape does a chunk have? */
 import { a2a } from './a2a.js'
 import { adk } from './adk.js'
 import { agui } from './ag-ui.js'
@@ -41,8 +41,9 @@ import { textResults } from './watsonx-ax.js'
 import { workersAI } from './workers-ai.js'
 
 /**
- * The shapes in the order in which they are asked, by what all their chunks have: a chunk meets few questions until its
- * shape is known, and after that its own shape's first. A shape that is close to another's stands before it.
+ * The shapes in the order in which they are asked. They are grouped by what all chunks of a shape have, so a chunk
+ * meets few questions until its shape is known; after that its own shape is asked first. A shape that resembles another
+ * one stands before it.
  */
 const LISTS: readonly ChunkShape[] = [langgraph]
 const CHOICES: readonly ChunkShape[] = [openaiChat]
@@ -110,7 +111,7 @@ function candidates(chunk: object): readonly ChunkShape[] {
   return typeof event === 'string' ? EVENTS : OTHERS
 }
 
-/** The shape a chunk has, if it has one. One that cannot be looked at, since it is nested deeper than any stack, has none. */
+/** The shape of a chunk, if it has one. A chunk that is nested too deeply for the stack has none. */
 export function shapeOf(chunk: object, { expected, known = expected }: Reading): ChunkShape | undefined {
   try {
     if (known && (known.is(chunk) || known.follows?.(chunk as never))) return known

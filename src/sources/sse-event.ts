@@ -1,4 +1,6 @@
-/** What one event of an upstream's event stream holds: a provider's chunk, text, a failure, or an event of its own. */
+/**
+ * What does an event of an upstream's event stream hold: a provider's chunk, text, a failure, or an event of its own?
+ */
 import { isObject, RelayError } from '../errors.js'
 import { DONE, type ParsedEvent, type Part } from '../types.js'
 import { failureIn, isFailed, isIdle, providerError } from './chunk-failure.js'
@@ -8,27 +10,26 @@ import type { Reading } from './reading-state.js'
 import { shapeOf } from './shape-of.js'
 import type { Upstream } from './upstream-state.js'
 
-/** Names of events that hold nothing but the next piece of a text. */
+/** Names of events that hold only the next piece of a text. */
 const TEXTS = /^(data|text|token|delta|chunk|content|answer|output|completion)$/i
 const END = /^(done|end|complete|completed|finish|finished)$/i
 
 /**
- * The chunk that an event is. Events of no shape pass where the upstream is another relay, and says so; what else a
- * server of no known shape sends is text, or its word to this server. Where a shape is known nothing passes that is no
- * chunk of it.
+ * The chunk in an event. Until a shape is known, an event of no shape passes if the upstream is another relay and shows
+ * it; from any other server it is text, or meant for this server. Once a shape is known, only its chunks pass.
  *
- * @throws what the event says, if it is named `error`; and for half a chunk.
+ * @throws what the event says if it is named `error`, and for half a chunk.
  */
 export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream): unknown {
   const { known } = reading
   const { isRelay } = upstream
-  // The standard's name for an event without one.
+  // The standard's name for an event that has none.
   const event = read.event === 'message' ? undefined : read.event
-  // A server that frames what was framed already says the name of the field twice.
+  // A server that frames an event twice repeats the name of the field.
   const data = read.data.startsWith('data:') ? read.data.slice(5).trim() : read.data
   const json = jsonOf(data)
   if (/^error$/i.test(event ?? '')) throw toError(json, data)
-  // A server that sends plain text may begin with a bracket; half a chunk has a key.
+  // Plain text may begin with a bracket; half a chunk has a key.
   const isBroken = known ? !isIdle(data) : !reading.sawText && /^\[?\s*\{\s*"[^"]*"\s*:/.test(data)
   if (json === undefined && isBroken && (event === undefined || (known && data.startsWith('{')))) {
     throw providerError(`An event of the upstream is not JSON: ${data.slice(0, 200)}`)
@@ -43,7 +44,8 @@ export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream)
     return json.text
   }
   if (isPart(json)) upstream.isRelay = true
-  // Providers that name their events say the name again in `type`; others have a shape that tells, or a name that does.
+  // Some providers repeat the event's name in `type`. Others are known by their shape, or by the event's name as the
+  // type.
   const { type, event_type } = json as { type?: unknown; event_type?: unknown }
   const typed = withType(json, event, reading)
   if (typed) return typed
@@ -58,7 +60,7 @@ export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream)
     : upstream.pass({ type: 'data', name: event, data: json } satisfies Part, data.length)
 }
 
-/** An event whose data is no object, where no shape is known: another relay's own, or text. */
+/** Reads an event whose data is not an object, while no shape is known: another relay's own event, or text. */
 function readPlain(read: ParsedEvent, data: string, json: unknown, reading: Reading, upstream: Upstream): unknown {
   const { event } = read
   if (upstream.isRelay) return data === '' ? undefined : upstream.pass(read, data.length)
@@ -67,8 +69,8 @@ function readPlain(read: ParsedEvent, data: string, json: unknown, reading: Read
 }
 
 /**
- * A piece of plain text. Once there was one each is text, to the space and to the letter, whatever it looks like; the first
- * tells whether they are JSON texts, and whether they are framed twice.
+ * Reads a piece of plain text. After the first piece every piece is text, character by character, whatever it looks
+ * like. The first one tells whether the pieces are JSON strings, and whether they are framed twice.
  */
 function readText(data: string, reading: Reading, upstream: Upstream): string | undefined {
   const { tokens } = upstream
@@ -81,26 +83,29 @@ function readText(data: string, reading: Reading, upstream: Upstream): string | 
     upstream.tokens ??= { isFramed, isQuoted }
     return json
   }
-  // A sign of life that came before it may come amid the text again.
+  // A keep-alive that came before the text may come again between its pieces.
   const isAlive = text === '' || ((!tokens || isQuoted) && (json === null || isIdle(text, true)))
   if (isAlive || text === upstream.alive) {
     if (text !== '') upstream.alive = text
     return
   }
-  // What comes after an end was the end of a step.
+  // If text follows an end, that end was only a step's.
   if (reading.proof === 'given') reading.proof = 'missing'
   reading.untold = undefined
   upstream.tokens ??= { isFramed, isQuoted }
   return text
 }
 
-/** Lists of numbers, and nothing in brackets, are JSON by chance, amid plain text. */
+/** Whether the JSON is a piece of plain text by chance: a list of numbers, or empty brackets. */
 function isToken(json: object, event: string | undefined, { known }: Reading, { tokens }: Upstream): boolean {
   if (known || !tokens || tokens.isQuoted || (event !== undefined && !TEXTS.test(event))) return false
   return Array.isArray(json) ? !json.some(isObject) : Object.keys(json).length === 0
 }
 
-/** The end, as servers say it that have no sentinel: in the name of an event that holds nothing, or what is for this server. */
+/**
+ * Whether the event is an end, as servers without a sentinel send it: its name says so, and it holds nothing, or data
+ * for this server.
+ */
 function saysEnd(
   event: string | undefined,
   json: unknown,
@@ -116,14 +121,16 @@ function saysEnd(
   return true
 }
 
-/** The chunk of a server that says its type in the name of the event alone. A plain word may be anybody's. */
+/**
+ * The chunk of a server that sends the type only as the event's name. A name without a dot or underscore is too common.
+ */
 export function withType(json: object, event: unknown, reading: Reading): object | undefined {
   if (typeof event !== 'string' || 'type' in json || !/[._]/.test(event)) return
   const chunk = { type: event, ...json }
   return shapeOf(chunk, reading) && chunk
 }
 
-/** What the relay before this one, or the provider, says of its failure. */
+/** The failure that the upstream reports, which is another relay or a provider. */
 function toError(json: unknown, data: string): unknown {
   const told = (json as { error?: { code?: unknown; message?: unknown } } | null | undefined)?.error
   if (typeof told?.code === 'string' && typeof told.message === 'string' && 'retryable' in told) {
@@ -136,7 +143,7 @@ function isText(json: object): json is { text: string } {
   return typeof (json as { text?: unknown }).text === 'string' && Object.keys(json).length === 1
 }
 
-/** The sentinel, as gateways have it as well: in quotes, in small letters, framed twice. */
+/** Whether the data is the sentinel, also as some gateways write it: in quotes, in lower case, or framed twice. */
 export function isSentinel(data: string): boolean {
   return data === DONE || (data.length < 24 && /^\s*(data:)?\s*"?\[done\]"?\s*$/i.test(data))
 }

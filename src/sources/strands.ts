@@ -10,9 +10,9 @@ interface ModelEvent {
 }
 
 interface StrandsEvent extends ModelEvent {
-  /** In those of an agent: what its model said. */
+  /** In an agent's events: what its model said. */
   event?: ModelEvent
-  /** In those of a graph or a swarm: what the agent of a node said. */
+  /** In the events of a graph or a swarm: what a node's agent said. */
   inner?: { event?: StrandsEvent }
   nodeId?: string
   /** After a tool was called. */
@@ -22,7 +22,7 @@ interface StrandsEvent extends ModelEvent {
 const MODEL = /^model(Message|ContentBlock|Metadata|Redaction)\w*Event$/
 
 /**
- * The stream of an agent, and of a model alone. An answer is complete at the model's stop; an agent's other events hold
+ * The stream of an agent or of a model alone. An answer is complete when the model stops. An agent's other events hold
  * prompts, errors and what its tools answered.
  */
 export const strands: ChunkShape = {
@@ -46,14 +46,14 @@ export const strands: ChunkShape = {
     readEvent(chunk, reading)
     if (type === 'nodeStreamUpdateEvent' && inner?.event && strands.is(inner.event)) {
       readEvent(inner.event, reading, chunk.nodeId)
-      // Others may go on; which of them are done is told at the end.
+      // Other nodes may go on; `multiAgentResultEvent` tells when all are done.
       if (reading.proof === 'given') reading.proof = 'missing'
     }
     if (type === 'multiAgentResultEvent') readResult(result, reading)
   },
 }
 
-/** An event of an agent or of a model alone; of which node, where several may speak by turns. */
+/** Reads an event of an agent or of a model alone. `of` is the node, where those of several are interleaved. */
 function readEvent(chunk: StrandsEvent, reading: Reading, of = ''): void {
   const { type, result } = chunk
   if (type === 'afterToolCallEvent' && result?.toolUseId) {
@@ -64,7 +64,7 @@ function readEvent(chunk: StrandsEvent, reading: Reading, of = ''): void {
   else if (MODEL.test(type)) readModel(chunk, false, reading, of)
 }
 
-/** How a graph or a swarm ended. */
+/** Reads how a graph or a swarm ended. */
 function readResult({ status, error }: NonNullable<StrandsEvent['result']> = {}, reading: Reading): void {
   if (status === 'FAILED') reading.error(error ?? 'The agents failed')
   else if (status === 'INTERRUPTED') reading.end('suspended')
@@ -74,7 +74,7 @@ function readResult({ status, error }: NonNullable<StrandsEvent['result']> = {},
 function readModel(event: ModelEvent, isAgent: boolean, reading: Reading, of: string): void {
   const { start, delta, usage } = event
   const key = `call ${of}`
-  // How many messages are not at their end.
+  // The number of messages that have not ended.
   const { open } = reading.notes as { open?: number }
   switch (event.type) {
     case 'modelMessageStartEvent':

@@ -1,4 +1,4 @@
-/** What do the tokens of Hugging Face's text generation say? */
+/** What do the token chunks of Hugging Face's text generation say? */
 import { isObject } from '../errors.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 import { emptied, withoutRequest } from './redact.js'
@@ -9,14 +9,14 @@ interface TokenChunk {
   details?: { finish_reason?: string; generated_tokens?: number; input_length?: number } | null
 }
 
-/** Text Generation Inference, by `textGenerationStream` or its own address. The last token brings the whole text. */
+/** Text Generation Inference, through `textGenerationStream` or its own API. The last token repeats the whole text. */
 export const textGeneration: ChunkShape = {
   is: (chunk) => isObject((chunk as Partial<TokenChunk>).token) && 'generated_text' in chunk,
 
-  // The generator lets go of the body without cancelling it.
+  // The generator releases the body without cancelling it.
   signalOnly: () => 'Hugging Face',
 
-  // The tokens of the prompt.
+  // `prefill` holds the tokens of the prompt.
   redact(chunk: TokenChunk) {
     const { details } = chunk
     return { ...withoutRequest(chunk), details: details && emptied(details, { prefill: [] }) }

@@ -1,17 +1,17 @@
-/** Which tool call a piece belongs to, whatever the provider keys its calls by, and whether a call is whole. */
+/** Which tool call does a piece belong to, whatever the provider keys its calls by, and is a call whole? */
 import type { Part, ToolCallPart } from '../types.js'
 import { jsonOf } from './json.js'
 
-/** What a provider keys its calls by: an index, an id, a content block; `undefined` where there is nothing. */
+/** What a provider keys its calls by: an index, an id, a content block; `undefined` if it sends nothing. */
 export type CallKey = string | number | undefined
 
-/** What a call's first piece says, and what may be known of it from the beginning. */
+/** What a call's first piece says, and what may be known about the call from the beginning. */
 export interface CallHead {
   id?: string | null | undefined
   name?: string | null | undefined
-  /** The provider or the agent runs it. */
+  /** The provider or the agent runs the call. */
   executed?: boolean | undefined
-  /** The input as its beginning has it: it counts if no piece of it comes. */
+  /** The input in the call's first piece: it counts if no pieces of it come. */
   given?: unknown
 }
 
@@ -19,57 +19,59 @@ const NAMELESS = 'The call has no name.'
 
 interface Call {
   readonly index: number
-  /** Which answer of the run it is of. */
+  /** The number of the answer in the run that the call belongs to. */
   readonly answer: number
   id: string | undefined
   name: string | undefined
-  /** The pieces so far, and what stands open at their end. */
+  /** The pieces so far, and what is open at their end (see `openIn`). */
   input: string
   open: number
-  /** The input that the beginning had, if it had one. */
+  /** The input in the call's first piece, if it had one. */
   given: unknown
-  /** The input is plain text: in JSON a string. */
+  /** The input is plain text, sent as a JSON string. */
   isText: boolean
-  /** Each piece is all of the input so far. */
+  /** Each piece repeats the whole input so far. */
   isGrowing: boolean
-  /** The latest piece, where each may be that, or a value within: which of them is seen at the end. */
+  /** The latest piece, if it may be the whole input so far or a value inside it: the end of the call decides. */
   grown: string | undefined
-  /** Whether a piece was told; before it the name is waited for. */
+  /** Whether a piece went out. None does before the name is known. */
   isTold: boolean
   isDone: boolean
   isExecuted: boolean
-  /** Nobody else is to run it: it is executed, rejected or answered. */
+  /** No client may run it: it is executed elsewhere, rejected or answered. */
   isSettled: boolean
   /** It is rejected or answered. */
   isOver: boolean
 }
 
 /**
- * The tool calls of one run. A call is `waiting` for its name, then `told` piece by piece, then `done`: whole, rejected,
- * or answered.
+ * The tool calls of one run. A call is `waiting` for its name, `told` piece by piece, then `done`: whole, rejected or
+ * answered.
  */
 export class Calls {
-  /** An agent runs the calls itself: no client is to. */
+  /** An agent runs the calls itself: no client may. */
   areExecuted = false
   readonly #parts: Part[]
-  /** The chunks are read one by one, without those before: what waits for a name would be lost. */
+  /** Each chunk is read alone: a piece that waited for its name would be lost. */
   readonly #isSingle: boolean
   #answer = 0
-  /** Those of the answer at hand that are not whole yet: each is closed once, however often an answer says its end. */
+  /**
+   * The current answer's calls that are not whole yet. Each is closed once, however often the answer's end is reported.
+   */
   readonly #open = new Set<Call>()
-  /** The latest of the answer at hand. */
+  /** The current answer's latest call. */
   #last: Call | undefined
-  /** The latest of the answer under each key. */
+  /** The current answer's latest call under each key. */
   readonly #keys = new Map<CallKey, Call>()
-  /** Those of the answer by their ids. An id that comes again in the next answer is another call. */
+  /** The current answer's calls by id. An id that comes again in the next answer is another call. */
   readonly #ids = new Map<string, Call>()
-  /** All of the run by their ids, for what tools answer later. */
+  /** All calls of the run by id, for results that come later. */
   readonly #all = new Map<string, Call>()
-  /** The numbers that are given, and those of the user's own parts by what they call themselves. */
+  /** The numbers in use, and the user's own call parts by the `index` they came with. */
   readonly #taken = new Set<number>()
   readonly #own = new Map<number, { index: number; id: string | undefined }>()
   #next = 0
-  /** Calls of this answer that a client is to run. */
+  /** How many calls of this answer a client must run. */
   #waiting = 0
 
   constructor(parts: Part[], isSingle: boolean) {
@@ -77,12 +79,12 @@ export class Calls {
     this.#isSingle = isSingle
   }
 
-  /** Whether a client has a call to answer. */
+  /** Whether a client has a call to run. */
   get isWaiting(): boolean {
     return this.#waiting > 0
   }
 
-  /** Another answer begins: what keyed the calls of the last one keys others now. */
+  /** Another answer begins: its keys mean other calls. */
   begin(): void {
     if (!this.#last) return
     this.#answer++
@@ -97,23 +99,25 @@ export class Calls {
     return this.#keys.has(key)
   }
 
-  /** Whether it is known and has a name: of a stream that is taken up in its middle the beginning may be missing. */
+  /** Whether the call is known and has a name: a stream that is read from its middle may lack the call's beginning. */
   isNamed(key: CallKey): boolean {
     return this.#keys.get(key)?.name !== undefined
   }
 
-  /** Whether pieces of it may come. */
+  /** Whether more pieces of the call may come. */
   isOpen(key: CallKey): boolean {
     return this.#keys.get(key)?.isDone === false
   }
 
-  /** Whether the call under the key is whole and is this one, but for its id: some servers make another at the end. */
+  /**
+   * Whether the call under the key is whole and equals this one, except for its id: some servers change it at the end.
+   */
   isAgain(key: CallKey, name: string, value: unknown): boolean {
     const call = this.#keys.get(key)
     return call?.isDone === true && call.name === name && isSame(call.input, toText(value))
   }
 
-  /** Another key of the same call: some servers say now one, now the other. */
+  /** Adds another key for the same call: some servers use one key, then the other. */
   alias(key: CallKey, other: CallKey): void {
     const call = this.#keys.get(key)
     if (call) this.#keys.set(other, call)
@@ -124,24 +128,25 @@ export class Calls {
     let { id, name } = clean(head)
     if (this.#isTwin(key, id, name, input)) id = undefined
     let call = this.#find(key, id, name, input)
-    // Late.
+    // The piece is too late.
     if (call?.isDone) return
     if (!call) {
       const last = key === undefined && id === undefined ? this.#keys.get(key) : undefined
-      // Where calls have neither keys nor ids they come one after the other.
+      // Calls without keys and ids follow each other.
       if (last) this.#close(last)
       call = this.#create(key, id, name)
     }
     this.#know(key, call, id, name, head.executed)
     if (!isEmpty(head.given)) call.given = head.given
-    // Where `{}` begins the input, or `null`, all of it was said before, there is none, or pieces follow; and some servers
-    // say all of it so far again, with each piece or at the end. Only after these may it be a value within.
+    // A first `{}` or `null` tells nothing: the input may be in the call's first piece, be empty, or follow in pieces.
+    // Some servers repeat the whole input so far, with each piece or at the end. Only after `:`, `[` or `,` may such a
+    // piece be a value inside the input.
     let more: { replaces: true } | undefined
     if (call.input === '' && /^(\{\}|null)$/.test(input) && !this.#isSingle) {
       call.given ??= '{}'
       input = ''
     } else if (isWhole(call)) {
-      // Nothing follows a whole value but all of it in other words, or another bracket.
+      // After a whole value comes only the whole value again, perhaps another one, or a surplus bracket.
       if (/^\s*\{/.test(input) && isJSON(input) && !isSame(call.input, input)) {
         empty(call)
         more = { replaces: true }
@@ -163,44 +168,44 @@ export class Calls {
     if (call) call.isText = true
   }
 
-  /** The whole value of a call, which may have come in pieces before. A text is the JSON of it. */
+  /** The whole value of a call, pieces of which may have come before. A string is its JSON text. */
   whole(key: CallKey, value: unknown, head: CallHead = {}): void {
     if (value === 'null') value = {}
     const known = this.#callOf(key, head)
     if (known.isDone) return
-    // Some servers leave it empty at its end.
+    // Some servers send an empty value at the end.
     if (known.input !== '' && (!value || value === '{}' || value === '""')) {
       this.done(key)
       return
     }
     const text = typeof value === 'string' && (isJSON(value) || value.startsWith(known.input)) ? value : toText(value)
-    // Whether pieces of it came before is not known of a chunk that is read alone.
+    // In a chunk that is read alone, nobody knows whether pieces came before.
     const more = this.#isSingle ? { done: true, replaces: true } : openIn(text) > 0 ? undefined : { done: true }
     if (text.startsWith(known.input)) this.#tell(known, text.slice(known.input.length), more)
     else if (isSame(known.input, text)) this.#tell(known, '', { done: true })
     else {
-      // A repaired input: the pieces are no beginning of it.
+      // The input was repaired: it does not begin with the pieces.
       empty(known)
       this.#tell(known, text, known.isTold ? { done: true, replaces: true } : { done: true })
     }
   }
 
   /**
-   * The provider says that the call is whole, which it also says where the model ran out of room in its middle; and some
-   * gateways say it before its input.
+   * The provider says that the call is whole. It may say so although the model ran out of tokens in the middle of the
+   * call, and some gateways say so before the input.
    */
   done(key: CallKey): void {
     const call = this.#keys.get(key)
     if (call && (call.isText || call.given || isEnded(call))) this.#close(call)
   }
 
-  /** The provider says that the answer is over, so that all its calls are whole. Returns whether they are. */
+  /** The provider says that the answer is over, so all its calls are whole. Returns whether they are. */
   allDone(): boolean {
     for (const call of this.#open) if (call.isText || call.open <= 0 || isEnded(call)) this.#close(call)
     return this.#open.size === 0
   }
 
-  /** Nobody else is to run those that are open. */
+  /** The open calls have been run elsewhere: no client may run them. */
   openAreExecuted(): void {
     for (const call of this.#open) {
       call.isExecuted = true
@@ -209,8 +214,9 @@ export class Calls {
   }
 
   /**
-   * The agent is to run the call itself, when a person has agreed, say; without an id all that wait. `approval` is what the
-   * answer of who is asked is to name; also of a call that was known to be run elsewhere.
+   * The agent will run the call itself, for example after a person agrees; without an `id`, all calls that wait.
+   * `approval` is the id that the person's answer must name, and may also be given for a call that is known to run
+   * elsewhere.
    */
   postpone(id?: string, approval?: string): void {
     // The chunk of the call itself was read before, without this one.
@@ -227,17 +233,20 @@ export class Calls {
     }
   }
 
-  /** A person is asked whether the calls of a tool may run that wait. Their ids are what tells them apart. */
+  /** A person is asked whether a tool's waiting calls may run. Each call's id is also its approval id. */
   ask(name: string): void {
     for (const call of this.#all.values()) if (!call.isSettled && call.name === name) this.postpone(call.id, call.id)
   }
 
-  /** It says so, but what is no JSON yet may go on: some servers say their last pieces after their finish. */
+  /**
+   * The finish reason says that the calls are whole. One whose input is not JSON yet stays open: some servers send the
+   * last pieces after the finish.
+   */
   wholeDone(): void {
     for (const call of this.#open) if (this.#isSingle || call.given || isEnded(call)) this.#close(call)
   }
 
-  /** The provider rejected the call. `input` is what it would have been called with, if that did not come before. */
+  /** The provider rejected the call. `input` is what it would have been called with, if no pieces came before. */
   reject(key: CallKey, words: string, head: CallHead = {}, input?: unknown): void {
     const call = this.#callOf(key, head)
     this.#settle(call)
@@ -246,7 +255,7 @@ export class Calls {
       this.#tell(call, call.input === '' && input !== undefined ? toText(input) : '', { done: true, error: words })
   }
 
-  /** The calls of the answer at hand are taken back: nobody is to run them, and their ids are free. */
+  /** The calls of the current answer are taken back: nobody may run them, and their ids are free again. */
   takeBack(words: string): void {
     for (const call of new Set([...this.#keys.values(), ...this.#ids.values()])) {
       if (call.isTold && !call.isOver) this.#tell(call, '', { done: true, error: words })
@@ -255,14 +264,14 @@ export class Calls {
     this.begin()
   }
 
-  /** What a tool answered: its call is over, and no client is to run it. */
+  /** What a tool answered. Its call is over: no client may run it. */
   result(id: string, output: unknown, name?: string, error?: string): void {
     if (typeof id !== 'string') throw new TypeError('The result of a tool has an id that is no text')
     const call = this.#all.get(id)
     if (call) {
       this.#settle(call)
       call.isOver = true
-      // The last piece says it before the result does: a client would run the call in between.
+      // The call's last piece goes out before the result, and must say so: a client would run the call in between.
       if (!call.isDone) {
         call.isExecuted = true
         this.#close(call)
@@ -273,7 +282,7 @@ export class Calls {
     this.#parts.push({ type: 'tool-result', ...head, output, ...(error !== undefined && { error }) })
   }
 
-  /** A part that the user made: with the number it has, unless another call of the run has that. */
+  /** A call part of the user's own. It keeps its number unless another call of the run has that. */
   own(part: ToolCallPart): ToolCallPart {
     if (this.#isSingle) return part
     const { index: said, id } = part
@@ -286,7 +295,7 @@ export class Calls {
     return known.index === said ? part : { ...part, index: known.index }
   }
 
-  /** The call that is told whole, or of which no more comes. */
+  /** The call that comes whole, or of which nothing more comes. */
   #callOf(key: CallKey, head: CallHead): Call {
     const { id, name } = clean(head)
     const call = this.#find(key, id, name) ?? this.#create(key, id, name)
@@ -295,8 +304,9 @@ export class Calls {
   }
 
   /**
-   * The call that a key and a head are of. Another id, or a name where nothing else tells calls apart, is another call, but
-   * not in the middle of an input: some servers say the name with each piece, or make an id or a place for each.
+   * The call that a key and a head belong to. Another id means another call, and so does another name where nothing
+   * else tells calls apart, but not in the middle of an input: some servers repeat the name in each piece, or change
+   * the id or the index each time.
    */
   #find(key: CallKey, id: string | undefined, name: string | undefined, piece?: string): Call | undefined {
     const known = id === undefined ? undefined : this.#ids.get(id)
@@ -304,12 +314,12 @@ export class Calls {
     const latest = this.#last
     if (known) return known
     if (id === undefined && name === undefined) {
-      // What says nothing of itself goes on with the latest.
+      // A piece without id and name continues the latest call.
       const goesOn = key === undefined || (!this.#isSingle && latest && !latest.isDone && !isWhole(latest))
       return last ?? (goesOn ? latest : undefined)
     }
     if (!last || (id !== undefined && last.id === undefined && (key !== undefined || !last.name))) return last
-    // Those that have ids have them in their first pieces.
+    // Calls with ids have them in their first pieces.
     if (id === undefined && last.id !== undefined && last.name === name) return last
     const isOpen = !isWhole(last)
     const isAgain = name === undefined || !last.name || (piece && last.name === name && isOpen && last.input !== '')
@@ -319,7 +329,9 @@ export class Calls {
     return isRepeat || (isOpen && !last.isDone) ? last : undefined
   }
 
-  /** Some servers give several calls one id: then their places tell, and the first keeps it. */
+  /**
+   * Some servers give several calls the same id: then their index tells them apart, and the first call keeps the id.
+   */
   #isTwin(key: CallKey, id: string | undefined, name: string | undefined, piece: string): boolean {
     const known = id === undefined ? undefined : this.#ids.get(id)
     const last = this.#keys.get(key)
@@ -343,7 +355,7 @@ export class Calls {
     this.#settle(call)
   }
 
-  /** Nothing more comes of it. */
+  /** Nothing more of the call comes. */
   #close(call: Call, more: Pick<ToolCallPart, 'done' | 'approval'> = { done: true }): void {
     if (call.isDone) return
     const { input, given, isText, grown } = call
@@ -363,7 +375,7 @@ export class Calls {
   }
 
   #create(key: CallKey, id: string | undefined, name: string | undefined): Call {
-    // The provider's own number, where it is free: who reads chunk by chunk knows no other.
+    // The provider's own number if it is free: a reader of single chunks knows no other.
     const index = this.#number(typeof key === 'number' ? key : undefined)
     const call = {
       index,
@@ -402,7 +414,7 @@ export class Calls {
       call.isDone = true
       this.#open.delete(call)
     }
-    // The name is to be in the first piece. A call without one can be run by nobody.
+    // The name must be in the first piece.
     if (!call.isTold && call.name === undefined && !this.#isSingle) {
       if (!more) return
       if (!call.isSettled) more = { ...more, error: NAMELESS }
@@ -422,12 +434,12 @@ export class Calls {
   }
 }
 
-/** Some servers say an empty text where there is nothing, and the SDK of Mistral, also within LangChain, the word "null" for an id. */
+/** Some servers send an empty string for nothing, and Mistral's SDK (also within LangChain) "null" for an id. */
 function clean({ id, name }: CallHead): { id: string | undefined; name: string | undefined } {
   return { id: word(id === 'null' ? undefined : id), name: word(name) }
 }
 
-/** @throws {TypeError} for what is neither a text, nor a number, nor nothing. */
+/** @throws {TypeError} for a value that is not a string, a number, or absent. */
 function word(value: unknown): string | undefined {
   if (value === undefined || value === null || value === '') return
   if (typeof value === 'number') return String(value)
@@ -443,10 +455,12 @@ function toText(value: unknown): string {
   return typeof value === 'string' && isJSON(value) ? value : JSON.stringify(value ?? {})
 }
 
-/** What stands open at the end of a JSON text, from what stood open at its beginning: four for each bracket, two for a text. */
+/**
+ * What is open at the end of a JSON text, from what was open before: 4 per bracket, 2 for a string, 1 for an escape.
+ */
 function openIn(text: string, open = 0): number {
   for (const character of text) {
-    // One for a character that is escaped.
+    // The character is escaped.
     if (open & 1) open--
     else if (open & 2) open += character === '\\' ? 1 : character === '"' ? -2 : 0
     else if (character === '"') open += 2
@@ -462,12 +476,12 @@ function empty(call: Call): void {
   call.open = 0
 }
 
-/** Whether what came is JSON: all pieces, or the last, where that has all of them. */
+/** Whether the input is JSON: its pieces together, or the last one alone if that repeats the whole. */
 function isEnded({ input, grown = '' }: Call): boolean {
   return isJSON(input) || isJSON(grown)
 }
 
-/** Whether the pieces so far are all of an object. */
+/** Whether the pieces so far make a whole object. */
 function isWhole({ open, input }: Call): boolean {
   return open === 0 && input.startsWith('{') && isJSON(input)
 }

@@ -1,4 +1,4 @@
-/** What becomes of a chunk that no shape knows: it is the user's own, or it stays on the server. */
+/** What happens to a chunk that no shape knows: is it the user's own, or does it stay on the server? */
 import { isObject, show } from '../errors.js'
 import { mistake, typeMistake } from '../failure.js'
 import type { OwnEvent } from '../types.js'
@@ -7,7 +7,7 @@ import { isPart } from './is-part.js'
 import { hasOnly } from './keys.js'
 import { type Reading, withKeys } from './reading-state.js'
 
-/** Reads a chunk of no shape. An event of one's own is returned. */
+/** Reads a chunk that has no shape. Returns it if it is an own event. */
 export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefined {
   if (ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer) {
     throw typeMistake(
@@ -16,13 +16,13 @@ export function readUnknown(chunk: object, reading: Reading): OwnEvent | undefin
     )
   }
   if (isPart(chunk)) {
-    // An error event of the Anthropic Messages API has the shape of our own error part.
+    // An error event of Anthropic's Messages API looks like our own error part.
     if (chunk.type === 'error' && isObject(chunk.error) && !(chunk.error instanceof Error)) reading.error(chunk.error)
     else reading.parts.push(chunk.type === 'tool-call' ? reading.calls.own(chunk) : chunk)
   } else if (chunk instanceof Error) reading.error(chunk)
   else if (!isPlain(chunk)) throw unknownClass(chunk)
   else if (isException(chunk)) for (const [type, told] of Object.entries(chunk)) reading.error({ ...told, type })
-  // In an upstream's bytes an object with those keys is a server's event in its JSON.
+  // In an upstream's bytes an object with those keys is the server's own JSON.
   else if (isOwnEvent(chunk) && (!reading.upstream || chunk === reading.upstream.passed)) {
     if (reading.proof === 'not-needed' || !saysFailure(chunk)) return chunk
     reading.error(chunk.data)
@@ -45,13 +45,13 @@ function readLeftOver(chunk: object, isOwn: boolean, reading: Reading): void {
   }
 }
 
-/** A failure as the streams of AWS have it, whose name says which it is: `{ throttlingException: { message } }`. */
+/** Whether it is a failure as AWS streams send it, named by its key: `{ throttlingException: { message } }`. */
 function isException(chunk: object): boolean {
   const [[key = '', value] = [], ...more] = Object.entries(chunk)
   return more.length === 0 && key.endsWith('Exception') && isObject(value)
 }
 
-/** The keys of an event. */
+/** The keys of an own event. */
 export const EVENT = /^(data|event|id|retry)$/
 
 /** A plain object with `data` and no keys but those of an event. */
@@ -59,14 +59,14 @@ export function isOwnEvent(chunk: object): chunk is OwnEvent {
   return 'data' in chunk && isPlain(chunk) && hasOnly(chunk, EVENT)
 }
 
-/** Of any realm: an object literal, `Object.create(null)`, a list. */
+/** Whether it is an object literal, `Object.create(null)` or a list, of any realm. */
 function isPlain(chunk: object): boolean {
   if (Array.isArray(chunk)) return true
   const prototype: unknown = Object.getPrototypeOf(chunk)
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-/** An event of one's own passes by whatever name, unless it is amid a provider's chunks and brings a message. */
+/** Whether an own event reports a failure: among a provider's chunks, with a name that says so, and with a message. */
 function saysFailure({ event, data }: OwnEvent): boolean {
   return isFailed(event) && event !== 'error' && isObject(data) && 'message' in data
 }

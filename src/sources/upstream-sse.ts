@@ -10,28 +10,28 @@ import { isSentinel, toChunk } from './sse-event.js'
 /** In characters: larger than any image or file a provider sends, and smaller than what ends a process. */
 const MAX_EVENT_SIZE = 67_108_864
 
-/** A `fetch` answer, rather than a stream of chunks. */
+/** Whether the source is a `fetch` response rather than a stream of chunks. */
 export function isResponse(source: unknown): source is ResponseLike {
   const { ok, headers } = (source ?? {}) as Partial<ResponseLike>
   return typeof ok === 'boolean' && typeof headers?.get === 'function'
 }
 
 /**
- * The chunks of an upstream event stream: of a provider called with `fetch`, or of another relay. Each event's JSON is
- * recognised by its shape. The answer is complete at the sentinel, or as its shape has it. `return()` cancels the
- * body at once.
+ * The chunks of an upstream's event stream: a provider's that was called with `fetch`, or another relay's. The JSON of
+ * each event is recognised by its shape. The answer is complete at the sentinel, or when its shape says so. `return()`
+ * cancels the body at once.
  *
  * @throws an error with the upstream's `status` and `headers` if it refused.
  */
 export function readEventStream(response: ResponseLike, reading: Reading): AsyncIterator<unknown, undefined> {
   reading.ofUpstream().isRelay = ['x-heartbeat-ms', 'x-run-id'].some((name) => response.headers.get(name))
-  // What a refusal says of itself is worth a short wait.
+  // Up to five seconds of silence are accepted for the body of a refusal, which says why.
   return readEvents(response, reading, response.ok ? undefined : 5000, (error) =>
     response.ok ? error : upstreamRefusal(response, error),
   )
 }
 
-/** The chunks of an event stream in whatever it comes. */
+/** The chunks of an event stream, in any form that holds one. */
 export function readEvents(
   input: SSEInput,
   reading: Reading,
@@ -41,7 +41,7 @@ export function readEvents(
   const events = parseSSE(input, { sentinel: false, maxEventSize: MAX_EVENT_SIZE, idleTimeoutMs })
   reading.proof = 'missing'
   const upstream = reading.ofUpstream()
-  // What told that the upstream is another relay: its events that waited for that go before it.
+  // The chunk that showed that the upstream is another relay. The events that waited for that go out before it.
   let teller: unknown
   return {
     async next() {
@@ -59,7 +59,7 @@ export function readEvents(
       if (done || isSentinel(event.data)) {
         if (!upstream.isRelay) upstream.leaveWaiting(reading)
         if (!done) {
-          // The sentinel of a provider that has said nothing is the end of nothing.
+          // The sentinel of a provider that has sent nothing proves nothing.
           if (upstream.isRelay === true) reading.end()
           else if (!reading.isFresh) reading.sentinel()
           events.return()
@@ -79,7 +79,7 @@ export function readEvents(
   }
 }
 
-/** The body is for the developer's eyes; the client is told by the status. */
+/** The refusal's body is for the developer. What the client sees follows from the status. */
 function upstreamRefusal({ status, headers }: ResponseLike, error: RelayError): Error {
   const message = `The upstream answered with status ${status}: ${(error.body ?? '').slice(0, 2000)}`
   return Object.assign(new Error(message, { cause: error }), { status, headers })

@@ -1,45 +1,51 @@
-/** What is known of the upstream itself, beside the answer in its chunks: how it writes, and is it another relay? */
+/** What is known about the upstream itself, beside its answer: how does it write, and is it another relay? */
 import type { OwnEvent, Part } from '../types.js'
 
-/** In characters, of what waits until it is known whether the upstream is another relay. */
+/** In characters: how much may wait until it is known whether the upstream is another relay. */
 const MAX_WAITING = 1_048_576
 
-/** Of what is read of its answer: whether a provider's shape is known, and what becomes of an event that is none. */
+/** What is needed of the `Reading`: whether a provider's shape is known, and what to do with an event that has none. */
 interface Answer {
   readonly known: object | undefined
   leave(chunk: object, name?: string): void
 }
 
 /**
- * An upstream's stream, rather than a source of the user's own: objects that no shape knows are none of the user's. Events
- * with names of their own are `waiting` until anything tells whether it is another relay; of one they pass to the client.
+ * An upstream's stream, as opposed to a source of the user's own: an object in it that no shape knows is not the
+ * user's. Events with names of their own are `waiting` until it is known whether the upstream is another relay. If it
+ * is, they pass to the client.
  */
 export class Upstream {
-  /** Its bytes come as lines, without their line breaks. */
+  /** Its bytes come as lines, already without their line breaks. */
   isLines = false
-  /** It is another relay, by its headers or by what it sent, or others write as it does: its own events are for the client. */
+  /**
+   * It is another relay, by its headers or by what it sent, so its own events are for the client. `likely` if it sends
+   * text as our `text()` does, which others may do as well.
+   */
   isRelay: boolean | 'likely' = false
-  /** The event of such a one that is on its way to the client. */
+  /** The event of another relay that is on its way to the client. */
   passed: object | undefined
   waiting: (OwnEvent | Part)[] | undefined
   #waitingSize = 0
-  /** If it sends plain text: how its tokens are written, once there was one, and its sign of life. */
+  /** If it sends plain text: how its tokens are written, known from the first one; and its keep-alive. */
   tokens: { isFramed: boolean; isQuoted: boolean } | undefined
   alive: string | undefined
 
-  /** An event is for the client, if the upstream is another relay, or turns out to be one. */
+  /** Passes an event to the client if the upstream is another relay; else the event waits until that is known. */
   pass(own: OwnEvent | Part, size: number): object | undefined {
     if (this.isRelay) {
       this.passed = own
       return own
     }
     this.waiting ??= []
-    // A relay says what it is sooner.
+    // What is beyond these limits is dropped: a relay shows earlier what it is.
     this.#waitingSize += size
     if (this.waiting.length < 100 && this.#waitingSize < MAX_WAITING) this.waiting.push(own)
   }
 
-  /** The next of the events that waited, if they turned out to be another relay's; of a provider they are for this server. */
+  /**
+   * The next waiting event, once the upstream turned out to be another relay. A provider's events are for this server.
+   */
   nextWaiting(answer: Answer): object | undefined {
     const { isRelay, waiting } = this
     if (!waiting) return

@@ -1,4 +1,4 @@
-/** What do the text generation of watsonx and Ax say, in lists of results? */
+/** What do the chunks of watsonx's text generation and of Ax say, in lists of results? */
 import { isObject } from '../errors.js'
 import { hasKey } from './keys.js'
 import { listOf } from './list-of.js'
@@ -23,7 +23,7 @@ interface Results {
   modelUsage?: { tokens?: object }
 }
 
-/** The text generation of watsonx, and Ax. Of several answers the first is read. */
+/** watsonx's text generation, and Ax. Of several answers, the first is read. */
 export const textResults: ChunkShape = {
   is(chunk: Results) {
     const { results } = chunk
@@ -38,7 +38,7 @@ export const textResults: ChunkShape = {
   },
 }
 
-/** What somebody found may be such a list as well: a piece of an answer has more of one. */
+/** A list of search results may look the same, so a field that only a piece of an answer has is asked for. */
 function isResult(result: unknown, told: Results): boolean {
   if (!isObject(result)) return false
   if ('generated_text' in result) return hasKey(result, 'stop_reason', 'generated_token_count')
