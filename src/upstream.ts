@@ -90,6 +90,8 @@ export function iterate(stream: unknown, reading: Reading, isBody = false): Iter
     if (isObject(stream) && isObservable(stream)) return { iterator: observe(stream), stream: {} }
     const held: Held | undefined = isObject(stream) ? heldBy(stream) : undefined
     if (held) {
+      // Of an SDK's answer nothing is no empty one.
+      if (held.shape || held.rest) reading.proof = 'missing'
       if (held.shape) {
         reading.ofUpstream()
         reading.expected = held.shape

@@ -741,6 +741,13 @@ describe('what is not known', () => {
     expect(body).not.toContain('sk-secret')
   })
 
+  it.each<[string, object]>([
+    ['AWS', { $metadata: {}, stream: of() }],
+    ['Vertex', { stream: of(), response: Promise.resolve({ response: {} }) }],
+  ])('an answer of an SDK that yields nothing is no empty one: %s', async (_, answer) => {
+    expect(await relayed(answer as Source)).toMatchObject({ outcome: 'truncated', status: 502 })
+  })
+
   it('a sentinel after nothing is the end of nothing, but of a relay’s empty answer', async () => {
     const done = 'data: [DONE]\n\n'
     expect((await relayed(response('text/event-stream', done))).outcome).toBe('truncated')
