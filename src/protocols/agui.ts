@@ -30,18 +30,18 @@ export interface AGUIOptions {
 const OPTIONS: Rules<keyof AGUIOptions> = { threadId: words, runId: words }
 
 /**
- * The events of AG-UI, for CopilotKit, TanStack AI and `HttpAgent`. Own events and data parts become `CUSTOM`. A call that
- * no client is to run gets a `TOOL_CALL_RESULT`: what the tool answered, or why nobody is to run it; one that waits for a
- * person has none, and the run ends with an interrupt for it. The protocol can only append: a call whose input is replaced
- * after it was sent ends the run as `error`. A complete run ends with `RUN_FINISHED` and nothing after it, a failed one
- * with `RUN_ERROR`.
+ * The events of AG-UI, for CopilotKit, TanStack AI and `HttpAgent`. Own events and data parts become `CUSTOM`. A call
+ * that no client may run gets a `TOOL_CALL_RESULT`: what the tool answered, or why nobody may run it. A call that waits
+ * for a person gets none, and the run ends with an interrupt for it. The protocol can only append: a call whose input
+ * is replaced after it was sent ends the run as `error`. A complete run ends with `RUN_FINISHED` and nothing after it,
+ * a failed one with `RUN_ERROR`.
  */
 export function agui(options: AGUIOptions = {}): Protocol {
   checkOptions('agui', options, OPTIONS)
   const { threadId, runId: asked } = options
   return {
     name: 'agui',
-    // Whatever comes after the end of a run is one too many.
+    // AG-UI allows nothing after the end of a run.
     sentinel: '',
     encoder: ({ runId }) => new AGUIEncoder(runId, threadId ?? runId, asked ?? runId),
   }
@@ -49,7 +49,7 @@ export function agui(options: AGUIOptions = {}): Protocol {
 
 /** A tool call as far as it has come. */
 interface Call {
-  /** The id as the source gave it, if it did. */
+  /** The source's id of the call, if it gave one. */
   readonly id: string | undefined
   readonly toolCallId: string
   input: string
@@ -64,25 +64,25 @@ class AGUIEncoder implements Encoder {
   readonly #runId: string
   readonly #names: { threadId: string; runId: string }
   #isBegun = false
-  /** The message that grows. Its reasoning, or its text. */
+  /** The message that is open: reasoning or text. */
   #open: { kind: 'text' | 'reasoning'; id: string } | undefined
-  /** Another answer began: its text is another message. */
+  /** Another answer began, so its text is another message. */
   #isNext = false
-  /** What was told before: what comes after it in a message of its own needs no blank line. */
+  /** The kinds that were sent before. A later message of that kind needs no blank line at its start. */
   readonly #told = new Set<'text' | 'reasoning'>()
-  /** The message that the next call is of: calls that are made at once are of one message. */
+  /** The message that the next call belongs to: calls that are made together belong to one message. */
   #parent: string | undefined
   #messages = 0
-  /** The latest call at each index, with each id, and those that have not ended. */
+  /** The latest call at each index and with each id, and the calls that have not ended. */
   readonly #calls = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
   readonly #growing = new Set<Call>()
-  /** Whose result has not come: of those that no client is to run, and of those of which only the end tells. */
+  /** Calls without a result: those that no client may run, and those of which only the end tells who runs them. */
   readonly #unanswered = new Set<Call>()
   readonly #unsettled = new Set<Call>()
-  /** Those that wait for a person, with the id that the answer to each is to name. */
+  /** The calls that wait for a person, with the id that the person's answer must name. */
   readonly #asked = new Map<Call, string>()
-  /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
+  /** Whether the source marks its whole calls as done. The application's own parts may not. */
   #saysDone = false
 
   constructor(runId: string, threadId: string, asked: string) {
@@ -122,13 +122,13 @@ class AGUIEncoder implements Encoder {
         ...this.#names,
         ...(this.#asked.size > 0 && { outcome: { type: 'interrupt', interrupts: this.#interrupts } }),
         ...(usage && { usage: [usage] }),
-        // The clients of today refuse an event that has more beside what they know.
+        // Today's clients refuse an event with unknown fields, except in `metadata`.
         ...(finishReason && { metadata: { finishReason } }),
       })
     )
   }
 
-  /** What is open is closed first: a client keeps what came, and a call without a result would be its own to run. */
+  /** Closes first what is open: a client keeps what came, and would run a call that has no result. */
   fail(error: Failure): string {
     let frames = this.#close() + this.#endCalls('error')
     for (const call of [...this.#unsettled, ...this.#asked.keys()]) frames += this.#result(call, '')
@@ -170,7 +170,7 @@ class AGUIEncoder implements Encoder {
     }
     const { id } = this.#open as { id: string }
     const type = kind === 'text' ? 'TEXT_MESSAGE_CONTENT' : 'REASONING_MESSAGE_CONTENT'
-    // A piece without a word is refused by older clients.
+    // Older clients refuse an empty piece.
     return text === '' ? frames : frames + dataFrame(`{"type":"${type}","messageId":"${id}","delta":${quote(text)}}`)
   }
 
@@ -200,7 +200,7 @@ class AGUIEncoder implements Encoder {
     )
   }
 
-  /** A signature, or what is encrypted, ends the reasoning before it. */
+  /** A signature or encrypted reasoning ends the reasoning before it. */
   #think({ text, signature, redacted }: ReasoningPart): string {
     let frames = text === '' ? '' : this.#say('reasoning', text)
     const isOpen = this.#open?.kind === 'reasoning'
@@ -216,7 +216,7 @@ class AGUIEncoder implements Encoder {
     if (done) this.#saysDone = true
     let frames = ''
     if (!call || beginsCall(call, part)) {
-      // The source has begun another call without an end of this one.
+      // The source has begun another call without ending this one.
       frames = this.#close() + (call && this.#growing.has(call) ? this.#endCall(call) : '')
       const { id, name = 'tool' } = part
       const isTaken = id === undefined || this.#ids.has(id)
@@ -248,7 +248,7 @@ class AGUIEncoder implements Encoder {
     return frames + this.#finish(call)
   }
 
-  /** The call is over: what is without arguments has an empty object of them. */
+  /** The call is over. A call without arguments gets an empty object. */
   #finish(call: Call): string {
     if (!this.#growing.delete(call)) return ''
     const { toolCallId } = call
@@ -258,20 +258,20 @@ class AGUIEncoder implements Encoder {
   }
 
   #result(call: Call, content: string, hasFailed = false): string {
-    // A history with two answers to one call is refused by providers.
+    // Providers refuse a history with two results for one call.
     if (call.hasResult) return ''
     call.hasResult = true
     this.#unanswered.delete(call)
     this.#unsettled.delete(call)
     this.#asked.delete(call)
-    // What is called after that is called by another message.
+    // A call that follows belongs to another message.
     this.#parent = undefined
     return frame('TOOL_CALL_RESULT', {
       messageId: this.#newId(),
       toolCallId: call.toolCallId,
       content,
       role: 'tool',
-      // The protocol has no word for it; one client has.
+      // The protocol has no field for a failed tool; TanStack AI has this one.
       ...(hasFailed && { metadata: { tanstack: { state: 'output-error' } } }),
     })
   }
@@ -280,7 +280,7 @@ class AGUIEncoder implements Encoder {
     let frames = ''
     let call = this.#ids.get(id)
     if (!call) {
-      // A result without its call is refused by providers, when it comes back to them.
+      // Providers refuse a result without its call when the client sends it back.
       frames = this.#addCall({ type: 'tool-call', index: -1, id, name, input: '', done: true })
       call = this.#ids.get(id) as Call
     }
@@ -288,7 +288,9 @@ class AGUIEncoder implements Encoder {
     return frames + this.#finish(call) + this.#result(call, error ?? toContent(output), error !== undefined)
   }
 
-  /** Its answer has ended, and the source has not said that the call is whole. Parts of one's own may never say so. */
+  /**
+   * The answer has ended, and the source has not marked the call as done. The application's own parts may never do so.
+   */
   #endCall(call: Call, reason?: FinishReason): string {
     const isWhole = !this.#saysDone && seemsWhole(call.input, reason)
     if (isWhole) return this.#finish(call)
@@ -299,7 +301,7 @@ class AGUIEncoder implements Encoder {
   #endCalls(reason: FinishReason | undefined): string {
     let frames = ''
     for (const call of this.#growing) frames += this.#endCall(call, reason)
-    // Nobody has said what these came to: a call without a result is one that the client runs.
+    // The results of these calls are unknown. The client would run a call without a result.
     for (const call of this.#unanswered) frames += this.#result(call, '')
     return frames
   }
@@ -332,7 +334,7 @@ interface Message {
   toolCallId?: string
 }
 
-/** What a client makes of the events of a whole run: the messages that `runAgent` resolves to. */
+/** What a client makes of a whole run's events: the messages that `runAgent` resolves to. */
 function gather(frames: string): object {
   const newMessages: Message[] = []
   const custom: object[] = []

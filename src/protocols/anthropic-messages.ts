@@ -47,11 +47,11 @@ const STOP: Record<FinishReason, string> = {
 }
 
 /**
- * Anthropic's Messages, whatever the upstream is: its SDK, Claude Code and the AI SDK read them from your server. Blocks
- * come one after the other, so pieces of a second tool call wait until the first is whole. Reasoning keeps its signature,
- * and what is redacted; what is not signed has an empty signature, and nobody makes one up. Tool calls that no client is
- * to run are left out, and so are results, data parts and own events, which have no place in this dialect. It can only
- * append: a call whose input is replaced after it was sent, or that is rejected then, ends the run as `error`.
+ * Anthropic's Messages, whatever the upstream is: Anthropic's SDK, Claude Code and the AI SDK can read them from your
+ * server. Blocks follow each other, so the pieces of a second tool call wait until the first call is whole. Reasoning
+ * keeps its signature and its redacted pieces; reasoning without a signature has an empty one. Tool calls that no
+ * client may run are left out, and so are results, data parts and own events, which have no place in this dialect. It
+ * can only append: a call that is rejected, or whose input is replaced, after it was sent ends the run as `error`.
  */
 export function anthropicMessages(options: AnthropicMessagesOptions = {}): Protocol {
   checkOptions('anthropicMessages', options, OPTIONS)
@@ -69,19 +69,19 @@ interface Call {
   readonly type: 'call'
   readonly id: string | undefined
   readonly name: string
-  /** What came of it, sent or not. */
+  /** The input so far, sent or not. */
   input: string
-  /** `waiting` for its block, `open`, `closed`, or `dropped`: no client is to run it. */
+  /** `waiting` for its block, `open`, `closed`, or `dropped` because no client may run it. */
   state: 'waiting' | 'open' | 'closed' | 'dropped'
-  /** The source said that it is whole. */
+  /** The source marked it as whole. */
   done?: boolean
   /** It was run elsewhere, or will be. */
   isAnswered?: boolean
-  /** How much of the input was looked at, in search of its end. */
+  /** How much of the input was searched for its end. */
   looked?: number
 }
 
-/** What gets a place in the message. */
+/** What becomes a block of the message. */
 type Item = TextPart | ReasoningPart | Call
 
 class AnthropicEncoder implements Encoder {
@@ -90,22 +90,22 @@ class AnthropicEncoder implements Encoder {
   /** The number of the latest block. */
   #index = -1
   #open: 'text' | 'thinking' | Call | undefined
-  /** What text and thinking begin with, in the block that is open. */
+  /** The start of every text or thinking frame of the open block. */
   #before = ''
   #hasBegun = false
   #hasEnded = false
-  /** What waits until the call that is open is whole; before `#next` it was sent. */
+  /** Items that wait until the open call is whole; those before `#next` were sent. */
   #waiting: Item[] = []
   #next = 0
   readonly #calls: Call[] = []
-  /** Calls whose results may follow: the end tells which of them a client is to run. */
+  /** Calls whose results may follow: only the end tells which of them a client must run. */
   readonly #held: Call[] = []
-  /** The latest call at each index, and with each id. */
+  /** The latest call at each index and with each id. */
   readonly #indexes = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
-  /** The ids that the client knows. */
+  /** The call ids that were sent. */
   readonly #used = new Set<string>()
-  /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
+  /** Whether the source marks its whole calls as done. The application's own parts may not. */
   #saysDone = false
 
   constructor(runId: string, model: string) {
@@ -116,7 +116,7 @@ class AnthropicEncoder implements Encoder {
   part(part: EncoderPart, hasResults = false): string {
     switch (part.type) {
       case 'text':
-        // By far the commonest: the next piece of the text that is open.
+        // By far the most common case: the next piece of the open text.
         if (this.#open === 'text') return part.text === '' ? '' : this.#delta(part.text)
         return part.text === '' ? '' : this.#place(part)
       case 'reasoning':
@@ -138,7 +138,7 @@ class AnthropicEncoder implements Encoder {
     this.#hasEnded = true
     this.#waiting.push(...this.#held)
     const asked = this.#calls.filter(({ state, isAnswered }) => state !== 'dropped' && !isAnswered)
-    // Its clients take what is no JSON for `{}`, or for as much of it as there is: they would run the call with that.
+    // Clients take input that is not JSON for `{}`, or for as much of it as there is, and would run the call with that.
     const isCut = asked.some((call) => !isWhole(call, this.#saysDone, finishReason) || !isJSON(call.input || '{}'))
     const stop_reason = STOP[reasonOf(finishReason, asked.length > 0, isCut)]
     return (
@@ -179,13 +179,13 @@ class AnthropicEncoder implements Encoder {
     }
   }
 
-  /** The piece goes into its block, or waits for that. */
+  /** Puts the piece into its block, or lets it wait for that. */
   #place(item: Item): string {
     this.#waiting.push(item)
     return this.#flush()
   }
 
-  /** Sends what waits, as long as no call stands in the way that is not whole. */
+  /** Sends what waits, up to a call that is not whole. */
   #flush(): string {
     let frames = ''
     while (this.#next < this.#waiting.length) {
@@ -197,7 +197,9 @@ class AnthropicEncoder implements Encoder {
     return frames
   }
 
-  /** Whether nothing more can come of the call. Its source says so late, or not at all where the parts are one's own. */
+  /**
+   * Whether nothing more of the call can come. The source says so late, or never, as for the application's own parts.
+   */
   #isWhole(call: Call): boolean {
     if (call.done || this.#hasEnded) return true
     if (call.looked === call.input.length || !call.input.endsWith('}')) return false
@@ -220,7 +222,7 @@ class AnthropicEncoder implements Encoder {
     if (this.#open !== 'thinking') frames += this.#start('thinking', '{"type":"thinking","thinking":"","signature":""}')
     if (text !== '') frames += this.#delta(text)
     if (signature === undefined) return frames
-    // Once, whole, and last: what comes after it is signed anew.
+    // A block has one signature, at its end: later reasoning is signed anew.
     const delta = toJson({ type: 'signature_delta', signature })
     return frames + frame('content_block_delta', `,"index":${this.#index},"delta":${delta}`) + this.#close()
   }
@@ -254,7 +256,7 @@ class AnthropicEncoder implements Encoder {
       this.#indexes.set(index, call)
       if (id !== undefined) this.#ids.set(id, call)
       this.#calls.push(call)
-      // At its index another call begins: the one before is over.
+      // Another call begins at its index, so it is over.
       if (known) known.done = true
       if (isHeld) this.#held.push(call)
       return isDropped || isHeld ? '' : this.#place(call)
@@ -275,7 +277,7 @@ class AnthropicEncoder implements Encoder {
     return (input === '' ? '' : this.#inputDelta(input)) + (done ? this.#close() : '') + this.#flush()
   }
 
-  /** A result ends its call: what comes at its index is another. */
+  /** A result ends its call: what follows at its index is another call. */
   #settle({ id }: ToolResultPart): string {
     const call = this.#ids.get(id)
     if (!call) return ''
@@ -331,12 +333,12 @@ class AnthropicEncoder implements Encoder {
   }
 }
 
-/** A frame is named as its data is typed: without the name Anthropic's SDK sees nothing. */
+/** A frame whose event name is the `type` of its data: Anthropic's SDK ignores frames without the name. */
 function frame(type: string, fields: string): string {
   return `event: ${type}\ndata: {"type":"${type}"${fields}}\n\n`
 }
 
-/** Theirs counts what was read from a cache, or written into one, beside the input. */
+/** Anthropic counts tokens read from or written to a cache beside the input. */
 function toUsage({
   inputTokens,
   outputTokens = 0,
@@ -371,7 +373,7 @@ function toThinking({ text, signature, redacted }: ReasoningPart): Block[] {
   ]
 }
 
-/** Whether the block goes on with the last one, as it does in a stream: what stood between them has no place here. */
+/** Joins the block to the last one if they would be one in a stream: what came between them has no place here. */
 function joins(last: Block | undefined, { type, text, thinking, signature }: Block): boolean {
   if (last?.type !== type) return false
   if (type === 'text') last.text += text as string

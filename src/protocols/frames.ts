@@ -1,13 +1,13 @@
-/** What do the frames of all dialects have in common: JSON as data, and the failure frame? */
+/** What do the frames of all dialects share: JSON as data, and the failure frame? */
 
 import { encodeEvent } from '../encode.js'
 import { mistake } from '../failure.js'
 import type { AnswerPart, Encoder, Failure, FinishReason, ToolCallPart } from '../types.js'
 
 /**
- * What Unicode calls line breaks as well. In JSON they may stand as they are, and in an event stream they break no line, but
- * readers that split lines by what their language calls one cut a token there, and fail: Python's `splitlines`,
- * `iter_lines` of httpx, a `.` in JavaScript. So they are escaped, which says the same.
+ * Other characters that Unicode counts as line breaks. JSON and event streams allow them, but readers that split lines
+ * as their language does cut a token there and fail: Python's `splitlines`, `iter_lines` of httpx, a `.` in JavaScript.
+ * So they are escaped, which changes nothing in the value.
  */
 const OTHER_BREAK = /[\u0085\u2028\u2029]/
 
@@ -15,7 +15,7 @@ function escaped(json: string): string {
   return json.replace(/[\u0085\u2028\u2029]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** A text from a source as JSON text. */
+/** A source's text as JSON text. */
 export function quote(text: string): string {
   const json = JSON.stringify(text)
   return OTHER_BREAK.test(json) ? escaped(json) : json
@@ -47,22 +47,24 @@ export function failureFrame(payload: object): string {
   return `event: error\ndata: ${toJson(payload)}\n\n`
 }
 
-/** A failure in the words of the encoder, if there is one that can say it; else in the words of no dialect and of all. */
+/**
+ * A failure as the encoder writes it, if there is an encoder that can; else in a form that has every dialect's fields.
+ */
 export function failureFrames(
   encoder: () => Encoder | undefined,
   { code, message, retryable }: Pick<Failure, 'code' | 'message' | 'retryable'>,
 ): string {
   try {
     const frames: unknown = encoder()?.fail({ code, message, retryable })
-    // Of a line that is not ended by a blank one no client would hear.
+    // Without a blank line at its end no client would see the frame.
     if (typeof frames === 'string' && frames.endsWith('\n\n')) return frames
   } catch {
-    // An encoder that fails at failing. The ending is said all the same.
+    // The encoder failed too. The ending is sent all the same.
   }
   return failureFrame({ type: 'error', error: { type: code, code, message, retryable }, errorText: message })
 }
 
-/** Our failure codes, then statuses → the error types that Anthropic's clients know. */
+/** From our failure codes, and then from statuses, to the error types that Anthropic's clients know. */
 const ANTHROPIC_TYPES: Record<string, string | null | undefined> = {
   __proto__: null,
   'rate-limit': 'rate_limit_error',
@@ -83,15 +85,17 @@ export function anthropicError({ code, message, retryable, status }: Failure & {
   return { type, code, message, retryable }
 }
 
-/** The finish of an answer whose last call may be half a call. */
+/** The finish reasons of an answer whose last call may be cut. */
 export const CUT = /^(length|content-filter|error)$/
 
-/** Whether a call is whole though nobody says so. Parts of one's own may never say it: then its text tells. */
+/**
+ * Whether a call is whole that is not marked as done, as the application's own parts may never be: its text decides.
+ */
 export function seemsWhole(input: string, reason: FinishReason = 'stop'): boolean {
   return !CUT.test(reason) && isJSON(input || '{}')
 }
 
-/** Whether a call is whole at the end of its answer; `saysDone` where the source says so of those that are. */
+/** Whether a call is whole at the end of its answer. `saysDone`: the source marks its whole calls as done. */
 export function isWhole(
   { done, input }: { done?: boolean | undefined; input: string },
   saysDone: boolean,
@@ -109,7 +113,7 @@ export function isJSON(text: string): boolean {
   }
 }
 
-/** The data of an own event is text by now. If the text is JSON, its value goes out. */
+/** The data of an own event, which is text by now. If it is JSON, its value goes out. */
 export function parseData(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -118,7 +122,7 @@ export function parseData(text: string): unknown {
   }
 }
 
-/** The calls of a whole answer that were answered in it. Some agents count their calls anew in each turn. */
+/** The calls of a whole answer that have a result in it. Some agents number their calls anew in each turn. */
 export function callsAnswered(parts: readonly AnswerPart[]): Set<AnswerPart> {
   const answered = new Set<AnswerPart>()
   const latest = new Map<string | undefined, AnswerPart>()
@@ -131,9 +135,9 @@ export function callsAnswered(parts: readonly AnswerPart[]): Set<AnswerPart> {
 }
 
 /**
- * The calls of a whole answer that its client is to run, by their parts, and whether there was one that is not whole. Of two
- * with one id, which could not be told apart by their results, the second has none. `isValue` where the client is given
- * the value of an input and not its text: what is no JSON has none.
+ * The calls of a whole answer that its client must run, by their parts, and whether any call is not whole. Of two calls
+ * with one id, which results could not tell apart, the second loses its id. With `isValue` the client gets the input as
+ * a value, not as text, so input that is not JSON counts as not whole.
  */
 export function callsToRun(
   parts: readonly AnswerPart[],
@@ -156,14 +160,14 @@ export function callsToRun(
   return { calls, isCut }
 }
 
-/** A client takes the calls of an answer that ends with `length` for what they are: not whole. */
+/** The finish reason that the client gets. It does not run the calls of an answer that ends with `length`. */
 export function reasonOf(reason: FinishReason = 'stop', isAsking: boolean, isCut: boolean): FinishReason {
   if (reason !== 'stop' && reason !== 'tool-calls') return reason
   if (!isAsking) return 'stop'
   return isCut ? 'length' : 'tool-calls'
 }
 
-/** The run ends: the client would run what the provider has taken back. */
+/** The error that ends the run: the client would run what the provider has taken back. */
 export function cannotTakeBack(what: string, protocol: string): Error {
   return mistake(
     'internal',
@@ -172,10 +176,10 @@ export function cannotTakeBack(what: string, protocol: string): Error {
 }
 
 /**
- * A value from a source as JSON text.
+ * A source's value as JSON text.
  *
- * @throws {RelayError} `invalid-source` for a BigInt, a cycle, and a value that JSON cannot hold; `upstream-failure` for one
- * that is nested deeper than any stack, which nobody writes.
+ * @throws {RelayError} `invalid-source` for a BigInt, a cycle, and a value that JSON cannot hold; `upstream-failure`
+ * for one that is nested too deeply for the stack, which nobody writes by hand.
  */
 export function toJson(value: unknown): string {
   let json: string | undefined
@@ -193,6 +197,6 @@ export function toJson(value: unknown): string {
       cause,
     )
   }
-  // In a long text three searches take a quarter of the time of the expression; in a token it is the other way round.
+  // In a long text three searches take a quarter of the expression's time; in a token it is the other way round.
   return json.includes('\u0085') || json.includes('\u2028') || json.includes('\u2029') ? escaped(json) : json
 }

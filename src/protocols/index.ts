@@ -1,4 +1,4 @@
-/** The dialects spoken to the client. */
+/** Which dialects can a server speak to its clients? */
 export type { AnswerPart, Encoder, EncoderEnd, EncoderPart, EncoderRun, Failure, Protocol, UIChunk } from '../types.js'
 export { type AGUIOptions, agui } from './agui.js'
 export { type AnthropicMessagesOptions, anthropicMessages } from './anthropic-messages.js'

@@ -10,7 +10,7 @@ import { callsToRun, cannotTakeBack, dataFrame, failureFrame, isWhole, quote, re
 export interface OpenAIChatOptions {
   /** The `model` that every chunk names. @default 'sse-relay' */
   model?: string
-  /** Whether a last chunk tells the token counts, as `stream_options.include_usage` asks for. @default false */
+  /** Whether a last chunk has the token counts, as with `stream_options.include_usage`. @default false */
   usage?: boolean
 }
 
@@ -27,9 +27,9 @@ const FINISH: Record<FinishReason, string> = {
 
 /**
  * OpenAI's `chat.completion.chunk` events, whatever the upstream is: any OpenAI client pointed at your server reads
- * them. Reasoning is in `delta.reasoning_content`, where DeepSeek and vLLM put it. Tool calls that no client is to run
+ * them. Reasoning is in `delta.reasoning_content`, where DeepSeek and vLLM put it. Tool calls that no client may run
  * are left out, and so are results, data parts and own events, which have no place in this dialect. It can only append:
- * a call whose input is replaced after it was sent, or that is rejected then, ends the run as `error`.
+ * a call that is rejected, or whose input is replaced, after it was sent ends the run as `error`.
  */
 export function openaiChat(options: OpenAIChatOptions = {}): Protocol {
   checkOptions('openaiChat', options, OPTIONS)
@@ -43,7 +43,7 @@ export function openaiChat(options: OpenAIChatOptions = {}): Protocol {
 /** A tool call as far as it has come. */
 interface Call {
   id: string | undefined
-  /** Its number in this dialect, which counts tool calls alone. Absent for a call that no client is to run. */
+  /** Its number in this dialect, which counts only tool calls. Absent if no client may run the call. */
   number?: number
   name: string
   input: string
@@ -57,14 +57,14 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   const id = `chatcmpl-${runId}`
   const created = Math.floor(Date.now() / 1000)
   const common = JSON.stringify({ id, object: 'chat.completion.chunk', created, model }).slice(0, -1)
-  /** The latest call at each index, and with each id: a search through all calls is slow where there are many. */
+  /** The latest call at each index and with each id: searching all calls would be slow where there are many. */
   const calls = new Map<number, Call>()
   const ids = new Map<string, Call>()
-  /** Those that were sent, and those of which only the end tells whether a client is to run them. */
+  /** The calls that were sent, and those of which only the end tells whether a client must run them. */
   const sent: Call[] = []
   const used = new Set<string>()
   const held: Call[] = []
-  /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
+  /** Whether the source marks its whole calls as done. The application's own parts may not. */
   let saysDone = false
   let begun = false
 
@@ -95,7 +95,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     // Two calls with one id could not be told apart by their results.
     const callId = id === undefined || used.has(id) ? `call_${runId}_${call.number}` : id
     used.add(callId)
-    // Without arguments is an empty object to the clients, which parse it.
+    // Clients parse the arguments, so a call without any has an empty object.
     if (done) call.input ||= '{}'
     return callChunk({ index: call.number, id: callId, type: 'function', function: { name, arguments: call.input } })
   }
@@ -105,7 +105,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     const isSent = number !== undefined
     if (isSent && (error ?? approval) !== undefined) throw cannotTakeBack('A tool call', 'openaiChat()')
     if (isSent && replaces && call.input !== '') throw cannotTakeBack('The input of a tool call', 'openaiChat()')
-    // The client may have it, and is not asked to run it.
+    // The client may have the call, but must not run it.
     if (executed || error !== undefined) call.isAnswered = true
     if (done) call.done = true
     const input = given || (isSent && done && call.input === '' ? '{}' : '')
@@ -119,7 +119,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
         case 'text':
           return part.text === '' ? '' : chunk(`{"content":${quote(part.text)}}`)
         case 'reasoning':
-          // What the provider signed or hides has no place here.
+          // Signatures and redacted reasoning have no place here.
           return part.text === '' ? '' : chunk(`{"reasoning_content":${quote(part.text)}}`)
         case 'tool-call': {
           if (part.done) saysDone = true
@@ -128,7 +128,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
         }
         case 'tool-result': {
           const call = ids.get(part.id)
-          // Its result ends it: what comes at its index is another call.
+          // A result ends its call: what follows at its index is another call.
           if (call) call.isAnswered = call.done = true
           return ''
         }
@@ -171,7 +171,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
   }
 }
 
-/** The whole message, and whether a call of it is not whole: that is left out. */
+/** The whole message, and whether a call was left out because it is not whole. */
 function toMessage(parts: readonly AnswerPart[], finishReason: FinishReason | undefined, runId: string) {
   const { calls, isCut } = callsToRun(parts, finishReason)
   let content = ''

@@ -28,34 +28,34 @@ const OPTIONS: Rules<keyof OpenAIResponsesOptions> = { model: words }
 
 /**
  * The events of OpenAI's Responses API, whatever the upstream is: `openai`, Codex and the Agents SDK pointed at your
- * server read them. Reasoning is a summary, with what its provider signed or encrypted as `encrypted_content`. Tool calls
- * that no client is to run are left out, and so are results, data parts and own events: an event that these clients do
- * not know ends their reading. A call whose input is replaced has the new one when it is done; one that is rejected after
- * it was sent ends the run as `error`. The id of the response is made of the run's, and its events are numbered like those
- * of a log.
+ * server read them. Reasoning is a summary; what its provider signed or encrypted is `encrypted_content`. Tool calls
+ * that no client may run are left out, and so are results, data parts and own events: these clients stop reading at an
+ * event that they do not know. If a call's input is replaced, the new input comes when the call is done; a call that is
+ * rejected after it was sent ends the run as `error`. The id of the response is made from the run's, and its events are
+ * numbered like those of a log.
  */
 export function openaiResponses(options: OpenAIResponsesOptions = {}): Protocol {
   checkOptions('openaiResponses', options, OPTIONS)
   const { model = 'sse-relay' } = options
   return {
     name: 'openai-responses',
-    // The one sign of life that Codex counts. It has no number: it is no event of the run.
+    // The only keep-alive that Codex accepts. It has no number, since it is not an event of the run.
     heartbeat: 'event: keepalive\ndata: {"type":"keepalive"}\n\n',
     refusal: (failure) => ({ error: errorOf(failure) }),
     encoder: ({ runId }) => new ResponsesEncoder(runId, model),
   }
 }
 
-/** The item that grows: a message, or what the model thought. */
+/** The open item: a message or reasoning. */
 interface Growing {
   readonly kind: 'message' | 'reasoning'
   readonly id: string
   /** Its number in the response. */
   readonly index: number
-  /** All of a delta's frame that comes before its number: the commonest frame by far is put together by hand. */
+  /** The start of a delta's frame, up to its number: by far the most common frame, so it is put together by hand. */
   readonly before: string
   text: string
-  /** How much of the text is in one piece. */
+  /** How many characters of the text are in one piece (see `flatten`). */
   flat: number
 }
 
@@ -67,10 +67,10 @@ interface Item {
 
 /** A tool call as far as it has come. */
 interface Call {
-  /** The id as the source gave it, if it did. */
+  /** The source's id of the call, if it gave one. */
   readonly id: string | undefined
   readonly name: string
-  /** Once the client was told of it. */
+  /** Set once the call was sent. */
   item?: Item
   input: string
   done?: boolean
@@ -79,7 +79,7 @@ interface Call {
   isAnswered?: boolean
 }
 
-/** Why a response is not whole, in the words of the API. */
+/** Why a response is incomplete, in the API's terms. */
 const INCOMPLETE: Partial<Record<FinishReason, string>> = {
   length: 'max_output_tokens',
   'content-filter': 'content_filter',
@@ -92,16 +92,16 @@ class ResponsesEncoder implements Encoder {
   #sequence = 0
   #isBegun = false
   #open: Growing | undefined
-  /** The items by their numbers, as the response has them at its end. */
+  /** The items by index, as the response has them at its end. */
   readonly #output: object[] = []
-  /** The latest call at each index, with each id, and all that a client may be asked to run. */
+  /** The latest call at each index and with each id, and all calls that a client may have to run. */
   readonly #calls = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
   readonly #asked: Call[] = []
   readonly #used = new Set<string>()
-  /** Whether the source says of its calls when they are whole. Parts of one's own may not. */
+  /** Whether the source marks its whole calls as done. The application's own parts may not. */
   #saysDone = false
-  /** Whether there is a call that nobody took back, and whether one of those is not whole. */
+  /** Whether a call is left for the client, and whether one of those is not whole. */
   #hasCall = false
   #hasHalf = false
   #hasMessage = false
@@ -115,7 +115,7 @@ class ResponsesEncoder implements Encoder {
     switch (part.type) {
       case 'text':
         if (part.text === '') return ''
-        // By far the commonest: the next piece of the text that is open.
+        // By far the most common case: the next piece of the open text.
         return this.#open?.kind === 'message' ? this.#delta(this.#open, part.text) : this.#say('message', part.text)
       case 'reasoning':
         return this.#think(part)
@@ -123,7 +123,7 @@ class ResponsesEncoder implements Encoder {
         return this.#addCall(part, hasResults)
       case 'tool-result': {
         const call = this.#ids.get(part.id)
-        // Its result ends it: what comes at its index is another call.
+        // A result ends its call: what follows at its index is another call.
         if (call) call.isAnswered = call.done = true
         return ''
       }
@@ -142,7 +142,7 @@ class ResponsesEncoder implements Encoder {
     return frames + this.#event(`response.${response.status}`, { response })
   }
 
-  /** Clients look for three things: Codex for the first frame, the clients of OpenAI and the AI SDK for the second. */
+  /** Two frames: Codex reads the first; the clients of OpenAI and the AI SDK read the second. */
   fail(failure: Failure): string {
     const { code, message, retryable } = failure
     const output = this.#output.filter(Boolean)
@@ -174,7 +174,7 @@ class ResponsesEncoder implements Encoder {
     return this.#event('response.created', { response }) + this.#event('response.in_progress', { response })
   }
 
-  /** What a response holds besides its output; most of it would repeat the request. */
+  /** The response without its output. Most of the fields would repeat the request. */
   #head(status: 'in_progress' | 'completed' | 'incomplete' | 'failed') {
     return {
       id: `resp_${this.#runId}`,
@@ -242,14 +242,14 @@ class ResponsesEncoder implements Encoder {
     )
   }
 
-  /** A signature, or what is encrypted, ends the reasoning before it. */
+  /** A signature or encrypted reasoning ends the reasoning before it. */
   #think({ text, signature, redacted }: ReasoningPart): string {
     let frames = ''
     if (text !== '')
       frames = this.#open?.kind === 'reasoning' ? this.#delta(this.#open, text) : this.#say('reasoning', text)
     const isOpen = this.#open?.kind === 'reasoning'
     if (redacted !== undefined && !isOpen) {
-      // The provider shows nothing of it.
+      // There is no summary: the provider shows nothing of it.
       const { id, index } = this.#item('rs')
       const item = { id, type: 'reasoning', summary: [] }
       const added = this.#begin() + this.#close()
@@ -261,7 +261,7 @@ class ResponsesEncoder implements Encoder {
 
   #item(kind: 'msg' | 'rs' | 'fc'): { id: string; index: number } {
     const index = this.#output.length
-    // Its place is kept for it.
+    // Reserves the item's place.
     this.#output.length++
     return { id: `${kind}_${this.#runId}_${index}`, index }
   }
@@ -271,7 +271,7 @@ class ResponsesEncoder implements Encoder {
     return this.#event('response.output_item.done', { output_index: index, item })
   }
 
-  /** Ends the item that grows. */
+  /** Ends the open item. */
   #close(encrypted?: string, status = 'completed'): string {
     if (!this.#open) return ''
     const { kind, id, index, text } = this.#open
@@ -306,7 +306,7 @@ class ResponsesEncoder implements Encoder {
       if (id !== undefined) this.#ids.set(id, call)
       if (!executed && error === undefined) {
         this.#asked.push(call)
-        // Where tools answer in the stream, it is known at the end whose call it is.
+        // If tools answer in the stream, only the end tells who runs the call.
         if (!hasResults) frames = this.#tell(call)
       }
     }
@@ -314,7 +314,7 @@ class ResponsesEncoder implements Encoder {
     if (error !== undefined) call.error = error
     if (executed) call.isAnswered = true
     if (done) call.done = true
-    // The client goes by the whole input, which it gets at the end.
+    // The client uses the whole input, which it gets at the end.
     if (replaces) call.input = input
     else {
       call.input += input
@@ -347,8 +347,8 @@ class ResponsesEncoder implements Encoder {
   }
 
   /**
-   * The end of all items. Codex and the AI SDK run a call when they are told that it is done: so that is said last of
-   * all, when it is known that nobody else ran it.
+   * Ends all items. Codex and the AI SDK run a call as soon as it is done: that is sent last, when nobody else has run
+   * it.
    */
   #finish(reason: FinishReason = 'stop'): string {
     const isCut = INCOMPLETE[reason] !== undefined
@@ -369,7 +369,7 @@ class ResponsesEncoder implements Encoder {
         this.#output[index] = functionCall(call, 'incomplete')
       }
     }
-    // The Agents SDK would ask again and again for an answer of nothing.
+    // The Agents SDK would ask again and again after an empty answer.
     if (!this.#hasMessage && !this.#hasCall) frames += this.#beginMessage() + this.#close()
     return frames
   }
@@ -402,7 +402,7 @@ function functionCall({ item, name, input }: Call, status: 'in_progress' | 'comp
   return { id, type: 'function_call', status, call_id, name, arguments: status === 'in_progress' ? '' : input }
 }
 
-/** What Codex does follows from the code: it asks again, and pays again, after every one that it does not know. */
+/** Codex acts on the code: after every code that it does not know it asks again, and pays again. */
 const FAILED: Record<string, string> = { 'rate-limit': 'rate_limit_exceeded', overload: 'server_is_overloaded' }
 
 function errorOf({ code, message, retryable }: Failure): object {

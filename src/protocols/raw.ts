@@ -11,8 +11,8 @@ import { anthropicError, dataFrame, failureFrame, namedFrame, parseData, toJson 
 /** Options of {@link raw}. */
 export interface RawOptions {
   /**
-   * `google-genai`: for Google's SDK, which bears nothing on the wire but `data`: no event names, no ids, no `retry`, no
-   * sentinel, and failures as Gemini says them. The chunks are to be Gemini's.
+   * `google-genai`: for Google's SDK, which accepts only `data` lines: no event names, no ids, no `retry`, no sentinel,
+   * and failures in Gemini's format. The chunks must be Gemini's.
    */
   client?: 'google-genai'
 }
@@ -46,7 +46,7 @@ const GOOGLE_STATUS: Record<number, string> = {
   504: 'DEADLINE_EXCEEDED',
 }
 
-/** Our own words are in the details, where Google has what else is to be said. */
+/** Our own code is in `details`, where Google puts everything else. */
 function googleError({ code, message, retryable, status = failureOf(code).status }: Failure & { status?: number }) {
   const word = GOOGLE_STATUS[status] ?? 'UNKNOWN'
   return { error: { code: status, message, status: word, details: [{ reason: code, retryable }] } }
@@ -70,15 +70,15 @@ const googleProtocol: Protocol = {
 }
 
 /**
- * The provider's own chunks under their own event names, for a client that knows the provider. A failure
- * is still told in our own words: what the provider said of it stays on the server.
+ * The provider's own chunks under their own event names, for a client that knows the provider. A failure still goes out
+ * in our own words: what the provider said about it stays on the server.
  */
 export function raw(options: RawOptions = {}): Protocol {
   checkOptions('raw', options, OPTIONS)
   return options.client ? googleProtocol : protocol
 }
 
-/** What a chunk, a part or an own event is in an answer of one body. */
+/** A chunk, a part or an own event as it stands in an answer of one body. */
 function toValue(part: AnswerPart): unknown {
   if (part.type === 'chunk') return part.chunk
   return part.type === 'event' ? parseData(part.event.data) : part
@@ -89,7 +89,7 @@ interface Candidate {
   content?: { parts?: unknown[] }
 }
 
-/** One response of all: what is said later counts, and the candidates' parts follow each other. */
+/** One response made of all chunks: later fields win, and the parts of a candidate are joined in order. */
 function toGoogleResponse(parts: readonly AnswerPart[]): object {
   const response: Record<string, unknown> = {}
   const candidates: Candidate[] = []

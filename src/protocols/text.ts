@@ -1,4 +1,4 @@
-/** How does a run look to a client that wants the text alone? */
+/** How does a run look to a client that wants only the text? */
 
 import { encodeEvent } from '../encode.js'
 import { checkOptions } from '../options.js'

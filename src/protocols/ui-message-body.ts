@@ -32,7 +32,7 @@ function addChunk({ type, ...rest }: UIChunk, message: Message): void {
   else if (/^(text|reasoning)-start$/.test(type))
     parts.push({ type: type.slice(0, -6), ...(type === 'text-start' ? more : rest), text: '', state: 'done' })
   else if (/^(text|reasoning)-(delta|end)$/.test(type)) {
-    // Data may have come amid a text.
+    // Data may have come in the middle of a text.
     const block = parts.findLast(({ text }) => text !== undefined) ?? {}
     Object.assign(block, more, rest.citations ? { citations: rest.citations } : {})
     if (delta !== undefined) block.text += delta as string
@@ -79,7 +79,7 @@ function addToCall(type: string, chunk: Omit<UIChunk, 'type'>, call: MessagePart
   }
 }
 
-/** What stands beside an output: the last word counts on whether it is preliminary. */
+/** Adds the fields beside an output. Whether it is preliminary, the latest chunk decides. */
 function addOutputMore(
   { toolMetadata, preliminary, providerMetadata }: Omit<UIChunk, 'type'>,
   call: MessagePart,

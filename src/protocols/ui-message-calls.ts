@@ -1,4 +1,4 @@
-/** Which tool calls does a message have, and what became of each? */
+/** Which tool calls does a message have, and what happened to each? */
 
 import { beginsCall } from '../tool-call-boundaries.js'
 import type { FinishReason, ToolCallPart, ToolResultPart, UIChunk } from '../types.js'
@@ -8,55 +8,57 @@ import { earlierMessage, isKnown, metadataOf, type UIMessageOptions } from './ui
 
 /** A tool call as far as it has come. */
 interface Call {
-  /** The id as the source gave it, if it did. */
+  /** The source's id of the call, if it gave one. */
   id: string | undefined
   /** Its id in the message. */
   toolCallId: string
   toolName: string
   input: string
-  /** The step it is of. */
+  /** The step that it belongs to. */
   step: number
-  /** The page knows it by no name. */
+  /** The page does not know the tool. */
   dynamic: boolean
   done?: boolean
-  /** It runs elsewhere than in the page. */
+  /** It does not run in the page. */
   executed?: boolean
   error?: string
-  /** What the AI SDK says of it. */
+  /** What the AI SDK says about it. */
   said: UIChunk | undefined
-  /** The approval that somebody was asked for. */
+  /** The id of the approval that was asked for. */
   asked?: unknown
-  /** Its step was taken back: the reader has it no more. */
+  /** Its step was taken back: the reader no longer has it. */
   isGone?: boolean
 }
 
-/** A call of the message that the answer goes on with. */
+/** A call of the message that the answer continues. */
 type EarlierCall = Pick<Call, 'toolCallId' | 'dynamic' | 'executed' | 'isGone'>
 
-/** What a tool has answered, in the words of a chunk. */
+/** A tool's answer, as the fields of a chunk. */
 type Result = { output: unknown; preliminary?: boolean } | { errorText: string }
 
 const NOT_JSON = 'The input of this tool call is not JSON.'
 const NOT_WHOLE = 'The answer ended before this tool call was whole.'
 
-/** The calls of one message. What its methods give back are the frames that tell of it. */
+/** The calls of one message. The methods return the frames to send. */
 export class UIToolCalls {
   readonly #options: UIMessageOptions
-  /** What the ids are made of that the source does not give. */
+  /** The prefix of the ids that the source does not give. */
   readonly #prefix: string
-  /** The calls of the message that the answer goes on with, and what was asked of calls: made when there are any. */
+  /**
+   * The calls of the message that the answer continues, and the approvals that were asked for: made when there are any.
+   */
   #earlier: Map<string, EarlierCall> | undefined
   #asked: Set<unknown> | undefined
-  /** What the AI SDK says of the calls of this step, by their ids, which may be of others in the next. */
+  /** What the AI SDK says about this step's calls, by their ids. In the next step the ids may belong to other calls. */
   #said: Map<string, UIChunk> | undefined
-  /** The latest call at each index, and with each id. */
+  /** The latest call at each index and with each id. */
   readonly #calls = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
   /** The calls that have not ended. */
   readonly #growing = new Set<Call>()
-  /** Of those that have: whose output has not come. */
+  /** The calls that have ended without an output so far. */
   readonly #unsettled = new Set<Call>()
-  /** Whether the source says of its calls when they are whole. */
+  /** Whether the source marks its whole calls as done. */
   #saysDone = false
   #unnamed = 0
 
@@ -80,33 +82,33 @@ export class UIToolCalls {
     return this.#options.client === 'assistant-ui'
   }
 
-  /** Whether the run has a call with this id of the source's. */
+  /** Whether the run has a call with this id from the source. */
   has(id: string): boolean {
     return this.#ids.has(id)
   }
 
-  /** Whether this call of the run is run elsewhere than in the page. */
+  /** Whether this call of the run does not run in the page. */
   isExecuted(id: string): boolean {
     return this.#ids.get(id)?.executed === true
   }
 
-  /** Whether this approval was asked for: in the run, or in the message that it goes on with. */
+  /** Whether this approval was asked for, in the run or in the message that it continues. */
   wasAsked(approvalId: unknown): boolean {
     return this.#asked?.has(approvalId) === true
   }
 
-  /** Keeps what the AI SDK says of a call, which holds for all of it; false where a chunk says nothing of that kind. */
+  /** Keeps what the AI SDK says about a call as a whole. Returns false if the chunk says nothing of that kind. */
   learn(chunk: UIChunk): boolean {
     const { type, toolCallId } = chunk
     if (typeof toolCallId !== 'string' || !/^tool-(call|input|approval-request)/.test(type)) return false
     this.#said ??= new Map()
     const known = this.#said.get(toolCallId) ?? (/^tool-a/.test(type) ? this.#ids.get(toolCallId)?.said : undefined)
-    // In place, for a call that has begun.
+    // Changed in place, since a call that has begun holds the same object.
     this.#said.set(toolCallId, Object.assign(known ?? {}, chunk))
     return true
   }
 
-  /** Another step begins, with calls of its own. */
+  /** Another step begins, with its own calls. */
   beginStep(): void {
     this.#said = undefined
   }
@@ -117,7 +119,7 @@ export class UIToolCalls {
     if (done) this.#saysDone = true
     const known = this.#calls.get(index)
     if (!known || beginsCall(known, part)) {
-      // The source has begun another call without an end of this one.
+      // The source has begun another call without ending this one.
       return (known && this.#growing.has(known) ? this.#closeOne(known) : '') + this.#begin(part, step)
     }
     if (known.isGone) return ''
@@ -134,13 +136,13 @@ export class UIToolCalls {
     return done ? frames + this.#finish(known) + this.#ask(known, asks) : frames
   }
 
-  /** What a tool answers to a call of this run, or of the message that it goes on with; `said` is what its chunk says. */
+  /** A tool's answer to a call of this run or of the message that it continues. `said` is the AI SDK's chunk. */
   addResult({ id, name, output, error }: ToolResultPart, step: number, said: UIChunk | undefined): string {
     if (this.#ids.get(id)?.isGone) return ''
     const result = error === undefined ? { output: output ?? null } : { errorText: error }
     const earlier = this.#ids.has(id) ? undefined : this.#earlierCall(id, said)
     if (earlier) return this.#settle(earlier, result, said)
-    // A result without its call is an error to the reader, for the whole chat.
+    // The reader fails the whole chat at a result without its call.
     let frames = this.#ids.has(id)
       ? ''
       : this.#begin({ type: 'tool-call', index: -1, id, name, input: '', executed: true }, step)
@@ -153,7 +155,7 @@ export class UIToolCalls {
     return frames + this.#settle(call, result, said, call.asked !== undefined)
   }
 
-  /** A tool goes on: what it has answered so far. */
+  /** What a tool has answered so far, while it goes on. */
   addPreliminary(said: UIChunk): string {
     const toolCallId = said.toolCallId as string
     const call = this.#ids.get(toolCallId) ?? (this.#earlierCall(toolCallId, said) as EarlierCall)
@@ -161,19 +163,19 @@ export class UIToolCalls {
     return this.#outputFrame(call, { output: said.output ?? null, preliminary: true }, said)
   }
 
-  /** Whether a tool answers to a call of an earlier message. */
+  /** Whether the result is for a call of an earlier message. */
   isEarlier(id: string, said: UIChunk | undefined): boolean {
     return !this.#ids.has(id) && this.#earlierCall(id, said) !== undefined
   }
 
-  /** What has no output gets this error for one. */
+  /** Gives this error to every call without an output. */
   failUnsettled(errorText: string, said: UIChunk | undefined): string {
     let frames = ''
     for (const call of this.#unsettled) frames += this.#outputFrame(call, { errorText }, said)
     return frames
   }
 
-  /** The calls of a step that is taken back. */
+  /** Forgets the calls of a step that is taken back. */
   forget(step: number): void {
     this.#said = undefined
     for (const call of [...this.#calls.values(), ...this.#ids.values()]) {
@@ -184,20 +186,20 @@ export class UIToolCalls {
     }
   }
 
-  /** The answer of these calls has ended. */
+  /** Ends the open calls, since their answer has ended. */
   close(reason?: FinishReason): string {
     let frames = ''
     for (const call of this.#growing) frames += this.#closeOne(call, reason)
     return frames
   }
 
-  /** What is asked of a call, if anything is, and if its reader can ask. */
+  /** The approval request for a call, if there is one and the reader knows such requests. */
   #askedOf(call: Call, { approval, done }: ToolCallPart): UIChunk | undefined {
     const type = 'tool-approval-request'
     const { said } = call
     const approvalId = said?.approvalId ?? approval
     if (!done || approvalId === undefined || approvalId === call.asked || !isKnown(type, this.#options)) return
-    // To a reader that does not know the application's own answer it would be a question for ever.
+    // A reader that does not know the application's own answer would wait for one for ever.
     if (said?.isAutomatic && !isKnown('tool-approval-response', this.#options)) return
     const { reason, isAutomatic, signature, inputSchemaInput, approvalDescriptor } = said ?? { type }
     return {
@@ -206,7 +208,9 @@ export class UIToolCalls {
     }
   }
 
-  /** Whether the page is to take it for a call of the provider's. One that is asked for is of a tool that the page knows. */
+  /**
+   * Whether the page should treat the call as the provider's. A call that needs approval is of a tool the page knows.
+   */
   #isElsewhere({ said }: Call, { executed }: ToolCallPart, asks: UIChunk | undefined): boolean {
     return executed === true && (said?.providerExecuted === true || (!asks && !said?.isAutomatic))
   }
@@ -221,12 +225,12 @@ export class UIToolCalls {
 
   #begin(part: ToolCallPart, step: number): string {
     const { index, id, name = 'tool', ...piece } = part
-    // A step does not hold two calls with one id: its reader would make one of them. For assistant-ui's no message does.
+    // A step must not have two calls with one id, since its reader would merge them; for assistant-ui no message may.
     const known = id === undefined ? undefined : this.#ids.get(id)
     const isTaken = id === undefined || (known && (this.#isAssistantUI || (known.step === step && !known.isGone)))
     const toolCallId = isTaken ? `${this.#prefix}-call-${this.#unnamed++}` : id
     const said = id === undefined ? undefined : this.#said?.get(id)
-    // Elsewhere than in the AI SDK nobody says which tools the page knows.
+    // Outside AI SDK streams nobody says which tools the page knows.
     const dynamic = said ? said.dynamic === true : true
     const call: Call = { id, toolCallId, toolName: name, input: '', step, dynamic, said }
     if (this.#isElsewhere(call, part, this.#askedOf(call, part))) call.executed = true
@@ -237,7 +241,7 @@ export class UIToolCalls {
     return frame(begun) + this.add({ index, ...piece }, step)
   }
 
-  /** What comes after the end of a call: its reader goes by the last word. */
+  /** Sends what comes after the end of a call: the reader uses the latest. */
   #correct(call: Call, { input, replaces, error }: ToolCallPart): string {
     if (error !== undefined) {
       call.error = error
@@ -263,7 +267,7 @@ export class UIToolCalls {
         input: parseInput(input || '{}'),
       })
       if (!this.#isAssistantUI || !call.executed) return said
-      // assistant-ui runs every call that has no output, whoever else does; this one is not the last word.
+      // assistant-ui runs every call that has no output, even one that runs elsewhere. This output is preliminary.
       return (
         said + frame({ type: 'tool-output-available', toolCallId: call.toolCallId, output: null, preliminary: true })
       )
@@ -273,7 +277,7 @@ export class UIToolCalls {
     }
   }
 
-  /** The call is not to be run. */
+  /** The call must not run. */
   #reject(call: Call, errorText: string): string {
     let input: unknown = call.input
     this.#growing.delete(call)
@@ -282,12 +286,15 @@ export class UIToolCalls {
     try {
       input = parseInput(input as string)
     } catch {
-      // Shown as the text it is.
+      // The input is sent as text.
     }
     return frame({ type: 'tool-input-error', ...this.#head(call), input, errorText })
   }
 
-  /** Its answer has ended without a word that the call is whole. Parts of one's own may never say so, and then it is. */
+  /**
+   * The answer has ended, and the call is not marked as done: it is whole only if no call is marked and nothing was
+   * cut.
+   */
   #closeOne(call: Call, reason?: FinishReason): string {
     return this.#saysDone || CUT.test(reason ?? '') ? this.#reject(call, NOT_WHOLE) : this.#finish(call)
   }
@@ -303,12 +310,14 @@ export class UIToolCalls {
     }
   }
 
-  /** Of a stream of the AI SDK a call that is not in it is of the message that its reader has, whoever says so. */
+  /** A call that an AI SDK stream does not contain belongs to the reader's message, even without `originalMessages`. */
   #earlierCall(toolCallId: string, said: UIChunk | undefined): EarlierCall | undefined {
     return this.#earlier?.get(toolCallId) ?? (said && { toolCallId, dynamic: said.dynamic === true })
   }
 
-  /** A call that nobody was asked for cannot be denied: the SDK refuses a message that says so, and the page sends it back. */
+  /**
+   * A call can be denied only if approval was asked for: the SDK refuses other messages when the page sends them back.
+   */
   #settle(call: EarlierCall, result: Result, said: UIChunk | undefined, wasAsked = true): string {
     const isDenied = wasAsked && said?.type === 'tool-output-denied' && isKnown(said.type, this.#options)
     return isDenied ? frame({ type: said.type, toolCallId: call.toolCallId }) : this.#outputFrame(call, result, said)

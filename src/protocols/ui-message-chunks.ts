@@ -1,9 +1,9 @@
-/** How is a chunk written, so that its reader does not end the chat at it? */
+/** How is a chunk written so that its reader does not end the chat? */
 
 import type { DataPart } from '../types.js'
 import { dataFrame, toJson } from './frames.js'
 
-/** A part of data, as `data-<name>`. */
+/** A data part, as `data-<name>`. */
 export function dataPartFrame({
   name,
   data,
@@ -18,12 +18,12 @@ export function dataPartFrame({
   })
 }
 
-/** The AI SDK rejects these keys at any depth, and the whole chat would fail. */
+/** Whether the AI SDK rejects the key. It does so at any depth, and the whole chat would fail. */
 function isRefused(key: string, value: unknown): boolean {
   return key === '__proto__' || (key === 'constructor' && Object.hasOwn(Object(value), 'prototype'))
 }
 
-/** The input of a call with such a key is the error of that call. */
+/** The value of a call's input. Throws at such a key, so that the error is that call's only. */
 export function parseInput(input: string): unknown {
   return JSON.parse(input, (key, value) => {
     if (isRefused(key, value)) throw new TypeError(key)
@@ -31,7 +31,7 @@ export function parseInput(input: string): unknown {
   })
 }
 
-/** A chunk without such keys, wherever they are from. */
+/** The frame of a chunk, without such keys. */
 export function frame(chunk: object): string {
   const json = toJson(chunk)
   if (!/"(__proto__|constructor)"/.test(json)) return dataFrame(json)

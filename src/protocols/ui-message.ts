@@ -24,12 +24,12 @@ import { earlierMessage, isKnown, metadataOf, OPTIONS, type UIMessageOptions } f
 export type { UIMessageLike, UIMessageOptions } from './ui-message-options.js'
 
 /**
- * The AI SDK's UI message stream, readable by `useChat` (versions 5 to 7). Tool calls are handed over as available when
- * they are whole and not before, as `providerExecuted` where no client is to run them, as asking for an approval where
- * they wait for one, and as errors when they were rejected. They are dynamic tools, but for streams of the AI SDK, whose
- * tools are what they are there. Each answer of a run is a step. Own events and data parts become `data-<name>`, citations
- * with a `url` become sources, files become files. A failure is an `error` chunk and nothing after it, so the chat is in
- * its error state and not at a finished answer.
+ * The AI SDK's UI message stream, which `useChat` (versions 5 to 7) reads. Tool calls are sent as available only when
+ * they are whole, as `providerExecuted` if no client may run them, as an approval request if they wait for approval,
+ * and as errors if they were rejected. Tools are sent as dynamic ones, except those of AI SDK streams, which stay as
+ * the SDK declares them. Each answer of a run is a step. Own events and data parts become `data-<name>`, citations with
+ * a `url` become sources, files become files. A failure is an `error` chunk with nothing after it, so the chat is in
+ * its error state, not at a finished answer.
  */
 export function uiMessage(options: UIMessageOptions = {}): Protocol {
   checkOptions('uiMessage', options, OPTIONS)
@@ -40,39 +40,39 @@ export function uiMessage(options: UIMessageOptions = {}): Protocol {
   }
 }
 
-/** What a source names a message by is an id, and no text. */
+/** The names that a source may give a message: an id, not free text. */
 const ID = /^[\w.:-]{1,128}$/
 
 class UIMessageEncoder implements Encoder {
   readonly #runId: string
   readonly #options: UIMessageOptions
-  /** The id of the message that the answer goes on with, if it does. */
+  /** The id of the message that the answer continues, if it does. */
   readonly #earlierId: string | undefined
-  /** What the ids are made of that the source does not give. */
+  /** The prefix of the ids that the source does not give. */
   readonly #prefix: string
   readonly #calls: UIToolCalls
-  /** The id that the source names. */
+  /** The message id that the source gave. */
   #namedId: string | undefined
-  /** What `metadata` said, and what the source says for the message before it begins, and for its end. */
+  /** What `metadata` returned, and the source's metadata for the start and for the end of the message. */
   #more: object | undefined
   #before: unknown
   #after: unknown
   /** The number of the step that is open; 0 before the message begins. */
   #step = 0
-  /** Whether what comes next is of another answer. */
+  /** Whether the next part belongs to another answer. */
   #isNext = false
-  /** A tool has answered that no provider runs: what the model says after it is another turn, whoever tells of turns. */
+  /** A tool has answered that no provider runs: what the model says next is another turn, announced or not. */
   #isAnswered = false
-  /** Whether the step was told, and whether the source says when its first begins and has not: it may have data before. */
+  /** Whether the step was sent, and whether the source has yet to announce its first step: data may come before it. */
   #isStepOpen = false
   #awaitsStep = false
   #isStarted = false
   #open: { kind: 'text' | 'reasoning'; id: string } | undefined
-  /** What the AI SDK says of the part that comes next, and of the block that does. */
+  /** What the AI SDK says about the next part, and about the next block. */
   #beside: UIChunk | undefined
   #block: object | undefined
   #blocks = 0
-  /** What was told before: what comes after it in a block of its own needs no blank line. */
+  /** The kinds that were sent before. A later block of that kind needs no blank line at its start. */
   readonly #told = new Set<'text' | 'reasoning'>()
   #sources = 0
 
@@ -80,7 +80,7 @@ class UIMessageEncoder implements Encoder {
     this.#runId = runId
     this.#options = options
     this.#earlierId = earlierMessage(options)?.id
-    // Those of a message that goes on are there already.
+    // A message that is continued has the other ids already.
     this.#prefix = this.#earlierId === undefined ? (options.messageId ?? runId) : runId
     this.#calls = new UIToolCalls(this.#prefix, options)
   }
@@ -93,7 +93,7 @@ class UIMessageEncoder implements Encoder {
     switch (part.type) {
       case 'text':
       case 'reasoning':
-        // A signature has its place under the provider's name, which is not known here.
+        // The place of a signature is under the provider's name, which is not known here.
         return part.text === '' ? '' : this.#addText(part.type, part.text)
       case 'tool-call':
         return this.#begin() + this.#closeBlock() + this.#calls.add(part, this.#step)
@@ -105,9 +105,8 @@ class UIMessageEncoder implements Encoder {
       case 'data':
         return this.#begin() + this.#addData(part)
       default:
-        // Nothing of its own, so that a refusal that comes after it is still a status.
-        // The first answer begins in the step that is open, whatever the user said before; one that is called nothing is
-        // another turn of an agent.
+        // Sends nothing, so a refusal that follows can still become an HTTP status. The first answer begins in the open
+        // step, whatever the application sent before. A `start` part without any name is another turn of an agent.
         this.#isNext = this.#step > 0 && (this.#isStarted || Object.keys(part).length === 1)
         this.#isStarted = true
         return ''
@@ -133,7 +132,7 @@ class UIMessageEncoder implements Encoder {
         this.#awaitsStep = this.#step === 0
         return this.#addMessageMetadata(messageMetadata)
       case 'start-step':
-        // What came before it is of no step.
+        // What came before belongs to no step.
         if (this.#awaitsStep && this.#step > 0) this.#isNext = true
         this.#awaitsStep = false
         this.#calls.beginStep()
@@ -149,7 +148,7 @@ class UIMessageEncoder implements Encoder {
               frame({ type, approvalId, approved, reason, providerExecuted, ...metadataOf(chunk, this.#options) })
           : ''
       case 'custom': {
-        // Without what the provider says it is nothing but a name.
+        // Without the provider's metadata it would be only a name.
         const more = metadataOf(chunk, this.#options)
         return more.providerMetadata && isKnown(type, this.#options)
           ? this.#begin() + frame({ type, kind, ...more })
@@ -188,18 +187,18 @@ class UIMessageEncoder implements Encoder {
   fail(error: Failure): string {
     const failure = { type: 'error', errorText: error.message, error }
     if (!this.#isAssistantUI) return failureFrame(failure)
-    // assistant-ui's reader runs at the end whatever has no output, of a failure, too.
+    // At the end assistant-ui's reader runs every call that has no output, also after a failure.
     const frames = this.#calls.close('error') + this.#calls.failUnsettled(error.message, this.#beside)
     return frames + frame(failure) + dataFrame(DONE)
   }
 
-  /** Asked for once, though there may be both a stream and a body. */
+  /** Calls `metadata` once, although there may be both a stream and a body. */
   #moreOf(end: EncoderEnd): object {
     this.#more ??= this.#options.metadata?.(end) ?? {}
     return this.#more
   }
 
-  /** What a reader makes of the stream. */
+  /** The message that a reader makes of the stream. */
   answer(parts: readonly AnswerPart[], end: EncoderEnd): object {
     const more = { ...this.#moreOf(end) }
     const { client, ...options } = this.#options
@@ -219,7 +218,9 @@ class UIMessageEncoder implements Encoder {
     return toMessage(frames + encoder.end(end))
   }
 
-  /** In a body a call is whole at the place of its first piece: what its step says of it is to be known there. */
+  /**
+   * In a body a call stands whole at the place of its first piece, so what its step says about it must be known there.
+   */
   #learnStep(parts: readonly AnswerPart[], from: number): void {
     for (let place = from; place < parts.length; place++) {
       const part = parts[place]
@@ -247,7 +248,7 @@ class UIMessageEncoder implements Encoder {
 
   #start(): string {
     const { messageId = this.#namedId ?? this.#runId } = this.#options
-    // What a tool answered to a call that is not in the run is of the reader's own message: that has its id.
+    // A result for a call that is not in the run belongs to the reader's own message, which has its own id.
     const called = this.#beside?.toolCallId as string | undefined
     const isOn = called !== undefined && !this.#calls.has(called) && this.#options.messageId === undefined
     const id = this.#earlierId ?? (isOn ? this.#namedId : messageId)
@@ -275,7 +276,7 @@ class UIMessageEncoder implements Encoder {
     return ''
   }
 
-  /** Of a block that grows, or of one that is to begin. */
+  /** Adds metadata to the open block, or to the next one. */
   #addMetadata(kind: 'text' | 'reasoning', more: { providerMetadata?: unknown }): string {
     if (more.providerMetadata === undefined) return ''
     if (this.#open?.kind === kind) return frame({ type: `${kind}-delta`, id: this.#open.id, delta: '', ...more })
@@ -287,7 +288,7 @@ class UIMessageEncoder implements Encoder {
     const said = metadataOf(chunk, this.#options)
     const hasCitations = Array.isArray(chunk.citations) && isKnown('citations', this.#options)
     const more = { ...said, ...(hasCitations && { citations: this.#citationsOf(chunk.citations as unknown[]) }) }
-    // What is encrypted has no word of text.
+    // Encrypted reasoning has no text.
     const { providerMetadata = (this.#block as typeof said)?.providerMetadata } = said
     const begins = this.#open?.kind !== kind && providerMetadata !== undefined
     const frames = begins ? this.#begin() + this.#openBlock(kind) : ''
@@ -295,7 +296,7 @@ class UIMessageEncoder implements Encoder {
     return this.#open?.kind === kind ? frames + this.#closeBlock(more) : frames
   }
 
-  /** With what a citation of the AI SDK has, and nothing that its provider says besides. */
+  /** The fields of an AI SDK citation, without whatever its provider added. */
   #citationsOf(citations: readonly unknown[]): object[] {
     return citations.flatMap((citation) => {
       if (!isObject(citation)) return []
@@ -320,9 +321,9 @@ class UIMessageEncoder implements Encoder {
     return before + frame({ type: `${kind}-start`, id: this.#open.id, ...more })
   }
 
-  /** The step is taken back, with all that it told. */
+  /** Takes the step back, with everything that it sent. */
   #reset(): string {
-    // Of one that has told nothing yet its reader does not know: what it took back would be another.
+    // A step that has sent nothing is unknown to the reader, which would take back another one.
     if (this.#step === 0 || this.#isNext) return ''
     this.#open = undefined
     this.#isAnswered = false
@@ -331,12 +332,12 @@ class UIMessageEncoder implements Encoder {
   }
 
   #addText(kind: 'text' | 'reasoning', text: string): string {
-    // Where they were of one step, a page that sends its tools' answers by itself would send these again and again.
+    // In one step, a page that sends its tools' results automatically would send these again and again.
     if (this.#isAnswered) this.#isNext = true
     let frames = this.#begin()
     if (this.#open?.kind !== kind) {
       frames += this.#openBlock(kind)
-      // A block is a paragraph already.
+      // A block is already a paragraph.
       if (this.#told.has(kind) && text.startsWith('\n\n')) text = text.slice(2)
       this.#told.add(kind)
     }
@@ -374,7 +375,7 @@ class UIMessageEncoder implements Encoder {
   }
 }
 
-/** Whether other calls may have the ids from here on. */
+/** Whether the ids may belong to other calls from here on. */
 function isStepEdge({ type }: UIChunk): boolean {
   return type === 'start-step' || type === 'reset-step'
 }
