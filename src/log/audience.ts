@@ -1,27 +1,29 @@
 /** Does anybody read a run that is produced here: in this process, or in another? */
 
-/** How long readers in other processes have to say that they are there, in milliseconds. */
+/** How long readers in other processes have to answer, in milliseconds. */
 const ROLL_CALL_MS = 2000
 
-/** Who asks whether anybody reads. */
+/** What an audience needs of its owner, the recorder. */
 export interface AudienceOwner {
   /** Whether somebody reads in this process. */
   readonly isRead: boolean
-  /** Whether who reads elsewhere can be heard: while the store is out of reach nobody can. */
+  /** Whether readers elsewhere can be heard: not while the store is out of reach. */
   readonly isInTouch: boolean
-  /** Asks readers elsewhere to say that they are there. `false` where nobody can be. */
+  /** Asks readers elsewhere to announce themselves. `false` if there cannot be any. */
   callTheRoll(): boolean
-  /** Nobody reads, and nobody has for as long as a run may go on alone. */
+  /** Nobody has read for as long as a run may go on alone. */
   onAbandoned(): void
 }
 
-/** Knows of readers elsewhere by what they say of themselves, and asks them before a run is given up for nobody. */
+/** Knows of readers elsewhere by their announcements, and asks for these before a run is given up as unread. */
 export class Audience {
   readonly #owner: AudienceOwner
   readonly #abandonMs: number
-  /** Until when somebody elsewhere is known to read. */
+  /** Until when somebody elsewhere is known to read; 0 if nobody ever was. */
   #until = 0
-  /** Until when each process is that has said so, by where it is told; `''` for those that are told by the run's channel. */
+  /**
+   * When each process that announced itself counts as gone, by the address it listens on: `''` is the run's channel.
+   */
   readonly #untilOf = new Map<string, number>()
   #address: string | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -36,23 +38,23 @@ export class Audience {
     return this.#until !== 0 && performance.now() < this.#until
   }
 
-  /** Whether anybody has ever said so. */
+  /** Whether somebody in another process was ever known to read. */
   get wasElsewhere(): boolean {
     return this.#until !== 0
   }
 
-  /** Whether somebody elsewhere is known to read by its own word, and not by a note alone. */
+  /** Whether somebody elsewhere has announced itself by a message, not only by a note in the store. */
   get hasSpoken(): boolean {
     const now = performance.now()
     return [...this.#untilOf.values()].some((until) => until > now)
   }
 
-  /** Where the one process elsewhere that reads is told; `undefined` where several do, or one that did not say. */
+  /** The address of the one process elsewhere that reads; `undefined` if several do, or one without an address. */
   get address(): string | undefined {
     return this.#address
   }
 
-  /** Somebody elsewhere has said that it reads, which is good for so long, and perhaps where it is told. */
+  /** Somebody elsewhere reads, which holds for `ms`. A message brings the address of its process; a note has none. */
   heard(ms: number, address?: string): void {
     const now = performance.now()
     this.#until = now + ms
@@ -74,7 +76,7 @@ export class Audience {
     clearTimeout(this.#timer)
   }
 
-  /** Whether anybody reads elsewhere is asked, not guessed. */
+  /** Asks whether anybody reads elsewhere, before the run counts as abandoned. */
   #look(): void {
     const before = this.#until
     if (!this.#owner.callTheRoll()) this.#decide(false)

@@ -1,25 +1,25 @@
 /** Which runs were stopped before they began? */
 
-/** Nothing that a client can ask for grows without end: so many for one owner, and for all. */
+/** The most stops that are kept for one owner, and for all: nothing that clients can ask for grows without end. */
 const MAX_OF_OWNER = 64
 const MAX = 10_000
 
-/** Stops that wait for their run, each for a while, and for the run of the owner who has asked alone. */
+/** Stops that wait for their run. Each is kept for a while, and stops only a run of the owner who asked for it. */
 export class StopMarks {
-  /** Until when, by owner and run id; of each owner the oldest come first. */
+  /** When each stop expires, by owner and run id. The oldest of an owner come first. */
   readonly #owners = new Map<string | null, Map<string, number>>()
   #size = 0
 
   set(runId: string, owner: string | null, ms: number): void {
     const marks = this.#owners.get(owner) ?? new Map<string, number>()
-    // The owner that was heard last comes last.
+    // The owner that asked last comes last.
     this.#owners.delete(owner)
     this.#owners.set(owner, marks)
     this.#remove(owner, marks, runId)
     marks.set(runId, performance.now() + ms)
     this.#owners.set(owner, marks)
     this.#size++
-    // Whoever holds an id may be many.
+    // The owner `null` may stand for many people.
     const most = owner === null ? MAX : MAX_OF_OWNER
     for (const [oldest, until] of marks) {
       if (marks.size <= most && until > performance.now()) break
@@ -31,7 +31,7 @@ export class StopMarks {
     }
   }
 
-  /** Whether this owner has stopped this run; asked once. */
+  /** Whether this owner has stopped this run. The answer is given once. */
   take(runId: string, owner: string | null): boolean {
     const marks = this.#size > 0 && this.#owners.get(owner)
     if (!marks) return false

@@ -1,4 +1,4 @@
-/** Runs that outlive a connection: the log, and how a worker records into it. */
+/** What is in `sse-relay/log`? Runs that outlive a connection: the log, and how a worker records into it. */
 export type { Log, RunStatus } from '../options.js'
 export { createLog } from './log.js'
 export { createMemoryLog, type MemoryLogOptions } from './memory.js'

@@ -2,11 +2,11 @@
 import type { MaybePromise } from '../promises.js'
 import type { LogEntry, LogStore } from './store.js'
 
-/** One who reads a run: a connection with a place in it. */
+/** A reader of a run: a connection with a position in it. */
 export interface Subscriber {
   /** New events, which may or may not be the next for this reader. */
   receive(entry: LogEntry, thrown: Thrown | undefined): void
-  /** Another object stands for the run from now on. */
+  /** From now on another object stands for the run. */
   follow(run: LiveRun): void
   /** The protocol's headers are known. */
   setHeaders(headers: Readonly<Record<string, string>>): void
@@ -14,17 +14,17 @@ export interface Subscriber {
   checkStore(): void
   /** The run has ended, or its producer is dead: nothing comes after what is stored. */
   setEnding(ending: 'ended' | 'lost'): void
-  /** The run cannot be told here to its end, if it has not come to that: the reader is to come back for the rest. */
+  /** This process gets nothing more of the run. Unless the run has ended, the reader must come back for the rest. */
   handOver(): void
 }
 
-/** What `onError` threw, for the one who is called by it. */
+/** What `onError` threw, for the caller of `relay`. */
 export type Thrown = { error: unknown }
 
 /** A run in this process, produced here or elsewhere, with its subscribers. */
 export abstract class LiveRun {
   readonly runId: string
-  /** A new list with each that comes or goes: one of them may go while it is walked. Most runs have one reader. */
+  /** Replaced whenever a reader comes or goes, since one may go while the list is walked. Most runs have one reader. */
   subscribers: readonly Subscriber[] = []
   protected readonly store: LogStore
   readonly owner: string | null
@@ -55,12 +55,12 @@ export abstract class LiveRun {
     for (const subscriber of this.subscribers) subscriber.receive(entry, thrown)
   }
 
-  /** At most so many entries with events after a number: none, if all were read. */
+  /** At most `limit` entries with events after the number `after`; none if all were read. */
   read(after: number, limit: number): MaybePromise<LogEntry[]> {
     return this.store.read(this.runId, after, limit)
   }
 
-  /** Whether the run has come to the event with a number: a client may say any. `undefined` if that cannot be known. */
+  /** Whether the run has reached the event with this number: a client may name any. `undefined` if that is unknown. */
   abstract hasReached(seq: number): MaybePromise<boolean | undefined>
 
   /** A subscriber has read everything up to a number. */

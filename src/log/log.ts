@@ -31,14 +31,14 @@ const ABANDON_MS = 60_000
 const MAX_ENTRY_SIZE = 65_536
 /** How long a stop is kept for a run that is not known yet, in milliseconds. */
 const STOP_MS = 300_000
-/** And for so long who asks for it waits until the message has gone, in milliseconds. */
+/** How long the caller of `stop` waits until the message has gone, in milliseconds. */
 const TOLD_MS = 500
 const MAX_UNANSWERED = 1000
-/** A run that a shared store does not know is looked for again after so long, and again: its producer may know it. */
+/** After how long a run that a shared store does not know is looked for again, each time: its producer may know it. */
 const FORGOTTEN_MS = [100, 650]
-/** What closing may take besides the grace, in milliseconds. */
+/** How long closing may take besides the grace, in milliseconds. */
 const CLOSE_MS = 800
-/** A run of this process needs no lease in a store of this process. */
+/** In a store of this process a run needs no lease. */
 const FOR_EVER = Number.POSITIVE_INFINITY
 
 /** What `relay` tells a log. */
@@ -48,7 +48,7 @@ export interface LogRelay {
   isNamed: boolean
   /** Whether nobody else can know the id. */
   isNew: boolean
-  /** Called when the source was asked for, or is not going to be. */
+  /** Called when the source was asked for, or when it will not be. */
   asked(): void
 }
 
@@ -56,12 +56,12 @@ export interface LogRelay {
 export interface LogResume {
   lastEventId?: string | undefined
   runId?: string | undefined
-  /** A place that the application knows: the number of an event, or its id. */
+  /** A position that the application knows: the number of an event, or its id. */
   after?: number | string | undefined
 }
 
 const STORE: Rules<keyof LogStore> = {
-  // Told below, with what a store must have.
+  // Checked below, with what a store must have.
   create: anything,
   begin: anything,
   append: anything,
@@ -79,7 +79,7 @@ const STOP: Rules<keyof Parameters<Log['stop']>[1]> = { owner: anything }
 const STATUS: Rules<keyof Parameters<Log['status']>[1]> = { owner: anything }
 const CLOSE: Rules<keyof NonNullable<Parameters<Log['close']>[0]>> = { graceMs: duration }
 
-/** Looks over the options of a method of a log, which have the owner. */
+/** Checks the options of a log's method, which hold the owner. */
 function checkOwned(method: string, options: { owner?: unknown } | undefined, rules: Rules): void {
   const form = `log.${method}(runId, { owner })`
   if (options !== undefined && !isObject(options))
@@ -89,12 +89,13 @@ function checkOwned(method: string, options: { owner?: unknown } | undefined, ru
 }
 
 /**
- * A log over a store: what `createMemoryLog` and `createRedisLog` return, and what makes a log of a store of your own.
+ * Makes a log of a store of your own, as `createMemoryLog` and `createRedisLog` do of theirs.
  *
- * @throws {RelayError} `invalid-option` for what is no store, or an `entrySize` that cannot be.
+ * @throws {RelayError} `invalid-option` if it is not a store, or for an `entrySize` that is not a number up to 65 536.
  */
 export function createLog(store: LogStore): Log {
-  // A store has fields of its own: only what is written as a name of the contract, but for its case, is told.
+  // A store may have fields of its own. Only a name that differs from one of the contract just in its spelling is
+  // refused.
   if (isObject(store)) checkOptions('A store', store, STORE, findSame, true)
   for (const method of ['create', 'begin', 'append', 'get', 'read'] as const) {
     if (typeof store?.[method] !== 'function') {
@@ -126,23 +127,23 @@ export class RunLog implements Log {
   /** Runs that are read or produced in this process. */
   readonly #runs = new Map<string, Ref>()
   readonly #recorders = new Set<Ref<Recorder>>()
-  /** Stops that came before their runs, where the store is of this process alone. */
+  /** Stops that came before their runs, for a store of this process alone. */
   readonly #marks = new StopMarks()
   /** Names this process, and its producers. */
   readonly #name = newRunId()
   #producers = 0
-  /** Runs that a worker could not begin, as far as the store has said. */
+  /** Runs that a worker tried to begin while the store did not answer. */
   readonly #unanswered = new Map<string, RunStart>()
   readonly #kept = { size: 0, isClosed: false }
   readonly #outbox: Outbox | undefined
   readonly #inbox: Inbox | undefined
   #leaseTimer: ReturnType<typeof setTimeout> | undefined
-  /** When this process was last seen to be awake, by two clocks: one of them stands still where a machine is suspended. */
+  /** When this process was last seen to be awake, by two clocks: one of them stops while the machine is suspended. */
   #awakeAt = 0
   #awakeAtWall = 0
-  /** Runs that are watched since somebody has asked for their status. */
+  /** Runs that are watched because somebody asked for their status. */
   readonly #watched = new Set<string>()
-  /** What the store is asked to begin. */
+  /** Calls of the store's `begin` that have not settled. */
   readonly #begins = new Set<PromiseLike<unknown>>()
   /** No run begins any more. */
   #isClosing = false
@@ -199,29 +200,29 @@ export class RunLog implements Log {
 
   async #stopElsewhere(runId: string, owner: string | null): Promise<boolean> {
     const { shared } = this.#store
-    // Whoever produces the run listens, if it is this owner's; who does not hear it finds the note.
+    // The producer of the run listens for its owner's stop. If it does not hear this, it finds the note.
     const tell = () => this.#publish(runId, 'producer', `stop ${JSON.stringify(owner)}`)
     let isNoted: boolean | undefined
     try {
-      // Of a run that is on its way, or that the store has lost, the note is kept for when it comes.
+      // If the run has not begun, or the store has lost it, the note is kept until it comes.
       isNoted = await shared?.stop(runId, { owner, keepMs: STOP_MS })
     } catch (error) {
-      // A store that takes no note, full or read-only, may hand a message on all the same.
+      // A store that takes no note, because it is full or read-only, may still pass a message on.
       tell()
       throw error
     }
-    // Nothing is to be paid after the answer.
+    // No token should be paid for after the answer, so the message goes first.
     if (shared) await within(TOLD_MS, tell())
     if (isNoted) return true
     const run = await this.#store.get(runId)
     if (!(run || shared)) {
-      // It may have begun while the store was asked.
+      // The run may have begun while the store was asked.
       const isTold = this.#stopHere(runId, owner)
       if (isTold === undefined) this.#marks.set(runId, owner, STOP_MS)
       return isTold ?? false
     }
     if (run?.owner !== owner || run.begun || run.leaseMs === 0) return false
-    // Nobody produces it yet: then this does, and ends it, and the worker that comes for it finds it taken.
+    // Nobody produces the run yet. It is begun and ended here, and the worker that comes for it finds it taken.
     if (!(await this.#store.begin(runId, this.#startOf(owner, run.headers)))) return false
     const failure = failureOf('stopped')
     const text = idLine(runId, 1) + failureFrames(() => undefined, failure)
@@ -231,7 +232,7 @@ export class RunLog implements Log {
     return true
   }
 
-  /** Tells other processes. It may get lost. */
+  /** Sends a message to other processes. It may get lost. */
   async #publish(runId: string, channel: Channel, message: string): Promise<void> {
     try {
       await this.#store.shared?.publish(runId, channel, message)
@@ -270,7 +271,7 @@ export class RunLog implements Log {
     return { state: 'ended', ...(outcome && { outcome }) }
   }
 
-  /** Of a run that nobody reads nobody sees that its producer is dead. That takes looks of a lease: who asks next is told. */
+  /** Nobody sees that the producer of an unread run is dead. It takes looks for a lease: the next `status` knows. */
   async #watch(runId: string): Promise<void> {
     const { shared } = this.#store
     if (!shared?.watch || this.#watched.has(runId)) return
@@ -282,12 +283,12 @@ export class RunLog implements Log {
         if (isSilent) await new Promise<void>((resolve) => unref(setTimeout(resolve, shared.leaseMs / 3)))
       }
     } catch {
-      // Out of reach: who asks next has it looked at again.
+      // Out of reach: the next `status` starts it again.
     }
     this.#watched.delete(runId)
   }
 
-  /** How a run ended whose store does not tell: its last entry says so. */
+  /** How a run ended, by its last entry: for a store that does not tell. */
   async #outcomeOf(runId: string): Promise<LogEnd['outcome'] | undefined> {
     for (let after = 0; ; ) {
       const last = (await this.#store.read(runId, after, 64)).at(-1)
@@ -301,14 +302,14 @@ export class RunLog implements Log {
     const { graceMs = 0 } = options
     this.#isClosing = true
     const closeAt = performance.now() + graceMs + CLOSE_MS
-    // What the store has begun by then is to end there as well.
+    // Runs that the store is beginning must end there as well.
     await within(CLOSE_MS / 4, Promise.allSettled([...this.#begins]))
     const runs = [...this.#producing()]
     const over = Promise.all(runs.map(({ done }) => done))
     if (runs.length > 0) {
       await within(graceMs, over)
       for (const run of runs) run.stop('shutdown')
-      // Whatever the store does.
+      // Even if the store does not answer.
       await within(closeAt - performance.now(), over)
       for (const run of this.#producing()) run.close()
     }
@@ -329,7 +330,7 @@ export class RunLog implements Log {
   relay(outlet: ReaderOutlet, source: Source, options: RelayOptions, { runId, isNamed, isNew, asked }: LogRelay): void {
     const reader = new Reader(runId, outlet, options, true)
     const owner = options.owner as string | null
-    // A question that is asked again needs no store to find its answer.
+    // If the request comes again, the run is here, and the store need not be asked.
     if (isNamed && this.#producedHere(runId, owner)) {
       discard(source)
       asked()
@@ -348,7 +349,7 @@ export class RunLog implements Log {
       const recorder = this.#produce(runId, begin, options, options.abandonMs ?? ABANDON_MS, host)
       reader.setHeaders(recorder.headers)
       reader.follow(recorder)
-      // A process that goes away hands its readers over; its runs are not cut for that.
+      // The option `shutdown` hands the readers over and lets the run go on; a log that closes ends the run.
       recorder.start(source, this.#isClosing ? AbortSignal.abort() : undefined, isStopped)
       asked()
       return recorder
@@ -365,9 +366,10 @@ export class RunLog implements Log {
       else decline(() => this.#follow(reader, runId, owner, isNamed))
     }
     const failed = (error: unknown) => {
-      // Full is an answer, and so is a mistake; out of reach is none: the one who waits here gets the tokens all the same.
+      // Full is an answer, and so is a mistake. Out of reach is not: then the client that waits here gets its tokens
+      // all the same.
       if (isRelayError(error) && ['overload', 'invalid-option'].includes(error.code)) decline(() => reader.fail(error))
-      // The question came again while the store was asked for the first.
+      // The request came again while the store was asked for the first one.
       else if (this.#producedHere(runId, owner)) decline(() => this.#follow(reader, runId, owner, isNamed))
       else start(false).rejected(error)
     }
@@ -400,7 +402,7 @@ export class RunLog implements Log {
     const cursor = parseEventId(place)
     const id = runId ?? cursor?.runId ?? ''
     const reader = new Reader(id, outlet, options, false)
-    // An id that is none is that of no run.
+    // An invalid id is answered like that of an unknown run.
     if (place === undefined && !isRunId(id)) reader.endEmpty()
     else if (place !== undefined && !cursor) reader.failAs('run-not-found')
     else if (cursor?.seq === 'end') reader.endEmpty()
@@ -416,7 +418,7 @@ export class RunLog implements Log {
         retryable: true,
       })
     }
-    // The job came again, and the store may have lost that the run has begun: it is produced here all the same.
+    // The job came again. The store may have lost that the run has begun, but it is produced here.
     if (this.#runs.get(runId)?.run instanceof Recorder) {
       discard(source)
       throw exists(runId)
@@ -434,7 +436,7 @@ export class RunLog implements Log {
       if (run?.owner === options.owner && run?.ended) [first] = await this.#store.read(runId, 0, 1)
     } catch (cause) {
       discard(source)
-      // It may have begun all the same: the queue's next try is the same producer's.
+      // The run may have begun all the same: the next try of the job queue must come as the same producer.
       if (this.#unanswered.size >= MAX_UNANSWERED) this.#unanswered.clear()
       this.#unanswered.set(runId, start)
       throw outOfReach(`The log cannot take the run ${runId}`, cause)
@@ -497,7 +499,8 @@ export class RunLog implements Log {
     if (this.#recorders.size === 0) this.#isAwake()
     this.#recorders.add(ref)
     this.#renewLeases()
-    // Who waited here for the run to begin. Where the store cannot tell whose an id is, another may have the same.
+    // Readers that waited here for the run to begin. If the store cannot tell whose an id is, another owner may have
+    // the same.
     if (before && remote instanceof RemoteRun && remote.owner === recorder.owner) {
       for (const subscriber of remote.subscribers) {
         subscriber.setHeaders(recorder.headers)
@@ -532,9 +535,9 @@ export class RunLog implements Log {
     settle(
       () => this.#store.get(runId),
       (run) => {
-        // It left meanwhile, and would leave a run behind that nobody reads.
+        // The reader left meanwhile, and would leave a run behind that nobody reads.
         if (reader.isOver) return
-        // It began here meanwhile, and may have ended as well.
+        // The run began here meanwhile, and may have ended as well.
         if (this.#producedHere(runId, owner)) {
           this.#read(reader, runId, owner, cursor)
           return
@@ -542,8 +545,8 @@ export class RunLog implements Log {
         const isMine = run !== undefined && run.owner === owner
         if (cursor === undefined && !(isMine && isActive(run))) reader.endEmpty()
         else if (!isMine && unknownCode === 'run-not-found' && this.#store.shared && looks < FORGOTTEN_MS.length) {
-          // Who has a place in it was told of it: the store has lost it, perhaps, and gets it back from its producer, who sees
-          // whether it is there.
+          // The client knows of the run, so the store may have lost it. The producer is asked: it looks whether the
+          // store has the run, and gives it back.
           if (looks === 0) this.#publish(runId, 'producer', 'ask')
           const look = () => {
             if (this.#kept.isClosed) reader.failAs('shutdown')
@@ -562,7 +565,7 @@ export class RunLog implements Log {
     )
   }
 
-  /** Whether nothing more comes of a run that has not ended: in a store that processes share, of one that goes on others say so. */
+  /** Whether nothing more comes of a run without an end. A shared store says so itself of runs that have begun. */
   #isLost({ begun, ended, lost, leaseMs }: StoredRun): boolean {
     return lost === true || (!ended && leaseMs === 0 && !(begun && this.#store.shared))
   }
@@ -576,7 +579,7 @@ export class RunLog implements Log {
     return ref.run
   }
 
-  /** A run is over here. There may be another object for the same one by now. */
+  /** A run is over in this process. By now another object may stand for the same run. */
   #forget(runId: string, ref: Ref): void {
     ref.run = undefined
     if (this.#runs.get(runId) === ref) this.#runs.delete(runId)
@@ -587,8 +590,8 @@ export class RunLog implements Log {
   }
 
   /**
-   * Looks whether this process has stood still, stopped or busy, for nearly a lease: then the store has its runs for dead,
-   * perhaps, and each asks before it goes on.
+   * Checks whether this process has stood still, stopped or busy, for nearly a lease. Then its runs may have been
+   * declared lost, and each asks the store before it goes on.
    */
   #checkPulse(): void {
     const before = this.#awakeAt
@@ -618,8 +621,9 @@ export class RunLog implements Log {
 }
 
 /**
- * What a store has thrown, told as what it means: that it is full it says itself, and may say what is wrong. With the
- * status that the code has in an answer of ours: a route that has no `catch` answers so on most hosts.
+ * What a store has thrown, as an error for the caller. The store's own word that it is full, out of reach or misused is
+ * kept; anything else is a `log-failure`. The status is that of the code: most hosts answer with it if a route does not
+ * catch.
  */
 function outOfReach(what: string, cause: unknown): unknown {
   if (isRelayError(cause) && ['overload', 'log-failure'].includes(cause.code))
@@ -633,22 +637,22 @@ function exists(runId: string): RelayError {
   return asMistake(new RelayError('run-exists', message, { status: 409 }))
 }
 
-/** Where to read on: what the request says comes first, for who reconnects is further than the code that made the page. */
+/** Where to read on. The request comes first: a client that reconnects is further than the code that made the page. */
 function placeOf({ lastEventId, runId, after }: LogResume): string | undefined {
-  // A number is one of the run that is asked for.
+  // A number belongs to the run that is asked for.
   const known = typeof after === 'number' ? runId && `${runId}:${after}` : after
-  // Of another run it is no place in this one.
+  // A position in another run is not one in this run.
   const isHere = (place: string | undefined) => runId === undefined || parseEventId(place)?.runId === runId
   return [lastEventId, known].find((place) => place !== undefined && isHere(place))
 }
 
-/** Whether who knows the id alone is to read it. */
+/** Whether a client who knows only the id may read the run. */
 function isActive({ begun, ended, lost, leaseMs, settleMs }: StoredRun): boolean {
   if (lost) return false
   return ended ? settleMs !== undefined && settleMs > 0 : begun || leaseMs > 0
 }
 
-/** Waits for something, so long at most. */
+/** Waits for something, at most `ms`. */
 async function within(ms: number, something: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const time = new Promise<void>((resolve) => {

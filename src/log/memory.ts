@@ -10,10 +10,10 @@ import type { LogEntry, LogStore, RunStart, StoredRun } from './store.js'
 /** Options of {@link createMemoryLog}. */
 export interface MemoryLogOptions {
   /**
-   * What all runs together may hold, counted at two bytes a character, besides up to a kilobyte of each run that goes
-   * on. Runs that have ended go first, the oldest before others; a run that goes on loses its oldest events, and who
-   * asks for those is answered `cursor-gone`. An owner whose runs hold less than its share, the same for all who have
-   * some, loses nothing.
+   * How much all runs together may hold, counted at two bytes a character, plus up to a kilobyte for each run that goes
+   * on. Runs that have ended go first, the oldest before others. Then a run that goes on loses its oldest events, and a
+   * reader who asks for those gets `cursor-gone`. An owner whose runs hold less than `maxBytes` divided by the number
+   * of owners loses nothing.
    * @default 67108864 (64 MiB)
    */
   maxBytes?: number | undefined
@@ -36,7 +36,7 @@ export function createMemoryLog(options: MemoryLogOptions = {}): Log {
   return createLog(new MemoryStore(options))
 }
 
-/** Runs in the order in which they ended. Those that were dropped out of turn are passed over. */
+/** Runs in the order in which they ended. Those that were dropped out of turn are skipped. */
 class EndedRuns {
   #runs: MemoryRun[] = []
   #from = 0
@@ -75,7 +75,7 @@ class Share {
   ended: EndedRuns | undefined
 }
 
-/** A class, so that all have one shape: made by spreading, a fifth more time in the bench row `relay + log, 20 a tick`. */
+/** A class, for one shape: runs made by spreading took a fifth more time in the bench row `relay + log, 20 a tick`. */
 class MemoryRun {
   readonly runId: string
   readonly owner: string | null
@@ -90,7 +90,7 @@ class MemoryRun {
   /** How many of `entries` were dropped. */
   dropped = 0
   bytes = 0
-  /** For one that has not begun: until when it may. For one that has ended: until when it is kept. */
+  /** Until when a run that has not begun may begin, or one that has ended is kept. */
   until: number
 
   constructor(
@@ -111,9 +111,9 @@ class MemoryRun {
 }
 
 /**
- * In characters. An object and a string a token keep the garbage collector busy; so does text that waits to be joined,
- * which each collection moves. With 2048 it took nearly three times as long as without a log, with 512 nearly twice,
- * with 256 no less.
+ * In characters. An object and a string for each token keep the garbage collector busy, and so does text that waits to
+ * be joined, which each collection moves. With 2048 collecting took nearly three times as long as without a log, with
+ * 512 nearly twice, with 256 no less.
  */
 const ENTRY_SIZE = 512
 
@@ -123,9 +123,9 @@ class MemoryStore implements LogStore {
   readonly entrySize: number
   readonly #runs = new Map<string, MemoryRun>()
   readonly #shares = new Map<string | null, Share>()
-  /** Not a Map: to find its first one walks over all that were deleted since it last grew, 2 to 16 µs at 10 000 runs. */
+  /** Not a Map: to find its first entry it walks over all deleted since it last grew, 2 to 16 µs at 10 000 runs. */
   readonly #ended = new EndedRuns()
-  /** Of whom something is taken next, looked for anew when others have more. */
+  /** The owner and the run that lose something next. They are looked for anew when others have more. */
   #fattest: Share | undefined
   #largest: MemoryRun | undefined
   readonly #maxBytes: number
@@ -136,7 +136,7 @@ class MemoryStore implements LogStore {
 
   constructor({ maxBytes = 67_108_864, maxRuns = 10_000, ttlMs = 600_000 }: MemoryLogOptions) {
     this.#maxBytes = maxBytes
-    // An entry goes as a whole: it is to be little of what may be held.
+    // An entry is dropped whole, so it must be a small part of what may be held.
     this.entrySize = Math.max(1, Math.min(ENTRY_SIZE, maxBytes / 32))
     this.#maxRuns = maxRuns
     this.#ttlMs = ttlMs
@@ -172,7 +172,7 @@ class MemoryStore implements LogStore {
       const code = run.ended ? 'log-failure' : 'cursor-gone'
       throw new RelayError(code, `The event ${entry.first} cannot be stored: the run ${why}`)
     }
-    // Of many pieces it would be several times its size.
+    // Kept in many pieces, the text would take several times its size.
     flatten(entry.text)
     const bytes = entry.text.length * 2
     run.last = entry.last
@@ -244,7 +244,7 @@ class MemoryStore implements LogStore {
     this.#runs.set(runId, new MemoryRun(runId, owner, share, headers, begun, until))
   }
 
-  /** For one more run another one goes that has ended: of an owner who has no fewer than others. */
+  /** Drops an ended run for a new one: the oldest, or, if its owner has few runs, one of the owner with the most. */
   #dropForRoom(): boolean {
     const oldest = this.#ended.first
     if (!oldest) return false
@@ -263,7 +263,7 @@ class MemoryStore implements LogStore {
     return true
   }
 
-  /** For what a run has others may have to go, and then what it had before; never of an owner who has less than others. */
+  /** For a run that grew, ended runs go first, then old events; an owner with less than an equal share loses none. */
   #makeRoom(run: MemoryRun): void {
     while (this.#bytes > this.#maxBytes) {
       const fair = this.#maxBytes / this.#shares.size
@@ -278,7 +278,7 @@ class MemoryStore implements LogStore {
         this.#drop(first)
         continue
       }
-      // Of an entry that is all of a run nothing can go: then the one that grows pays.
+      // The only entry of a run cannot go: then the owner of the run that grew pays.
       const largest = this.#findLargest(share, run) ?? this.#findLargest(run.share, run)
       if (!largest) break
       this.#trim(largest)
@@ -350,12 +350,12 @@ class MemoryStore implements LogStore {
     this.#ended.onDropped()
   }
 
-  /** Drops those whose time is over: all have the same, so they are the oldest. */
+  /** Drops the runs whose time is over. All have the same time, so these are the oldest. */
   #expire(now: number): void {
     for (let run = this.#ended.first; run && run.until <= now; run = this.#ended.first) this.#drop(run)
   }
 
-  /** One timer for the run that goes first; it keeps no process alive. */
+  /** One timer, for the run that goes first. It keeps no process alive. */
   #arm(): void {
     const oldest = this.#ended.first
     if (this.#timer !== undefined || this.#ttlMs === Number.POSITIVE_INFINITY || !oldest) return

@@ -4,13 +4,13 @@ import { warnOnce } from '../report.js'
 import { nextTurn } from '../tick.js'
 import type { LogEntry, SharedStore } from './store.js'
 
-/** A message that has grown to so many characters does not wait for more. */
+/** A message with this many characters does not wait for more. */
 const MAX_SIZE = 65_536
 
 /**
- * Gathers what was produced in this turn of the event loop, and tells each address once: a message costs the database,
- * the one who sends it and the one who gets it more than what is in it. An address is the name of a process, or a run's
- * id for all who read that run; the channel of both is `readers`.
+ * Gathers what was produced in this turn of the event loop, and sends each address one message: a message costs the
+ * database, its sender and its receiver more than its content does. An address is the name of a process, or a run's id
+ * for all who read that run; the channel of both is `readers`.
  */
 export class Outbox {
   readonly #shared: SharedStore
@@ -41,13 +41,13 @@ export class Outbox {
     this.#messages.clear()
   }
 
-  /** What gets lost is read from the store. */
+  /** What a lost message held is read from the store. */
   #tell(address: string, message: string): void {
     settle(() => this.#shared.publish(address, 'readers', message), ignore, ignore)
   }
 }
 
-/** Hands on what is in a message of an {@link Outbox}. Any other message has nothing in it. */
+/** Hands on the entries in a message of an {@link Outbox}. Any other message has none. */
 export function openMessage(message: string, take: (runId: string, entry: LogEntry) => void): void {
   for (let at = 0; at < message.length; ) {
     const lineEnd = message.indexOf('\n', at)
@@ -60,7 +60,7 @@ export function openMessage(message: string, take: (runId: string, entry: LogEnt
   }
 }
 
-/** Where this process is told what it reads, of all runs. */
+/** Receives what is new of all runs that this process reads. */
 export class Inbox {
   readonly #shared: SharedStore
   readonly #name: string
@@ -69,19 +69,19 @@ export class Inbox {
   #stopListening: (() => void) | undefined
   #isClosed = false
 
-  /** @param name what others are to call this process: it has the form of a run's id. */
+  /** @param name the address of this process, which has the form of a run's id. */
   constructor(shared: SharedStore, name: string, take: (runId: string, entry: LogEntry) => void) {
     this.#shared = shared
     this.#name = name
     this.#take = take
   }
 
-  /** What others tell this process by, while it listens. */
+  /** The address of this process, while it listens. */
   get address(): string | undefined {
     return this.#stopListening && this.#name
   }
 
-  /** Listens, if that can be. Where it cannot, its runs are told by channels of their own. */
+  /** Listens, if it can. If not, what is new comes by each run's own channel. */
   open(): Promise<void> {
     this.#opening ??= this.#listen().catch(() => {
       this.#opening = undefined
@@ -102,7 +102,7 @@ export class Inbox {
   }
 }
 
-/** Says once that no message comes, or goes. */
+/** Warns once that messages cannot be received, or sent. */
 export function warnOfSilence(error: unknown): void {
   const remedy = 'until they can, readers in other processes look every 250 ms; the user of Redis may lack a channel'
   warnOnce('channels', `the processes of a log cannot tell each other what is new (${String(error)}): ${remedy}`)

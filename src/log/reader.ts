@@ -12,41 +12,41 @@ import type { Failure, Outcome } from '../types.js'
 import type { LiveRun, Subscriber, Thrown } from './local-readers.js'
 import type { LogEnd, LogEntry } from './store.js'
 
-/** An outlet of one connection. It is told who feeds it before anything else, and the headers before it begins. */
+/** The outlet of one connection. `feedFrom` is called before anything else, `setHeaders` before `begin`. */
 export interface ReaderOutlet extends Outlet {
   feedFrom(feeder: Feeder): void
   /** The run's id, and its protocol's headers. */
   setHeaders(runId: string, headers: Readonly<Record<string, string>> | undefined): void
   write(frames: string): boolean
   /**
-   * As `write`, for frames that come at the end of a tick: nothing more comes. Another task to write them took a sixth
-   * more time in the bench row `relay + log, one a tick`.
+   * Like `write`, for frames that come at the end of a tick, after which nothing more comes. Another task to write them
+   * took a sixth more time in the bench row `relay + log, one a tick`.
    */
   writeNow(frames: string): boolean
 }
 
-/** A store that is out of reach is asked again so often, after so long each time, before a reader is sent away. */
+/** How often a store that is out of reach is asked again before a reader is sent away, and the wait in milliseconds. */
 const MAX_RETRIES = 30
 const RETRY_MS = 1000
 
-/** How much is read at once, in characters and in entries: what a slow reader holds, and leaves unread if it goes. */
+/** How much is read at once, in characters and in entries: that much a slow reader holds, and drops if it leaves. */
 const READ_SIZE = 131_072
 const MAX_ENTRIES = 64
-/** So long a place that the run has not come to is looked for before the response begins, in milliseconds. */
+/** How long the response waits while a position that the run may not have reached is looked for, in milliseconds. */
 const PATIENCE_MS = 2000
 
 /** What a reader needs of the options of `relay` and `resume`. */
 export type ReaderOptions = Pick<RelayOptions, 'onError' | 'protocol'>
 
-/** Whether something comes that is not stored: not after an end, and not where the producer was declared dead. */
+/** Whether nothing comes that is not stored yet, because the run has ended or its producer was declared dead. */
 export type Ending = 'ended' | 'lost' | undefined
 
 /**
- * live      it has all there was: new events go out as they come
- * reading   it catches up from the store; what comes meanwhile is read there as well (live ⇄ reading)
+ * live      the reader has all events so far: new ones go out as they come
+ * reading   it catches up from the store; what comes meanwhile is read from there as well (live ⇄ reading)
  * blocked   the outlet takes no more; ⇄ live or reading, by whether something came meanwhile
  * retrying  the store did not answer: it is read again in a second
- * over      the run has ended, the connection has, or what comes next is lost
+ * over      the run or the connection has ended, or the next event is lost
  */
 export class Reader implements Feeder, Subscriber {
   // Hot fields first, so that they share cache lines.
@@ -58,20 +58,20 @@ export class Reader implements Feeder, Subscriber {
   #firstEventMs: number | undefined
   readonly #runId: string
   readonly #options: ReaderOptions
-  /** Whether a failure before anything was sent has a status of its own. A reconnecting client would ask again. */
+  /** Whether a failure before anything was sent becomes a status. A client that reconnects would ask again after it. */
   readonly #isFirst: boolean
   readonly #started = performance.now()
   #run: LiveRun | undefined
   #ending: Ending
-  /** Something came while it was not live. */
+  /** Something came while the reader was not live. */
   #isBehind = false
-  /** What was read and not handed over yet, since the outlet was full: it is not read again. */
+  /** Entries that were read and not handed over, since the outlet was full. They are not read again. */
   #rest: LogEntry[] = []
-  /** How many entries are read at once, by the size of those before. */
+  /** How many entries are read at once, chosen by the size of the ones before. */
   #limit = 4
-  /** Whether it is known that the run has come to the place that the client has said. */
+  /** Whether the run is known to have reached the position that the client named. */
   #isPlaced = true
-  /** What the response is to have, once the log has answered. */
+  /** The headers for the response, until the log has answered. */
   #headers: Readonly<Record<string, string>> | undefined
   /** How often in a row the store could not be read. */
   #failures = 0
@@ -89,7 +89,7 @@ export class Reader implements Feeder, Subscriber {
     return this.#state === 'over'
   }
 
-  /** Follows the run: from its beginning, or from where another object has stood for it. */
+  /** Follows the run, from its beginning or where another object stood for it before. */
   follow(run: LiveRun): void {
     if (this.isOver) return
     this.#run = run
@@ -98,7 +98,7 @@ export class Reader implements Feeder, Subscriber {
 
   /**
    * Reads what comes after the number `cursor`, then follows. `headers` are those of the protocol, as far as they are
-   * known; the response has them, and heartbeats, once the run was read.
+   * known. The response gets them once the run was read, and heartbeats begin then.
    */
   start(run: LiveRun, headers: Readonly<Record<string, string>>, cursor: number, ending: Ending): void {
     this.#headers = headers
@@ -111,7 +111,7 @@ export class Reader implements Feeder, Subscriber {
 
   receive(entry: LogEntry, thrown: Thrown | undefined): void {
     if (entry.last <= this.#cursor) {
-      // The client named this place before the run had come to it.
+      // The client named this position before the run had reached it.
       if (entry.end) this.setEnding('ended')
       return
     }
@@ -122,7 +122,7 @@ export class Reader implements Feeder, Subscriber {
 
   setHeaders(headers: Readonly<Record<string, string>>): void {
     this.#headers = undefined
-    // Most protocols have none, and looking at them as headers costs more than all else here.
+    // Most protocols have no headers, and handling an empty object as headers costs more than all else here.
     this.#outlet.setHeaders(this.#runId, Object.keys(headers).length > 0 ? headers : undefined)
   }
 
@@ -133,12 +133,12 @@ export class Reader implements Feeder, Subscriber {
 
   setEnding(ending: 'ended' | 'lost'): void {
     this.#ending = ending
-    // What it has not read yet comes first.
+    // What the reader has not read yet comes first.
     this.checkStore()
   }
 
   handOver(): void {
-    // Where it is known how the run ended, all that is left is stored.
+    // If the ending is known, all that is left is stored and is read here.
     if (!this.#ending) this.stop('shutdown')
   }
 
@@ -166,7 +166,7 @@ export class Reader implements Feeder, Subscriber {
     this.#endWith(reportFailure(this.#options, error, this.#runId, this.#outlet.sent, this.#outlet.scope))
   }
 
-  /** Ends with a failure of ours that is not the run's. */
+  /** Ends with a failure of the log, which is not the run's. */
   failAs(code: string): void {
     this.#endWith({ failure: failureOf(code) }, outcomeOf(code))
   }
@@ -175,7 +175,7 @@ export class Reader implements Feeder, Subscriber {
     this.#end({ outcome, failure, thrown, frames: this.#outlet.sent ? this.#say(failure) : '' })
   }
 
-  /** A failure that is told without the run, in the dialect if that is known. */
+  /** The frames of a failure that is sent without the run, in the dialect of the options if they have one. */
   #say(failure: Failure): string {
     return failureFrames(() => this.#options.protocol?.encoder({ runId: this.#runId }), failure)
   }
@@ -191,9 +191,10 @@ export class Reader implements Feeder, Subscriber {
     try {
       this.#outlet.begin()
     } catch {
-      // The failure is told all the same.
+      // The failure is sent all the same.
     }
-    // No event of the run, and yet the last: who comes again with this id is told that there is nothing more.
+    // Not an event of the run, but the last one that is sent: a client that comes again with this id is told that
+    // nothing follows.
     this.#end({
       outcome: 'error',
       failure,
@@ -214,9 +215,9 @@ export class Reader implements Feeder, Subscriber {
           this.#failures = 0
         }
         const isEmpty = this.#rest.length === 0
-        // Of a run that goes on nothing more is stored then; what comes is told.
+        // Nothing more is stored then of a run that goes on. What comes later is received.
         const isAll = !hasRest && this.#rest.length < this.#limit && this.#ending === undefined
-        // After an end, or a loss, there is nothing to be beyond.
+        // After an end, or a loss, no position can be one that the run will still reach.
         if (!isEmpty || this.#ending) this.#isPlaced = true
         if (!this.#isPlaced && this.#isReading()) await this.#findPlace()
         if (this.#isReading()) this.#answer()
@@ -238,7 +239,7 @@ export class Reader implements Feeder, Subscriber {
           if (this.#isReading()) await nextTurn()
         }
       } while (this.#isBehind && this.#isReading())
-      // After everything stored was read, and not before, an ending means that there is nothing.
+      // Only when everything stored was read does an ending mean that nothing is left.
       if (this.#ending && this.#isReading()) await this.#endUnread()
     } catch (error) {
       this.#onReadError(error)
@@ -246,10 +247,10 @@ export class Reader implements Feeder, Subscriber {
     if (this.#isReading()) this.#state = 'live'
   }
 
-  /** Nothing more comes: what is left was lost, or the client has had the end already. */
+  /** Nothing more comes: the rest was lost, or the client has had the end already. */
   async #endUnread(): Promise<void> {
     let hasAll = this.#ending === 'ended'
-    // Of an answer that goes on, the store may have dropped the rest.
+    // In the middle of an answer: the store may have dropped the rest.
     if (hasAll && this.#outlet.sent) {
       const [last] = await (this.#run as LiveRun).read(this.#cursor - 1, 1)
       hasAll = last?.end !== undefined
@@ -258,9 +259,9 @@ export class Reader implements Feeder, Subscriber {
     else this.#endLost()
   }
 
-  /** Nothing comes after the place that the client has said. It may be the newest, or none. */
+  /** Nothing is stored after the client's position. It may be the newest event, or one that does not exist. */
   async #findPlace(): Promise<void> {
-    // Where nobody says for long, the response begins all the same.
+    // If that takes long, the response begins all the same.
     const timer = setTimeout(() => this.#answer(), PATIENCE_MS)
     try {
       const hasReached = await (this.#run as LiveRun).hasReached(this.#cursor)
@@ -287,7 +288,7 @@ export class Reader implements Feeder, Subscriber {
     if (isGone || !this.#outlet.sent || this.#failures > MAX_RETRIES) {
       this.#cut(isRelayError(error) ? error.code : 'log-failure')
     } else if (!this.isOver) {
-      // The store restarts, perhaps: who has read until now is not to notice.
+      // The store may be restarting: a reader in the middle of an answer should not notice.
       this.#state = 'retrying'
       this.#timer = setTimeout(() => {
         this.#state = 'live'
@@ -296,7 +297,7 @@ export class Reader implements Feeder, Subscriber {
     }
   }
 
-  /** What comes next cannot be had. */
+  /** The next event is gone, or cannot be read. */
   #cut(code: string): void {
     // Once 200 is sent no status is left: drop the connection; the client reconnects and gets the real status.
     if (this.#outlet.sent) this.#end({ outcome: 'stalled' })
@@ -305,7 +306,7 @@ export class Reader implements Feeder, Subscriber {
 
   #write(entry: LogEntry, thrown: Thrown | undefined, isTick: boolean): void {
     const { first, last, end } = entry
-    // Of an entry that was read in part, the rest.
+    // The rest of an entry that the client has in part.
     const text = first > this.#cursor ? entry.text : framesAfter(entry.text, idPrefix(this.#runId), this.#cursor)
     const count = last - this.#cursor
     this.#cursor = last
@@ -324,12 +325,13 @@ export class Reader implements Feeder, Subscriber {
 
   #finish({ outcome, failure }: LogEnd, text: string, count: number, thrown: Thrown | undefined): void {
     let frames = text
-    // The run's one event: where it was stopped before it began, who stopped it did not know the dialect.
+    // A failure is the run's only event. If the run was stopped before it began, whoever stopped it did not know the
+    // dialect.
     if (failure && this.#cursor === 1 && this.#options.protocol) {
       frames = this.#say(failure)
       frames = numberFrames(frames, countFrames(frames), idPrefix(this.#runId), 1)
     }
-    // Some dialects say a failure in several events; an answer that had begun has more.
+    // Some dialects send a failure as several events. An answer that had begun has more.
     const isRefusal =
       this.#isFirst &&
       failure &&

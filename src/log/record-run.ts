@@ -17,7 +17,7 @@ export interface RecordOptions
 }
 
 /**
- * Produces a run into a log, with nobody to read it here: in a worker, for readers that `resume` in any process.
+ * Produces a run into a log without a reader of its own: in a worker, for readers that `resume` in any process.
  *
  * @returns how it ended, once its end is stored. `stopped` also for a run that was stopped before it began.
  * @throws {RelayError} `run-exists` if the run has begun already, `log-failure` if the log is out of reach; the

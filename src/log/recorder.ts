@@ -16,7 +16,7 @@ import { type Outbox, warnOfSilence } from './pubsub-batch.js'
 import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
 import { type Kept, type QueueOwner, WriteQueue } from './write-queue.js'
 
-/** For so long a run counts as active after its end, until its `onEnd` has settled, in milliseconds. */
+/** How long a run counts as active after its end while its `onEnd` has not settled, in milliseconds. */
 const SETTLE_MS = 30_000
 
 /** If neither memory nor the store has the next event, the log has lost it. */
@@ -25,39 +25,39 @@ function orLost(entries: LogEntry[]): LogEntry[] {
   return entries
 }
 
-/** What the one who makes a recorder is told, and has for all of a process. */
+/** What the log that creates a recorder gives it. `kept`, `outbox` and `checkPulse` are those of the whole process. */
 export interface RecorderHost {
   readonly kept: Kept
-  /** Where what is new goes to readers elsewhere. */
+  /** Sends what is new to readers elsewhere. */
   readonly outbox: Outbox | undefined
   /** Whether something was sent to the client of the call that began the run. */
   isSent(): boolean
   /** The context of the request, or the job, that began the run. */
   readonly scope: Scope
-  /** Looks whether this process has stood still for so long that its runs may have been declared lost: they ask. */
+  /** Checks whether this process stood still so long that its runs may have been declared lost; then each run asks. */
   checkPulse(): void
   /** The run has ended and is stored, or is given up, and its `onEnd` has settled; called once. */
   onOver(): void
 }
 
 /**
- * live    what comes goes out to the readers at once, and to the store beside
- * asking  this process stood still, or the end comes while nothing was heard of the store for nearly a lease: what comes
- *         waits until the store says that the run was not declared lost (live ⇄ asking)
- * lost    it was: the readers are told so, as those elsewhere
- * ended   the end is out; it is being stored, or `onEnd` is at work
+ * live    new events go to the readers at once, and to the store beside
+ * asking  this process stood still, or the end came while the store had not answered for nearly a lease: new events wait
+ *         until the store says that the run was not declared lost (live ⇄ asking)
+ * lost    the run was declared lost: the readers are sent that failure, as those elsewhere are
+ * ended   the end was handed out; it is being stored, or `onEnd` has not settled
  */
 export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwner {
   // Hot fields first, so that they share cache lines.
   #last = 0
   readonly #idPrefix: string
-  /** The events of this tick, and for a store that processes share the same without their ids, while that is all of it. */
+  /** The events of this tick. For a shared store also without ids, as long as each ends with a blank line. */
   #buffer = ''
   #frames: string | undefined
   #first = 1
   #isScheduled = false
   #state: 'live' | 'asking' | 'lost' | 'ended' = 'live'
-  /** The number of the last event that readers were handed. */
+  /** The number of the last event that was handed to readers. */
   #told = 0
   readonly #queue: WriteQueue
   readonly #audience: Audience
@@ -74,10 +74,10 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   /** Whether `onEnd` has settled, or was waited for long enough. */
   #isSettled = false
   #settleTimer: ReturnType<typeof setTimeout> | undefined
-  /** What waits for the store's word, and since when. */
+  /** Entries that wait for the store's answer, and when it was asked. */
   #waiting: { entry: LogEntry; thrown: Thrown | undefined }[] = []
   #askedAt = 0
-  /** The number up to which somebody elsewhere waits to be told that everything is stored, if anybody does. */
+  /** A reader elsewhere waits until this event is stored, and a message says so; `undefined` if nobody waits. */
   #owed: number | undefined
   #isReported = false
   #isListening = false
@@ -105,17 +105,17 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     this.#run = new Run(runId, options, this, undefined)
   }
 
-  /** Whether the source is done with. The end may still wait for the store. */
+  /** Whether the run itself is over. Its end may still wait for the store. */
   get ended(): boolean {
     return this.#run.isOver
   }
 
-  /** How readers find it who come now. */
+  /** How the run has ended, for readers who come now. */
   get ending(): 'ended' | 'lost' | undefined {
     return this.#state === 'ended' || this.#state === 'lost' ? this.#state : undefined
   }
 
-  /** Whether who knows the run's id alone is to read it: it goes on, or its `onEnd` has not settled. */
+  /** Whether a client who knows only the run's id may read it: it goes on, or its `onEnd` has not settled. */
   get isActive(): boolean {
     return !(this.ending && this.#isSettled)
   }
@@ -136,12 +136,12 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     return this.#last > 0 || this.#host.isSent()
   }
 
-  /** Calls the source, unless the run was stopped before. The store may still be asked for the run. */
+  /** Calls the source, unless the run was stopped before. The store may not have answered yet. */
   start(source: Source, shutdown?: AbortSignal, isStopped = false): void {
     try {
       this.#options.waitUntil?.(this.done)
     } catch {
-      // The run asks again, and reports it.
+      // The run calls it again, and reports the error.
     }
     this.#run.start(source, shutdown, isStopped)
     if (this.ended) return
@@ -149,12 +149,12 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     if (!this.isRead) this.#audience.onDeserted()
   }
 
-  /** The store has taken the run, in a call that was made at this time. */
+  /** The store has taken the run, in a call that was made at `sentAt`. */
   opened(sentAt: number): void {
     this.#queue.opened(sentAt)
   }
 
-  /** The store has not answered. Who reads here reads on. */
+  /** The store has not answered. Readers in this process read on. */
   rejected(error: unknown): void {
     this.#queue.rejected(error)
   }
@@ -163,7 +163,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     this.#run.stop(outcome)
   }
 
-  /** The log closes. What the store has not said by now is not waited for: those who wait for it ask again elsewhere. */
+  /** The log closes and waits for the store no longer. Readers that wait for its answer ask again elsewhere. */
   close(): void {
     if (this.#state === 'asking') for (const subscriber of this.subscribers) subscriber.handOver()
     this.#audience.stop()
@@ -187,7 +187,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
     this.#audience.stop()
     this.#summary = summary
-    // Nobody is there to hand it to.
+    // There is nobody who could be given the error.
     if (thrown && !this.isRead) printError(thrown.error)
     if (this.#state === 'lost') {
       this.#tellLost()
@@ -195,7 +195,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     }
     const isAbandoned = outcome === 'disconnected' || outcome === 'stalled'
     const shown = isAbandoned ? failureOf('stopped') : failure
-    // A comment, where the dialect ends with nothing: the ending needs a number.
+    // A comment if the dialect ends with nothing: the ending needs an event with a number.
     const rest = frames + (isAbandoned ? this.#run.say(failureOf('stopped')) : last) || `${encodeComment()}\n`
     this.#number(rest, countFrames(rest))
     const hasHook = this.store.shared !== undefined && this.#options.onEnd !== undefined
@@ -217,7 +217,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   override read(after: number, limit: number): MaybePromise<LogEntry[]> {
-    // What was handed out and never stored is nobody's any more.
+    // Events that were handed out and not stored before the loss do not count any more.
     if (this.#state === 'lost') return super.read(after, limit)
     if (after >= this.#told) return []
     const here = this.#queue.entriesAfter(after, this.#told)
@@ -227,8 +227,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   /**
-   * Less than was asked for means that there is nothing more for now. A part may be stored and the next not yet: it is
-   * read from both, up to what was told.
+   * Fewer entries than `limit` mean that there is nothing more for now. Some may be stored and the next not yet, so
+   * both places are read, up to what was handed out.
    */
   #readOn(entries: LogEntry[], limit: number): MaybePromise<LogEntry[]> {
     const last = (entries.at(-1) as LogEntry).last
@@ -253,7 +253,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     if (!this.ended) this.#audience.onDeserted()
   }
 
-  /** Says that the producer is alive, and listens where that was not possible before. */
+  /** Renews the lease, and listens if that was not possible before. */
   renewLease(): void {
     if (this.#isStored) {
       if (!this.#isSettled) this.#queue.settle(this.#settleMs)
@@ -263,11 +263,11 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     this.#queue.renew()
   }
 
-  /** This process has stood still: what comes waits until the store says that nobody has declared the run lost. */
+  /** Holds new events back until the store says that the run was not declared lost. */
   ask(): void {
     if (this.#state === 'live' && this.#queue.canBeLost) {
       this.#state = 'asking'
-      // What was handed out and what was not are not to be in one entry.
+      // Events that were handed out must not be in one entry with events that were not.
       this.#queue.flush()
     }
     if (this.#state !== 'asking') return
@@ -290,7 +290,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   onError(error: unknown): void {
-    // Once a run: what is wrong with a store is wrong with each of its entries.
+    // Once per run: a store that fails does so for each entry.
     if (!this.#isReported) reportUnseen(this.#options, error, this.runId, this.scope)
     this.#isReported = true
   }
@@ -309,7 +309,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   onStored(): void {
     // The store has not said whether the run was lost, and is not asked any more.
     if (this.#state === 'asking') this.#release()
-    // Who has come this very moment, and was not heard, looks by itself.
+    // A reader that came this very moment, and was not heard, looks by itself after this message.
     if (this.#audience.wasElsewhere) this.#tell('frames')
     if (!this.#isSettled) {
       this.#settleTimer = setTimeout(() => this.settled(), SETTLE_MS)
@@ -325,7 +325,8 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   callTheRoll(): boolean {
     const { shared } = this.store
     if (!shared || this.#queue.isOver) return false
-    // Who cannot be heard, or does not hear that, has left a note in the store, which lasts longer than who can does.
+    // Readers that cannot be heard, or miss the message, have left a note in the store. The note outlasts a reader that
+    // left, so it is not asked for while others have announced themselves.
     const ask = () => this.#queue.ask()
     this.#tell('who', ask)
     if (!this.#audience.hasSpoken) ask()
@@ -350,35 +351,36 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
         if (this.#isStored || this.ending === 'lost') stopListening()
         else {
           this.#stopListening = stopListening
-          // Who was told the id before waits for the run to begin. Nobody can know an id that was made here.
+          // Readers that know the id may wait for the run to begin. Nobody can know an id that was made here.
           this.#onListening(this.#options.runId !== undefined)
         }
       },
       (error) => {
         this.#isListening = false
-        // A run that is over needs no ears.
+        // A run that is over need not listen.
         if (this.ended) return
         warnOfSilence(error)
       },
     )
   }
 
-  /** It listens, for the first time or again. */
+  /** The recorder listens, for the first time or again. */
   #onListening(isKnown: boolean): void {
-    // Who has said that it reads, and was not heard, says so again.
+    // Readers whose announcement was not heard announce themselves again.
     if (isKnown) this.#tell('who')
-    // A stop that was not heard was noted, and is told with what is stored next.
+    // A stop that was not heard was noted. The store answers with it when it is asked.
     this.#queue.askSoon()
   }
 
   #onMessage(message: string, leaseMs: number): void {
-    // The first time is none again.
+    // The first connection is not a reconnection.
     if (message === 'reconnected' && this.#stopListening) this.#onListening(true)
     if (message === `stop ${JSON.stringify(this.owner)}`) this.stop('stopped')
     if (message === 'ask') this.#queue.ask()
     if (!message.startsWith('here ')) return
     this.#audience.heard(leaseMs, message.slice('here '.length))
-    // Who has come is to find all there is, and is told when that is stored; what comes from now on it is told at once.
+    // The new reader must find all there is, so a message says when that is stored. What comes from now on is sent to
+    // it at once.
     this.#owed = this.#told
     this.#queue.store()
     this.#tellIfStored()
@@ -390,7 +392,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     this.#tell('frames')
   }
 
-  /** Tells readers elsewhere. What gets lost is read from the store. */
+  /** Sends a message to readers elsewhere. If it gets lost, they read the store. */
   #tell(message: 'who' | 'frames', failed = ignore): void {
     settle(() => this.store.shared?.publish(this.runId, 'readers', message), ignore, failed)
   }
@@ -438,7 +440,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     if (entry.end) this.#endIfOver()
   }
 
-  /** The run is this producer's still: what has waited goes out. */
+  /** The run was not declared lost: the entries that waited go out. */
   #release(): void {
     this.#state = 'live'
     const waiting = this.#waiting
@@ -459,7 +461,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     this.#endIfOver()
   }
 
-  /** Whether the run is over, here and in the store, and nobody who asks for it is to find it going on. */
+  /** The run is over once it is so here and in the store, and nobody who asks for it should find it active. */
   #endIfOver(): void {
     if (!this.#isStored || !this.#isSettled || !this.ending) return
     clearTimeout(this.#settleTimer)

@@ -11,19 +11,19 @@ import type { Channel, LogEnd, LogEntry, LogStore, ProducerNews, RunStart, Share
 
 export type { Log } from '../options.js'
 
-/** As much of a client of `ioredis` as is needed: `new Redis()` or `new Cluster()`. */
+/** The members that are used of a client of `ioredis`: `new Redis()` or `new Cluster()`. */
 export interface IORedisClient {
   call(command: string, ...args: (string | number)[]): Promise<unknown>
   duplicate(): unknown
 }
 
-/** As much of a client of `redis` (node-redis) as is needed: `createClient()`, connected. */
+/** The members that are used of a client of `redis` (node-redis): `createClient()`, connected. */
 export interface NodeRedisClient {
   sendCommand(args: string[], options?: object): Promise<unknown>
   duplicate(): unknown
 }
 
-/** As much of a cluster of `redis` (node-redis) as is needed: `createCluster()`, connected. */
+/** The members that are used of a cluster of `redis` (node-redis): `createCluster()`, connected. */
 export interface NodeRedisCluster {
   sendCommand(
     firstKey: string | undefined,
@@ -35,7 +35,7 @@ export interface NodeRedisCluster {
   readonly masters: unknown
 }
 
-/** As much of a client of `redis` (node-redis) that asks sentinels as is needed: `createSentinel()`, connected. */
+/** The members that are used of a client of `redis` (node-redis) that asks sentinels: `createSentinel()`, connected. */
 export interface NodeRedisSentinel {
   sendCommand(isReadonly: boolean | undefined, args: string[], options?: object): Promise<unknown>
   duplicate(): unknown
@@ -52,8 +52,8 @@ export interface RedisLogOptions {
   /** What all keys and channels begin with. @default 'sse-relay:' */
   prefix?: string | undefined
   /**
-   * A run whose producer was not heard for this long is suspected to be lost, and is after as long again: its readers get
-   * `producer-lost`. @default 10000
+   * A run whose producer was not heard for this long is suspected to be lost. After the same time again it is lost, and
+   * its readers get `producer-lost`. @default 10000
    */
   leaseMs?: number | undefined
   /** How long a command may take until the log counts as out of reach. @default 2000 */
@@ -62,7 +62,7 @@ export interface RedisLogOptions {
   maxEntries?: number | undefined
   /**
    * Whether messages go by sharded channels, for a cluster of Redis 7: there a plain message goes to every node. All
-   * processes of a log have to agree.
+   * processes of a log must use the same value.
    * @default false
    */
   sharded?: boolean | undefined
@@ -82,14 +82,14 @@ const OPTIONS: Rules<keyof RedisLogOptions> = {
 }
 
 /**
- * A log in Redis (6.2 or later, one node or a cluster): any process reads, stops and outlives what another produces.
- * Takes a client of `redis` or `ioredis` for its commands, and makes one more connection of its own, a `duplicate()`,
- * to be woken by; `log.close()` closes that one.
+ * A log in Redis (6.2 or later, one node or a cluster): any process reads and stops what another produces, and what was
+ * stored outlives its process. Takes a client of `redis` or `ioredis` for its commands, and makes one more connection,
+ * a `duplicate()`, to listen on; `log.close()` closes that one.
  *
- * While Redis is out of reach, who reads in the process that produces reads on; `onError` is told once a run. Where the
- * client has no listener for `error`, without which a client of `redis` ends its process, it gets one that does nothing.
+ * While Redis is out of reach, readers in the process that produces read on, and `onError` is called once per run. A
+ * client without a listener for `error` gets one that does nothing: without it a client of `redis` ends its process.
  *
- * @throws {RelayError} `invalid-option` for what is no such client, and for a bad option.
+ * @throws {RelayError} `invalid-option` if it is not such a client, and for a bad option.
  * @example
  * ```ts
  * const client = createClient({ url: process.env.REDIS_URL })
@@ -103,15 +103,15 @@ export function createRedisLog(client: RedisClient, options: RedisLogOptions = {
   const { ttlMs = 3_600_000, prefix = 'sse-relay:', leaseMs = 10_000, timeoutMs = 2000 } = options
   const { maxEntries = 10_000, sharded = false } = options
   const connection = connectionOf(client, sharded)
-  // A connection that breaks would end the process, with all its answers. The log says itself what it could not do.
+  // A connection that breaks would end the process, with all its answers. The log itself reports what it could not do.
   const emitter = client as unknown as EventEmitterLike
   if (emitter.listenerCount?.('error') === 0) emitter.on('error', () => {})
   return createLog(new RedisStore(connection, { ttlMs, prefix, leaseMs, timeoutMs, maxEntries, sharded }))
 }
 
 /**
- * Throws instead of the client's own “The client is closed”, which names no remedy. One that was never connected is a
- * mistake, and no outage that a run bears; one that is connecting again is open all the while.
+ * A check that throws instead of the client's own “The client is closed”, which names no remedy. A client that was
+ * never connected is a mistake, not an outage that runs survive. A client that is reconnecting counts as open.
  */
 function openness(client: { isOpen?: boolean }): () => void {
   let wasOpen = false
@@ -128,10 +128,10 @@ function openness(client: { isOpen?: boolean }): () => void {
   }
 }
 
-/** The two clients, made alike. */
+/** One interface for the clients of both packages. */
 interface Connection {
   readonly isCluster: boolean
-  /** Throws where the client can do nothing. */
+  /** Throws if the client cannot send anything. */
   checkOpen(): void
   command(key: string, args: string[]): Promise<unknown>
   /** A connection that only listens. */
@@ -139,7 +139,7 @@ interface Connection {
 }
 
 interface Listening {
-  /** Connects, also once its client has given that up, and listens to all as before. That may take for ever. */
+  /** Connects, also after its client has given up, and listens to all channels as before. It may never settle. */
   open(): Promise<unknown> | undefined
   subscribe(channel: string): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
@@ -154,7 +154,7 @@ interface EventEmitterLike {
 interface Duplicate {
   on(event: string, listener: (...args: never[]) => void): unknown
   connect(): Promise<unknown>
-  /** Of `redis`: it is connected, or tries to be. */
+  /** Of `redis`: whether it is connected, or tries to be. */
   readonly isOpen?: boolean
   /** Of `ioredis`. */
   readonly status?: string
@@ -171,7 +171,7 @@ interface Duplicate {
   disconnect(): unknown
 }
 
-/** Whatever a client of `redis` makes of answers for others: bytes, for who keeps files in Redis. */
+/** For answers as text, even if the application keeps files in Redis and has its client return bytes. */
 const AS_TEXT = { typeMapping: {} }
 
 function connectionOf(client: RedisClient, sharded: boolean): Connection {
@@ -197,7 +197,8 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
     )
   }
   if (isIORedis) {
-    // A cluster takes nodes and options for its copy, and listens to shards only if told to; one node knows no such option.
+    // A cluster's `duplicate` takes nodes and options, and needs one to listen to shards; that of one node has none
+    // such.
     const isCluster = typeof (client as { nodes?: unknown }).nodes === 'function'
     return {
       isCluster,
@@ -205,20 +206,20 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
       checkOpen() {},
       command: (_key, [name, ...args]) => (client as IORedisClient).call(name as string, ...args),
       listen(onMessage, onReady) {
-        // It is told what to listen to while it connects, whether commands are to wait for that or not.
+        // It gets subscriptions while it still connects: so it must queue them, whatever the application's client does.
         const own = { enableOfflineQueue: true, ...(sharded && isCluster && { shardedSubscribers: true }) }
         const { duplicate } = client as unknown as { duplicate(...args: object[]): Duplicate }
         const listener = duplicate.call(client, ...(isCluster ? [[]] : []), own)
-        // It reconnects by itself, and the commands say what is wrong.
+        // The listener reconnects by itself, and failed commands say what is wrong.
         listener.on('error', () => {})
         listener.on('ready', onReady)
-        // A sharded channel is a key to the client: its own prefix stands before it.
+        // To the client a sharded channel is a key, so it puts its own prefix before the name.
         const prefix = (sharded && (client as { options?: { keyPrefix?: string } }).options?.keyPrefix) || ''
         listener.on(sharded ? 'smessage' : 'message', (channel: string, message: string) =>
           onMessage(channel.slice(prefix.length), message),
         )
         return {
-          // With its first command, but for one that has given up.
+          // It connects with its first command, unless it has given up.
           open: () => (listener.status === 'end' ? listener.connect() : undefined),
           subscribe: (channel) =>
             (sharded ? listener.ssubscribe?.(channel) : listener.subscribe(channel)) as Promise<unknown>,
@@ -265,16 +266,16 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
 }
 
 /**
- * Of a run: a hash (`o` owner, `h` headers, `b` begun, `p` its producer, `n` number of the last event, `e` its end, `s` to
- * be stopped; times of the server: `a` until when it is alive, `k` until when its keys need not be told again how long to
- * live, `r` until when it is read elsewhere, `u` since when it is suspected to be lost, `w` when that was last looked at;
- * `l` lost), a stream with entries (the id of each is the number of its last event; `f` that of its first, `b` its frames
- * without ids, or `t` with those that are not as they should be, `e` the end), and a hash of stops that came before the
- * run, each owner's until when.
- * What must not be torn apart, by another process or by a death in between, is done here. One script for all: a run's
- * first command leaves it in the server for the next ones. It answers all questions of a turn, since a call costs more
- * than what most questions ask (the keys and arguments of one follow those of another); what fails is that question's
- * alone, and is answered as a list of one message. Numbers stay texts where they can: Lua's own are printed and parsed.
+ * The keys of a run are a hash (`o` owner, `h` headers, `b` begun, `p` its producer, `n` number of the last event, `e`
+ * its end, `s` must stop, `l` lost; times of the server: `a` until when it is alive, `k` until when the time to live of
+ * its keys need not be set again, `r` until when it is read elsewhere, `u` since when it is suspected to be lost, `w`
+ * when that was last looked at), a stream of entries (the id of each is the number of its last event; `f` that of its
+ * first, `b` its frames without ids, or `t` with ids where these could not be put back, `e` the end), and a hash of the
+ * stops that came before the run (until when each holds, by owner).
+ * The script does what other processes, or a death in between, must not tear apart. It is one script for all commands:
+ * a run's first one leaves it in the server for the next. It answers all questions of a turn, since a call costs more
+ * than most questions: the keys and arguments of one follow those of another. What fails is that question's alone, and
+ * is answered as a list of one message. Numbers stay texts where they can, since Lua prints and parses its own.
  */
 const SCRIPT = `
 local call = redis.call
@@ -428,11 +429,11 @@ while arg <= size do
 end
 return answers`
 
-/** So many questions, and about so many characters, go to Redis in one script: meanwhile it does nothing else. */
+/** How many questions, and about how many characters, one script call takes: Redis does nothing else meanwhile. */
 const MAX_QUESTIONS = 64
 const MAX_QUESTION_SIZE = 65_536
 
-/** A command of the script, and who asks. */
+/** A command of the script, and the promise of its answer. */
 interface Question {
   key: string
   name: string
@@ -441,14 +442,14 @@ interface Question {
   reject(error: unknown): void
 }
 
-/** What Redis takes as a time to live; a year is for ever here. */
+/** The longest time to live that Redis is given: a year counts as for ever. */
 const MAX_MS = 31_536_000_000
 
 class RedisStore implements LogStore {
   readonly shared: SharedStore
   readonly #connection: Connection
   readonly #options: Required<RedisLogOptions>
-  /** What the script is told of the log each time. */
+  /** The settings of the log, which each call of the script gets. */
   readonly #settings: string[]
   readonly #listeners = new Map<string, Set<(message: string) => void>>()
   #questions: Question[] = []
@@ -471,7 +472,7 @@ class RedisStore implements LogStore {
       renew: async (runId, ms) => (await this.#run('renew', runId, [ms])) as ProducerNews,
       stop: async (runId, { owner, keepMs }) => (await this.#number('stop', runId, [toText(owner), keepMs])) === 1,
       watch: async (runId) => toRun(await this.#run('watch', runId, [])),
-      // Nobody waits for it, and it may get lost: a clock for each would cost as much as the message.
+      // No timeout: a message may get lost, and a timer for each would cost as much as the message.
       publish: (runId, channel, message) =>
         this.#connection.command(this.#key(runId), [publish, this.#channel(runId, channel), message]) as Promise<void>,
       subscribe: (runId, channel, listener) => this.#subscribe(this.#channel(runId, channel), listener),
@@ -484,7 +485,7 @@ class RedisStore implements LogStore {
   }
 
   begin(runId: string, { owner, headers, producer, after = 0 }: RunStart): Promise<boolean | 'stopped'> {
-    // Not as a rejection: by then an answer may have begun.
+    // Thrown and not rejected: by the time of a rejection an answer may have begun.
     this.#connection.checkOpen()
     const args = [toText(owner), JSON.stringify(headers), producer, after]
     return this.#number('begin', runId, args).then((answer) => (answer === 2 ? 'stopped' : answer === 1))
@@ -492,7 +493,7 @@ class RedisStore implements LogStore {
 
   async append(runId: string, entry: LogEntry): Promise<ProducerNews> {
     const { first, last, frames, end } = entry
-    // The ids are half of short events. Lua looks at each character of what it is given: without them it is asked less.
+    // Ids are half of a short event, and Lua looks at each character it is given: without ids these are fewer.
     const args = [first - 1, first, last, ...(frames === undefined ? ['t', entry.text] : ['b', frames])]
     if (end) args.push(JSON.stringify({ ...end, settleMs: undefined }), end.settleMs ?? 0)
     const answer = await this.#run(end ? 'end' : 'append', runId, args)
@@ -534,7 +535,7 @@ class RedisStore implements LogStore {
     return `${this.#key(runId)}:${channel}`
   }
 
-  /** Asks with all that is asked in this turn: a command costs the client, and the server, more than what is in it. */
+  /** Asks together with all questions of this turn: a command costs client and server more than its content. */
   #run(name: string, runId: string, args: (string | number)[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const count = this.#questions.push({ key: this.#key(runId), name, args, resolve, reject })
@@ -542,7 +543,7 @@ class RedisStore implements LogStore {
     })
   }
 
-  /** The same, where a number is the answer: some clients are told to make texts of those. */
+  /** The same for an answer that is a number: some clients are set to return those as texts. */
   async #number(name: string, runId: string, args: (string | number)[]): Promise<number> {
     return Number(await this.#run(name, runId, args))
   }
@@ -580,7 +581,7 @@ class RedisStore implements LogStore {
         else resolve(answer)
       })
     } catch (error) {
-      // One node of a cluster, or a proxy before several, says so before it does anything.
+      // A node of a cluster, or a proxy before several, refuses such a call before it does anything.
       const isApart = questions.length > 1 && /CROSSSLOT/.test(String((error as Error)?.message))
       if (isApart) this.#canAskTogether = false
       for (const question of questions) {
@@ -606,7 +607,7 @@ class RedisStore implements LogStore {
     return this.#inTime(args[0] as string, this.#connection.command(key, args))
   }
 
-  /** A client that has lost its server keeps commands for later, and says nothing. */
+  /** Adds a timeout: a client that has lost its server keeps commands for later, and says nothing. */
   #inTime<T>(what: string, promise: Promise<T>): Promise<T> {
     const { timeoutMs } = this.#options
     return new Promise((resolve, reject) => {
@@ -615,7 +616,7 @@ class RedisStore implements LogStore {
         reject(new RelayError('log-failure', message, { retryable: true }))
       }
       let timer = setTimeout(() => {
-        // Where this process had no time for so long, the answer may be there: it is read before the next timer.
+        // If this process was busy for so long, the answer may be there: it is read before the next timer.
         timer = setTimeout(late)
       }, timeoutMs)
       promise.then(resolve, reject).finally(() => clearTimeout(timer))
@@ -634,7 +635,7 @@ class RedisStore implements LogStore {
     }
     try {
       const listening = await this.#inTime('the connection that listens', this.#listen())
-      // Again for one more listener: it is not told before the channel is known to be listened to.
+      // Also for one more listener, which must not be ready before the channel is known to be listened to.
       await this.#inTime('SUBSCRIBE', listening.subscribe(channel))
     } catch (error) {
       forget()
@@ -654,7 +655,7 @@ class RedisStore implements LogStore {
     return listening
   }
 
-  /** Also where it is connecting still: a client that tries for ever keeps the process. */
+  /** Also while it is connecting: a client that tries for ever would keep the process running. */
   #stopListening(): void {
     const listening = this.#listening
     this.#listening = undefined
@@ -665,7 +666,7 @@ class RedisStore implements LogStore {
     for (const listener of this.#listeners.get(channel) ?? []) listener(message)
   }
 
-  /** It listens again after a while in which messages may have been lost. */
+  /** The connection listens again after a while in which messages may have been lost. */
   #tellAll(): void {
     for (const channel of this.#listeners.keys()) this.#tell(channel, 'reconnected')
   }
@@ -700,7 +701,7 @@ async function sha1(text: string): Promise<string> {
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-/** `null` is an owner that no text is. */
+/** Texts get a `=`, so that none is stored like the owner `null`. */
 function toText(owner: string | null): string {
   return owner === null ? 'null' : `=${owner}`
 }

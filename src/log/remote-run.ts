@@ -6,26 +6,26 @@ import type { LogEntry, LogStore, SharedStore, StoredRun } from './store.js'
 
 /** How many entries are read at once. */
 const LIMIT = 16
-/** After the end of a lease, this long until it is looked at, in milliseconds. */
+/** How long after the end of a lease it is looked at, in milliseconds. */
 const GRACE_MS = 50
-/** How often a store is read whose producer does not tell what is new. */
+/** How often the store is read while no messages tell what is new, in milliseconds. */
 const POLL_MS = 250
-/** How long until a store that did not answer, or that holds more to read, is looked at again. */
+/** After how long a store that did not answer, or that holds more to read, is looked at again, in milliseconds. */
 const RETRY_MS = 1000
-/** For so long at least what was told is kept, in milliseconds: by then it is stored. And of so much at most a part. */
+/** How long and how much of what messages brought is kept, in milliseconds and characters: until it is stored. */
 const TOLD_MS = 750
 const MAX_TOLD = 65_536
-/** A producer that was heard so long after it was asked has stored what it held by then. */
+/** A producer that is heard this many milliseconds after it was asked has stored what it held by then. */
 const STORED_MS = 750
 
 /**
  * waiting    the run has not begun: its headers are not known
- * following  it goes on: the store is read once for all readers, when a message or the watch says so.
- *            What the inbox brings is handed out without a reading, where it is next after the place that is known
- * untold     the same, but no message tells what is new: the store is read every 250 ms (following ⇄ untold)
+ * following  the run goes on: the store is read once for all readers, when a message or the watch says so.
+ *            What the inbox brings is handed out without reading the store, if it is next after the last known event
+ * untold     the same, but no messages tell what is new: the store is read every 250 ms (following ⇄ untold)
  * closed     nobody reads here any more, or the log is closed
  *
- * The watch looks several times a lease: whether the producer lives, and what messages that got lost had to tell.
+ * The watch looks several times a lease whether the producer lives, and for what lost messages would have brought.
  */
 export class RemoteRun extends LiveRun {
   #state: 'waiting' | 'following' | 'untold' | 'closed'
@@ -36,12 +36,14 @@ export class RemoteRun extends LiveRun {
   /** The number of the last event that was handed out; unknown until somebody has read all there is. */
   #last: number | undefined
   /**
-   * One reader has found less than another, or than a message brought. Who is behind looks again at once, and with the
-   * next news: what it lacks is stored by then.
+   * One reader has found less than another, or than a message brought. A reader that is behind looks again at once, and
+   * with the next news: what it lacks is stored by then.
    */
   #isUneven = false
   #isReading = false
-  /** What was told lately, in order: the newest of it is not stored yet. The older half goes when the newer is old. */
+  /**
+   * What messages brought lately, in order; the newest is not stored yet. The older half goes when the newer is old.
+   */
   #told: LogEntry[] = []
   #toldBefore: LogEntry[] = []
   #toldSize = 0
@@ -49,16 +51,16 @@ export class RemoteRun extends LiveRun {
   /** Something came while the store was read. */
   #isBehind = false
   #canListen = true
-  /** How long until the next look, while no message has come: who tells answers at once. */
+  /** How long until the next look while no message has come. A producer that sends messages answers at once. */
   #patienceMs = POLL_MS
   #isTold = false
-  /** Since when the store says all along that it does not know the run, or, where it keeps no suspicion, that it is silent. */
+  /** Since when the store has always said that the run is unknown or, without `watch`, that its producer is silent. */
   #silentSince: number | undefined
   #lookedAt = 0
   #listenedAt = 0
-  /** When the producer was last heard: by a message, or by its lease. */
+  /** When the producer was last heard, by a message or by its lease. */
   #heardAt = 0
-  /** Who waits for the next sign of the producer, or for the next look. */
+  /** Callbacks for the next sign of the producer, or the next look. */
   #wakes: (() => void)[] = []
 
   constructor(runId: string, store: LogStore, run: StoredRun, inbox: Inbox | undefined, onEmpty: () => void) {
@@ -84,7 +86,7 @@ export class RemoteRun extends LiveRun {
     if (!isKnown) this.#checkAll()
   }
 
-  /** Who is behind reads for itself; who has all there is reads nothing. */
+  /** All readers look at the store: one that is behind reads on, one that has everything finds nothing. */
   #checkAll(): void {
     for (const subscriber of this.subscribers) subscriber.checkStore()
   }
@@ -92,7 +94,7 @@ export class RemoteRun extends LiveRun {
   override async hasReached(seq: number): Promise<boolean | undefined> {
     const askedAt = performance.now()
     for (;;) {
-      // The producer stores what it holds, and says so.
+      // The producer stores what it holds, and answers with a message.
       this.#announce()
       const [entry] = await this.store.read(this.runId, seq - 1, 1)
       if (entry) return true
@@ -115,7 +117,7 @@ export class RemoteRun extends LiveRun {
     }
   }
 
-  /** Ends listening; who still reads is on its own. */
+  /** Stops listening. Readers that are left get nothing more from here. */
   close(): void {
     this.#state = 'closed'
     clearTimeout(this.#timer)
@@ -132,13 +134,13 @@ export class RemoteRun extends LiveRun {
   #onMessage(message: string): void {
     if (this.#isClosed()) return
     if (message === 'who') {
-      // What it waited for has begun.
+      // The run that was waited for has begun.
       if (this.#state === 'waiting') this.#readStore()
       else this.#announce()
       return
     }
     if (message === 'reconnected') {
-      // The first time is none again.
+      // The first connection is not a reconnection.
       if (!this.#stopListening) return
       this.#announce()
       this.#readStore()
@@ -149,17 +151,17 @@ export class RemoteRun extends LiveRun {
     } else openMessage(message, (_, entry) => this.receive(entry))
   }
 
-  /** New events, told by their producer. */
+  /** New events, sent by their producer. */
   receive(entry: LogEntry): void {
     if (this.#isClosed()) return
     this.#onSign()
     this.#remember(entry)
     if (!this.#isReading && entry.first - 1 === this.#last) this.#handOn(entry)
-    // What was read meanwhile is told once more.
+    // An entry that was read from the store meanwhile comes once more: it is ignored.
     else if (this.#last === undefined || entry.last > this.#last) this.#fillGap(entry.first)
   }
 
-  /** As the store has it, and after that what was told. */
+  /** The entries of the store, and after them those that messages brought. */
   override async read(after: number, limit: number): Promise<LogEntry[]> {
     const entries = await super.read(after, limit)
     if (entries.length >= limit) return entries
@@ -185,7 +187,7 @@ export class RemoteRun extends LiveRun {
     this.#toldSize += entry.text.length
   }
 
-  /** What comes before a message was told to nobody here. Where it is not stored either, the producer still holds it. */
+  /** Events before a message's own did not come here. If they are not stored either, the producer still holds them. */
   async #fillGap(first: number): Promise<void> {
     if (this.#isReading) {
       this.#isBehind = true
@@ -206,7 +208,7 @@ export class RemoteRun extends LiveRun {
       this.#state = 'following'
       this.#isTold = false
     }
-    // Who is not heard is looked for soon, who is has time.
+    // A producer that is not heard is looked at soon; for one that is heard there is time.
     if (this.#state === 'following' && !this.#isTold) this.#watchAgain((this.store.shared as SharedStore).leaseMs / 3)
     this.#heardAt = performance.now()
     this.#isTold = true
@@ -216,7 +218,7 @@ export class RemoteRun extends LiveRun {
   #listen(shared: SharedStore): void {
     this.#canListen = true
     this.#listenedAt = performance.now()
-    // Until it listens, which may be never.
+    // For the time until it listens, which may be never.
     this.#watchAgain(shared.leaseMs / 3)
     settle(
       async () => {
@@ -235,7 +237,7 @@ export class RemoteRun extends LiveRun {
     )
   }
 
-  /** It listens: who produces the run answers when all that came before is stored. Where nobody does, the store is looked at. */
+  /** It listens: the producer answers when all that came before is stored. If nobody does, the store is read. */
   #join(shared: SharedStore): void {
     if (this.#state === 'waiting') {
       this.#look()
@@ -245,7 +247,7 @@ export class RemoteRun extends LiveRun {
     this.#watchAgain(Math.min(this.#patienceMs, shared.leaseMs / 3))
   }
 
-  /** Tells the producer that somebody reads here, and where this process is told. */
+  /** Tells the producer that somebody reads here, and the address of this process. */
   #announce(): void {
     const { shared } = this.store
     if (!shared || this.#state === 'waiting') return
@@ -256,7 +258,7 @@ export class RemoteRun extends LiveRun {
     )
   }
 
-  /** There are no messages, for good or for now: the store is looked at. */
+  /** There are no messages, for good or for now, so the store is looked at. */
   #cannotTell(error: unknown): void {
     if (this.#isClosed() || !this.#canListen) return
     this.#canListen = false
@@ -264,7 +266,7 @@ export class RemoteRun extends LiveRun {
     this.#look()
   }
 
-  /** Reads what is new, once for all readers. Tells whether they have all there is. */
+  /** Reads what is new, once for all readers. `true` if they have all there is. */
   async #readStore(): Promise<boolean> {
     if (this.#isReading) {
       this.#isBehind = true
@@ -320,7 +322,7 @@ export class RemoteRun extends LiveRun {
     this.#timer = setTimeout(() => this.#look(), Math.min(ms, 0x7fffffff))
   }
 
-  /** Looks whether the producer lives, and for what messages that got lost had to tell. */
+  /** Looks whether the producer lives, and for what lost messages would have brought. */
   async #look(): Promise<void> {
     clearTimeout(this.#timer)
     const { shared } = this.store
@@ -338,7 +340,7 @@ export class RemoteRun extends LiveRun {
       const isAll = await this.#readStore()
       if (this.#isClosed()) return
       if (this.#canListen) {
-        // What was found here, no message had told.
+        // No message has brought what was found here.
         if (isAll && before !== undefined && this.#last !== before && shared) this.#state = 'untold'
         this.#announce()
       } else {
@@ -348,7 +350,7 @@ export class RemoteRun extends LiveRun {
       }
       this.#decide(run, isAll)
     } catch {
-      // It cannot be known: it is not lost yet.
+      // The store does not answer: that is not silence of the producer.
       this.#silentSince = undefined
       this.#watchAgain(RETRY_MS)
     }
@@ -359,7 +361,7 @@ export class RemoteRun extends LiveRun {
     const leaseMs = this.store.shared?.leaseMs
     const isSilent = !run || (run.begun && run.leaseMs === 0)
     const now = performance.now()
-    // A look that comes late tells nothing of the time between.
+    // A look that comes late says nothing about the time between.
     const isLate = leaseMs !== undefined && now - this.#lookedAt > leaseMs / 2
     this.#lookedAt = now
     if (!isSilent) this.#silentSince = undefined
@@ -367,19 +369,19 @@ export class RemoteRun extends LiveRun {
     if (run?.lost) this.setEnding('lost')
     // The store may have dropped the run's events, and with them its end.
     else if (run?.ended) this.setEnding('ended')
-    // Nobody came for it in its time, or nobody but this process can say.
+    // The run did not begin in its time, or its store is not shared, so that no other process can say.
     else if ((run && !run.begun && run.leaseMs === 0) || (isSilent && leaseMs === undefined)) this.setEnding('lost')
     else if (isSilent && this.#isSilentFor(now, leaseMs as number) && !(run && this.store.shared?.watch))
       this.setEnding('lost')
     else if (isSilent) {
-      // Often, so that a look that comes late is none too few, and when it is time.
+      // Looks often, so that one late look does little, and once more when the time is over.
       const leftMs = (this.#silentSince as number) + (leaseMs as number) - now
       this.#watchAgain(leftMs > 0 ? Math.min((leaseMs as number) / 6, leftMs + GRACE_MS) : (leaseMs as number) / 6)
     } else if (this.#state === 'untold') this.#watchAgain(POLL_MS)
-    // A run that has not begun has its time for that, and may begin and die long before it is over.
+    // A run that has not begun may begin, and its producer die, long before its time to begin is over.
     else if (run?.begun) {
       const ms = isAll ? this.#untilNextLook(leaseMs ?? run.leaseMs) : RETRY_MS
-      // As soon as the lease is over it is a suspicion.
+      // When the lease is over, that is noted as a suspicion at once.
       this.#watchAgain(Math.min(ms, run.leaseMs + GRACE_MS))
     } else this.#watchAgain(Math.min((run?.leaseMs ?? 0) + GRACE_MS, (leaseMs ?? Number.POSITIVE_INFINITY) / 3))
   }

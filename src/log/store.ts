@@ -9,21 +9,24 @@ export interface LogEnd {
   outcome: Exclude<Outcome, 'disconnected' | 'stalled'>
   /** For an outcome that fails: what the client is shown, and the status if nothing was sent. */
   failure?: Failure & { status: number; retryAfter?: string }
-  /** How long the run still counts as active for who knows its id alone, in milliseconds: its `onEnd` has not settled. */
+  /**
+   * How long the run still counts as active for a reader who knows only its id, in milliseconds, because of `onEnd`.
+   */
   settleMs?: number
 }
 
-/** Events of one run that follow each other: what one tick of the source made, or several. Numbers start at 1. */
+/** Consecutive events of one run, from one tick of the source or several. Numbers start at 1. */
 export interface LogEntry {
   /** The number of its first event. */
   first: number
-  /** The number of its last event. Entries are known by it. */
+  /** The number of its last event, which identifies the entry. */
   last: number
   /** The frames, ids included. */
   text: string
   /**
-   * The same without the line `id: <run id>:<number>` that each event of `text` begins with: half as much to keep. Only for
-   * a store that processes share, and only where each event ends with a blank line, so that the ids can be put back.
+   * The frames without the line `id: <run id>:<number>` that each event of `text` begins with: half as much to keep.
+   * Given only to a store that processes share, and only if each event ends with a blank line, so that the ids can be
+   * put back.
    */
   frames?: string | undefined
   /** Present on the run's last entry. */
@@ -37,36 +40,36 @@ export interface StoredRun {
   headers: Readonly<Record<string, string>>
   begun: boolean
   ended: boolean
-  /** How it ended, where the store can tell without a reading. */
+  /** How it ended, if the store knows that without reading entries. */
   end?: LogEnd | undefined
   /** Its producer was declared dead by {@link SharedStore.watch}: nothing more will come, and no end is stored. */
   lost?: boolean | undefined
   /**
-   * How long the run counts as alive if its producer says nothing more, in milliseconds: 0 when that time is over,
-   * `Infinity` where it cannot be.
+   * How long the run counts as alive without another sign of its producer, in milliseconds: 0 when that time is over,
+   * `Infinity` if it never is.
    */
   leaseMs: number
   /** What is left of the end's `settleMs`. */
   settleMs?: number | undefined
 }
 
-/** Who begins a run. */
+/** How a producer begins a run. */
 export interface RunStart {
   owner: string | null
   headers: Readonly<Record<string, string>>
   leaseMs: number
   /** Names the caller among all producers. */
   producer: string
-  /** The number its events go on from, if not 0: the store has lost those before, or never had them. */
+  /** The number after which its events go on, if not 0: the store has lost the events up to it, or never had them. */
   after?: number
 }
 
-/** Who listens to a message: those who read the run, or the one who produces it. */
+/** Who listens to a message: the readers of the run, or its producer. */
 export type Channel = 'readers' | 'producer'
 
 /**
- * What the producer learns when it is heard: `read` that somebody reads elsewhere, `stopped` that it is to stop, `lost`
- * that it was declared dead, `unknown` that the store has lost the run.
+ * What the store answers to a sign of the producer: `running`, or `read` if somebody reads elsewhere, `stopped` if the
+ * run must stop, `lost` if the producer was declared dead, `unknown` if the store has lost the run.
  */
 export type ProducerNews = 'running' | 'read' | 'stopped' | 'lost' | 'unknown'
 
@@ -76,77 +79,84 @@ export type ProducerNews = 'running' | 'read' | 'stopped' | 'lost' | 'unknown'
  */
 export interface LogStore {
   /**
-   * Keeps the id for a run that will begin within `leaseMs`. `false` if the id is known, but for the same owner's run
-   * that was created and has not begun in its time: that waits once more. One of two wins.
+   * Reserves the id for a run that will begin within `leaseMs`. `false` if the id is known, unless the same owner
+   * created that run and it did not begin in its time: then it waits once more. Of two concurrent calls one wins.
    */
   create(runId: string, run: { owner: string | null; leaseMs: number }): MaybePromise<boolean>
   /**
-   * Makes the caller the producer: of a new run, or of one that was created by the same owner, is alive and has not
-   * begun; and again of its own that goes on, by the same `producer`. `false` otherwise. One of two wins. `stopped`
-   * instead of `true` where the owner has asked for that before, see {@link SharedStore.stop}.
+   * Makes the caller the producer of a new run, or of one that the same owner created, that is alive and has not begun.
+   * The same `producer` may begin its own run again while that goes on. `false` otherwise. Of two concurrent calls one
+   * wins. `stopped` instead of `true` if the owner has asked for that before, see {@link SharedStore.stop}.
    */
   begin(runId: string, run: RunStart): MaybePromise<boolean | 'stopped'>
   /**
-   * Stores an entry after those before; it may be called again before the last one has settled, and keeps their order.
-   * An `end` ends the run. One that is stored already changes nothing. Rejects with
-   * the code `cursor-gone` for one that would leave a hole, `run-not-found` where the run is not known, and
-   * `producer-lost` where it was declared lost. In a shared store it is a sign of life as {@link SharedStore.renew} is,
-   * and may tell the same.
+   * Stores an entry after the ones before. It may be called again before the last call has settled, and keeps the
+   * order. An `end` ends the run. An entry that is stored already changes nothing. Rejects with the code `cursor-gone`
+   * if events before the entry are missing, `run-not-found` if the run is not known, and `producer-lost` if it was
+   * declared lost. In a shared store it is a sign of life like {@link SharedStore.renew}, and may give the same
+   * answers.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a store of one process has nothing to tell
   append(runId: string, entry: LogEntry): MaybePromise<ProducerNews | void>
-  /** What is known of a run; `undefined` for one that is not known, or no longer. */
+  /** What is known of a run; `undefined` if it is not known, or no longer. */
   get(runId: string): MaybePromise<StoredRun | undefined>
   /**
-   * At most `limit` entries in order, beginning with the first that has an event after the number `after`; fewer where
+   * At most `limit` entries in order, beginning with the first that has an event after the number `after`; fewer if
    * there are no more.
    */
   read(runId: string, after: number, limit: number): MaybePromise<LogEntry[]>
   /**
-   * How much an entry is to hold at least, in characters up to 65 536, but for a run's last. Events wait that long with
-   * the producer, which hands them to its readers at once all the same; those of a process that dies are not stored.
-   * @default in a store that processes share 16 384, or what comes in half a second; else a tick of the source
+   * The least size of an entry, in characters up to 65 536; the last of a run may be smaller. Until an entry has that
+   * size the producer holds its events back from the store, but not from its readers. If the process dies, they are not
+   * stored.
+   * @default for a store that processes share 16 384, or what comes in half a second; else one tick of the source
    */
   readonly entrySize?: number
   /** What a store needs besides when several processes share it. */
   readonly shared?: SharedStore
-  /** Lets go of connections and timers. */
+  /** Releases connections and timers. */
   close?(): MaybePromise<void>
 }
 
 /**
- * The part of a store that ties processes together. All times are the store's.
+ * The part of a store that connects processes. All times are by the store's clock.
  *
- * The lease: each sign of the producer (`begin`, `append`, `renew`) is good for `leaseMs`. Where that is over the producer
- * is suspected to be dead; with the next sign it is not. A suspicion that has stood for `leaseMs` more, while the store
- * was asked all along, is a loss: that is written, for good, and the producer is told so by its next sign.
+ * The lease: each sign of the producer (`begin`, `append`, `renew`) counts for `leaseMs`. After that the producer is
+ * suspected to be dead, until its next sign. A suspicion that stands for `leaseMs` more, while the store was asked all
+ * along, makes the run lost: that is stored for good, and is the answer to the producer's next sign.
  */
 export interface SharedStore {
   /** How long a run counts as alive after its producer was last heard, in milliseconds. */
   readonly leaseMs: number
-  /** How long a run is kept after its end, in milliseconds: after that its producer does not miss it. @default Infinity */
+  /**
+   * How long a run is kept after its end, in milliseconds: then its producer expects it to be gone. @default Infinity
+   */
   readonly ttlMs?: number
-  /** The producer is alive. For a run that has ended: how long its `onEnd` may still take, 0 when it has settled. */
+  /**
+   * A sign that the producer lives. After the run's end `leaseMs` is how long its `onEnd` may still take, finally 0.
+   */
   renew(runId: string, leaseMs: number): MaybePromise<ProducerNews>
   /**
-   * Notes that the run is to stop, for the next sign of its producer; `true` if it goes on and is this owner's. For a
-   * run that this owner has not begun yet keeps that for `keepMs`, for {@link LogStore.begin}; resolves to `false`.
+   * Notes that the run must stop, for the next sign of its producer; `true` if the run goes on and is this owner's. If
+   * this owner has not begun the run yet, the note is kept for `keepMs`, for {@link LogStore.begin}, and the answer is
+   * `false`.
    */
   stop(runId: string, by: { owner: string | null; keepMs: number }): MaybePromise<boolean>
   /**
-   * As `get`, by a process that reads the run, several times a lease: notes for a lease that it is `read`, for the next
-   * sign of the producer. Where the lease is over it notes the suspicion, and a suspicion that is as old as a lease, with
-   * no two of these calls further apart than half of one, makes the run `lost`. Without it each process judges by itself.
+   * Like `get`, for a process that reads the run and calls this several times a lease. Notes for a lease that the run
+   * is `read`, for the next sign of the producer. If the producer's lease is over, it notes the suspicion; a suspicion
+   * as old as a lease, with no two of these calls further apart than half of one, makes the run `lost`. Without this
+   * method each process judges by itself.
    */
   watch?(runId: string): MaybePromise<StoredRun | undefined>
   /**
-   * Tells all processes that listen. A message may get lost: what matters is stored as well. Where many runs are read in
-   * one process, `runId` is the name of that process, which has the form of an id, here and in `subscribe`.
+   * Sends a message to all processes that listen. It may get lost: what matters is stored as well. Here and in
+   * `subscribe`, `runId` may also be the name of a process that reads many runs, which has the form of an id.
    */
   publish(runId: string, channel: Channel, message: string): MaybePromise<void>
   /**
-   * Listens; resolves when it does, to a function that ends it. Where it could not listen for a while, it is told
-   * `reconnected` afterwards.
+   * Listens; resolves once it does, to a function that ends it. After a time in which it could not listen, the listener
+   * gets the message `reconnected`.
    */
   subscribe(runId: string, channel: Channel, listener: (message: string) => void): MaybePromise<() => void>
 }

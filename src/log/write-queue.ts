@@ -6,44 +6,47 @@ import { isThenable, settle } from '../promises.js'
 import { unref } from '../tick.js'
 import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
 
-/** How much an entry of a shared store holds, in characters, and how long it is filled at most, in milliseconds. */
+/** The size of an entry of a shared store, in characters, and how long it is filled at most, in milliseconds. */
 const ENTRY_SIZE = 16_384
 const ENTRY_MS = 500
 /**
- * All runs store what they hold at the beats of one clock, so far apart in milliseconds: what several send at one time is
- * one system call here and one awakening of the store's server. Each keeps its own beat, so that not all come at once.
+ * All runs store what they hold at the beats of one clock, this many milliseconds apart: what several send at one beat
+ * is one system call here, and wakes the store's server once. Each run waits for a beat of its own, so that not all
+ * come at once.
  */
 const BEAT_MS = 50
 /**
- * This much may wait for the store, in characters, besides one entry of any size. A store that answers slows the source
- * then; of one that does not, the oldest of it is dropped.
+ * How much may wait for the store, in characters, besides one entry of any size. Beyond that a store that answers slows
+ * the source; of what waits for one that does not, the oldest is dropped.
  */
 const MAX_PENDING = 1_048_576
-/** A store that confirms nothing for so long while too much waits for it does not answer, in milliseconds. */
+/** A store that confirms nothing for this long, while too much waits for it, counts as one that does not answer. */
 const STORE_SILENT_MS = 2000
 /** The wait before storing is tried again doubles from the first to the last, in milliseconds. */
 const RETRY_MS = 20
 const MAX_RETRY_MS = 5000
-/** For how long it is tried once the run has ended, in milliseconds. */
+/** For how long storing is tried again once the run has ended, in milliseconds. */
 const GIVE_UP_MS = 60_000
-/** So long a question to the store waits for something to be stored, which answers it. */
+/** How long a question to the store waits, in milliseconds, for an entry to be stored, which answers it. */
 const ASK_MS = 1000
-/** What was stored so lately is kept, for a store that comes back older than it was: so much of a run, and of all runs. */
+/**
+ * How long stored entries are kept, in milliseconds, in case the store goes back; how much of a run, and of all runs.
+ */
 const KEEP_MS = 5000
 const MAX_KEPT = 65_536
 const MAX_KEPT_OF_ALL = 33_554_432
 
 /** What the queues of one log have in common. */
 export interface Kept {
-  /** What all of them keep of what they stored, in characters. */
+  /** How much all of them keep of what they stored, in characters. */
   size: number
   /** The log is closed: what the store does not take now is not offered again. */
   isClosed: boolean
 }
 
-/** Who fills a queue, and is told what becomes of it. */
+/** The owner of a queue: it fills the queue, and is called when something comes of that. */
 export interface QueueOwner {
-  /** The store has heard of the run, in a call that was made at this time: it was not lost then. */
+  /** The store has confirmed a call that was made at `sentAt`: the run was not lost then. */
   onHeard(sentAt: number): void
   /** There is room for more. */
   onRoom(): void
@@ -56,15 +59,15 @@ export interface QueueOwner {
 }
 
 /**
- * opening  the store was asked to take the run; what comes waits
- * open     what comes is stored as it comes
+ * opening  the store was asked to take the run; new events wait
+ * open     new events are stored as they come
  * failing  something was not stored: what is pending is tried again, one after the other (open ⇄ failing)
- * keeping  the end is stored; what was stored last is kept a while, and offered again then
- * over     nothing more is stored: all is, or the run is not the store's, or was declared lost
+ * keeping  the end is stored; what was stored last is kept a while, and offered again if the store has lost it
+ * over     nothing more is stored: all is, the store does not take the run, or the run was declared lost
  */
 export class WriteQueue {
   #state: 'opening' | 'open' | 'failing' | 'keeping' | 'over' = 'opening'
-  /** What was not stored yet since it is too little: without ids if it came so, as it does for a store that is shared. */
+  /** What is still too little for an entry. Without ids if it came so, as it does for a shared store. */
   #held = ''
   #isBare = false
   #heldFirst = 1
@@ -81,11 +84,11 @@ export class WriteQueue {
   /** What was confirmed lately, in order. */
   #recent: { entry: LogEntry; at: number }[] = []
   #recentSize = 0
-  /** When the last call was made that the store has confirmed, and the last one at all. */
+  /** When the last call that the store has confirmed was made, and the last call at all. */
   #heardAt = 0
   #sentAt = 0
   #askedAt = 0
-  /** When the end was sent that the store has confirmed, and until when it is looked after. */
+  /** When the end that the store has confirmed was sent, and until when it is looked after. */
   #endedAt = 0
   #keepUntil = 0
   #isBegun = false
@@ -106,7 +109,7 @@ export class WriteQueue {
     this.#entrySize = store.entrySize ?? (store.shared ? ENTRY_SIZE : 0)
   }
 
-  /** Whether the source is to wait: too much is pending, for a store that answers. */
+  /** Whether the source must wait: too much is pending, for a store that answers. */
   get isFull(): boolean {
     return this.#pendingSize > MAX_PENDING && (this.#state === 'open' || this.#state === 'opening')
   }
@@ -126,12 +129,12 @@ export class WriteQueue {
     return this.#store.shared !== undefined && this.#isBegun && this.#state !== 'over'
   }
 
-  /** Whether nobody has declared the run lost: the lease that the store has confirmed goes on. */
+  /** Whether nobody can have declared the run lost: the lease that the store has confirmed goes on. */
   get isSure(): boolean {
     return !this.canBeLost || performance.now() - this.#heardAt < (this.#store.shared?.leaseMs ?? 0) * 0.8
   }
 
-  /** The store has taken the run, in a call that was made at this time. */
+  /** The store has taken the run, in a call that was made at `sentAt`. */
   opened(sentAt: number): void {
     this.#isBegun = true
     this.#heardAt = Math.max(this.#heardAt, sentAt)
@@ -147,7 +150,7 @@ export class WriteQueue {
     this.#fail(error)
   }
 
-  /** Takes what comes next. What makes an entry is stored, and so is the first and the last. */
+  /** Takes the next events. What makes an entry is stored; the first and the last events are stored at once. */
   add({ first, last, text, frames, end }: LogEntry): void {
     const isBare = frames !== undefined
     if (isBare !== this.#isBare) {
@@ -180,7 +183,7 @@ export class WriteQueue {
     clearTimeout(this.#holdTimer)
     this.#holdTimer = undefined
     if (this.#held === '' || this.#state === 'over') return
-    // It is kept for seconds, and that of many runs.
+    // The text is kept for seconds, and many runs have one.
     flatten(this.#held)
     const entry = this.#entryOf(end)
     this.#held = ''
@@ -189,7 +192,7 @@ export class WriteQueue {
     else this.#keep(entry)
   }
 
-  /** What is held. Its ids are made again for whoever asks for them: hardly anybody does. */
+  /** What is held, as an entry. Its ids are put back only if somebody reads `text`, which is rare. */
   #entryOf(end?: LogEnd): LogEntry {
     const [first, last, held] = [this.#heldFirst, this.#last, this.#held]
     if (!this.#isBare) return { first, last, text: held, end }
@@ -205,13 +208,13 @@ export class WriteQueue {
     }
   }
 
-  /** What follows a number of what is not stored yet, up to another number. Empty where the store has what is next. */
+  /** The entries after the number `seq`, up to `upTo`, that are not stored yet. Empty if the store has the next one. */
   entriesAfter(seq: number, upTo: number): LogEntry[] {
     const entries: LogEntry[] = []
     let cursor = seq
     for (const entry of this.#held === '' ? this.#pending : [...this.#pending, this.#entryOf()]) {
       if (entry.last <= cursor) continue
-      // What is between was confirmed out of turn, and is stored.
+      // The events between were confirmed out of turn, and are stored.
       if (entry.first > cursor + 1 || entry.last > upTo) break
       entries.push(entry)
       cursor = entry.last
@@ -225,7 +228,7 @@ export class WriteQueue {
     if (shared && performance.now() - this.#sentAt > shared.leaseMs / 4) this.ask()
   }
 
-  /** Has the store say whether the run is still this producer's. */
+  /** Asks the store whether the run is still this producer's. */
   ask(): void {
     this.#askedAt = performance.now()
     if (this.#state === 'open' && this.#held === '') this.#renew().then(undefined, (error) => this.#fail(error))
@@ -238,12 +241,12 @@ export class WriteQueue {
     else if (this.#state === 'failing') this.#retryNow()
   }
 
-  /** Whether nothing waits for the store of the events up to a number. */
+  /** Whether none of the events up to this number waits for the store. */
   hasStored(seq: number): boolean {
     return (this.#pending[0]?.first ?? this.#heldFirst) > seq
   }
 
-  /** The same, unless something is stored within a second. */
+  /** Like `ask`, unless something is stored within a second. */
   askSoon(): void {
     const from = performance.now()
     const timer = setTimeout(() => {
@@ -252,13 +255,13 @@ export class WriteQueue {
     unref(timer)
   }
 
-  /** Tells the store that the end of the run is dealt with, or for how long it is not. */
+  /** Tells the store for how long the run's `onEnd` may still take, 0 when it has settled. */
   settle(settleMs: number): void {
     if (this.#state !== 'keeping') return
     try {
       Promise.resolve(this.#store.shared?.renew(this.#runId, settleMs)).catch(() => {})
     } catch {
-      // It is over at the latest when its time is.
+      // The store ends that time itself at the latest.
     }
   }
 
@@ -286,7 +289,7 @@ export class WriteQueue {
         if (entry.end) this.#finishIfStored()
         return
       }
-      // Kept until it is confirmed. What a store that processes share has to tell is heard after what goes on here.
+      // Kept until it is confirmed. What a shared store answers is handled after the current task.
       this.#keep(entry)
       Promise.resolve(stored)
         .then((news) => this.#confirm(entry, sentAt, news))
@@ -305,7 +308,7 @@ export class WriteQueue {
     else this.#watchStore()
   }
 
-  /** Too much waits. A store that confirms something meanwhile is slow; another does not answer. */
+  /** Too much waits. A store that confirms something meanwhile is slow; one that does not is out of reach. */
   #watchStore(): void {
     this.#silenceTimer ??= setTimeout(() => {
       this.#silenceTimer = undefined
@@ -317,7 +320,7 @@ export class WriteQueue {
     }, STORE_SILENT_MS)
   }
 
-  /** The run goes on in the log behind a gap: who asks for what is in it is told that it is gone. */
+  /** The run goes on in the log after a gap: a reader who asks for events in the gap is told that they are gone. */
   #dropOldest(): void {
     while (this.#pendingSize > MAX_PENDING && this.#pending.length > 1) {
       this.#pendingSize -= sizeOf(this.#pending.shift() as LogEntry)
@@ -338,7 +341,7 @@ export class WriteQueue {
   }
 
   #hear(sentAt: number, news: unknown): void {
-    // Before anything that waits for the store's word goes out.
+    // This comes before anything that waits for the store's answer goes out.
     if (news === 'lost') {
       this.#lose()
       return
@@ -348,7 +351,7 @@ export class WriteQueue {
     if (news === 'read' || news === 'stopped') this.#owner.onNews(news)
   }
 
-  /** Keeps what was stored lately. What is older goes when something is confirmed, and not while the store is away. */
+  /** Keeps what was stored lately. Older entries go when something is confirmed, so not while the store is away. */
   #remember(entry: LogEntry | undefined, at: number): void {
     if (entry) {
       this.#recent.push({ entry, at })
@@ -373,7 +376,7 @@ export class WriteQueue {
     }
   }
 
-  /** Something was not stored, or not said. */
+  /** Something could not be stored, or asked. */
   #fail(error: unknown): void {
     if (this.#state === 'over') return
     if (isRelayError(error) && error.code === 'producer-lost') {
@@ -407,7 +410,7 @@ export class WriteQueue {
     this.#isDraining = true
     let failure: { error: unknown } | undefined
     try {
-      // Once more for each way in which a store can be older than it was.
+      // One more try for each way in which a store can be older than it was.
       for (let repairs = 0; ; repairs++) {
         try {
           await this.#drainOnce()
@@ -452,26 +455,26 @@ export class WriteQueue {
     this.#hear(sentAt, news)
   }
 
-  /** Begins the run, or begins it again where the store has lost it: it gets what is still here. */
+  /** Begins the run, or begins it again if the store has lost it: the store then gets what is still here. */
   async #begin(): Promise<void> {
     const after = (this.#pending[0]?.first ?? this.#heldFirst) - 1
     const begun = await this.#store.begin(this.#runId, { ...this.#start, ...(after > 0 && { after }) })
     if (begun) this.#isBegun = true
     if (begun === 'stopped') this.#owner.onNews('stopped')
     if (begun) return
-    // It had begun, and nobody heard so until it was declared lost; or the id is another run's.
+    // The run had begun without an answer, and was then declared lost; or the id is another run's.
     const run = await this.#store.get(this.#runId)
     if (run?.lost && run.owner === this.#start.owner) this.#lose()
     else this.giveUp()
   }
 
-  /** Mends what a store that is older than it was lacks. `false` if something else is wrong. */
+  /** Restores what is missing in a store that is older than it was. `false` if something else is wrong. */
   async #repair(error: unknown, isFirst: boolean): Promise<boolean> {
     const code = isRelayError(error) ? error.code : undefined
     if (this.#state === 'over' || (code !== 'run-not-found' && code !== 'cursor-gone')) return false
     if (this.#state !== 'keeping') this.#owner.onError(error)
     const isKeeping = this.#state === 'keeping'
-    // What the store lets go of when its time is over, it has not lost.
+    // A run that the store dropped when its time was over is not lost.
     if (isKeeping && performance.now() - this.#endedAt >= (this.#store.shared?.ttlMs ?? Number.POSITIVE_INFINITY)) {
       this.giveUp()
       return false
@@ -481,7 +484,7 @@ export class WriteQueue {
     if (isFirst && !isKeeping) this.#forget(recent.length)
     this.#pending = isKeeping && isFirst ? recent : [...recent, ...this.#pending]
     for (const entry of recent) this.#pendingSize += sizeOf(entry)
-    // What it has of that changes nothing. Where that is not enough, the run goes on behind a gap.
+    // What the store has of that changes nothing. If that is not enough, the run goes on after a gap.
     if (code === 'run-not-found' || recent.length === 0) await this.#begin()
     return true
   }
@@ -510,7 +513,7 @@ export class WriteQueue {
     this.#owner.onStored()
   }
 
-  /** Looks whether the end is in the store still, before anybody can declare the run lost. */
+  /** Looks whether the store still has the end, before anybody can declare the run lost. */
   #offerLater(): void {
     const end = this.#recent.at(-1)?.entry
     const { shared } = this.#store
