@@ -236,19 +236,20 @@ export class NodeSink implements Sink {
   }
 
   end(text?: string): void {
-    this.whenSent()
+    this.whenSent(text)
     if (text === undefined) this.res.end()
     else this.res.end(text)
     // What stands for a response in a test has sent it all by now, and may have no events to say so.
     if (this.res.writableFinished) this.#tellSent()
   }
 
-  protected whenSent(): void {
+  protected whenSent(last: string | undefined): void {
     const { res } = this
-    // Over HTTP/2 a response finishes when its stream has closed, and a client that still sends its request holds that open.
     const sent = () => this.#tellSent()
+    // Over HTTP/2 a response finishes when its stream has closed, and a client that still sends its request holds that open.
+    // Of one that has no body the stream may say nothing.
     if (res.stream) res.stream.on('finish', sent)
-    else res.on('finish', sent)
+    if (!res.stream || last === undefined) res.on('finish', sent)
   }
 
   #tellSent(): void {

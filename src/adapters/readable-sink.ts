@@ -61,7 +61,7 @@ export class BodySink extends NodeSink {
 
   override end(text?: string): void {
     this.#isFull = false
-    this.whenSent()
+    this.whenSent(text)
     if (text !== undefined) this.#push(text)
     this.#push(null)
   }

@@ -215,3 +215,15 @@ describe.each([
     expect(client.received).toBe(frame('Hello') + frame(' there') + SENTINEL)
   })
 })
+
+// Koa 2 answers none, whatever the body is.
+it('says of a HEAD over HTTP/2 that it was answered', async () => {
+  const app = new Koa3()
+  const onClose = vi.fn()
+  app.use((ctx) => relay(ctx, () => tokens('never'), { onClose }))
+  const url = await listening(createHttp2Server(app.callback() as never))
+  const client = openClient(url, { httpVersion: '2', method: 'HEAD' })
+  expect(await client.status).toBe(200)
+  await vi.waitFor(() => expect(onClose).toHaveBeenCalledOnce())
+  expect(onClose.mock.lastCall?.[0]).toMatchObject({ outcome: 'done', status: 200 })
+})

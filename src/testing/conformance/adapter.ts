@@ -944,6 +944,7 @@ behaviour('head', 'HEAD is answered with the headers only', async (trial) => {
   trial.match('the answer', answer, { status: 200, body: '' })
   matchHeaders(trial, 'the headers', answer, STREAM_HEADERS)
   trial.equal('calls of the source function', feed.calls, 0)
+  trial.match('what onClose was told', await trial.closed(served), { outcome: 'done', status: 200 })
 })
 
 behaviour('head', 'a client that accepts gzip gets the tokens one by one', async (trial) => {
