@@ -1,20 +1,22 @@
-/** How long is something tried again, and when is the next try? */
+/** How long is something retried, and when is the next try? */
 
-/** No wait is shorter, whatever a server says. */
+/** The shortest wait, whatever a server says. */
 const LEAST_MS = 250
-/** The first wait is at most this long, unless the server's `retry` says otherwise; then it doubles, up to the other. */
+/**
+ * The longest first wait, unless the server's `retry` says otherwise; it doubles with each try, up to `MAX_RETRY_MS`.
+ */
 const RETRY_MS = 1000
 const MAX_RETRY_MS = 30_000
-/** What a server may ask for with `Retry-After`: what it wants beyond that is for a person to decide. */
+/** The longest `Retry-After` that is followed: a person must decide about more. */
 const MAX_AFTER_MS = 120_000
-/** The wait while the browser says that it is offline. It may be wrong. */
+/** The wait while the browser says that it is offline, which may be wrong. */
 const OFFLINE_MS = 30_000
-/** What one try counts at most: it may have been asleep with its machine. */
+/** The most that one try counts, since the machine may have slept meanwhile. */
 const MAX_TRY_MS = 30_000
 
 export const RETRY_FOR_MS = 120_000
 
-/** Counts the time without a sign of life, which is what the tries are limited by. Offline it stands still. */
+/** Counts the time without a sign of life, which limits the tries. It does not count while the browser is offline. */
 export class Patience {
   retryMs = RETRY_MS
   /** Ends the wait. */
@@ -30,16 +32,17 @@ export class Patience {
     this.#maxRetries = maxRetries
   }
 
-  /** There was life. */
+  /** There was a sign of life. */
   refill(): void {
     this.#deadMs = this.#tries = this.#doublings = 0
   }
 
   /**
-   * Waits until it is time for the next try, or the browser comes online. `false`: there is to be none.
+   * Waits until it is time for the next try, or the browser comes online. Resolves to `false` if there is no further
+   * try.
    *
-   * @param triedMs is how long the try before took.
-   * @param afterMs is what the server asked for.
+   * @param triedMs how long the previous try took.
+   * @param afterMs how long the server asked to wait.
    */
   async backOff(triedMs: number, afterMs = 0): Promise<boolean> {
     const isOffline = globalThis.navigator?.onLine === false
@@ -50,7 +53,7 @@ export class Patience {
     if (!isOffline) {
       const mostMs = Math.min(MAX_RETRY_MS, (this.retryMs || LEAST_MS) * 2 ** this.#doublings++)
       const askedMs = Math.min(afterMs, MAX_AFTER_MS, this.#retryForMs)
-      // The last try is at the end of the budget, unless the server asked to be left alone for longer.
+      // The last try is at the end of the budget, unless the server asked for a longer wait.
       ms = Math.max(LEAST_MS, askedMs, Math.min(leftMs, askedMs + Math.random() * mostMs))
     }
     const began = Date.now()

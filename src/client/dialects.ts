@@ -1,9 +1,9 @@
-/** Which dialect is a stream in, where is its text, and which package reads it if we do not? */
+/** Which dialect is a stream in, where is its text, and which package reads it if this one does not? */
 
 import { isObject, RelayError } from '../errors.js'
 import { serverError } from './wire-errors.js'
 
-/** The data of an event, as far as it is looked at. */
+/** The fields of an event's data that are read. */
 interface Json {
   type?: unknown
   text?: unknown
@@ -15,17 +15,19 @@ interface Json {
 
 /** One row of the table. */
 export interface Dialect {
-  /** What it is called. */
+  /** Its name. */
   readonly name: string
-  /** Who reads it: what an error names. */
+  /** What can read it: named in errors. */
   readonly reader: string
-  /** Whether its events have names on the wire, those of their types. Elsewhere a named event is one of the application's own. */
+  /**
+   * Whether its events are named on the wire, by their types. In other dialects a named event is the application's own.
+   */
   readonly isNamed?: boolean
-  /** Whether an event is of it. */
+  /** Whether an event is in this dialect. */
   is(json: Json): unknown
-  /** The text in an event. Without it the dialect is not read here. */
+  /** The text in an event. If absent, this package does not read the dialect. */
   text?(json: Json): unknown
-  /** Whether an event ends the answer, where something else than `[DONE]` does. */
+  /** Whether an event ends the answer, if something other than `[DONE]` does. */
   isEnd?(json: Json): boolean
 }
 
@@ -46,12 +48,12 @@ export const PARTS: Dialect = {
   reader: 'readParts',
   is: (json) =>
     typed(/^(text|reasoning|tool-(call|result)|data|usage|finish)$/)(json) ||
-    // Without more than its type it may be the AI SDK's as well.
+    // With only a type it may be the AI SDK's as well.
     (json.type === 'start' && (json.id ?? json.model ?? json.created) !== undefined),
   text: ({ type, text }) => (type === 'text' ? text : undefined),
 }
 
-/** The first row that an event is of is the stream's: a row that is close to another's stands before it. */
+/** The first row that an event matches is the stream's dialect. A row that resembles another one stands before it. */
 const DIALECTS: readonly Dialect[] = [
   TEXT,
   PARTS,
@@ -60,7 +62,7 @@ const DIALECTS: readonly Dialect[] = [
     reader: 'the package openai',
     is: ({ choices }) => Array.isArray(choices),
     text: ({ choices }) => {
-      // The answer is the first choice; a filter's verdict has none.
+      // The answer is the first choice. A content filter's verdict has no choices.
       const { delta, text, index } =
         (choices as { delta?: Record<string, unknown>; text?: unknown; index?: unknown }[])[0] ?? {}
       return index ? undefined : delta?.content || delta?.refusal || text
@@ -107,21 +109,21 @@ const DIALECTS: readonly Dialect[] = [
   },
 ]
 
-/** What of a stream's events decides in which dialect it is. */
+/** The dialect that an event shows, if it shows one. */
 export function dialectOf(json: unknown, event: string | undefined): Dialect | undefined {
   if (!isObject(json)) return
   const isOfType = event === (json as Json).type
   return DIALECTS.find(({ isNamed, is }) => (event === undefined || (isNamed && isOfType)) && is(json as Json))
 }
 
-/** A failure that a provider's own wire says in a chunk without a name. */
+/** The failure that a provider reports in a chunk without an event name. */
 export function failureIn(json: unknown, data: string): RelayError | undefined {
   const error = isObject(json) && (json as Json).error
   if (isObject(error) && typeof (error as Json).message === 'string')
     return serverError(data, 'upstream-failure', 'The server reported a failure')
 }
 
-/** The error of a reader that does not read the dialect. */
+/** The error for a dialect that a function of this package does not read. */
 export function notRead(what: string, { name, reader }: Dialect): RelayError {
   return new RelayError('invalid-source', `${what} does not read ${name}: read them with ${reader}, or with parseSSE`)
 }

@@ -13,31 +13,33 @@ export type { FetchLike } from './redirects.js'
 
 /** Options of {@link fetchSSE}: those of `fetch`, those of `parseSSE`, and these. */
 export interface FetchSSEOptions extends Omit<RequestInit, 'signal' | 'body'>, ParseSSEOptions {
-  /** What `fetch` takes goes out as it is, another object as JSON. */
+  /** Sent as it is if `fetch` accepts it; any other object is sent as JSON. */
   body?: BodyInit | object | null | undefined
-  /** Where the rest of an interrupted answer is requested, with GET. @default the URL itself */
+  /** The address that is asked, with GET, for the rest of an interrupted answer. @default the URL itself */
   resumeUrl?: string | URL | undefined
-  /** Where `stop()` sends its DELETE: `:runId` in it is replaced with the run's id; without it the id is appended. */
+  /**
+   * The address for the DELETE of `stop()`. A `:runId` in it stands for the run's id; without one the id is appended.
+   */
   stopUrl?: string | URL | undefined
   /**
-   * The run's id, `[A-Za-z0-9_-]{16,128}`; another one throws `invalid-option`.
-   * @default that in the `lastEventId`, or a random one if there is a `resumeUrl` or `stopUrl`
+   * The run's id, `[A-Za-z0-9_-]{16,128}`; any other value throws `invalid-option`.
+   * @default the id in `lastEventId`, or a random one if there is a `resumeUrl` or `stopUrl`
    */
   runId?: string | undefined
   /** @default the global `fetch` */
   fetch?: FetchLike | undefined
   /**
-   * How long a lost connection is asked for again without a sign of life, in milliseconds; then the error is thrown. A new
-   * event (where events have ids, one with a new id), or a connection that is accepted for five seconds, is life. While
-   * the browser says that it is offline the time stands still.
+   * How long a lost connection is retried without a sign of life, in milliseconds; then the error is thrown. Signs of
+   * life are a new event (if events have ids, one with a new id), and a connection that stays accepted for five
+   * seconds. The time stands still while the browser says that it is offline.
    * @default 120_000
    */
   retryForMs?: number | undefined
-  /** How often, besides. @default Infinity */
+  /** The most retries without a sign of life: a second limit, beside `retryForMs`. @default Infinity */
   maxRetries?: number | undefined
   /**
    * The longest wait for the next byte, in milliseconds; a heartbeat counts.
-   * @default four heartbeats, where the answer tells how often they come (`x-heartbeat-ms`), and at least 30 seconds
+   * @default four heartbeats, and at least 30 seconds, if the answer gives their interval (`x-heartbeat-ms`)
    */
   idleTimeoutMs?: number | undefined
   /** Called for each response that is an event stream, before its events. */
@@ -46,16 +48,16 @@ export interface FetchSSEOptions extends Omit<RequestInit, 'signal' | 'body'>, P
 
 /** The events of one answer, over as many connections as it takes. */
 export interface FetchStream extends EventStream {
-  /** The run's id: given, or made; where the request had none, what the server's `x-run-id` says. */
+  /** The run's id: the given one, a random one, or, if the request had none, the one in the answer's `x-run-id`. */
   readonly runId: string | undefined
-  /** The latest response of the server. */
+  /** The server's latest response. */
   readonly response: Response | undefined
   /**
-   * Stops the answer: the reading ends at once. Without a `stopUrl` it ends without an error, and a server without a log
-   * stops the run of a reader that left. With one it ends with `stopped`, and the server is told, again and again until it
-   * has answered, also after having been offline. Never rejects.
+   * Stops the answer; reading ends at once. Without a `stopUrl` it ends without an error, and a server without a log
+   * stops the run because its reader left. With a `stopUrl` it ends with the error `stopped`, and the server is asked
+   * to stop the run, again and again until it answers, also after time offline. Never rejects.
    *
-   * @returns whether the server has heard of it: `false` if it refused, or could not be reached for two minutes.
+   * @returns whether the server got the request: `false` if it refused, or could not be reached for two minutes.
    */
   stop(): Promise<boolean>
 }
@@ -73,10 +75,10 @@ export const FETCH_OPTIONS: Rules<Exclude<keyof FetchSSEOptions, keyof RequestIn
   maxRetries: notNegative,
   onOpen: callback,
 }
-/** Of `fetch`, those that one may write otherwise. */
+/** Options of `fetch` that a caller may misspell. */
 const INIT: Rules = { method: internal, headers: internal, credentials: internal, body: internal }
 
-/** Names of `EventSource`, axios, fetch-event-source and of this package's server, and what stands for them here. */
+/** Option names of `EventSource`, axios, fetch-event-source and this package's server, with their names here. */
 const FOREIGN: readonly (readonly [name: RegExp, meant: string])[] = [
   [/^withcredentials$/, "credentials: 'include'"],
   [/^(json|data|payload|messages)$/, 'body'],
@@ -88,32 +90,32 @@ const FOREIGN: readonly (readonly [name: RegExp, meant: string])[] = [
   [/^on(message|error|close)$/, 'a loop over the events, in try and catch'],
 ]
 
-/** As `findNear`; besides, what a word of others means, where the function has that. */
+/** Like `findNear`. Also finds the option that another library's name means, if the function has that option. */
 export const findForeign: Finder = (given, names) => {
   const [, meant = ''] = FOREIGN.find(([name]) => name.test(plain(given))) ?? []
   return findNear(given, names) ?? (/ |:/.test(meant) || names.includes(meant) ? meant : undefined)
 }
 
-/** Silence for so many heartbeats is a lost connection, and for so long at least. */
+/** This many heartbeats of silence, and at least this many milliseconds, mean a lost connection. */
 const HEARTBEATS = 4
 const LEAST_IDLE_MS = 30_000
-/** A connection that was accepted for so long is a sign of life, also without an event. */
+/** A connection that stays accepted this long is a sign of life, even without an event. */
 const ALIVE_MS = 5000
-/** The most bytes of an id. */
+/** The longest id, in bytes. */
 const MAX_ID = 4096
 const RUN_ID = /^[\w-]{16,128}$/
 const NO_STORE = { cache: 'no-store' } as const
 
 /**
- * The events of an answer, fetched, over as many connections as it takes. The first request is sent at the first
- * `next()` and exactly once, whatever its method and its response; a `lastEventId` in the options is its `Last-Event-ID`.
- * A lost connection is resumed with GET and `Last-Event-ID` if the run or its events have ids; without ids it is an
- * error, not a second bill. Where an answer tells its heartbeat, silence is a lost connection.
+ * Fetches an answer and yields its events, over as many connections as it takes. The first request is sent at the first
+ * `next()`, and exactly once, whatever its method and its response; a `lastEventId` in the options is its
+ * `Last-Event-ID`. A lost connection is resumed with GET and `Last-Event-ID` if the run or its events have ids. Without
+ * ids it is an error, not a second bill. If an answer gives its heartbeat, silence counts as a lost connection.
  *
  * @throws {RelayError} `invalid-option`, at once. While reading, once resuming cannot help: what `parseSSE` throws;
- * `truncated` also when the server has nothing more (204); `network` also when the question never arrived; the server's own code (`run-not-found`, `cursor-gone`) for a
- * resuming request it rejects.
- * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model for what a resuming request is
+ * `truncated` also when the server has nothing more (204); `network` also when the question never arrived; the server's
+ * own code (`run-not-found`, `cursor-gone`) for a resuming request that it rejects.
+ * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model for resuming requests
  * @example
  * ```ts
  * const stream = fetchSSE('/api/chat', { method: 'POST', body: JSON.stringify({ messages }) })
@@ -121,11 +123,11 @@ const NO_STORE = { cache: 'no-store' } as const
  * ```
  */
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
-  // Hosts have options of their own for fetch, and a fetch of one's own may have those of others.
+  // Hosts add their own options to `fetch`, and a caller's own `fetch` may have those of other libraries.
   check('fetchSSE', options, { ...INIT, ...FETCH_OPTIONS }, options.fetch ? findNear : findForeign, true)
   const { resumeUrl, stopUrl, fetch = globalThis.fetch, lastEventId: place } = options
   if (place && !isSendable(place)) throw new RelayError('invalid-option', idMistake('lastEventId', place))
-  // An event id `<runId>:<seq>` names its run.
+  // An event id `<runId>:<seq>` contains the run's id.
   const [, begunId] = /^([\w-]{16,128}):/.exec(place ?? '') ?? []
   const { runId = begunId ?? (resumeUrl || stopUrl ? randomId() : undefined) } = options
   if (runId !== undefined && !RUN_ID.test(runId))
@@ -136,11 +138,11 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   const given = make(() => new Headers(options.headers))
   const json = isJSON(options.body) ? make(() => JSON.stringify(options.body)) : undefined
 
-  // The states are those of the loop (reading-loop.ts). Here is only which request it makes in `connecting`: the first
-  // one while `lost` is undefined, a resuming one from then on.
+  // The states are those of the loop in reading-loop.ts. This function decides only which request `connecting` makes:
+  // the first one while `lost` is undefined, a resuming one after that.
   /** Aborts the latest request. */
   let connection: AbortController | undefined
-  /** The error with which the connection was lost the last time. */
+  /** The error of the latest lost connection. */
   let lost: RelayError | undefined
   const patience = new Patience(options.retryForMs, options.maxRetries)
   /** When the latest request was sent, and when its answer was accepted. */
@@ -148,7 +150,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   let openedAt = 0
   /** Whether the question arrived: the server has answered it, or knows its run. */
   let hasArrived = Boolean(place)
-  /** Whether the server has said how the answer ended: then there is nothing to stop. */
+  /** Whether the server has reported how the answer ended: then there is nothing to stop. */
   let isOver = false
   let stopping: Promise<boolean> | undefined
 
@@ -166,7 +168,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       const { headers, ok, status } = response
       if (ok) openedAt = Date.now()
       hasArrived ||= ok || !lost
-      // Where the request named the run, the answer does not rename it.
+      // If the request named the run, the answer does not rename it.
       const named = headers.get('x-run-id') ?? ''
       if (RUN_ID.test(named)) stream.runId ??= named
       const heartbeatMs = Number(headers.get('x-heartbeat-ms'))
@@ -183,18 +185,18 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       if (!(error instanceof RelayError)) throw error
       const { code, status = 0, body, retryable, received, lastEventId } = error
       const now = Date.now()
-      // Where events have ids, those without one are no progress: a resuming request has them sent again.
+      // If events have ids, an event without one is no progress: a resuming request has it sent again.
       const isNew = lastEventId ? lastEventId !== lost?.lastEventId : received !== lost?.received
       const isAlive = isNew || (openedAt && now - openedAt >= ALIVE_MS)
       if (isAlive) patience.refill()
-      // An event says how the run ended, and so does the server's own refusal of the question. One that comes from before
-      // the server, or that refuses to read on, leaves the run to itself: but for 204, after its end.
+      // The run is over if an event said how it ended, or if the server itself refused the question. A refusal from in
+      // front of the server, or of a resuming request, does not end the run, except for 204, which comes after its end.
       if (!status) isOver = body !== undefined
       else if (lost || place) isOver = status === 204
       else isOver = code !== 'http-status' || status < 500
-      // An error status of the first request is final; a resuming request may meet a server that is not up yet. Without
-      // a status, an error with a body is what the server said of the run, and that is an ending; a retryable error of
-      // our own is a lost connection.
+      // An error status of the first request is final; a resuming request may meet a server that is starting. Without a
+      // status, an error with a body is the server's report of an ending; a retryable error of our own is a lost
+      // connection.
       const isLost = status ? lost && isTransient(status) : !isOver && retryable
       if (status === 404 && lost && !hasArrived)
         throw lostForGood('The question never arrived: ask again', error, lost.cause ?? lost)
@@ -230,7 +232,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     runId,
     response: undefined as Response | undefined,
     stop() {
-      // Where the server has not heard of it, it is asked again.
+      // If the server did not get the request, the next call sends it again.
       stopping ??= tellToStop().then((isTold) => {
         if (!isTold) stopping = undefined
         return isTold
@@ -246,7 +248,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       await events.return()
       return true
     }
-    // First of all: a browser has six connections to a server, and the streams may have them all.
+    // This comes first: a browser has six connections per server, and the streams may use them all.
     connector.end?.(new RelayError('stopped', 'The answer was stopped'))
     const target = String(stopUrl).replace(/:runId|\/?$/, (found) => (found === ':runId' ? runId : `/${runId}`))
     const patience = new Patience()
@@ -254,7 +256,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       const sentAt = Date.now()
       let response: Response | undefined
       try {
-        // Without the stream's signal, and `keepalive`: a page that stops often leaves at once.
+        // Without the stream's signal, and with `keepalive`: a page that stops often leaves at once.
         response = await send(target, { ...request(null, 'DELETE'), keepalive: true })
       } catch (error) {
         if ((error as RelayError).retryable === false) return false
@@ -269,8 +271,8 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     try {
       return await fetchWithin(fetch, url, init)
     } catch (error) {
-      // Is it the connection that failed, or are there options of which the platform makes no request at all? A fetch of
-      // one's own may have others.
+      // Did the connection fail, or does the platform make no request at all from these options? A caller's own `fetch`
+      // may have other options.
       if (!options.fetch) make(() => new Request('http://localhost', { ...init, body: null, signal: null }))
       throw requestError(error)
     }
@@ -283,7 +285,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     if (!headers.has('accept')) headers.set('accept', 'text/event-stream')
     if (runId) headers.set('x-run-id', runId)
     const lastEventId = lost ? lost.lastEventId || `${runId}:0` : place
-    // As one character per UTF-8 byte: a browser sends these bytes, and `Headers` takes no character past U+00FF.
+    // One character per UTF-8 byte: a browser sends these bytes, and `Headers` accepts no character above U+00FF.
     if (lastEventId && method !== 'DELETE') headers.set('last-event-id', String.fromCharCode(...utf8(lastEventId)))
     if (!method) {
       if (json !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json')
@@ -295,10 +297,10 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   }
 }
 
-/** What `fetch` says, in one runtime or another, of an address that it cannot ask: the cause is Node's. */
+/** What the runtimes' `fetch` says about an address that it cannot ask; Node says it in the cause. */
 const NO_URL = /(parse|valid).* URL|URL.*(valid|credentials)|scheme|bad port/i
 
-/** What a `fetch` throws. One of the page's own (ky, ofetch, axios) may throw answers too, which have a status. */
+/** What a `fetch` throws. A page's own (ky, ofetch, axios) may also throw answers, which have a status. */
 interface Thrown {
   message?: unknown
   cause?: { message?: unknown }
@@ -306,11 +308,11 @@ interface Thrown {
   status?: unknown
 }
 
-/** What comes instead of an answer. An address that cannot be asked is a mistake, the same however often it is tried. */
+/** The error to throw instead of an answer. An address that cannot be asked is a mistake, however often it is tried. */
 function requestError(thrown: unknown): unknown {
   if (thrown instanceof RelayError) return thrown
   const { message, cause, response, status = response?.status } = (thrown ?? {}) as Thrown
-  // Of a connection that failed some say 0.
+  // Some report 0 for a failed connection.
   if (typeof status === 'number' && status >= 300)
     return new RelayError(
       'http-status',
@@ -322,14 +324,14 @@ function requestError(thrown: unknown): unknown {
     : networkError(thrown)
 }
 
-/** Of a request that `fetch` sends to nobody, whatever the connection. */
+/** The error for a request that `fetch` never sends, whatever the connection. */
 function unsendable(cause: unknown, remedy: string): RelayError {
   return new RelayError('invalid-option', `The request cannot be sent (${(cause as Error).message}): ${remedy}`, {
     cause,
   })
 }
 
-/** What the platform refuses to make is a mistake of the caller's, and no repetition mends it. */
+/** Calls `create`. What the platform refuses to make is the caller's mistake, and a retry does not help. */
 function make<T>(create: () => T): T {
   try {
     return create()
@@ -338,7 +340,7 @@ function make<T>(create: () => T): T {
   }
 }
 
-/** Ends a stream whose connection was lost, and for which no request can be made. */
+/** The error that ends a stream whose connection was lost, and for which no request can be made. */
 function lostForGood(message: string, { received, lastEventId, pending }: RelayError, cause: unknown): RelayError {
   return Object.assign(new RelayError('network', message, { cause, retryable: true }), {
     received,
@@ -347,7 +349,7 @@ function lostForGood(message: string, { received, lastEventId, pending }: RelayE
   })
 }
 
-/** What the answer's `Retry-After` says, in milliseconds: seconds, or a date, by the server's clock where that is told. */
+/** The answer's `Retry-After` in milliseconds: seconds, or a date by the server's clock, if its `date` gives that. */
 function retryAfter({ headers }: Response): number {
   const after = headers.get('retry-after') ?? ''
   const now = Date.parse(headers.get('date') ?? '') || Date.now()
@@ -356,7 +358,7 @@ function retryAfter({ headers }: Response): number {
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 
-/** Whether a header can carry the id, to its last character: not all servers take more than 8 KiB of headers. */
+/** Whether a header can carry the whole id: not all servers accept more than 8 KiB of headers. */
 function isSendable(id: string): boolean {
   return !/[^\t -~\u0080-\uffff]|^[\t ]|[\t ]$/.test(id) && id.length <= MAX_ID && utf8(id).length <= MAX_ID
 }
@@ -365,7 +367,7 @@ function idMistake(what: string, id: string): string {
   return `${what} cannot be ${show(id)}: a header carries no control characters, no spaces around it, and ${MAX_ID} bytes at most`
 }
 
-/** What goes out as JSON: `fetch` takes all else as it is. */
+/** Whether the body goes out as JSON: `fetch` takes anything else as it is. */
 function isJSON(body: unknown): boolean {
   const isOther = (value: object) => 'append' in value || Symbol.asyncIterator in value
   return (
@@ -373,7 +375,7 @@ function isJSON(body: unknown): boolean {
   )
 }
 
-/** Whether an id `<runId>:<seq>` comes before or with another one of its run; other ids have no order. */
+/** Whether an id `<runId>:<seq>` is not after another one of its run. Other ids have no order. */
 function isRepeated(id: string, known: string): boolean {
   const colon = id.lastIndexOf(':') + 1
   return (
@@ -382,7 +384,7 @@ function isRepeated(id: string, known: string): boolean {
   )
 }
 
-/** 128 random bits, or nearly as many where the platform has no `crypto`: React Native. */
+/** 128 random bits, or nearly as many if the platform has no `crypto`, as in React Native. */
 function randomId(): string {
   const parts = new Uint32Array(4)
   globalThis.crypto?.getRandomValues(parts)

@@ -1,7 +1,7 @@
-/** How does an event stream say that its answer is over, in any dialect, as far as it is known from outside? */
+/** How does an event stream say that its answer is over, in any dialect, as far as its events show that? */
 import { DONE, type ParsedEvent } from '../types.js'
 
-/** The last events of dialects: Anthropic's, and OpenAI's Responses; and those of AG-UI, which have no names. */
+/** The last events of the dialects: Anthropic's, those of OpenAI's Responses, and AG-UI's, which have no names. */
 const COMPLETE = /^(message_stop|response\.(completed|incomplete)|RUN_FINISHED)$/
 const FAILED = /^(error|response\.failed|RUN_ERROR)$/
 

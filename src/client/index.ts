@@ -1,4 +1,4 @@
-/** What reads an event stream of tokens, in any runtime: `sse-relay/client`. */
+/** What does `sse-relay/client` export: what reads an event stream of tokens, in any runtime? */
 
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from '../errors.js'
 export { DONE, type EventStream, type ParsedEvent, type ReadableStreamLike, type ResponseLike } from '../types.js'

@@ -3,13 +3,13 @@
 import { beginsCall } from '../tool-call-boundaries.js'
 import type { ErrorPart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart } from '../types.js'
 
-/** A tool call as far as it has come. */
+/** A tool call, as far as it has come. */
 export interface AnswerToolCall extends Omit<ToolCallPart, 'replaces'> {
-  /** The JSON text of the arguments so far. Empty in a call that is whole: no arguments. */
+  /** The JSON text of the arguments so far. Empty in a whole call means no arguments. */
   input: string
-  /** The call is whole. It is for the page to run if it is, and has no `executed`, no `error` and no `result`. */
+  /** The call is whole. The page must run it if it also has no `executed`, no `error` and no `result`. */
   done?: boolean
-  /** What the tool answered, if it was run elsewhere. */
+  /** The tool's answer, if the call ran elsewhere. */
   result?: Pick<ToolResultPart, 'output' | 'error'>
 }
 
@@ -17,20 +17,20 @@ export interface AnswerToolCall extends Omit<ToolCallPart, 'replaces'> {
 export type AnswerPart = Exclude<Part, ErrorPart | ToolCallPart> | AnswerToolCall
 
 /**
- * Joins the pieces of one answer as they come. What it has handed out never changes: a part that goes on is replaced,
- * so that a component can tell by the object whether there is something new.
+ * Joins the pieces of one answer as they come. An object that was handed out never changes: a part that goes on is
+ * replaced, so a component sees by the object whether something is new.
  */
 export class JoinedAnswer {
   text = ''
   #parts: AnswerPart[] = []
-  /** Where in the parts the latest call with this index is. Looked up, since a search would be a walk for each piece. */
+  /** The place in the parts of the latest call with each index: without it every piece would need a search. */
   readonly #calls = new Map<number, number>()
-  /** The same by the call's id, which is what a result names. */
+  /** The same by the call's id, which a result names. */
   readonly #ids = new Map<string, number>()
-  /** Where the data with this name and id is. */
+  /** The place of the data with each name and id. */
   readonly #data = new Map<string, number>()
 
-  /** The parts so far, in a list of its own: taken once a frame, and not with every piece. */
+  /** The parts so far, in a new list: taken once per frame, not with every piece. */
   get parts(): readonly AnswerPart[] {
     return this.#parts.slice()
   }
@@ -56,7 +56,7 @@ export class JoinedAnswer {
     }
   }
 
-  /** The answer is over. What was for a while only goes. */
+  /** The answer is over: transient data goes. */
   end(): void {
     this.#parts = this.#parts.filter((part) => part.type !== 'data' || !part.transient)
   }
@@ -94,7 +94,7 @@ export class JoinedAnswer {
   #addResult(part: ToolResultPart): void {
     const { id, output, error } = part
     const at = this.#ids.get(id)
-    // Of a call that an earlier answer made: it stands for itself.
+    // The call is an earlier answer's, so the result stands alone.
     if (at === undefined) this.#parts.push(part)
     else {
       const call = this.#parts[at] as AnswerToolCall
@@ -109,7 +109,9 @@ export class JoinedAnswer {
   }
 }
 
-/** Whether a piece belongs to the block before it. A signature ends its block, and what is redacted is a block alone. */
+/**
+ * Whether a piece belongs to the block before it. A signature ends its block, and redacted reasoning is its own block.
+ */
 function goesOn(last: TextPart | ReasoningPart, part: TextPart | ReasoningPart): boolean {
   if (last.type === 'text' || part.type === 'text') return true
   return last.signature === undefined && last.redacted === undefined && part.redacted === undefined

@@ -8,17 +8,16 @@ export type { ParseSSEOptions } from './reading-loop.js'
 export type { SSEInput } from './sse-input.js'
 
 /**
- * The events of `input`, pulled: nothing is read that was not asked for.
+ * Yields the events of `input`. Nothing is read before it is asked for.
  *
- * Ends at the sentinel and cancels the body. Leaving the loop, `return()`, `throw()` and an abort cancel it too,
- * at once, also while a read is pending.
+ * Ends at the sentinel and cancels the body. Leaving the loop, `return()`, `throw()` and an abort cancel it too, at
+ * once, even while a read is pending.
  *
- * @throws {RelayError} `invalid-source` or `invalid-option`, at once. While reading: `truncated` when the body ends
- * without the sentinel; the server's own code for an `event: error` (not with `sentinel: false`);
- * `http-status` (or the server's own code) for a status that is not 2xx, `content-type` for a body that is
- * no event stream, both with the `body`; `response-used`, `idle-timeout`, `event-timeout`, `event-too-large`,
- * `network`. Each says what was `received`, `lastEventId` and the `pending` text. An abort throws the platform's
- * `AbortError`.
+ * @throws {RelayError} `invalid-source` or `invalid-option`, at once. While reading: `truncated` if the body ends
+ * without the sentinel; the server's own code for an `event: error` (not with `sentinel: false`); `http-status` (or the
+ * server's own code) for a status that is not 2xx, `content-type` for a body that is not an event stream, both with the
+ * `body`; `response-used`, `idle-timeout`, `event-timeout`, `event-too-large`, `network`. Each has `received`,
+ * `lastEventId` and the `pending` text. An abort throws the platform's `AbortError`.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 export function parseSSE(input: SSEInput, options: ParseSSEOptions = {}): EventStream {

@@ -1,4 +1,4 @@
-/** How does the parser stand in a `pipeThrough`? */
+/** How is the parser used in a `pipeThrough`? */
 
 import type { ParsedEvent } from '../types.js'
 import { createParser, type Parser } from './parser.js'
@@ -9,7 +9,7 @@ export interface SSEParserStreamOptions {
   lastEventId?: string
   /** The most characters (UTF-16 units) one event may have; past it the stream fails with `event-too-large`. @default Infinity */
   maxEventSize?: number
-  /** What becomes of a last event that no blank line ended. @default 'discard' */
+  /** What happens to a last event without a blank line after it. @default 'discard' */
   eof?: 'discard' | 'dispatch'
   /** Called for each comment. */
   onComment?(comment: string): void

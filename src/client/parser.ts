@@ -4,7 +4,7 @@ import { anything, type Rules, unknownIn } from '../check.js'
 import { RelayError } from '../errors.js'
 import type { ParsedEvent } from '../types.js'
 
-/** Options of {@link createParser}: what it calls, and what it starts from. */
+/** Options of {@link createParser}: its callbacks, and its starting point. */
 export interface ParserOptions {
   /** Called for each event, synchronously, in order. */
   onEvent(event: ParsedEvent): void
@@ -15,8 +15,8 @@ export interface ParserOptions {
   /** The last event id to begin with. @default '' */
   lastEventId?: string | undefined
   /**
-   * The most characters (UTF-16 units) the lines of one event may have, in whatever chunks they come. A comment counts
-   * until its line is over.
+   * The most characters (UTF-16 units) that the lines of one event may have, however they are split into chunks. A
+   * comment counts until its line is over.
    * @default Infinity
    */
   maxEventSize?: number | undefined
@@ -25,8 +25,8 @@ export interface ParserOptions {
 /** What {@link createParser} returns. */
 export interface Parser {
   /**
-   * What `MessageEvent.lastEventId` would be now: the last id whose block was ended by a blank line. It is up to date
-   * when `onEvent` is called.
+   * What `MessageEvent.lastEventId` would be now: the last id whose block ended with a blank line. It is already
+   * updated when `onEvent` is called.
    */
   readonly lastEventId: string
   /**
@@ -36,8 +36,8 @@ export interface Parser {
    */
   feed(text: string): void
   /**
-   * Ends the stream: drops the unfinished block and returns its text, with LF for its line ends and the first of its
-   * comments. `lastEventId` stays.
+   * Ends the stream: drops the unfinished block and returns its text, with LF as line ends and only the first of its
+   * comments. Keeps `lastEventId`.
    */
   end(): string
   /** Ends the stream and forgets `lastEventId` too. */
@@ -57,14 +57,14 @@ const CR = 13
 const SPACE = 32
 const COLON = 58
 const BOM = 0xfeff
-/** The most characters of a block that are kept with comments in it: more of them say nothing more of what was cut off. */
+/** The most characters of a block that are kept if it has comments: more would not help to see what was cut off. */
 const MAX_COMMENTS = 65_536
 
 /**
- * A parser of event streams as the HTML standard says: text in, events out, synchronous, in linear time however the text
- * is cut. `onEvent` is called at the blank line that ends an event; what no blank line ends is never an event.
+ * A parser of event streams as the HTML standard defines them: text in, events out, synchronous, in linear time however
+ * the text is cut. `onEvent` is called at the blank line that ends an event; without a blank line there is no event.
  *
- * @throws {RelayError} `invalid-option` when `onEvent` is missing, and for what is no option.
+ * @throws {RelayError} `invalid-option` if `onEvent` is missing, and for an unknown option.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  * @example
  * ```ts
@@ -82,18 +82,22 @@ export function createParser(options: ParserOptions): Parser {
   return makeParser(options)
 }
 
-/** As `createParser`, for options that were looked at. */
+/** Like `createParser`, for options that were checked. */
 export function makeParser(options: ParserOptions): Parser {
   const { onEvent, onComment, onRetry, lastEventId = '', maxEventSize = Infinity } = options
-  /** The data buffer. `undefined` and not `''` while it is empty, so that an event of one empty `data` line is not lost. */
+  /**
+   * The data buffer: `undefined`, not `''`, while it is empty, so that an event with one empty `data` line is not lost.
+   */
   let data: string | undefined
-  /** The event type buffer. Kept until the blank line, so that a block without data leaves no type to the next event. */
+  /**
+   * The event type buffer. Cleared at the blank line, so that a block without data leaves no type to the next event.
+   */
   let type: string | undefined
-  /** The id of this block. Kept until the blank line, so that a block that is cut off does not count as received. */
+  /** The id of this block. It counts at the blank line, so that a block that is cut off does not count as received. */
   let id: string | undefined
   /** The characters of the fields of this block, so that `maxEventSize` stops an event of many lines in time. */
   let size = 0
-  /** The characters of its comments: what is kept of them is limited, too. */
+  /** The characters of this block's comments: how many are kept is limited, too. */
   let comments = 0
   /**
    * The unfinished block, which `end()` returns, so that a reader knows what was cut off. It is only appended to: V8
@@ -108,7 +112,7 @@ export function makeParser(options: ParserOptions): Parser {
    */
   let skipped = BOM
 
-  /** Whether the unfinished line is a comment. Looking at `tail` would have V8 join its pieces, at every chunk. */
+  /** Whether the unfinished line is a comment. Reading `tail` for this would make V8 join its pieces at every chunk. */
   let isComment = false
 
   const clear = () => {
@@ -131,7 +135,7 @@ export function makeParser(options: ParserOptions): Parser {
     const colon = line.indexOf(':')
     const field = colon < 0 ? line : line.slice(0, colon)
     const value = colon < 0 ? '' : readValue(line, colon)
-    // A comment counts while its line goes on, and not after: heartbeats may go on for ever inside a block.
+    // A comment counts only while its line goes on: heartbeats may come inside a block for ever.
     if (field) size += line.length
     else {
       checkSize(size + line.length)
@@ -145,11 +149,11 @@ export function makeParser(options: ParserOptions): Parser {
     else if (field === 'retry' && /^\d+$/.test(value)) onRetry?.(+value)
   }
 
-  /** The standard's dispatch, at a blank line: sets the last event id, with data or without, and calls `onEvent` if there is data. */
+  /** The standard's dispatch, at a blank line: sets the last event id, and calls `onEvent` if there is data. */
   const dispatch = (data: string | undefined) => {
     checkSize(size)
     let event: ParsedEvent
-    // Each shape in one piece: a property that is added later takes a tenth of the time (bench: createParser, event ids).
+    // Each shape is made at once: adding a property later takes a tenth of the time (bench: createParser, event ids).
     if (id === undefined) event = (type ? { data, event: type } : { data }) as ParsedEvent
     else {
       event = (type ? { data, event: type, id } : { data, id }) as ParsedEvent
@@ -166,8 +170,8 @@ export function makeParser(options: ParserOptions): Parser {
       if (typeof text !== 'string') throw new RelayError('invalid-option', 'feed takes text, no bytes')
       let start = text.charCodeAt(0) === skipped ? 1 : 0
       skipped = -1
-      // From here on each line ends with LF, with a CR before it or not: writing CRLF anew as LF took longer than all the
-      // rest (bench: createParser, CRLF). A CR alone is rare.
+      // From here on each line ends with LF, with or without a CR before it: rewriting CRLF as LF took longer than all
+      // the rest (bench: createParser, CRLF). A CR alone is rare.
       let cr = text.indexOf('\r')
       const hasCR = cr >= 0
       while (cr >= 0 && text.charCodeAt(cr + 1) === LF) cr = text.indexOf('\r', cr + 2)
@@ -181,7 +185,7 @@ export function makeParser(options: ParserOptions): Parser {
       let lf = text.indexOf('\n', start)
       try {
         if (tail && lf >= 0) {
-          // `readLine` calls methods of the whole line, so that V8 joins its pieces once.
+          // `readLine` calls methods of the whole line, so V8 joins its pieces once.
           const line = tail + text.slice(start, hasCR ? endOf(text, lf) : lf)
           tail = ''
           if (isComment) blockStart = lf + 1
@@ -192,8 +196,8 @@ export function makeParser(options: ParserOptions): Parser {
         }
         while (lf >= 0) {
           const end = hasCR ? endOf(text, lf) : lf
-          // How long the line break is that follows at once, and makes the next line a blank one. Looking at a character, not
-          // searching for the next LF, saves a sixth of the time (bench: createParser, one event).
+          // The length of the line break that follows directly, which makes the next line a blank one. Looking at one
+          // character instead of searching for the next LF saves a sixth of the time (bench: createParser, one event).
           const blank = text.charCodeAt(lf + 1) === LF ? 1 : hasCR && text.charCodeAt(lf + 1) === CR ? 2 : 0
           if (
             data === undefined &&
@@ -204,8 +208,8 @@ export function makeParser(options: ParserOptions): Parser {
             text.charCodeAt(start + 3) === 97 &&
             text.charCodeAt(start + 4) === COLON
           ) {
-            // Most events have one data line, and it is the last. Reading it here, without `readLine`, saves a fifth of the
-            // time (bench: createParser, one event).
+            // Most events have one data line, and it is the last. Reading it here, without `readLine`, saves a fifth of
+            // the time (bench: createParser, one event).
             const value = readValue(text, start + 4, end)
             const own = end - start
             blockStart = start = lf + 1 + blank
@@ -235,7 +239,7 @@ export function makeParser(options: ParserOptions): Parser {
               text.charCodeAt(start + 2) === COLON
             ) {
               size += end - start
-              // Looked for once a chunk: in each id it was a tenth of the time (bench: createParser, event ids).
+              // Searched once per chunk: searching in each id was a tenth of the time (bench: createParser, event ids).
               hasNul ??= text.indexOf('\0') >= 0
               const value = readValue(text, start + 2, end)
               if (hasNul) setId(value)
@@ -285,12 +289,12 @@ export function makeParser(options: ParserOptions): Parser {
   return parser
 }
 
-/** Where the line ends whose LF is there. */
+/** The end of the line whose LF is at `lf`. */
 function endOf(text: string, lf: number): number {
   return text.charCodeAt(lf - 1) === CR ? lf - 1 : lf
 }
 
-/** The value of a field: what follows the colon, without one leading space. */
+/** The value of a field: the text after the colon, without one leading space. */
 function readValue(text: string, colon: number, end?: number): string {
   return text.slice(text.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1, end)
 }

@@ -11,54 +11,54 @@ import { callback, check } from './reading-loop.js'
 export type { AnswerPart, AnswerToolCall } from './join-parts.js'
 
 /**
- * Options of {@link useRelay}: those of `fetchSSE`. The method is POST unless it says otherwise; `runId` and
- * `lastEventId` are where `resume()` begins before anything was asked.
+ * Options of {@link useRelay}: those of `fetchSSE`. The method is POST by default; `runId` and `lastEventId` are where
+ * `resume()` begins if no question was sent before.
  */
 export interface UseRelayOptions extends Omit<FetchSSEOptions, 'signal' | 'body' | 'sentinel'> {
   /** Called when an answer is complete. */
   onDone?(answer: RelayAnswer): void
-  /** Called when an answer fails; a stop is no failure. */
+  /** Called when an answer fails. A stop is not a failure. */
   onError?(error: unknown): void
 }
 
-/** An answer as far as it has come. */
+/** An answer, as far as it has come. */
 export interface RelayAnswer {
   /** The answer's text. */
   text: string
   /**
-   * The answer's parts; pieces of one text, one reasoning and one tool call are joined, and a call has its result. From
-   * the `text()` protocol text and data, from `parts()` all of them.
+   * The answer's parts. Pieces of one text, one reasoning or one tool call are joined, and a call has its result. The
+   * `text()` protocol gives text and data, `parts()` all of them.
    */
   parts: readonly AnswerPart[]
   /**
-   * `ready` before the first question and after an answer, `submitted` until the first event, `streaming` until the end,
-   * `error` when the answer failed, or the component was hidden or left before its end. After a failure and a stop the
-   * text and the parts so far are kept.
+   * `ready` before the first question and after an answer, `submitted` until the first event, `streaming` until the
+   * end, `error` if the answer failed, or if the component was hidden or left before its end. After a failure or a stop
+   * the text and the parts so far are kept.
    */
   status: 'submitted' | 'streaming' | 'ready' | 'error'
   /** Why the status is `error`. */
   error: unknown
   /** The run's id, if it has one: what `resume` takes after a reload. */
   runId: string | undefined
-  /** The place in it: the id of the last event. */
+  /** The place in the run: the id of the last event. */
   lastEventId: string | undefined
 }
 
 /** What {@link useRelay} returns. */
 export interface UseRelayResult extends RelayAnswer {
   /**
-   * Sends a question: `body` as it is if `fetch` takes it, else as JSON. An answer that still comes is dropped. Never
-   * throws: a mistake is an answer with the status `error`.
+   * Sends a question: `body` as it is if `fetch` accepts it, else as JSON. An answer that is still coming is dropped.
+   * Never throws: a mistake becomes an answer with the status `error`.
    */
   send(body?: unknown): void
   /**
    * Ends the answer here and, with a `stopUrl`, on the server. What came so far is kept. Never rejects; resolves to
-   * whether the server has heard of it.
+   * whether the server got the request.
    */
   stop(): Promise<boolean>
   /**
-   * Reads on, by GET: the answer that failed, from where it was; or the run with this id, from its first event. An event
-   * id names its run. Does nothing where there is no place to come back to.
+   * Reads on with GET: the answer that failed, from where it was, or the run with this id, from its first event.
+   * `place` may also be an event id, which contains its run's id. Does nothing if there is no place to resume from.
    */
   resume(place?: string): void
 }
@@ -83,9 +83,8 @@ const IDLE: RelayAnswer = {
 }
 
 /**
- * An answer in a React component: `text`, `parts` and `status` as they grow; however many tokens come, they are one
- * render an animation frame.
- * Unmounting stops it; under StrictMode there is one request.
+ * An answer in a React component: `text`, `parts` and `status` as they grow. However many tokens come, there is at most
+ * one render per animation frame. Unmounting stops the answer. Under StrictMode there is one request.
  *
  * @example
  * ```tsx
@@ -108,7 +107,7 @@ function getIdle(): RelayAnswer {
 }
 
 /**
- * The answers of one component, one after another, outside of React. The state is `#status`:
+ * The answers of one component, one after another, outside React. The state is `#status`:
  *
  * - ready | error → submitted: `send()` or `resume()`; also from submitted and streaming, whose answer is dropped
  * - submitted → streaming: the first event
@@ -121,11 +120,11 @@ class AnswerStore {
   #joined = new JoinedAnswer()
   #status: RelayAnswer['status'] = 'ready'
   #error: unknown
-  /** The answer as it was last shown: behind what has come until the next animation frame. */
+  /** The answer as last shown. Until the next animation frame it is behind what has come. */
   #shown = IDLE
-  /** The latest stream: what can be stopped, and where it has come to. */
+  /** The latest stream: `stop()` stops it, and it knows how far it was read. */
   #stream: FetchStream | undefined
-  /** Whether it is being read. */
+  /** Whether the stream is being read. */
   #isReading = false
   #listeners = new Set<() => void>()
   #cancelFrame: (() => void) | undefined
@@ -138,7 +137,7 @@ class AnswerStore {
     return () => {
       this.#listeners.delete(listener)
       this.#isUnmounted = true
-      // StrictMode unmounts and mounts again in one go: the answer goes on then.
+      // StrictMode unmounts and mounts again in one go; the answer then goes on.
       queueMicrotask(() => this.#isUnmounted && this.#unmount())
     }
   }
@@ -148,7 +147,7 @@ class AnswerStore {
   send = (body?: unknown): void => {
     this.#drop()
     this.#joined = new JoinedAnswer()
-    // A question begins a run of its own.
+    // A question begins its own run.
     this.#open((options) => {
       const { runId: _, lastEventId: __, ...rest } = options
       return fetchSSE(this.url, { method: 'POST', ...rest, body: body as object })
@@ -158,14 +157,14 @@ class AnswerStore {
   resume = (place?: string): void => {
     const { runId, lastEventId } = this.#stream ?? this.options
     const known = lastEventId || (runId && `${runId}:0`)
-    // What is read, or was read to its end, does not go on.
+    // A stream that is being read, or was read to its end, is not resumed.
     if (place ? false : this.#isReading || (this.#stream && this.#status !== 'error') || !known) return
-    // The run itself goes on: nobody stops it.
+    // Only the reading ends: the run goes on.
     this.#leave()
     const isShown = !place && this.#stream !== undefined
     if (!isShown) this.#joined = new JoinedAnswer()
     const from = place || (known as string)
-    // What came before is not here, so a run of ours is read from its first event.
+    // Earlier events are not here, so a run of ours is read from its first event.
     const first = isShown ? from : from.replace(/^([\w-]{16,128})(:\d*)?$/, '$1:0')
     this.#open(({ resumeUrl, runId: _, ...options }) =>
       fetchSSE(resumeUrl ?? this.url, { ...options, method: 'GET', lastEventId: first }),
@@ -188,7 +187,7 @@ class AnswerStore {
     this.#end('error', new RelayError('truncated', words, { retryable: true }))
   }
 
-  /** Leaves the answer that still comes, and has it stopped. */
+  /** Leaves the answer that is still coming, and has it stopped. */
   #drop(): void {
     if (this.#isReading && this.options.stopUrl) this.#stream?.stop()
     this.#leave()
@@ -203,7 +202,7 @@ class AnswerStore {
     this.#stream = undefined
     this.#set('submitted')
     try {
-      // A fetch of one's own may have options of its own.
+      // A caller's own `fetch` may have its own options.
       check('useRelay', this.options, OPTIONS, this.options.fetch ? findNear : findForeign, !!this.options.fetch)
       const { onDone: _, onError: __, ...options } = this.options
       this.#stream = fetchAnswer(options)
@@ -222,13 +221,13 @@ class AnswerStore {
   }
 
   async #read(stream: FetchStream): Promise<void> {
-    // The request is sent at the first next(). StrictMode mounts, unmounts and mounts again before this line.
+    // The request is sent at the first `next()`. StrictMode has mounted, unmounted and mounted again before this line.
     await undefined
     if (this.#isUnmounted) this.#unmount()
     const isLatest = () => this.#isReading && stream === this.#stream
     const toPart = createReader()
     try {
-      // Without `for await`, which not every engine has.
+      // Not with `for await`, which not every engine has.
       for (let next = await stream.next(); !next.done; next = await stream.next()) {
         if (!isLatest()) return
         this.#joined.add(toPart(next.value.event, next.value.data))
@@ -263,7 +262,7 @@ class AnswerStore {
     this.#set(status, error)
   }
 
-  /** What is asked, stopped or over shows at once; tokens show with the next animation frame, many in one render. */
+  /** Shows a question, a stop or an end at once. Tokens show with the next animation frame, many in one render. */
   #set(status: RelayAnswer['status'], error?: unknown): void {
     this.#status = status
     this.#error = error
@@ -279,7 +278,9 @@ class AnswerStore {
   }
 }
 
-/** What a callback throws is no error of the answer: it is thrown outside, where the page's other errors are reported. */
+/**
+ * What a callback throws is no error of the answer: it is thrown outside, where the page's other errors are reported.
+ */
 function attempt(callback: () => void): void {
   try {
     callback()

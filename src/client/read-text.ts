@@ -1,4 +1,4 @@
-/** How does a program get the text or the parts of an answer, instead of its events? */
+/** How does a program get the text or the parts of an answer instead of its events? */
 
 import { isObject, RelayError } from '../errors.js'
 import type { ErrorPart, EventStream, Part } from '../types.js'
@@ -6,23 +6,23 @@ import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './dial
 import { type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
 import { refuseTaken, take } from './reading-loop.js'
 
-/** What {@link readText} and {@link readParts} return. It can be read once. */
+/** What {@link readText} and {@link readParts} return. It can be read only once. */
 export interface ValueStream<T> extends AsyncIterator<T, undefined, undefined> {
   [Symbol.asyncIterator](): ValueStream<T>
   /** The last event id when the latest value was handed over. */
   readonly lastEventId: string
   /** Ends the reading and cancels the body, at once. */
   return(): Promise<IteratorReturnResult<undefined>>
-  /** As `return()`, and rejects with the error. */
+  /** Ends like `return()`, then rejects with the error. */
   throw(error?: unknown): Promise<IteratorReturnResult<undefined>>
 }
 
 /**
- * The answer's text, piece by piece. The first event that tells decides in which dialect: `text()`, whose named events
- * and JSON without a `text` are skipped; `parts()`; OpenAI's chat chunks; Anthropic's events, which end with their
- * `message_stop`. Another dialect is an error that names who reads it. The input is what {@link parseSSE} reads, or a
- * stream that it or `fetchSSE` returned. `options` are those of `parseSSE`; for such a stream they are not used, it has
- * its own.
+ * Yields the answer's text, piece by piece. The first event that shows it decides the dialect: `text()`, whose named
+ * events and JSON without a `text` are skipped; `parts()`; OpenAI's chat chunks; Anthropic's events, which end with
+ * their `message_stop`. Any other dialect is an error that names what reads it. The input is whatever {@link parseSSE}
+ * reads, or a stream that it or `fetchSSE` returned. `options` are those of `parseSSE`; such a stream has its own, so
+ * they are not used.
  *
  * @throws {RelayError} what {@link parseSSE} throws; `invalid-json` for an unnamed event that is not JSON;
  * `invalid-source` for a dialect that is not read here; the provider's own code for a failure in its dialect.
@@ -40,9 +40,9 @@ export function readText(input: SSEInput | EventStream, options?: ParseSSEOption
 }
 
 /**
- * The answer's parts from the `parts()` protocol: text, reasoning, tool calls and data as they come, usage and
- * finish at the end. From the `text()` protocol, the text. Named events are skipped. Another dialect is an error that
- * names who reads it. The input and the options are those of {@link readText}.
+ * Yields the answer's parts from the `parts()` protocol: text, reasoning, tool calls and data as they come, usage and
+ * finish at the end. From the `text()` protocol it yields the text. Named events are skipped. Any other dialect is an
+ * error that names what reads it. The input and the options are those of {@link readText}.
  *
  * @throws {RelayError} what {@link readText} throws.
  * @example
@@ -62,10 +62,10 @@ export function readParts(input: SSEInput | EventStream, options?: ParseSSEOptio
   })
 }
 
-/** What {@link readParts} yields: every part but the error, which is thrown. */
+/** What {@link readParts} yields: every part except the error, which is thrown. */
 export type WirePart = Exclude<Part, ErrorPart>
 
-/** The values that `pick` finds in the JSON of the events, once it is known in which dialect they are. */
+/** The values that `pick` finds in the events' JSON, once their dialect is known. */
 function readJSON<T>(
   what: string,
   input: SSEInput | EventStream,
@@ -74,14 +74,14 @@ function readJSON<T>(
 ): ValueStream<T> {
   const isStream = (input as EventStream | undefined)?.lastEventId !== undefined
   const events = isStream ? (input as EventStream) : parseSSE(input as SSEInput, options)
-  // What this function returned has no events, but theirs: read as some it would be an answer of nothing.
+  // What this function returned inherits its events and has none: reading it again would find an empty answer.
   refuseTaken(Object.getPrototypeOf(events))
   take(events)
   let dialect: Dialect | undefined
-  /** An object that no dialect knows. Where nothing else comes, it was an answer in a dialect that nobody here knows. */
+  /** An object that no dialect knows. If nothing else comes, the whole answer was in an unknown dialect. */
   let unknown: object | undefined
 
-  /** The value in an event; nothing in most that are not text. */
+  /** The value in an event; `undefined` for most events that are not text. */
   function read(event: string | undefined, data: string): T | undefined {
     const isOwn = event !== undefined && (dialect ? !dialect.isNamed : !data.startsWith('{'))
     if (isOwn || !data) return
@@ -108,7 +108,7 @@ function readJSON<T>(
     return value
   }
 
-  // All but `next()` is inherited: `return()`, `lastEventId`, and `fetchSSE`'s `runId` and `stop()`.
+  // Everything except `next()` is inherited: `return()`, `lastEventId`, and `fetchSSE`'s `runId` and `stop()`.
   return Object.assign(Object.create(events), {
     async next() {
       for (;;) {
@@ -125,7 +125,7 @@ function readJSON<T>(
         }
         try {
           const { event, data } = result.value
-          // By the standard it is the name of an event without one, and servers by hand write it.
+          // The standard's name for an event without a name; handwritten servers send it.
           const value = read(event === 'message' ? undefined : event, data)
           if (value) return { done: false, value }
         } catch (error) {

@@ -1,4 +1,6 @@
-/** How are the events of one or several connections read one at a time, and the reading ended at once in every state? */
+/**
+ * How are the events of one or more connections read one at a time, and how does reading end at once in every state?
+ */
 
 import { findNear, positive, type Rule, type Rules, unknownIn, wrongIn } from '../check.js'
 import { RelayError } from '../errors.js'
@@ -10,8 +12,9 @@ import { MAX_BODY, networkError, serverError } from './wire-errors.js'
 /** Options of `parseSSE`. */
 export interface ParseSSEOptions {
   /**
-   * What completes the stream. A string: an event with that data, which is not handed over. A predicate:
-   * the event it is true for, which is. `false`: the plain standard, every event, ends with the body.
+   * What completes the stream. A string: an event with that data, which is not yielded. A predicate: the event for
+   * which it returns true, which is. `false`: nothing but the end of the body, as in the plain standard; every event is
+   * yielded.
    * @default '[DONE]'
    */
   sentinel?: string | false | ((event: ParsedEvent) => boolean) | undefined
@@ -29,14 +32,14 @@ export interface ParseSSEOptions {
    */
   eventTimeoutMs?: number | undefined
   /**
-   * The most characters (UTF-16 units) one event may have, in whatever chunks it comes. Past it reading fails with
-   * `event-too-large`.
+   * The most characters (UTF-16 units) that one event may have, however it is split into chunks. Beyond that, reading
+   * fails with `event-too-large`.
    * @default Infinity
    */
   maxEventSize?: number | undefined
   /**
-   * What becomes of a last event that no blank line ended: the standard discards it, because
-   * `data: 1` may be the beginning of `data: 12`.
+   * What happens to a last event without a blank line after it. The standard discards it, because `data: 1` may be the
+   * beginning of `data: 12`.
    * @default 'discard'
    */
   eof?: 'discard' | 'dispatch' | undefined
@@ -48,7 +51,7 @@ export interface ParseSSEOptions {
   onRetry?(retry: number): void
 }
 
-/** As `words` and `callback`, but that a page often has null for what it has not. */
+/** Like `words` and `callback`, but null is allowed: pages often have it for an absent value. */
 const place: Rule = [(value: unknown) => value === null || typeof value === 'string', 'give a string']
 export const callback: Rule = [(value: unknown) => value === null || typeof value === 'function', 'give a function']
 
@@ -79,19 +82,21 @@ export interface ReadingOptions extends ParseSSEOptions {
   onOpen?(response: Response): void
 }
 
-/** What makes one event stream of several connections: `fetchSSE`'s part of the loop. */
+/** What makes one event stream out of several connections: the part of the loop that `fetchSSE` provides. */
 export interface Connector {
   /** Sends the next request. */
   connect(): Promise<ResponseLike>
   /** Whether the event with this id came before, on an earlier connection; `known` is the last event id so far. */
   isRepeated(id: string, known: string): boolean
-  /** Resolves when it is time to connect again after this failure; throws the error to end with where that cannot help. */
+  /**
+   * Resolves when it is time to connect again after this failure. If that cannot help, throws the error to end with.
+   */
   recover(error: unknown): Promise<void>
   /** Called when the answer is complete. */
   complete(): void
   /** Called once nothing more will be read. */
   close(): void
-  /** What is `idleTimeoutMs` where the caller said nothing. */
+  /** The `idleTimeoutMs` if the caller gave none. */
   idleTimeoutMs?: number
   /** Set by the loop: ends the reading at once, with the error. */
   end?(error: RelayError): void
@@ -101,9 +106,9 @@ export interface Connector {
 const taken = new WeakSet<object>()
 
 /**
- * Takes the stream for the one loop that reads it.
+ * Claims the stream for the one loop that reads it.
  *
- * @throws {RelayError} `response-used` the second time: a loop over what is left would look like a complete answer.
+ * @throws {RelayError} `response-used` the second time: a loop over the rest would look like a complete answer.
  */
 export function take(stream: object): void {
   refuseTaken(stream)
@@ -117,56 +122,56 @@ export function refuseTaken(stream: object): void {
 
 type Result = IteratorResult<ParsedEvent, undefined>
 
-/** The most a timer can hold, 24 days. */
+/** The longest timeout that a timer can hold, 24 days. */
 export const MAX_TIMEOUT = 0x7fffffff
-/** A clock that is so late has slept, with its machine or its page. */
+/** A timer that is this late has slept, with its machine or its page. */
 const LATE_MS = 1000
-/** How long it is waited for what a body says that is no event stream. Its status and its type are known before. */
+/** How long to wait for a body that is not an event stream, and says why. Its status and type are known before. */
 const REFUSAL_MS = 5000
 const END: IteratorReturnResult<undefined> = { done: true, value: undefined }
 
 /**
- * The one loop behind `parseSSE` and `fetchSSE`. Nothing is read that was not asked for. `return()`, `throw()` and an
+ * The one loop behind `parseSSE` and `fetchSSE`. Nothing is read before it is asked for. `return()`, `throw()` and an
  * abort settle a pending `next()` at once, which an async generator cannot do.
  *
  * - idle → connecting | reading | refusing: a `next()` waits and no event is queued; one step asks for a response, for
- *   a chunk of the event stream, or for a chunk of a body that is no event stream
+ *   a chunk of the event stream, or for a chunk of a body that is not an event stream
  * - connecting | reading | refusing → idle: the step is over, its events are queued
- * - connecting | reading | refusing → recovering: the step failed, a timer ran out, or the refusal is read to its end
+ * - connecting | reading | refusing → recovering: the step failed, a timer ran out, or the refusal was read to its end
  * - recovering → idle | ended: the connector says that it is time to connect again, or that this cannot help
  * - any → ended: the sentinel, the end of the body, `event: error`, `return()`, `throw()`, an abort
  *
- * @param body is what is read if there is no connector.
+ * @param body is read if there is no connector.
  */
 export function readEvents(options: ReadingOptions, body?: Body, connector?: Connector): EventStream {
   const { sentinel = DONE, signal, idleTimeoutMs, eventTimeoutMs, eof, lastEventId = '' } = options
 
-  /** Whether a loop has begun, and asked for nothing yet. */
+  /** Whether a loop has begun, but has not asked for an event yet. */
   let isIterated = false
   let state: 'idle' | 'connecting' | 'reading' | 'refusing' | 'recovering' | 'ended' = 'idle'
-  /** The step under way. What an earlier one still brings comes too late: its connection was given up. */
+  /** The current step. What an earlier step still brings is ignored, since its connection was given up. */
   let step: object | undefined
   /** Flat: event, its last event id, event, … */
   const queue: (ParsedEvent | string)[] = []
   /** The index of the next event in the queue. */
   let next = 0
-  /** The calls of `next()` that wait, in order. */
+  /** The waiting calls of `next()`, in order. */
   const waiting: ((result: Result | Promise<never>) => void)[] = []
-  /** In the state `ended`: the error to end with, until someone was told; empty for an end without one. */
+  /** In the state `ended`: the error to end with, until it was thrown; empty for an end without one. */
   let ending: unknown[] = []
-  /** How many events were queued, for the errors. */
+  /** How many events were queued: reported in errors. */
   let received = 0
-  /** The last event id of all that was read. `stream.lastEventId` is behind it while events are queued. */
+  /** The last event id that was read. While events are queued, `stream.lastEventId` is behind it. */
   let latestId = lastEventId
   let decoder: TextDecoder | undefined
-  /** What a body that is no event stream says, as far as it came. */
+  /** The text so far of a body that is not an event stream. */
   let refusal = ''
   const timers: {
     idle?: ReturnType<typeof setTimeout> | undefined
     event?: ReturnType<typeof setTimeout> | undefined
   } = {}
 
-  // In the state `ended` the rest of the chunk is still parsed, and nobody hears of it.
+  // In the state `ended` the rest of the chunk is still parsed, but nothing is reported.
   const parser = makeParser({
     onEvent,
     onComment: (comment) => state === 'ended' || options.onComment?.(comment),
@@ -178,7 +183,7 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
   const stream = {
     lastEventId,
     next() {
-      // From its first event on the loop has the stream for itself.
+      // From its first event on, the loop owns the stream.
       if (isIterated) {
         isIterated = false
         taken.add(stream)
@@ -211,13 +216,13 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
   else signal?.addEventListener('abort', onAbort)
   return stream
 
-  /** Settles the calls of `next()` that wait with what there is by now; if one still waits, reads on. */
+  /** Settles the waiting calls of `next()` with what has come. If one still waits, reads on. */
   function proceed() {
     while (waiting.length && (queue.length || state === 'ended')) waiting.shift()?.(shift())
     if (waiting.length && state === 'idle') read()
   }
 
-  /** The next event of the queue, or after the last one how the stream ended. */
+  /** The next event of the queue or, after the last one, how the stream ended. */
   function shift(): Result | Promise<never> {
     if (queue.length) {
       const value = queue[next++] as ParsedEvent
@@ -234,9 +239,9 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
   async function read(): Promise<void> {
     const mine = {}
     step = mine
-    /** Whether what is thrown comes from here or from a callback, and not from the connection. */
+    /** Whether an error comes from here or from a callback, not from the connection. */
     let isOurs = false
-    // What a refusal says is worth one wait, and a short one, however slowly it drips: the timer of its first chunk goes on.
+    // A refusal's body gets one short wait, however slowly it comes: the timer of its first chunk goes on.
     const idleMs = idleTimeoutMs ?? connector?.idleTimeoutMs
     if (state === 'idle') startTimer('idle', 'byte', body?.refusal ? Math.min(idleMs ?? Infinity, REFUSAL_MS) : idleMs)
     try {
@@ -259,7 +264,7 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
           refusal += text
           return done || refusal.length >= MAX_BODY ? recover() : read()
         }
-        // After a lone CR the parser takes the first LF for its other half, and the second is still a blank line.
+        // After a lone CR the parser takes the first LF for its other half; the second LF is still a blank line.
         parser.feed(done && eof === 'dispatch' ? `${text}\n\n` : text)
         if (done && sentinel !== false)
           throw new RelayError('truncated', 'The answer was cut off before it was complete: no sentinel came', {
@@ -279,7 +284,7 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
 
   function decode(chunk: unknown): string {
     if (typeof chunk === 'string') return chunk
-    // `ignoreBOM` leaves the mark to the parser, which removes one; a decoder that removed one too would make it two.
+    // `ignoreBOM` leaves the byte order mark to the parser, which removes one: if the decoder did too, two would go.
     decoder ??= new TextDecoder('utf-8', { ignoreBOM: true })
     try {
       return decoder.decode(chunk as Uint8Array, { stream: true })
@@ -301,7 +306,7 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
     if (typeof sentinel === 'function' && sentinel(event)) complete()
   }
 
-  /** Brings `latestId` up to date: the id of an event that comes again is not news. */
+  /** Updates `latestId`, but not with the id of a repeated event. */
   function noteId() {
     const id = parser.lastEventId
     if (!connector?.isRepeated(id, latestId)) latestId = id
@@ -312,13 +317,13 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
     if (ms > MAX_TIMEOUT) return
     const dueAt = Date.now() + ms
     timers[name] = setTimeout(() => {
-      // What came while the machine slept is still to be read.
+      // What came while the machine slept has yet to be read.
       if (Date.now() > dueAt + LATE_MS) startTimer(name, what, ms)
       else recover(new RelayError(`${name}-timeout`, `No ${what} came for ${ms} ms`, { retryable: true }))
     }, ms)
   }
 
-  /** Gives the connection up; goes on if the connector can make another, else ends with the error. */
+  /** Gives up the connection. Goes on if the connector can make another, else ends with the error. */
   async function recover(error?: unknown) {
     if (body?.refusal && (error as Error | undefined)?.name !== 'AbortError') error = body.refusal(refusal)
     if (error instanceof RelayError) Object.assign(error, { received, lastEventId: noteId(), pending: parser.end() })
@@ -333,7 +338,7 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
     proceed()
   }
 
-  /** Gives up the step under way and its connection. */
+  /** Gives up the current step and its connection. */
   function disconnect(to: 'recovering' | 'ended') {
     state = to
     clearTimeout(timers.idle)
@@ -348,7 +353,7 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
     end()
   }
 
-  /** Nothing more is read. Events that are queued are still handed over, and then the error, once. */
+  /** Ends the reading. Queued events are still yielded, and then the error, once. */
   function end(...errors: unknown[]) {
     if (state === 'ended') return
     noteId()
@@ -357,7 +362,7 @@ export function readEvents(options: ReadingOptions, body?: Body, connector?: Con
     connector?.close()
   }
 
-  /** Nothing more is read, and nothing more is handed over. */
+  /** Ends the reading, and yields nothing more. */
   function close(...errors: unknown[]) {
     signal?.removeEventListener('abort', onAbort)
     end()

@@ -1,30 +1,30 @@
-/** How is a redirect to another origin followed without the headers that are not for it? */
+/** How is a redirect to another origin followed without the headers that are not meant for it? */
 
 import { show } from '../errors.js'
 import type { ResponseLike } from '../types.js'
 import { toBody, unreadable } from './sse-input.js'
 import { networkError } from './wire-errors.js'
 
-/** As much of `fetch` as is needed: that of Expo as well, whose response has not all that the platform's has. */
+/** The part of `fetch` that is needed. Expo's `fetch` also fits, whose response has less than the platform's. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<ResponseLike>
 
 const STATUSES = [301, 302, 303, 307, 308]
 const MAX_REDIRECTS = 20
 
 /**
- * As `fetch`, but that nothing of the run, and no header that the caller gave, goes to another origin: the server that
- * was asked says where, and that may be anywhere. Fetch itself takes off `authorization` alone.
+ * Like `fetch`, but nothing of the run, and no header that the caller gave, goes to another origin: the server that was
+ * asked chooses the target, which may be anywhere. `fetch` itself removes only `authorization`.
  */
 export async function fetchWithin(ask: FetchLike, url: string, init: RequestInit): Promise<Response> {
   const fetch = async (url: string, init: RequestInit) => {
     const response = await ask(url, init)
-    // Some give what was said, and not the answer.
+    // Some `fetch` functions give the content instead of the response.
     if (typeof response?.headers?.get !== 'function') throw unreadable(`what fetch gave, ${show(response)},`)
     return response as Response
   }
   // The caller has decided.
   if (init.redirect) return fetch(url, init)
-  // A page is not told where it was led, but it can have other origins refused.
+  // A page cannot see where a redirect leads, but it can have other origins refused.
   if (isOfPage(url)) return fetch(url, { mode: 'same-origin', ...init })
   let isLed = false
   try {
@@ -55,12 +55,12 @@ export async function fetchWithin(ask: FetchLike, url: string, init: RequestInit
     }
     throw new TypeError(`There were more than ${MAX_REDIRECTS} redirects`)
   } catch (error) {
-    // Where a server has led to there is nothing of the caller's to mend.
+    // A failure behind a redirect is not the caller's mistake.
     throw isLed ? networkError(error) : error
   }
 }
 
-/** What a page's addresses begin from: its own, unless a `<base>` says otherwise. */
+/** The base of a page's relative addresses: its own, unless a `<base>` says otherwise. */
 function base(): string | undefined {
   return globalThis.document?.baseURI ?? globalThis.location?.href
 }

@@ -11,12 +11,12 @@ export type SSEInput =
   | AsyncIterable<Uint8Array | string>
   | string
 
-/** Something to read. It is opened by the first `read()` and not before. */
+/** Something to read. The first `read()` opens it. */
 export interface Body {
-  /** Makes the error of a response that is no event stream from what its body says; absent if it is one. */
+  /** Makes the error for a response that is not an event stream from its body's text; absent if it is one. */
   refusal: ((text: string) => RelayError) | undefined
   read(): PromiseLike<ReadResult> | ReadResult
-  /** Cancels it, and ignores what that rejects with. */
+  /** Cancels it, and ignores a rejection. */
   cancel(): Promise<void>
 }
 
@@ -25,7 +25,7 @@ interface ReadResult {
   value?: unknown
 }
 
-/** An address, and no event stream: those have line breaks. */
+/** An address. An event stream would have line breaks. */
 const ADDRESS = /^(?!(data|event|id|retry|):)([a-z]+:|\.{0,2}\/|[\w.:-]+\/)\S*$/i
 
 /** @throws {RelayError} `invalid-source` for what cannot be read. */
@@ -36,11 +36,11 @@ export function toBody(input: SSEInput): Body {
   const body = (
     isText ? textOf({ text: () => input }) : response ? (response.body ?? textOf(response)) : input
   ) as ReadableStream & AsyncIterable<unknown> & { destroy?(): unknown }
-  // A request has a head and a body too.
+  // A request has headers and a body, too.
   const isOther = isText
     ? ADDRESS.test(input)
     : response && (typeof response.status !== 'number' || !(response.body || response.text))
-  // A reader is asked for before an iterator: Safari's streams have no iterator.
+  // A reader is preferred to an iterator: Safari's streams have no iterator.
   if (isOther || (!body?.getReader && !body?.[Symbol.asyncIterator])) throw unreadable(show(input))
   let opened: ReturnType<typeof open> | undefined
   const open = () => {
@@ -66,7 +66,7 @@ export function toBody(input: SSEInput): Body {
     async cancel() {
       try {
         const left = (opened ?? open()).return?.()
-        // A Node stream's iterator waits for the next bytes, and before the first it lets go of nothing.
+        // A Node stream's iterator waits for the next bytes; before the first bytes its `return()` releases nothing.
         body.destroy?.()
         await left
       } catch {}
@@ -74,7 +74,7 @@ export function toBody(input: SSEInput): Body {
   }
 }
 
-/** The error for an input, or a chunk of one, that nobody can read. */
+/** The error for an input, or a chunk of one, that cannot be read. */
 export function unreadable(what: string): RelayError {
   return new RelayError(
     'invalid-source',
@@ -85,10 +85,10 @@ export function unreadable(what: string): RelayError {
 /** Absent for a response that is an event stream. */
 function refusalOf({ ok, status, headers }: ResponseLike): Body['refusal'] {
   const type = headers.get('content-type') ?? ''
-  // Of a header that two layers have set, the last counts: Fetch has it so.
+  // If two layers have set the header, the last value counts, as in Fetch.
   if (ok && /(^|,)\s*text\/event-stream\s*(;([^",]|"[^"]*")*)?$/i.test(type)) return
   return (body) => {
-    // What hosts answer where a handler has ended and nothing was said.
+    // Hosts answer like this when a handler has ended without an answer.
     const isEmpty = status === 200 && !body && 'it is empty: does the handler return, or await, what relay returns?'
     const [code, message] = ok
       ? [
@@ -97,7 +97,7 @@ function refusalOf({ ok, status, headers }: ResponseLike): Body['refusal'] {
         ]
       : [
           'http-status',
-          // What a page gets of `no-cors`, which people write against errors of CORS.
+          // A page gets status 0 with `no-cors`, which people add against CORS errors.
           status
             ? `The server answered with status ${status}`
             : "The answer is hidden from this page: leave out mode: 'no-cors', and have the server allow the origin",
@@ -106,7 +106,10 @@ function refusalOf({ ok, status, headers }: ResponseLike): Body['refusal'] {
   }
 }
 
-/** A string, or the body of a `Response` that has no stream: React Native's, or an empty one. As a stream, since not every engine has async iterators. */
+/**
+ * A string, or the body of a `Response` without a stream (React Native's, or an empty one), as a stream: not every
+ * engine has async iterators.
+ */
 function textOf(response: { text?(): Promise<string> | string }): ReadableStreamLike<string> {
   let done = false
   return {

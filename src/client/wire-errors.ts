@@ -2,10 +2,10 @@
 
 import { RelayError, type RelayErrorOptions } from '../errors.js'
 
-/** How much of a response that is no event stream is kept, in characters: past this an error body says nothing more. */
+/** The most characters that are kept of a response that is not an event stream: an error body needs no more. */
 export const MAX_BODY = 65_536
 
-/** The error that a server described in JSON, `{ error: { code, message, retryable } }`, or else the one given. */
+/** The error that a server described in JSON, `{ error: { code, message, retryable } }`, else the given one. */
 export function serverError(
   body: string,
   code: string,
@@ -26,7 +26,7 @@ export function serverError(
   })
 }
 
-/** What a lost connection looks like from here; an abort and an error of ours stay what they are. */
+/** The error for a lost connection. An abort and our own errors stay as they are. */
 export function networkError(cause: unknown): unknown {
   if (cause instanceof RelayError || (cause as Error)?.name === 'AbortError') return cause
   return new RelayError('network', `The connection failed: ${(cause as Error)?.message ?? cause}`, {
