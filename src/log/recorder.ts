@@ -306,11 +306,11 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     }
   }
 
-  onStored(): void {
+  onStored(isStored: boolean): void {
     // The store has not said whether the run was lost, and is not asked any more.
     if (this.#state === 'asking') this.#release()
     // A reader that came this very moment, and was not heard, looks by itself after this message.
-    if (this.#audience.wasElsewhere) this.#tell('frames')
+    if (isStored && this.#audience.wasElsewhere) this.#tell('frames')
     if (!this.#isSettled) {
       this.#settleTimer = setTimeout(() => this.settled(), SETTLE_MS)
       unref(this.#settleTimer)
@@ -387,7 +387,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   #tellIfStored(): void {
-    if (this.#owed === undefined || !this.#queue.hasStored(this.#owed)) return
+    if (this.#owed === undefined || this.#queue.isOver || !this.#queue.hasStored(this.#owed)) return
     this.#owed = undefined
     this.#tell('frames')
   }

@@ -15,8 +15,8 @@ const RETRY_MS = 1000
 /** How long and how much of what messages brought is kept, in milliseconds and characters: until it is stored. */
 const TOLD_MS = 750
 const MAX_TOLD = 65_536
-/** A producer that is heard this many milliseconds after it was asked has stored what it held by then. */
-const STORED_MS = 750
+/** An answer of the producer that comes this many milliseconds after the question is to it, and not to an earlier one. */
+const ANSWER_MS = 750
 
 /**
  * waiting    the run has not begun: its headers are not known
@@ -60,7 +60,9 @@ export class RemoteRun extends LiveRun {
   #listenedAt = 0
   /** When the producer was last heard, by a message or by its lease. */
   #heardAt = 0
-  /** Callbacks for the next sign of the producer, or the next look. */
+  /** When the producer last said that everything it had told is stored. */
+  #answeredAt = 0
+  /** Callbacks for the next such answer, or the next look. */
   #wakes: (() => void)[] = []
 
   constructor(runId: string, store: LogStore, run: StoredRun, inbox: Inbox | undefined, onEmpty: () => void) {
@@ -93,9 +95,12 @@ export class RemoteRun extends LiveRun {
 
   override async hasReached(seq: number): Promise<boolean | undefined> {
     const askedAt = performance.now()
-    for (;;) {
+    const { leaseMs = 0 } = this.store.shared ?? {}
+    for (let isDue = true; ; ) {
+      // Everything that was told when the producer was asked is stored: it has said so, or is still alive a lease later.
+      const isStored = this.#answeredAt > askedAt + ANSWER_MS || this.#heardAt > askedAt + leaseMs
       // The producer stores what it holds, and answers with a message.
-      this.#announce()
+      if (isDue) this.#announce()
       const [entry] = await this.store.read(this.runId, seq - 1, 1)
       if (entry) return true
       if (this.#isClosed()) return undefined
@@ -104,13 +109,12 @@ export class RemoteRun extends LiveRun {
         this.setEnding(run.lost ? 'lost' : 'ended')
         return (await this.store.read(this.runId, seq - 1, 1)).length > 0 ? true : run.lost ? undefined : false
       }
-      const hasAnswered = this.#heardAt > askedAt + STORED_MS
-      if (hasAnswered || !this.store.shared || (run && !run.begun)) return false
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, POLL_MS)
+      if (isStored || !this.store.shared || (run && !run.begun)) return false
+      isDue = await new Promise<boolean>((resolve) => {
+        const timer = setTimeout(() => resolve(true), POLL_MS)
         this.#wakes.push(() => {
           clearTimeout(timer)
-          resolve()
+          resolve(false)
         })
       })
       if (run) this.#hear(run)
@@ -147,6 +151,8 @@ export class RemoteRun extends LiveRun {
     }
     if (message === 'frames') {
       this.#onSign()
+      this.#answeredAt = this.#heardAt
+      this.#wake()
       this.#readStore()
     } else openMessage(message, (_, entry) => this.receive(entry))
   }
@@ -212,7 +218,6 @@ export class RemoteRun extends LiveRun {
     if (this.#state === 'following' && !this.#isTold) this.#watchAgain((this.store.shared as SharedStore).leaseMs / 3)
     this.#heardAt = performance.now()
     this.#isTold = true
-    this.#wake()
   }
 
   #listen(shared: SharedStore): void {

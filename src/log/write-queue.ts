@@ -55,7 +55,7 @@ export interface QueueOwner {
   /** The run was declared lost: nothing more of it is stored. */
   onLost(): void
   /** The end is stored, or will not be; called once. */
-  onStored(): void
+  onStored(isStored: boolean): void
 }
 
 /**
@@ -510,7 +510,7 @@ export class WriteQueue {
     this.#keepUntil = performance.now() + KEEP_MS
     this.#giveUpAt = this.#keepUntil + GIVE_UP_MS
     if (this.#state === 'keeping') this.#offerLater()
-    this.#owner.onStored()
+    this.#owner.onStored(isStored)
   }
 
   /** Looks whether the store still has the end, before anybody can declare the run lost. */

@@ -912,6 +912,42 @@ describe('what is told of runs that are read in other processes', () => {
     await expect.poll(text, { timeout: 20_000 }).toContain('the second')
   })
 
+  it('is no place that the run has not come to, however long its store takes for it', async () => {
+    const database = new Database()
+    const store = storeOf(database, 10_000)
+    let stored = () => {}
+    const storing = new Promise<void>((resolve) => (stored = resolve))
+    const here = createLog({
+      ...store,
+      async append(id, entry) {
+        if (entry.first > 1) await storing
+        return store.append(id, entry)
+      },
+    })
+    closing.push(here)
+    const [runId] = runIds as [string]
+    const say = await produce(here, [runId])
+    const early = read(open(database), runId)
+    await expect.poll(early).toContain('first')
+    await expect
+      .poll(() => {
+        say('the next')
+        return early()
+      })
+      .toContain('the next')
+    const later = resume(new Request('http://localhost/', { headers: { 'last-event-id': `${runId}:2` } }), {
+      log: open(database),
+      owner: 'ann',
+    })
+    // Its producer says more all the time.
+    for (let word = 0; word < 15; word++) {
+      say('another')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    stored()
+    expect((await later).status).toBe(200)
+  })
+
   it('is told to who came while its producer could not hear, also if another was answered meanwhile', async () => {
     const database = new Database()
     // Long enough that nobody looks by itself.
