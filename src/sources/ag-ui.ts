@@ -28,7 +28,7 @@ const TYPE =
  * Snapshots hold the history and the application's state: they stay on the server, like what subagents say.
  */
 export const agui: ChunkShape = {
-  hasEnd: true,
+  hasEnd: () => true,
 
   hasResults: true,
 

@@ -54,7 +54,7 @@ const EVENTS = new Set([
 export const anthropic: ChunkShape = {
   is: (chunk) => EVENTS.has((chunk as MessagesEvent).type),
 
-  hasEnd: true,
+  hasEnd: () => true,
 
   event: (chunk: { type: string }) => chunk.type,
 

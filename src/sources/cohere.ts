@@ -53,7 +53,7 @@ const EVENT = /^(message|content|tool-plan|tool-call|citation)-(start|delta|end)
 
 /** Cohere. The answer is complete at `message-end`, unless that event reports a failure. */
 export const cohere: ChunkShape = {
-  hasEnd: true,
+  hasEnd: () => true,
 
   signalOnly: () => 'Cohere',
 

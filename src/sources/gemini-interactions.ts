@@ -22,7 +22,7 @@ interface InteractionEvent {
 
 /** The stream of `interactions.create`. The answer is complete at `interaction.completed`, whose status says why. */
 export const geminiInteractions: ChunkShape = {
-  hasEnd: true,
+  hasEnd: () => true,
 
   is(chunk) {
     const { event_type: type } = chunk as Record<string, unknown>

@@ -62,7 +62,7 @@ export const gemini: ChunkShape = {
 
   signalOnly: () => 'Gemini',
 
-  hasEnd: true,
+  hasEnd: () => true,
 
   is(chunk) {
     const { candidates, promptFeedback, usageMetadata } = chunk as GeminiChunk
@@ -118,7 +118,7 @@ interface Wrapped {
 
 /** The same chunks inside another object, as Code Assist sends them, which Gemini's command line uses. */
 export const geminiWrapped: ChunkShape = {
-  hasEnd: true,
+  hasEnd: () => true,
   hasResults: true,
   is: ({ response }: Partial<Wrapped>) => isObject(response) && gemini.is(response),
   read: ({ response }: Wrapped, reading) => gemini.read(response as never, reading),

@@ -26,7 +26,7 @@ function eventOf(chunk: object): Record<string, unknown> {
 
 /** The stream of `beta.conversations` and `beta.agents`. The answer is complete at `conversation.response.done`. */
 export const mistralConversations: ChunkShape = {
-  hasEnd: true,
+  hasEnd: () => true,
 
   is(chunk) {
     const { type } = eventOf(chunk)

@@ -131,7 +131,9 @@ export const openaiChat: ChunkShape = {
 function withoutAnswers(said: Delta | null | undefined): object | null | undefined {
   const calls = listOf(said?.tool_calls).filter((call) => !isServers(call))
   const annotations = listOf(said?.annotations).filter(({ type }) => type !== 'file')
-  return said && emptied(said, { executed_tools: [], context: undefined, tool_calls: calls, annotations })
+  return (
+    said && emptied(withoutRequest(said), { executed_tools: [], context: undefined, tool_calls: calls, annotations })
+  )
 }
 
 /** Whether the server runs the call itself: it has a type, but no function or custom tool. */
@@ -151,7 +153,9 @@ function hasAside(choice: Choice | null): boolean {
   const { delta, message } = choice
   const isAnswered = (said: Delta | null | undefined) =>
     isObject(said) &&
-    (hasKey(said, 'executed_tools', 'context', 'annotations') || listOf(said.tool_calls).some(isServers))
+    (hasKey(said, 'executed_tools', 'context', 'annotations') ||
+      listOf(said.tool_calls).some(isServers) ||
+      withoutRequest(said) !== said)
   return 'error' in choice || isAnswered(delta) || isAnswered(message) || withoutRequest(choice) !== choice
 }
 

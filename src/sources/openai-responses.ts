@@ -106,7 +106,8 @@ const THOUGHT = /^response\.(reasoning|thinking)(?!_summary_part)\w*\.(delta|don
  * the event `response.failed`.
  */
 export const openaiResponses: ChunkShape = {
-  hasEnd: true,
+  // Servers of agents that say no beginning say no end (MLflow, Snowflake).
+  hasEnd: ({ isStarted }) => isStarted,
 
   is(chunk) {
     const { type, sequence_number: sequence } = chunk as { type?: unknown; sequence_number?: unknown }

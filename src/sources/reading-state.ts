@@ -28,7 +28,7 @@ export interface ChunkShape {
   /** What a chunk of an AI SDK stream says that no part can hold, in the terms of the AI SDK's UI message stream. */
   aside?(chunk: never): UIChunk | undefined
   /** Its answers have their own end: a sentinel that a gateway sends after them proves nothing. */
-  hasEnd?: boolean
+  hasEnd?(reading: Reading): boolean
   /** Whether the chunk comes before the provider's answer: a refusal after it must still become an HTTP status. */
   isEarly?(chunk: never): boolean
   /** The provider's name, if only the signal given to its call stops the stream that the chunk is from. */
@@ -378,7 +378,7 @@ export class Reading {
 
   /** The sentinel, or a server's equivalent: ends the answer if it was understood and its shape has no other end. */
   sentinel(): void {
-    if (!this.untold && !(this.known?.hasEnd && this.#reason === undefined)) this.end()
+    if (!this.untold && !(this.known?.hasEnd?.(this) && this.#reason === undefined)) this.end()
   }
 
   /**

@@ -18,6 +18,12 @@ const ASIDE = new Set([
   'hook_results',
   'amazon-bedrock-trace',
   'providerData',
+  'provider_metadata',
+  'databricks_output',
+  'custom_outputs',
+  'bot_usage',
+  'graph_data',
+  'knowledge_base',
   'stack',
   'cwd',
 ])

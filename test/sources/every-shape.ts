@@ -296,6 +296,9 @@ export const shapes: Record<string, Shape> = {
       delta({ content: 'there.', annotations: [{ type: 'file', file: { content: [{ text: S('file') }] } }] }),
       // Groq's own tools.
       delta({ tool_calls: [{ index: 0, id: 's', type: 'mcp', mcp: { name: 'search', output: S('tool_calls.mcp') } }] }),
+      // Vercel's gateway, Writer, Volcengine.
+      delta({ provider_metadata: { gateway: { routing: S('provider_metadata') } } }),
+      { ...delta({ graph_data: { sources: [{ snippet: S('graph_data') }] } }), bot_usage: { details: S('bot_usage') } },
       delta({ executed_tools: [{ name: 'search', arguments: '{}', output: S('executed_tools'), search_results: [] }] }),
       delta({ tool_calls: [{ index: 0, id: 'call_1', function: { name: 'weather', arguments: ARGS } }] }),
       {

@@ -683,6 +683,11 @@ describe('what is not known', () => {
     expect(await relayed(sse(...chunks))).toMatchObject({ outcome: 'truncated' })
   })
 
+  it('but of one that said no beginning it is', async () => {
+    const text = { type: 'response.output_text.delta', item_id: 'm', delta: 'Hi' }
+    expect(await relayed(sse(text))).toMatchObject({ outcome: 'done' })
+  })
+
   it('an event named for the end is one where a chunk’s shape is known, too', async () => {
     const piece = { content: 'Hi', additional_kwargs: {}, response_metadata: {}, tool_call_chunks: [] }
     const events = `event: data\ndata: ${JSON.stringify(piece)}\n\n`
