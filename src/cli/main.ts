@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command `sse-relay`. */
+/** Which tool does the command `sse-relay` start, and what is its exit status? */
 import { readFile } from 'node:fs/promises'
 import { suggestion, UsageError } from './arguments.js'
 import { bearClosedPipes } from './terminal.js'
@@ -10,7 +10,7 @@ interface Command {
   run(args: string[]): Promise<number>
 }
 
-// Each loads what it needs, and only when it is asked for.
+// Each command loads what it needs, and only when it is used.
 const COMMANDS: Record<string, { about: string; load(): Promise<Command> }> = {
   doctor: { about: 'says what is wrong with a stream, and how to mend it', load: () => import('./doctor/command.js') },
   tail: { about: 'shows the events of a stream as they come', load: () => import('./tail.js') },
@@ -39,7 +39,7 @@ async function main([name, ...args]: string[]): Promise<number> {
     return name === undefined ? 2 : 0
   }
   if (name === '--version' || name === '-v') {
-    // Beside the folder of the build, as beside that of the source.
+    // `package.json` is one folder up, from the build as from the source.
     const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'))
     process.stdout.write(`${manifest.version}\n`)
     return 0

@@ -1,4 +1,4 @@
-/** The request that `doctor` and `tail` send, as `curl` would be told, and why it could not be sent. */
+/** Which request do `doctor` and `tail` send, with options like curl's, and why could it not be sent? */
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { type Options, UsageError, type Values } from './arguments.js'
@@ -6,7 +6,7 @@ import { type Options, UsageError, type Values } from './arguments.js'
 export interface CliRequest {
   url: URL
   method: string
-  /** By their lower-case names. */
+  /** By lower-case name. */
   headers: Record<string, string>
   body?: string
 }
@@ -23,11 +23,11 @@ export const REQUEST_OPTIONS = {
   insecure: { type: 'boolean', short: 'k', help: 'take any certificate' },
 } as const satisfies Options
 
-/** What follows from the connection and the body. */
+/** Headers that follow from the connection and the body. */
 const OF_THE_CONNECTION =
   /^(connection|content-length|expect|http2-settings|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/i
 
-/** @throws {UsageError} for what cannot be sent. */
+/** @throws {UsageError} for a request that cannot be sent. */
 export async function toRequest(
   words: string[],
   { request, data, header = [] }: Values<typeof REQUEST_OPTIONS>,
@@ -45,7 +45,7 @@ export async function toRequest(
     if (OF_THE_CONNECTION.test(name)) {
       throw new UsageError(`"${line}" is not to be chosen, it follows from the connection and the body: leave it out`)
     }
-    // A header is bytes, and these have no one form in them.
+    // A header is bytes, and these characters have no single form in bytes.
     if (/[^\t\x20-\x7e\x80-\xff]/.test(value as string)) {
       throw new UsageError(
         `"${line}" cannot be sent: a header has the characters up to U+00FF, and no control characters`,
@@ -54,7 +54,7 @@ export async function toRequest(
     headers[name.toLowerCase()] = (value as string).trim()
   }
   const method = (request ?? (data === undefined ? 'GET' : 'POST')).toUpperCase()
-  // Fetch sends none of the last three, and an answer to the first has no stream.
+  // `fetch` refuses the last three, and an answer to `HEAD` has no stream.
   if (!/^(?!(HEAD|CONNECT|TRACE|TRACK)$)[A-Z]+$/.test(method)) {
     throw new UsageError(`"${request}" is no method that a stream answers: write GET or POST, for example`)
   }
@@ -65,14 +65,14 @@ export async function toRequest(
   if (url.username || url.password) {
     const pair = [url.username, url.password].map(unescaped).join(':')
     headers.authorization ??= `Basic ${Buffer.from(pair).toString('base64')}`
-    // Not to be shown with the address.
+    // They must not be shown with the address.
     url.username = url.password = ''
   }
   const body = data === undefined ? undefined : await readBody(data)
   return { url, method, headers, ...(body !== undefined && { body }) }
 }
 
-/** A name or a password as it stands in an address; a `%` that begins no escape is meant as it is. */
+/** A name or a password from an address. A `%` that begins no escape stands for itself. */
 function unescaped(text: string): string {
   try {
     return decodeURIComponent(text)
@@ -81,15 +81,15 @@ function unescaped(text: string): string {
   }
 }
 
-/** What this machine calls itself. */
+/** The names of this machine. */
 const LOCAL = /^(([\w-]+\.)*localhost|127(\.\d+){3}|0\.0\.0\.0|\[::1?\])([:/?#]|$)/i
 
-/** `localhost:3000/api` is meant as http, `your.app/api` as https. */
+/** `localhost:3000/api` means http, `your.app/api` means https. */
 function toURL(address: string): URL {
   const url = /^[a-z][a-z0-9+.-]*:(\/|[^@\d]*$)/i.test(address)
     ? address
     : `${LOCAL.test(address) ? 'http' : 'https'}://${address}`
-  // The address of a page alone would be taken for a host.
+  // A path alone would be taken for a host.
   const isPath = /^[/.]/.test(address)
   if (isPath || !URL.canParse(url)) throw new UsageError(`"${address}" is no address: write https://your.app/api/chat`)
   const parsed = new URL(url)
@@ -114,7 +114,7 @@ const REASONS: Record<string, string> = {
   EPROTO: 'it does not speak TLS there; is it http: rather than https:?',
 }
 
-/** Why a server could not be asked, in words. */
+/** The reason why a server could not be asked, in words. */
 export function explain(error: NodeJS.ErrnoException): string {
   const { code = '', message } = error
   const [first] = (error as unknown as AggregateError).errors ?? []

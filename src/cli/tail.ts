@@ -1,4 +1,4 @@
-/** `sse-relay tail`: the events of a stream as they come. */
+/** How does `sse-relay tail` show the events of a stream as they come? */
 
 import { access, constants, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -25,7 +25,7 @@ const OPTIONS = {
   },
 } as const satisfies Options
 
-/** In characters: a line may go on for ever, and memory does not. */
+/** In characters: a line may be endless, but memory is not. */
 const MAX_EVENT_SIZE = 32 * 1024 * 1024
 
 export const HELP = `\
@@ -58,7 +58,7 @@ export async function run(args: string[]): Promise<number> {
   }
 
   if (save !== undefined) await checkPlace(save)
-  // The one way there is for `fetch`. Node warns of it.
+  // The only way for `fetch`. Node warns about it.
   if (insecure) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
 
   const leaving = new AbortController()
@@ -66,7 +66,7 @@ export async function run(args: string[]): Promise<number> {
   process.stdout.on('error', () => leave(0))
   const onInterrupt = () => leave(130)
   process.once('SIGINT', onInterrupt).once('SIGTERM', onInterrupt)
-  // Nothing is left to wait for. Node's fetch may say nothing of a connection that is closed, nor of bytes that are no gzip.
+  // Node has nothing left to wait for. Its `fetch` may report neither a closed connection nor bytes that are not gzip.
   const onIdle = () =>
     leaving.abort(new RelayError('network', 'The connection was closed, or what it brought cannot be read'))
   process.once('beforeExit', onIdle)
@@ -76,13 +76,13 @@ export async function run(args: string[]): Promise<number> {
   const started = performance.now()
   const now = () => `${((performance.now() - started) / 1000).toFixed(3).padStart(8)} s`
   const say = (line: string) => process.stdout.write(`${line}\n`)
-  /** How it goes, apart from the answer: beside it when it is shown in lines, on stderr when it is the text alone. */
+  /** Reports progress: between the lines of the answer, or on stderr if only the text is shown. */
   const remark = (line: string) =>
     textOnly ? process.stderr.write(`${status.dim(line)}\n`) : say(paint.dim(`${now()}  ${line}`))
 
   let unseen = 0
   const sayComment = (comment: string) => {
-    // Comments are not waited for, so those that the output has no room for are counted.
+    // Comments do not wait for the output, so those that it has no room for are only counted.
     if (process.stdout.writableNeedDrain) unseen++
     else say(paint.dim(`${now()}  comment  ${printable(comment)}`))
   }
@@ -123,11 +123,11 @@ export async function run(args: string[]): Promise<number> {
         const text = textOf(event)
         if (!textOnly) say(describe(event, now(), paint))
         else if (text !== '') {
-          // To a file or a program the text goes as it is; a terminal obeys some of it.
+          // A file or a program gets the text as it is; a terminal would obey some of its characters.
           process.stdout.write(process.stdout.isTTY ? printable(text) : text)
           endsLine = text.endsWith('\n')
         }
-        // A slow reader of the output slows the stream, instead of having it kept here.
+        // A slow reader of the output slows the stream: nothing piles up here.
         await roomIn(process.stdout, leaving.signal)
         if (unseen > 0) say(paint.dim(`${now()}  and ${unseen} more comments`))
         unseen = 0
@@ -149,7 +149,7 @@ export async function run(args: string[]): Promise<number> {
   }
 }
 
-/** Writes down what comes, over as many connections as it takes. */
+/** Records what comes, over as many connections as it takes. */
 class Recorder {
   end: 'end' | 'reset' | 'left' = 'end'
   readonly #recording = new Recording()
@@ -171,21 +171,21 @@ class Recorder {
     return new Response(recorded, response)
   }
 
-  /** Whether there was something to be saved. */
+  /** Resolves to whether there was anything to save. */
   async save(path: string): Promise<boolean> {
     if (this.#head) await this.#recording.save(path, { ...this.#head, end: this.end })
     return this.#head !== undefined
   }
 }
 
-/** Not a failure: the user, or who reads the output, has seen enough. */
+/** Not a failure: the user, or the reader of the output, has seen enough. */
 class Leaving extends Error {
   constructor(readonly status: number) {
     super('Leaving')
   }
 }
 
-/** @throws {UsageError} where the stream could not be saved: the answer is asked for once, and paid for. */
+/** @throws {UsageError} if the stream could not be saved: the answer is requested and paid for only once. */
 async function checkPlace(path: string): Promise<void> {
   for (const file of [path, `${path}.json`]) {
     try {
@@ -216,18 +216,18 @@ function describe(event: ParsedEvent, now: string, paint: ReturnType<typeof pain
     paint.dim(now),
     name !== undefined && paint.bold(printable(name)),
     id !== undefined && paint.dim(`id ${printable(id)}`),
-    // Its further lines stand below the first, so that none passes for an event.
+    // Further lines are indented below the first, so that none looks like an event.
     said ? said.join(paint.dim(' · ')) : printable(data).replaceAll('\n', `\n${' '.repeat(12)}`),
   ]
   return columns.filter(Boolean).join('  ')
 }
 
-/** The event's JSON as parts, if it is any text, tool call or the like; undefined for what is shown as it is. */
+/** The event's JSON as parts, if it is text, a tool call or the like; undefined for an event that is shown as it is. */
 function partsOf({ data, event }: ParsedEvent): Part[] | undefined {
   if (!data.startsWith('{')) return
   try {
     const json = JSON.parse(data)
-    // The text() protocol has the text alone.
+    // The `text()` protocol has only the text.
     if (event === undefined && typeof json.text === 'string' && json.type === undefined) {
       return [{ type: 'text', text: json.text }]
     }
@@ -243,7 +243,7 @@ function textOf(event: ParsedEvent): string {
   return texts?.join('') ?? ''
 }
 
-/** On one line, and with nothing a terminal would obey: JSON escapes that. */
+/** The fields on one line, and without anything that a terminal would obey: JSON escapes that. */
 function fieldsOf(part: Part): string {
   if (part.type === 'text' || part.type === 'reasoning') return printable(JSON.stringify(part.text))
   const { type: _, ...fields } = part

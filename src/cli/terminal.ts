@@ -1,4 +1,4 @@
-/** What both ends of a pipe see: colours for people, plain text for programs, and nothing said of a closed pipe. */
+/** What do both ends of a pipe see: colours for people, plain text for programs, and no report of a closed pipe? */
 import { once } from 'node:events'
 import type { WriteStream } from 'node:tty'
 
@@ -6,7 +6,7 @@ const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as c
 
 export type Paint = Record<keyof typeof CODES, (text: string) => string>
 
-/** Colours if this stream is a terminal and nobody said `NO_COLOR` (no-color.org). */
+/** Colours, if the stream is a terminal and `NO_COLOR` (no-color.org) is not set. */
 export function painter(stream: Pick<WriteStream, 'isTTY'>, env: NodeJS.ProcessEnv = process.env): Paint {
   const isPlain = !stream.isTTY || Boolean(env.NO_COLOR) || env.TERM === 'dumb'
   const paint = Object.entries(CODES).map(([name, code]) => [
@@ -16,7 +16,7 @@ export function painter(stream: Pick<WriteStream, 'isTTY'>, env: NodeJS.ProcessE
   return Object.fromEntries(paint) as Paint
 }
 
-// What a terminal obeys rather than shows: control characters, and those that turn the order of the others around.
+// Characters that a terminal obeys instead of showing: control characters, and those that reverse the order of others.
 const UNSEEN = /(?![\n\t])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu
 
 /** A stranger's text, safe to show on a terminal. */
@@ -24,7 +24,7 @@ export function printable(text: string): string {
   return text.replace(UNSEEN, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** What a body says in one line: of a page of HTML its title, or its words without the tags. */
+/** A body's words in one line; for an HTML page its title, or its words without the tags. */
 export function asLine(body = ''): string {
   const [, title] = /<title[^>]*>([^<]+)</i.exec(body) ?? []
   const isPage = /^\s*(<!doctype|<html|<head|<body|<h1|<center)/i.test(body)
@@ -35,8 +35,9 @@ export function asLine(body = ''): string {
 }
 
 /**
- * Says nothing where nobody reads the output any more (`| head`, `2>&-`), and goes on for its status. Where it cannot be
- * written, on a full disk for example, what is there is not the answer.
+ * Ignores an output that nobody reads any more (`| head`, `2>&-`): the command goes on, for its exit status. If the
+ * output cannot be written, for example on a full disk, the command ends with 2, since what was written is not the
+ * answer.
  */
 export function bearClosedPipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
@@ -48,19 +49,19 @@ export function bearClosedPipes(): void {
   }
 }
 
-/** Resolves when the output's reader has taken what it was given; at once where it has. */
+/** Resolves when the output's reader has taken everything, at once if it already has. */
 export async function roomIn(stream: WriteStream, signal: AbortSignal): Promise<void> {
   if (stream.writableNeedDrain) await once(stream, 'drain', { signal })
 }
 
 /**
- * Says on stderr what takes more than a second: on a terminal a line that changes, elsewhere one that stays.
+ * Shows on stderr what takes more than a second: a changing line on a terminal, a permanent line elsewhere.
  *
- * @returns ends it, and takes the changing line away.
+ * @returns ends it, and removes the changing line.
  */
 export function progress(line: () => string): () => void {
   const { stderr } = process
-  // One that is wider than the terminal would leave a row behind at each change.
+  // A line wider than the terminal would leave a row behind at each change.
   const show = () =>
     stderr.write(stderr.isTTY ? `\r\u001b[K${line().slice(0, (stderr.columns || 80) - 1)}` : `${line()}\n`)
   let ticking: ReturnType<typeof setInterval> | undefined

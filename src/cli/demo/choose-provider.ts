@@ -1,4 +1,4 @@
-/** Whom the demo asks: the provider a key is set for, or the replay. */
+/** Which provider does the demo ask: one with a key, or the replay? */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { replayUpstream } from '../../testing/index.js'
@@ -11,10 +11,10 @@ export interface Message {
   content: string
 }
 
-/** How the request to the provider ended; `aborted` is all that is known of a connection the SDK owns. */
+/** How the request to the provider ended. If the SDK owns the connection, `aborted` is all that is known. */
 export interface UpstreamEnd {
   by: 'client' | 'server' | 'aborted'
-  /** Tokens the replay had sent, and would have. */
+  /** The tokens that the replay had sent, and all its tokens. */
   sent?: number
   total?: number
 }
@@ -22,12 +22,12 @@ export interface UpstreamEnd {
 /** One request to a provider. */
 export interface Call {
   start(signal: AbortSignal): Promise<SourceStream>
-  /** Once the run is over; undefined if the provider was never reached. */
+  /** Resolves once the run is over; to undefined if the provider was never reached. */
   ended(): Promise<UpstreamEnd | undefined>
 }
 
 export interface Provider {
-  /** As page and log say it. */
+  /** The name on the page and in the log. */
   name: string
   real: boolean
   call(messages: Message[], failure?: Failure): Call
@@ -38,7 +38,7 @@ type Ask = (messages: Message[], signal: AbortSignal) => Promise<SourceStream>
 const SYSTEM = 'Answer in a few short paragraphs of plain text, without Markdown.'
 const MAX_TOKENS = 2048
 
-/** Finds the provider in the environment, and its SDK where that is installed. */
+/** Finds the provider by the environment, and its SDK if that is installed. */
 export async function findProvider(env: NodeJS.ProcessEnv): Promise<Provider> {
   const {
     ANTHROPIC_API_KEY,
@@ -72,7 +72,7 @@ const OPENAI = 'openai'
 type AnthropicSDK = typeof import('@anthropic-ai/sdk')
 type OpenAISDK = typeof import('openai')
 
-/** The SDK next to this package, or else in the folder where the demo was started: `npx` keeps the two apart. */
+/** The SDK beside this package, or else in the folder where the demo was started: `npx` keeps the two apart. */
 async function load<SDK>(name: string): Promise<SDK | undefined> {
   try {
     return await import(name)
@@ -114,13 +114,13 @@ function askOpenAI({ OpenAI }: OpenAISDK, options: { apiKey: string; baseURL?: s
 /** Asks the replay at this address. */
 type AskReplay = (baseURL: string, messages: Message[], signal: AbortSignal) => Promise<SourceStream>
 
-/** No retries, to see the failure. */
+/** Without retries, so that the failure shows. */
 const replayThrough =
   (sdk: AnthropicSDK): AskReplay =>
   (baseURL, messages, signal) =>
     askAnthropic(sdk, { apiKey: 'none', baseURL, maxRetries: 0 }, 'replayed')(messages, signal)
 
-/** The relay reads the answer with parseSSE, as it reads any `Response`. */
+/** The relay reads the answer with `parseSSE`, like any `Response`. */
 const fetchReplay: AskReplay = (baseURL, messages, signal) =>
   fetch(`${baseURL}/v1/messages`, {
     method: 'POST',
@@ -147,7 +147,7 @@ function realProvider(name: string, ask: Ask, askReplay: AskReplay): Provider {
   }
 }
 
-/** An upstream of its own for each call, so that the request it saw is this one. */
+/** Each call has its own upstream, so the upstream's one request is this call's. */
 function replayCall(askReplay: AskReplay): Provider['call'] {
   return (messages, failure) => {
     const opened = replayUpstream(tape(failure))

@@ -1,4 +1,4 @@
-/** `sse-relay demo`: the page of `npm start`. */
+/** How does `sse-relay demo` serve the page of `npm start`? */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { describeOptions, type Options, parseArguments, UsageError } from '../arguments.js'
@@ -55,12 +55,12 @@ export async function run(args: string[]): Promise<number> {
   curl -N ${url}/api/chat -H 'content-type: application/json' -d '${body}'
 `)
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
-  // Asked a second time, it goes at once.
+  // A second signal ends it at once.
   await demo.close()
   return 0
 }
 
-/** The name to type: every address of this machine is reached as localhost. */
+/** The name to type: `localhost` reaches every address of this machine. */
 function toName(host: string): string {
   if (host === '127.0.0.1' || host === '0.0.0.0' || host === '::') return 'localhost'
   return host.includes(':') ? `[${host}]` : host

@@ -1,7 +1,7 @@
-/** Whom the demo asks when no key is set, and whenever a failure is wanted: an upstream with one answer on tape. */
+/** What does the demo ask when no key is set, or when a failure is wanted: which answer is on tape? */
 import type { Replay } from '../../testing/index.js'
 
-/** The failures one can ask for. */
+/** The failures that a request can ask for. */
 export const FAILURES = ['overloaded', 'midway', 'cut'] as const
 export type Failure = (typeof FAILURES)[number]
 
@@ -17,7 +17,7 @@ the end.
 
 This answer ends the way a good one does: on purpose, and with a mark that says so. ✅`
 
-// As long as a model's tokens are, more or less; by code points, so that no emoji is cut in two.
+// About as long as a model's tokens. Cut by code points, so that no emoji is split.
 const TOKENS = ANSWER.match(/\s*\S{1,7}/gu) ?? []
 
 const frame = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
@@ -49,7 +49,7 @@ const TAIL = [
 const OVERLOADED = { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } }
 const HALF = [...HEAD, ...BODY.slice(0, TOKENS.length / 2)]
 
-/** A model thinks before it speaks, and after a sentence. */
+/** A pause like a model's, longer after a sentence. */
 function pauseMs(index: number): number {
   if (index < HEAD.length) return 0
   const afterSentence = /[.:]\s*$/.test(TOKENS[index - HEAD.length - 1] ?? '')
@@ -65,7 +65,7 @@ export function tape(failure?: Failure): Replay {
   return { ...how, body: [...HEAD, ...BODY, ...TAIL].join('') }
 }
 
-/** How many tokens are on tape, and how many of them are among the first `frames` frames. */
+/** The number of tokens on tape (`total`), and among the first `frames` frames (`sent`). */
 export function tokensIn(frames: number): { sent: number; total: number } {
   return { sent: Math.min(Math.max(frames - HEAD.length, 0), TOKENS.length), total: TOKENS.length }
 }

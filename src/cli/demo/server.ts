@@ -1,4 +1,4 @@
-/** The demo's server: the page, the answer, and what became of the request upstream. */
+/** What does the demo's server answer: the page, the answer, and what happened to the request upstream? */
 import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
@@ -13,24 +13,24 @@ import { FAILURES, type Failure } from './replay.js'
 export interface DemoOptions {
   /** Where keys and models are looked up. @default process.env */
   env?: NodeJS.ProcessEnv
-  /** Answers under every name, not only under those of this machine. @default false */
+  /** Answers under every host name, not only under those of this machine. @default false */
   isOpen?: boolean
-  /** Takes a line about each answer. @default console.log */
+  /** Gets a line about each answer. @default console.log */
   log?: (line: string) => void
 }
 
 export interface Demo {
   /** Not listening yet. */
   server: Server
-  /** Whom it asks, as the page says it. */
+  /** The name of the provider, as the page shows it. */
   provider: string
-  /** Ends the answers under way as `shutdown`, then the server. */
+  /** Ends the open answers as `shutdown`, then the server. */
   close(): Promise<void>
 }
 
 interface Question {
   messages: Message[]
-  /** An id the page chose, to ask with it what became of the request upstream. */
+  /** An id that the page chose, with which it asks what happened to the request upstream. */
   ask?: string
   demo?: Failure
   /** Whether the answer outlives its connection. */
@@ -40,7 +40,7 @@ interface Question {
 const BODY_LIMIT = 1024 * 1024
 const POLL_MS = 5000
 const GRACE_MS = 2000
-/** Of how many questions the end upstream is remembered. */
+/** The number of questions whose end upstream is remembered. */
 const REMEMBERED = 500
 
 const UNKNOWN = { state: 'unknown' }
@@ -72,7 +72,7 @@ export async function createDemo({
   const shutdown = new AbortController()
   const upstreams = new Map<string, Promise<object>>()
   const runs = createMemoryLog()
-  /** Who reads a run that is kept, to cut their connections. */
+  /** The readers of each kept run, so that their connections can be cut. */
   const readers = new Map<string, Set<ServerResponse>>()
 
   async function route(req: IncomingMessage, res: ServerResponse): Promise<unknown> {
@@ -96,7 +96,7 @@ export async function createDemo({
     if (pathname === '/api/provider') return sendJSON(res, 200, { name: provider.name, real: provider.real })
     if (pathname === '/api/upstream') {
       const end = upstreams.get(searchParams.get('ask') ?? '') ?? UNKNOWN
-      // It waits, but not for ever: the page asks again.
+      // Waits, but not for ever: the page asks again.
       const open = setTimeout(POLL_MS, { state: 'open' }, { ref: false })
       return sendJSON(res, 200, await Promise.race([end, open]))
     }
@@ -141,7 +141,7 @@ export async function createDemo({
     })
     remember(
       ask,
-      // A kept run goes on when its reader has left: what counts is how the run ended.
+      // A kept run goes on after its reader has left, so the end of the run counts.
       (keep ? end : run).then(async ({ outcome }) => {
         const end = await call.ended()
         if (!end) return UNKNOWN
@@ -174,7 +174,7 @@ export async function createDemo({
       closeWhenDone()
     })
     route(req, res).catch((error) => {
-      // Who left while asking has nothing to be told.
+      // A client that left while it was asking gets no answer.
       if (res.headersSent || res.destroyed) return
       const known = isRelayError(error) && error.expose
       if (!known) log(`  ${error}`)
@@ -183,7 +183,7 @@ export async function createDemo({
     })
   })
 
-  // A browser holds connections it has not used yet, which Node does not count among the idle ones.
+  // A browser holds connections that it has not used yet, which Node does not count as idle.
   function closeWhenDone(): void {
     if (shutdown.signal.aborted && answering === 0) server.closeAllConnections()
   }
@@ -216,16 +216,16 @@ function allow(req: IncomingMessage, res: ServerResponse, ...methods: string[]):
   throw refusal(405, 'method-not-allowed', `${req.method} is not answered here, but ${methods.join(' and ')}`)
 }
 
-/** `localhost`, a name below it, an address of the loopback, with or without a port. */
+/** `localhost`, a name below it, or a loopback address, with or without a port. */
 const LOOPBACK = /^((.+\.)?localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
 
-/** A site whose name was made to lead to this machine (DNS rebinding) would pass for the demo's own page. */
+/** A site whose name was made to lead to this machine (DNS rebinding) would pass as the demo's own page. */
 function checkHost({ headers: { host = '' } }: IncomingMessage, isOpen: boolean): void {
   if (isOpen || LOOPBACK.test(host)) return
   throw refusal(403, 'foreign-host', `"${host}" is no name of this machine: start the demo with --host to allow it`)
 }
 
-/** The page of another site, or of another port, may send a request from here, and spend somebody's tokens. */
+/** A page of another site or port may send a request here, and spend the user's tokens. */
 function checkOrigin({ headers }: IncomingMessage): void {
   const { host, origin, 'sec-fetch-site': site } = headers
   const isOwn = origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)
@@ -239,7 +239,7 @@ async function readBody(req: IncomingMessage): Promise<unknown> {
   let size = 0
   for await (const chunk of req) {
     size += chunk.length
-    // Read on, and keep nothing: a refusal is heard when all is said.
+    // Reads on without keeping anything: a client reads a refusal only after it has sent everything.
     if (size > BODY_LIMIT) chunks = []
     else chunks.push(chunk)
   }
@@ -275,7 +275,7 @@ function sendJSON(res: ServerResponse, status: number, value: unknown): void {
 }
 
 async function sendFile(res: ServerResponse, pathname: string): Promise<void> {
-  // The library as it was built, next to this file: its client, and the chunks that imports.
+  // The built library beside this file: its client, and the chunks that the client imports.
   const [, script] = /^\/sse-relay\/([a-z0-9-]+\.js)$/i.exec(pathname) ?? []
   const [name, type] = script ? [script, SCRIPT] : (FILES.get(pathname) ?? [])
   const content = name && (await readFile(new URL(name, import.meta.url)).catch(() => undefined))

@@ -1,4 +1,4 @@
-/** `sse-relay doctor`: one request, and what is wrong with the stream that answers it. */
+/** What does `sse-relay doctor` find wrong with the stream that answers one request? */
 import { describeOptions, type Options, parseArguments, UsageError } from '../arguments.js'
 import { explain, REQUEST_OPTIONS, toRequest } from '../request.js'
 import { duration, painter, printable, progress } from '../terminal.js'

@@ -1,4 +1,6 @@
-/** One connection, HTTP/1.1 or HTTP/2 as the server chooses, with nothing in between that could hold bytes back. */
+/**
+ * How is one connection opened, HTTP/1.1 or HTTP/2 as the server chooses, with nothing in between that buffers bytes?
+ */
 import { Agent, type IncomingMessage, request as requestHttp1 } from 'node:http'
 import { connect as connectHttp2, constants } from 'node:http2'
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
@@ -9,14 +11,14 @@ import { connect as connectTls } from 'node:tls'
 /** The head of an answer. */
 export interface SideAnswer {
   status: number
-  /** By lower-case name; repeated ones joined by `, `. */
+  /** By lower-case name; repeated headers are joined by `, `. */
   headers: Record<string, string>
 }
 
 export interface Answer extends SideAnswer {
   httpVersion: string
   body: Readable
-  /** Whether the body ended as HTTP says it must; to be asked when it is over. */
+  /** Whether the body ended as HTTP requires. Call it only after the body is over. */
   isComplete(): boolean
 }
 
@@ -28,12 +30,12 @@ export interface Asked {
 
 export interface Connection {
   readonly httpVersion: '1.1' | '2'
-  /** Rejects if the connection ends before there is a head. */
+  /** Rejects if the connection ends before the head of the answer. */
   ask(asked: Asked): Promise<Answer>
   /**
-   * Asks for the head alone, and then, if `busyMs` is given, whether the server is still occupied with that: answers on
-   * one connection come in turn, so a second HEAD waits for a handler that writes to nobody. `busy` is undefined where
-   * that cannot be told: over HTTP/2, which has no turns, or if the connection is closed.
+   * Asks for the head only. With `busyMs` it also tells whether the server is still busy with that request afterwards:
+   * answers on one connection come in order, so a second HEAD waits for a handler that writes to nobody. `busy` is
+   * undefined if that cannot be known: over HTTP/2, where answers come in any order, or if the connection is closed.
    */
   askForHead(asked: Asked, busyMs?: number): Promise<{ answer: SideAnswer; busy?: boolean }>
   close(): void
@@ -42,10 +44,10 @@ export interface Connection {
 /** A browser offers both to an `https:` server, so this does. */
 const ALPN = ['h2', 'http/1.1']
 
-/** As much of a head as Node reads. */
+/** The longest head that Node reads. */
 const MAX_HEAD = 16_384
 
-/** @throws the socket's error, or that of the certificate. */
+/** @throws the socket's error, or the certificate's. */
 export async function openConnection(url: URL, insecure: boolean, signal: AbortSignal): Promise<Connection> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const isTls = url.protocol === 'https:'
@@ -77,7 +79,7 @@ function http1(url: URL, socket: Socket): Connection {
       return new Promise((resolve, reject) => {
         const fields: Record<string, string> = { host: url.host, ...headers }
         if (body !== undefined) fields['content-length'] = String(Buffer.byteLength(body))
-        // An agent of its own: this socket is for nobody else.
+        // Its own agent: nothing else may use this socket.
         const agent = new Agent()
         agent.createConnection = () => socket
         const request = requestHttp1({ agent, method, path, headers: fields })
@@ -87,14 +89,14 @@ function http1(url: URL, socket: Socket): Connection {
         request.end(body)
       })
     },
-    // By hand: Node's client closes the connection after the answer to a HEAD that has no length.
+    // Written by hand: Node's client closes the connection after the answer to a HEAD that has no length.
     async askForHead({ headers }, busyMs) {
       const fields = Object.entries({ host: url.host, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
       const request = `HEAD ${path} HTTP/1.1\r\n${fields.join('')}\r\n`
       let received = ''
       let onData = () => {}
       socket.on('data', (bytes) => {
-        // Early hints, say, are not yet the answer.
+        // Informational answers (1xx), such as early hints, are not the answer yet.
         received = (received + bytes.toString('latin1')).replace(/^(HTTP\S+ 1\d\d[\s\S]*?\r\n\r\n)+/, '')
         onData()
       })

@@ -1,9 +1,9 @@
-/** The idle timeouts of hosts and proxies, as far as they are known. */
+/** Which idle timeouts do hosts and proxies have, as far as they are known? */
 
 export interface Limit {
   where: string
   seconds: number
-  /** Whence it is known. Read or measured on 22 November 2026. */
+  /** Where it is documented, or how it was measured. Read or measured on 22 November 2026. */
   source: string
 }
 
@@ -30,14 +30,14 @@ export const LIMITS: readonly Limit[] = [
   },
 ]
 
-/** Heroku's for the first byte: shorter than its limit after that. */
+/** Heroku's limit for the first byte, which is shorter than its limit after that. */
 export const FIRST_BYTE_LIMIT: Limit = {
   where: 'Heroku router, first byte',
   seconds: 30,
   source: 'devcenter.heroku.com/articles/request-timeout',
 }
 
-/** What would have been cut after this much silence. */
+/** The hosts and proxies that would have cut the connection after this much silence. */
 export function exceeded(ms: number, limits: readonly Limit[] = LIMITS): Limit[] {
   return limits.filter(({ seconds }) => ms >= seconds * 1000)
 }

@@ -1,4 +1,4 @@
-/** An observation → what is wrong with it. Pure: the same bytes at the same times are judged the same. */
+/** What is wrong with an observation? Pure: the same bytes at the same times get the same judgement. */
 
 import { duration } from '../terminal.js'
 import { isEventStream, type Observation } from './observe.js'
@@ -17,11 +17,11 @@ export interface Finding {
 export interface Judgement {
   /** Faults first, each kind in the order of the rules. */
   findings: Finding[]
-  /** What is worth knowing and wrong with nothing. */
+  /** Facts worth knowing that are no finding. */
   notes: string[]
   /**
-   * `buffering`: it could not be told whether something holds the tokens back, which is the first thing one asks;
-   * `rest`: something else could not be looked at, and a note says what.
+   * `buffering`: it is unknown whether something holds the tokens back, which is the first question; `rest`: something
+   * else could not be checked, and a note names it.
    */
   unsure?: 'buffering' | 'rest'
 }
@@ -48,7 +48,7 @@ export function judge(observation: Observation): Judgement {
   }
 }
 
-/** What could not be looked at, so that nobody takes it for good. What matters most comes first. */
+/** What could not be checked, so that nobody takes it for good. The most important comes first. */
 function doubtsOn(observation: Observation): { about: NonNullable<Judgement['unsure']>; note: string }[] {
   const { ending, endMs, limit, head, request } = observation
   const doubts: ReturnType<typeof doubtsOn> = []
@@ -71,7 +71,7 @@ function doubtsOn(observation: Observation): { about: NonNullable<Judgement['uns
   return doubts
 }
 
-/** A quick answer and one that was held back look the same from here. */
+/** A quick answer and one that was held back look the same to this command. */
 function whyNotTold({ arrivals, events }: Observation): string {
   const [lump] = findLumps({ arrivals, events }).lumps
   const ask = 'ask for a longer answer'
@@ -105,7 +105,7 @@ function notesOn(observation: Observation): string[] {
   return notes
 }
 
-/** That it was asked, where there is nothing to find; and what only some pages need. */
+/** A note that CORS was checked, if nothing was found. */
 function notesOnCors({ cors }: Observation, findings: readonly Finding[]): string[] {
   if (!cors || findings.some(({ code }) => code === 'cors-preflight' || code === 'cors-origin')) return []
   if (findings.some(({ code }) => code === 'cors-resume')) return []
@@ -113,7 +113,7 @@ function notesOnCors({ cors }: Observation, findings: readonly Finding[]): strin
   return [`A page of ${cors.origin} may send this request${rest} and read its answer.`]
 }
 
-/** Whether events came at moments that are clearly apart. */
+/** Whether events came at clearly different moments. */
 function streamsVisibly({ arrivals, events }: Observation): boolean {
   const times = arrivals.filter(({ events }) => events > 0).map(({ atMs }) => atMs)
   const spread = (times.at(-1) ?? 0) - (times[0] ?? 0)

@@ -1,4 +1,4 @@
-/** Sends one request, and takes down what came, and when. */
+/** What came in answer to one request, and when? */
 import type { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, constants as zlib } from 'node:zlib'
 import { isComplete, isFailed } from '../../client/final-events.js'
@@ -9,22 +9,22 @@ import { type Answer, type Asked, type Connection, openConnection, type SideAnsw
 import { checkLines, type Flaw, type Unfinished } from './strict-lines.js'
 
 export interface ObserveOptions {
-  /** The page's origin, if another one's page is to be let in. */
+  /** The origin of the page, if it is not the server's own. */
   origin?: string
-  /** The data that completes an answer; `false` for streams that end without. @default '[DONE]' */
+  /** The data that completes an answer; `false` for streams that end without it. @default '[DONE]' */
   sentinel?: string | false
-  /** The longest time to look, in milliseconds. */
+  /** The longest time to observe, in milliseconds. */
   maxMs: number
-  /** What is looked at, whatever a server sends: more would be a bomb, or a stream that is no answer. @default 8 MiB */
+  /** The most bytes that are read: more would be a bomb, or a stream that is not an answer. @default 8 MiB */
   maxBytes?: number
   /** Takes any certificate. */
   insecure?: boolean
-  /** Told how far it is. */
+  /** Called with the current step. */
   onProgress?(state: string): void
   signal?: AbortSignal
 }
 
-/** What came in one piece; times are in milliseconds since the request was sent. */
+/** What came in one piece. Times are in milliseconds since the request was sent. */
 export interface Arrival {
   atMs: number
   /** After decompression. */
@@ -37,32 +37,29 @@ export interface SeenEvent extends ParsedEvent {
   atMs: number
 }
 
-/** What makes the browser ask first, and the answer to that. */
+/** A preflight: what the browser asks permission for, and the answer. */
 export interface Preflight extends SideAnswer {
   method: string
-  /** The names of headers that it asks for. */
+  /** The names of the headers that it asks for. */
   asked: string[]
 }
 
 export interface CorsObservation {
   origin: string
-  /** What the browser asks before the request itself; absent if it would not ask. */
+  /** The preflight of the request itself; absent if the browser would send none. */
   preflight?: Preflight
   /** What it asks before a page reads a lost answer on; absent where no such page is known of. */
   resume?: Preflight
   /** What it asks before a page stops the run. */
   stop?: Preflight
-  /** Whether the request carries cookies, which the wildcard is not enough for. */
+  /** Whether the request carries cookies, for which the wildcard is not enough. */
   credentials: boolean
 }
 
 export interface HeadObservation {
-  /** Absent if nothing came in time. */
+  /** Absent if no answer came in time. */
   answer?: SideAnswer
-  /**
-   * Whether the connection was still busy long after the answer: the server was running the stream for nobody.
-   * Absent if that cannot be told.
-   */
+  /** Whether the connection was busy long after the answer: the server ran the stream for nobody. Absent if unknown. */
   busy?: boolean
   waitedMs: number
 }
@@ -76,25 +73,25 @@ export interface Observation {
   headMs: number
   arrivals: Arrival[]
   events: SeenEvent[]
-  /** When each came. */
+  /** When each comment came. */
   comments: number[]
   flaws: Flaw[]
   unfinished?: Unfinished
-  /** `open`: it was left while there might have been more. */
+  /** `open`: this command left while more might have come. */
   ending: 'complete' | 'cut' | 'open'
-  /** Which limit made it leave, if one did: there was more than this command looks at. */
+  /** The limit that made this command leave, if one did: there was more than it reads. */
   limit?: string
-  /** What the connection or the decompression failed with. */
+  /** The error of the connection or of the decompression. */
   error?: string
   endMs: number
   sentinel: string | false
-  /** The beginning of the body of an answer that is no stream. */
+  /** The beginning of the body, if the answer is not a stream. */
   refusal?: string
   cors?: CorsObservation
   head?: HeadObservation
 }
 
-/** After the last event of an answer there is nothing to wait for. */
+/** How long the response may stay open after the answer's last event. */
 const GRACE_MS = 3000
 const MiB = 1024 * 1024
 const MAX_LINES = 100_000
@@ -102,10 +99,10 @@ const MAX_REFUSAL = 2000
 const HEAD_WAIT_MS = 10_000
 /** How long a free connection may take to answer a second request. */
 const BUSY_MS = 1500
-/** As a browser. zstd is left out: Node 20 cannot read it. */
+/** Like a browser's, but without zstd, which Node 20 cannot read. */
 const ACCEPT_ENCODING = 'gzip, deflate, br'
 
-/** @throws what the connection failed with, if there was no answer to look at. */
+/** @throws the connection's error, if there was no answer to observe. */
 export async function observe(request: CliRequest, options: ObserveOptions): Promise<Observation> {
   const { origin } = options
   const asked: Asked = {
@@ -183,7 +180,7 @@ async function readBody(
   const body = decompressed(answer)
   const leave = () => {
     isLeft = true
-    // The decompression too: a few bytes that have arrived may make gigabytes.
+    // The decompression is stopped too: a few bytes that have arrived may expand to gigabytes.
     answer.body.destroy()
     body.destroy()
   }
@@ -248,7 +245,7 @@ export function isEventStream({ status, headers }: SideAnswer): boolean {
 function decompressed({ headers, body }: Answer): Readable {
   const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase()
   if (encoding === 'identity' || encoding === '') return body
-  // A flush of the server's is handed on at once, and what was cut is read as far as it goes.
+  // What the server flushes is passed on at once, and an answer that was cut is read as far as it goes.
   const decoder =
     encoding === 'gzip' || encoding === 'x-gzip'
       ? createGunzip({ finishFlush: zlib.Z_SYNC_FLUSH })
@@ -263,11 +260,11 @@ function decompressed({ headers, body }: Answer): Readable {
   return body.pipe(decoder)
 }
 
-/** What a page may send without asking first, by the Fetch standard. */
+/** What a page may send without a preflight, according to the Fetch standard. */
 const SAFE_TYPES = /^\s*(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)\s*(;|$)/i
 const SAFE_HEADERS = new Set(['accept', 'accept-language', 'content-language', 'range'])
 export const SAFE_METHODS = new Set(['GET', 'HEAD', 'POST'])
-/** The browser's own, or of no page. */
+/** Headers that the browser sets itself, or that no page has. */
 const BROWSERS_HEADERS = new Set(['accept-encoding', 'cookie', 'host', 'origin', 'user-agent', 'referer'])
 
 async function observeCors(
@@ -297,7 +294,7 @@ async function observeCors(
   }
   const cors: CorsObservation = { origin, credentials: 'cookie' in headers }
   if (names.length > 0 || !SAFE_METHODS.has(method)) cors.preflight = await preflight(method, names)
-  // An EventSource reads on without asking, and has no headers of its own.
+  // An EventSource resumes without a preflight, and sends no headers of its own.
   if (isKept && (cors.preflight || method !== 'GET')) {
     const always = new Set(names.filter((name) => !name.startsWith('content-'))).add('x-run-id')
     cors.resume = await preflight('GET', [...new Set(always).add('last-event-id')].sort())
@@ -306,7 +303,7 @@ async function observeCors(
   return cors
 }
 
-/** Whether it is a run that can be read on: one of a log of ours, whose events have its id. */
+/** Whether the answer is a run that can be resumed: one of our log's, whose events contain its id. */
 export function isKept({ headers, events }: Pick<Observation, 'headers' | 'events'>): boolean {
   const runId = headers['x-run-id']
   return runId !== undefined && events.some(({ id }) => id?.startsWith(`${runId}:`))
@@ -320,7 +317,7 @@ async function observeHead(url: URL, asked: Asked, runMs: number, options: Obser
   let connection: Connection | undefined
   try {
     connection = await openConnection(url, options.insecure ?? false, signal)
-    // A stream as short as the wait would prove nothing.
+    // A stream that is about as short as the wait would prove nothing.
     const head = await connection.askForHead(asked, runMs < 2 * BUSY_MS ? undefined : BUSY_MS)
     return { ...head, waitedMs: waitedMs() }
   } catch {
@@ -330,7 +327,7 @@ async function observeHead(url: URL, asked: Asked, runMs: number, options: Obser
   }
 }
 
-/** A request on a connection of its own; of its answer only the head matters. */
+/** Sends a request on its own connection. Only the head of the answer matters. */
 async function aside(
   url: URL,
   { insecure = false, signal }: ObserveOptions,
@@ -342,7 +339,7 @@ async function aside(
     const { status, headers } = await ask(connection)
     return { status, headers }
   } catch {
-    // No answer is one as well: the browser takes it for a refusal.
+    // No answer counts as one: the browser treats it as a refusal.
     return { status: 0, headers: {} }
   } finally {
     connection.close()

@@ -1,4 +1,4 @@
-/** A judgement as text for people, or as JSON for programs. */
+/** How is a judgement reported, as text for people or as JSON for programs? */
 import { duration, type Paint, printable } from '../terminal.js'
 import type { Judgement } from './judge.js'
 import type { Observation } from './observe.js'
@@ -44,7 +44,7 @@ export function toJSON(observation: Observation, judgement: Judgement): string {
   const rounded = (ms: number) => Math.round(ms * 10) / 10
   return `${JSON.stringify(
     {
-      // What was sent is the caller's to know: it may hold keys.
+      // The request itself is left out: it may contain keys.
       url: request.url,
       method: request.method,
       good: judgement.findings.every(({ severity }) => severity !== 'fault'),
@@ -67,7 +67,7 @@ export function toJSON(observation: Observation, judgement: Judgement): string {
   )}\n`
 }
 
-/** When the bytes came: a row for each span of time, as long as it had bytes. Of a refusal that says nothing. */
+/** Shows when the bytes came: a row for each span of time, with a bar for its bytes. A refusal has no chart. */
 function chart({ arrivals, endMs, status }: Observation, paint: Paint): string[] {
   if (arrivals.length === 0 || status >= 300) return []
   const span = niceSpan(Math.max(endMs, 1) / ROWS)
@@ -86,7 +86,7 @@ function chart({ arrivals, endMs, status }: Observation, paint: Paint): string[]
   return ['when the bytes came', ...lines, '']
 }
 
-/** 1, 2 or 5 times a power of ten, in milliseconds. */
+/** The span rounded up to 1, 2 or 5 times a power of ten, in milliseconds. */
 function niceSpan(ms: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(ms, 1)))
   return power * ([1, 2, 5, 10].find((step) => step * power >= ms) as number)

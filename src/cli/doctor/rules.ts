@@ -1,4 +1,4 @@
-/** What can be wrong with a stream: one rule each, with its reason and its remedy. */
+/** What can be wrong with a stream? One rule for each fault, with its reason and its remedy. */
 import { isComplete, isFailed } from '../../client/final-events.js'
 import { asLine, duration } from '../terminal.js'
 import { exceeded, FIRST_BYTE_LIMIT, LIMITS, type Limit } from './idle-timeouts.js'
@@ -13,32 +13,35 @@ import {
 } from './observe.js'
 import type { Flaw } from './strict-lines.js'
 
-/** `fault`: a reader gets something wrong, late or not at all. `warning`: it works here, and will not everywhere. */
+/** `fault`: a reader gets something wrong, late or not at all. `warning`: it works here, but will not everywhere. */
 export type Severity = 'fault' | 'warning'
 
 export interface Rule {
   code: string
   severity: Severity
-  /** What the rule can be asked of: every answer, or only one that is an event stream. */
+  /** What the rule applies to: every answer, or only an event stream. */
   of: 'answer' | 'stream'
   /** What is wrong, with its values; undefined if nothing is. */
   find(observation: Observation): string | undefined
-  /** Where it is, for what has a place. */
+  /** The places of the fault, if it has any. */
   places?(observation: Observation): Flaw[]
   why: string
   mend: string
 }
 
-/** A silence that a head which waits for the first event should have broken: the relay's heartbeat is due after 8 s. */
+/** If the head waits for the first event, a heartbeat should have sent it before this: the relay's is due after 8 s. */
 const LATE_HEAD_MS = 10_000
-/** A burst is told from a quick answer by these. */
+/** These tell a burst from a quick answer. */
 const MIN_EVENTS = 10
 const MIN_SILENCE_MS = 1000
 const MIN_LUMP_SILENCE_MS = 500
 const QUIET_MS = 100
 const MS_PER_EVENT = 5
 const EVENTS_PER_ARRIVAL = 4
-/** Small lumps at an even pace, which a page shows as jerks: so many of them, so far apart, and so near to their median. */
+/**
+ * Small lumps at an even pace, which a page shows as jerks: at least this many, this far apart, and this near to their
+ * median. What comes within `AT_ONCE_MS` is one lump.
+ */
 const MIN_BEATS = 5
 const MIN_BEAT_MS = 150
 const AT_ONCE_MS = 25
@@ -119,7 +122,7 @@ export const RULES: readonly Rule[] = [
     severity: 'warning',
     of: 'stream',
     find: ({ headers }) =>
-      // `none` is no coding, and keeps compression off.
+      // `none` is not a coding; it keeps compression off.
       /^\s*((identity|none)\s*)?$/i.test(headers['content-encoding'] ?? '')
         ? undefined
         : `content-encoding is ${headers['content-encoding']}`,
@@ -284,7 +287,7 @@ export const RULES: readonly Rule[] = [
       const { answer, busy, waitedMs } = head
       if (!answer) return `HEAD was not answered within ${duration(waitedMs)}`
       if (busy) return 'HEAD was answered, and the server went on as if for a GET'
-      // Not to offer HEAD at all is an answer.
+      // Refusing HEAD is a valid answer.
       if (answer.status >= 400) return
       const type = answer.headers['content-type']
       return type === headers['content-type']
@@ -358,11 +361,11 @@ interface Lump {
   arrivals: number
   fromMs: number
   toMs: number
-  /** Before it. */
+  /** The silence before it. */
   silenceMs: number
 }
 
-/** Groups of many events that came nearly at one moment, after a silence. */
+/** Groups of many events that came almost at once, after a silence. */
 export function findLumps({ arrivals, events }: Pick<Observation, 'arrivals' | 'events'>): {
   lumps: Lump[]
   events: number
@@ -388,7 +391,7 @@ export function findLumps({ arrivals, events }: Pick<Observation, 'arrivals' | '
   return { lumps, events: events.length }
 }
 
-/** Whether nearly all of it came in lumps. */
+/** Whether almost all events came in lumps. */
 export function isBuffered(observation: Pick<Observation, 'arrivals' | 'events'>): boolean {
   const { lumps, events } = findLumps(observation)
   const inLumps = lumps.reduce((sum, lump) => sum + lump.events, 0)
@@ -396,7 +399,7 @@ export function isBuffered(observation: Pick<Observation, 'arrivals' | 'events'>
   return inLumps > 0 && inLumps >= events * 0.8 && silenceMs >= MIN_SILENCE_MS
 }
 
-/** Whether nearly all of it came two or more events at once, at an even pace; and how many, how far apart. */
+/** If almost all events came two or more at once, at an even pace: how many, and how far apart. */
 function findBeat({ arrivals }: Pick<Observation, 'arrivals'>): { events: number; ms: number } | undefined {
   const groups: { events: number; atMs: number; lastMs: number }[] = []
   for (const { atMs, events } of arrivals) {
@@ -407,7 +410,7 @@ function findBeat({ arrivals }: Pick<Observation, 'arrivals'>): { events: number
       group.lastMs = atMs
     } else groups.push({ events, atMs, lastMs: atMs })
   }
-  // The first often has the beginning of the answer beside its text, the last one the end.
+  // The first group often contains the start of the answer beside its text, and the last one the end.
   const inner = groups.slice(1, -1)
   const gaps = inner.map(({ atMs }, index) => atMs - (groups[index] as { atMs: number }).atMs)
   const ms = median(gaps)
@@ -422,7 +425,7 @@ function median(values: readonly number[]): number {
   return [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0
 }
 
-/** Of the body, up to the answer's last event. */
+/** The longest silence in the body, up to the answer's last event. */
 export function longestSilence(
   observation: Pick<Observation, 'arrivals' | 'events' | 'headMs' | 'endMs' | 'sentinel'>,
 ): {
@@ -440,7 +443,7 @@ export function longestSilence(
   return longest
 }
 
-/** The event that ends the answer: the sentinel or a failure, or else a dialect's own last event. */
+/** The event that ends the answer: the sentinel or a failure, else the last event of a dialect. */
 export function endingOf({ events, sentinel }: Pick<Observation, 'events' | 'sentinel'>): SeenEvent | undefined {
   if (sentinel === false) return
   return (
@@ -449,7 +452,7 @@ export function endingOf({ events, sentinel }: Pick<Observation, 'events' | 'sen
   )
 }
 
-/** Whether the end was said, and clients discard it because no blank line follows. */
+/** Whether the sentinel came, but clients discard it because no blank line follows. */
 function endsUnfinished({ unfinished, sentinel }: Observation): boolean {
   const lines = unfinished?.text.split('\n') ?? []
   return lines.some((line) => sentinel !== false && line.replace(/^data: ?/, '') === sentinel)
@@ -462,13 +465,13 @@ function flawsOf(observation: Observation): Flaw[] {
   return [...flaws, { line, byte, what: 'the last block has no blank line after it, so clients discard it' }]
 }
 
-/** An answer of which nothing came. */
+/** Whether the answer is empty. */
 function isEmpty(observation: Observation): boolean {
   const { status, arrivals, ending } = observation
   return status === 200 && arrivals.length === 0 && ending === 'complete' && !isEventStream(observation)
 }
 
-/** What a preflight's answer lacks for the browser to send the request. */
+/** What a preflight's answer lacks, without which the browser does not send the request. */
 function deniedBy({ status, headers, method, asked }: Preflight, cors: CorsObservation): string | undefined {
   if (status === 0) return 'OPTIONS was not answered'
   if (status < 200 || status > 299) return `OPTIONS was answered with ${status}`
@@ -479,7 +482,7 @@ function deniedBy({ status, headers, method, asked }: Preflight, cors: CorsObser
     return `access-control-allow-methods is ${headers['access-control-allow-methods'] ?? 'missing'}, without ${method}`
   }
   const allowed = listOf(headers['access-control-allow-headers'])
-  // The wildcard never stands for authorization.
+  // The wildcard never includes `authorization`.
   const missing = asked.filter(
     (name) => !allowed.includes(name) && !(wildcard && allowed.includes('*') && name !== 'authorization'),
   )
@@ -487,7 +490,7 @@ function deniedBy({ status, headers, method, asked }: Preflight, cors: CorsObser
   return `access-control-allow-headers is ${headers['access-control-allow-headers'] ?? 'missing'}, without ${missing.join(', ')}`
 }
 
-/** Whether a preflight's answer lets a page use the method. */
+/** Whether a preflight's answer allows the method. */
 function allows(
   headers: Record<string, string>,
   method: string,
@@ -497,7 +500,7 @@ function allows(
   return SAFE_METHODS.has(method) || methods.includes(method.toLowerCase()) || (!credentials && methods.includes('*'))
 }
 
-/** Why the browser would keep the answer from a page of this origin. */
+/** Why the browser would hide the answer from a page of this origin. */
 function corsRefusal(headers: Record<string, string>, { origin, credentials }: CorsObservation): string | undefined {
   const allowed = headers['access-control-allow-origin']
   if (allowed !== origin && (allowed !== '*' || credentials)) {

@@ -1,15 +1,15 @@
-/** The lines of an event stream, read strictly: what a client passes over in silence is named here. */
+/** Which lines of an event stream, read strictly, would a client skip in silence? */
 
-/** A line that does not say what its writer meant. */
+/** A line that does not mean what its writer intended. */
 export interface Flaw {
   /** From 1. */
   line: number
-  /** Of the line's beginning, from 0, in the body after any decompression. */
+  /** The offset of the line's beginning, from 0, in the body after any decompression. */
   byte: number
   what: string
 }
 
-/** A last block that no blank line ended, which clients discard. */
+/** A last block without a blank line after it, which clients discard. */
 export interface Unfinished {
   line: number
   byte: number
@@ -19,7 +19,7 @@ export interface Unfinished {
 const LF = 10
 const CR = 13
 const FIELDS = ['data', 'event', 'id', 'retry']
-/** After so many there is nothing new to learn. */
+/** The most flaws that are reported: more would show nothing new. */
 const MAX_FLAWS = 1000
 
 export function checkLines(body: Uint8Array): { flaws: Flaw[]; unfinished?: Unfinished } {
@@ -38,7 +38,7 @@ export function checkLines(body: Uint8Array): { flaws: Flaw[]; unfinished?: Unfi
         flaws.push({ line: at.line, byte: at.byte, what: `event "${event}" has no data line, so clients drop it` })
       }
     } else if (event === undefined && data.startsWith('{')) {
-      // A `{` alone may be a piece of somebody's plain text; in a stream that began with JSON it is not.
+      // A `{` alone may be a piece of plain text, but not in a stream that began with JSON.
       const isJSON = parses(data)
       speaksJSON ??= isJSON
       if (speaksJSON && !isJSON) {
@@ -84,7 +84,7 @@ export function checkLines(body: Uint8Array): { flaws: Flaw[]; unfinished?: Unfi
     start = index + 1
   }
   if (start < body.length && flaws.length < MAX_FLAWS) {
-    // Where the connection was cut a character may be, too.
+    // If the connection was cut, a character may be cut, too.
     const text = lenient.decode(body.subarray(start))
     if (!text.startsWith(':')) {
       block ??= { line, byte: start, text: '' }
