@@ -9,7 +9,7 @@ export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../op
 export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 
-/** As much of Express's request as is needed, of Express 4 or 5. */
+/** The members that are used of Express's request, in Express 4 and 5. */
 export interface ExpressRequest extends NodeRequest {
   next?: ((error?: unknown) => void) | undefined
 }
@@ -18,8 +18,8 @@ export interface ExpressRequest extends NodeRequest {
  * Relays a source as the answer to an Express request. Put body parsers before it, or begin to read the body
  * synchronously in the source function.
  *
- * @returns how it ended; nothing when `onError` threw before anything was sent, and the error went to the error
- * handlers of the app (`next(error)`). Never rejects under Express.
+ * @returns how it ended; nothing if `onError` threw before anything was sent: then the error went to the error handlers
+ * of the app (`next(error)`). Never rejects under Express.
  * @example
  * ```ts
  * app.post('/api/chat', (req, res) =>
@@ -36,11 +36,11 @@ export function relay(
 }
 
 /**
- * Answers an Express request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run
- * with `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another
- * owner's, 410 when that part is kept no longer. The source is never called.
+ * Answers an Express request with events of a run in a log: those after the request's `Last-Event-ID`; without one, all
+ * of the run with `runId` while that goes on. 204 if there is nothing to read, 404 if the run is unknown or another
+ * owner's, 410 if those events are no longer kept. The source is never called.
  *
- * @returns how the connection ended; nothing when an error went to the error handlers of the app.
+ * @returns how the connection ended; nothing if an error went to the error handlers of the app.
  * @example
  * ```ts
  * app.get('/api/chat', (req, res) => resume(req, res, { log, owner: res.locals.user.id }))
@@ -52,6 +52,6 @@ export function resume(req: ExpressRequest, res: NodeResponse, options: ResumeOp
 
 function handled(req: ExpressRequest, answer: Promise<Summary>): Promise<Summary | undefined> {
   const { next } = req
-  // Express 4 takes no notice of a handler's promise.
+  // Express 4 ignores a handler's promise.
   return next ? answer.catch((error) => next(error) as undefined) : answer
 }

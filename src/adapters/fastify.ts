@@ -23,12 +23,12 @@ export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 export type { NodeRequest, NodeResponse } from './node-sink.js'
 
-/** As much of Fastify's request as is needed. */
+/** The members that are used of Fastify's request. */
 export interface FastifyRequest {
   readonly raw: NodeRequest
 }
 
-/** As much of Fastify's reply as is needed. */
+/** The members that are used of Fastify's reply. */
 export interface FastifyReply {
   readonly raw: NodeResponse
   readonly sent: boolean
@@ -40,11 +40,11 @@ export interface FastifyReply {
 }
 
 /**
- * Relays a source as the answer to a Fastify request. It goes out through `reply.send`: headers set earlier are kept,
- * and the `onSend` and `onResponse` hooks run. Do not call `reply.hijack()` before.
+ * Relays a source as the answer to a Fastify request. The answer goes out through `reply.send`: headers set earlier are
+ * kept, and the `onSend` and `onResponse` hooks run. Do not call `reply.hijack()` before.
  *
- * @returns how it ended, once the answer is sent. Return it from the handler, or the reply: what `onError` throws before
- * anything was sent goes to Fastify's error handler either way.
+ * @returns how it ended, once the answer is sent. Return this promise from the handler, or return the reply: what
+ * `onError` throws before anything was sent goes to Fastify's error handler either way.
  * @example
  * ```ts
  * fastify.post('/api/chat', (request, reply) =>
@@ -61,9 +61,9 @@ export function relay(
 }
 
 /**
- * Answers a Fastify request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run
- * with `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another
- * owner's, 410 when that part is kept no longer. The source is never called.
+ * Answers a Fastify request with events of a run in a log: those after the request's `Last-Event-ID`; without one, all
+ * of the run with `runId` while that goes on. 204 if there is nothing to read, 404 if the run is unknown or another
+ * owner's, 410 if those events are no longer kept. The source is never called.
  *
  * @returns how the connection ended. Rejects only with what `onError` throws before anything was sent.
  * @example
@@ -106,7 +106,7 @@ async function answer(
   const { raw: res } = reply ?? {}
   const lack = lackOf(req, res)
   if (lack) {
-    // With sse-relay/node the raw ones would do, and nobody would see what is missing.
+    // sse-relay/node would take the raw ones, and nobody would see what is missing.
     const remedy = request?.raw
       ? 'hand on request and reply as they are: the raw ones have not the headers of @fastify/cors and of your hooks'
       : "Node's own req and res are for sse-relay/node"
@@ -121,7 +121,7 @@ async function answer(
     remedies: REMEDIES,
     isUsed: () => reply.sent,
     send(status, headers, body) {
-      // A length set earlier would cut the stream off there.
+      // A content-length set earlier would cut the stream off.
       reply.removeHeader('content-length')
       reply.code(status)
       reply.headers(headers)
@@ -134,7 +134,7 @@ async function answer(
   })
   const summary = await serveNode(req, res, sink, begin)
   if (sink.sent) await over
-  // Fastify sends what a handler resolves to, and complains if there was an answer before.
+  // Without this Fastify sends what the handler resolves to, and complains of a second answer.
   reply.hijack()
   return summary
 }

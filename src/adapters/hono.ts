@@ -10,10 +10,10 @@ export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../op
 export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 
-/** As much of Hono's context as is needed. */
+/** The members that are used of Hono's context. */
 export interface HonoContext {
   readonly req: { readonly raw: WebRequest }
-  /** Whether it has a response: Hono takes no second one. */
+  /** Whether the context has a response: Hono takes no second one. */
   readonly finalized?: boolean
   header(name: string, value?: string, options?: { append?: boolean }): void
   newResponse(body: ReadableStream | string | null, status: never, headers: Record<string, string | string[]>): Response
@@ -37,9 +37,9 @@ export function relay(c: HonoContext, source: Source, options?: RelayOptions): P
 }
 
 /**
- * Answers a Hono request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run
- * with `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another
- * owner's, 410 when that part is kept no longer. The source is never called.
+ * Answers a Hono request with events of a run in a log: those after the request's `Last-Event-ID`; without one, all of
+ * the run with `runId` while that goes on. 204 if there is nothing to read, 404 if the run is unknown or another
+ * owner's, 410 if those events are no longer kept. The source is never called.
  *
  * @returns the response, at the first event or heartbeat. Rejects only with what `onError` throws before that.
  * @example
@@ -59,9 +59,9 @@ export function resume(c: HonoContext, options: ResumeOptions): Promise<Response
 function responding(c: HonoContext): Respond {
   return (body, status, { 'set-cookie': cookies = [], ...headers }) => {
     if (c.finalized) throw mistake('response-used', 'Something else has answered this request: a timeout, say')
-    // A length set earlier would cut the stream off there.
+    // A content-length set earlier would cut the stream off.
     c.header('content-length', undefined)
-    // Beside those that middleware set; `newResponse` would put them in their place.
+    // Added to the cookies that middleware set; `newResponse` would replace those.
     for (const cookie of [cookies].flat()) c.header('set-cookie', cookie, { append: true })
     return c.newResponse(body, status as never, headers)
   }

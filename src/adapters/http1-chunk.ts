@@ -1,6 +1,6 @@
 /** How does Node frame a chunk of HTTP/1.1, and when may that be written to its socket in one piece? */
 
-/** As much of Node's `ServerResponse` and its socket as is looked at. */
+/** The members that are read of Node's `ServerResponse`; below, those of its socket. */
 export interface DirectResponse {
   write(text: string): unknown
   end(text?: string): unknown
@@ -24,8 +24,9 @@ export interface DirectSocket {
 type Methods = Pick<DirectResponse, 'write' | 'end' | '_send' | '_writeRaw'>
 
 /**
- * Node's own methods, as they were when this file was loaded; undefined where there are none to be sure of. Monitoring
- * replaces them in place, for all responses, and may have done so before: Node's own are told by a name in their text.
+ * Node's own methods, as they were when this file was loaded; undefined if it is not sure that they are Node's own.
+ * Monitoring replaces them in place, for all responses, and may have done so before: Node's own are recognised by their
+ * source text.
  */
 const own: Methods | undefined = findOwn()
 
@@ -46,16 +47,17 @@ function findOwn(): Methods | undefined {
   }
 }
 
-/** More than the frame of a chunk takes. */
+/** More bytes than the framing of a chunk takes. */
 const FRAME = 16
 
 /**
- * Writes a chunk to the socket itself, framed as Node would: three pieces and a `writev` of Node's are one string here,
- * and one `write` (bench row `relay, one a tick`). The bytes are the same.
+ * Writes a chunk to the socket itself, framed as Node would frame it. What Node sends as three pieces in a `writev` is
+ * one string here, and one `write` (bench row `relay, one a tick`). The bytes are the same.
  *
- * Only where that is all Node would do: its own response, whose methods nobody has replaced, chunked, its head sent, its
- * turn on the connection come, nothing waiting in it, and room on the connection for more than this. What fills it is
- * for the response to write: then it knows that it is full (`writableNeedDrain`), and has its 'drain'.
+ * Only if Node would do no more than that: the response is Node's own, nobody has replaced its methods, it is chunked,
+ * its head is sent, its turn on the connection has come, nothing waits in it, and the connection has room for more than
+ * this. A chunk that fills the connection is for the response to write: so the response knows that it is full
+ * (`writableNeedDrain`), and gets its 'drain'.
  *
  * @returns `false` if the response has to write it.
  */
@@ -79,12 +81,12 @@ export function writeDirect(res: DirectResponse, socket: DirectSocket, text: str
     return false
   const bytes = Buffer.byteLength(text)
   if (!(socket.writableLength + bytes + FRAME < socket.writableHighWaterMark)) return false
-  // Where every character is a byte, the socket need not look for others.
+  // If every character is one byte, the socket need not encode any.
   socket.write(`${bytes.toString(16)}\r\n${text}\r\n`, bytes === text.length ? 'latin1' : 'utf8')
   return true
 }
 
-/** As much of a `Readable` as is looked at. */
+/** The members of a `Readable` that are read. */
 export interface PipedBody {
   readonly readableFlowing: boolean | null
   readonly readableLength: number
@@ -93,9 +95,9 @@ export interface PipedBody {
 }
 
 /**
- * Whether a body's next piece would go to the response at once, and nowhere else: the response is all it is piped to,
- * nobody listens beside that, and nothing waits in it. Then the body may be left out, too: Fastify and Koa pipe it, and a
- * token is less than half the instructions without (bench group `counts`).
+ * Whether a body's next piece would go to the response at once, and nowhere else: the body is piped to the response
+ * alone, nobody else listens, and nothing waits in it. Then the body can be bypassed too: Fastify and Koa pipe it, and
+ * without it a token takes less than half the instructions (bench group `counts`).
  */
 export function isPipedTo(body: PipedBody, res: unknown): boolean {
   const pipes = body._readableState?.pipes

@@ -22,7 +22,7 @@ export type { ResumeOptions } from '../relay.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 export type { NodeRequest, NodeResponse } from './node-sink.js'
 
-/** As much of Koa's context as is needed, of Koa 2 or 3. */
+/** The members that are used of Koa's context, in Koa 2 and 3. */
 export interface KoaContext {
   readonly req: NodeRequest & { readonly socket?: { readonly errored?: Error | null } | null }
   readonly res: NodeResponse
@@ -42,9 +42,9 @@ export interface KoaContext {
  * before they are sent, and may add to them. Put body parsers before it, or begin to read `ctx.req` synchronously in
  * the source function.
  *
- * @returns at the first event, the first heartbeat or the first failure, because Koa sends nothing before; how it ended
- * is told to `onEnd`. Return or await it: Koa would answer 404 otherwise. Rejects only with what `onError` throws
- * before that, for the middleware around it and `app.on('error')`.
+ * @returns at the first event, the first heartbeat or the first failure, because Koa sends nothing before; `onEnd` gets
+ * how the run ended. Return or await it: Koa would answer 404 otherwise. Rejects only with what `onError` throws before
+ * that, for the middleware around it and `app.on('error')`.
  * @example
  * ```ts
  * koa.use((ctx) =>
@@ -56,9 +56,9 @@ export function relay(ctx: KoaContext, source: Source, options?: RelayOptions): 
 }
 
 /**
- * Answers a Koa request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run with
- * `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another owner's,
- * 410 when that part is kept no longer. The source is never called.
+ * Answers a Koa request with events of a run in a log: those after the request's `Last-Event-ID`; without one, all of
+ * the run with `runId` while that goes on. 204 if there is nothing to read, 404 if the run is unknown or another
+ * owner's, 410 if those events are no longer kept. The source is never called.
  *
  * @returns at the first event or heartbeat. Rejects only with what `onError` throws before that.
  * @example
@@ -100,33 +100,34 @@ function connect(
         send(status, { 'set-cookie': cookies, ...headers }, body) {
           ctx.status = status
           ctx.body = body
-          // A length set earlier would cut the stream off there.
+          // A content-length set earlier would cut the stream off.
           ctx.remove('content-length')
           ctx.set(headers)
-          // Beside those that middleware set.
+          // Added to the cookies that middleware set.
           if (cookies) ctx.append('set-cookie', cookies)
-          // It would keep the tokens back until they are worth a block, where the headers of the options let it.
+          // koa-compress would hold tokens back until they fill a block, if the headers of the options allow it to
+          // compress.
           ctx.compress ??= false
           resolve()
         },
       })
       leavingIsNoError(ctx)
       serveNode(req, res, sink, begin).then(({ outcome }) => {
-        // Nobody is there to be answered, or someone else answers: Koa's 404 would be neither's.
+        // The client left, or something else answers: Koa's 404 would be for neither.
         if (!sink.sent) {
           ctx.respond = false
-          // 499: client closed request. For whoever writes the log.
+          // 499, client closed request: for access logs.
           if (outcome === 'disconnected') ctx.status = 499
         }
         resolve()
       }, reject)
-      // Nobody waited, so Koa has answered; its app is told.
+      // Nobody awaited the promise, so Koa has answered: the error goes to its app.
     },
     ctx.onerror.bind(ctx) as (error: unknown) => void,
   )
 }
 
-/** Koa takes a client that leaves for an error of the app, and prints a stack. `onEnd` is told of it instead. */
+/** Koa treats a client that leaves as an error of the app, and prints a stack. `onEnd` reports it instead. */
 function leavingIsNoError(ctx: KoaContext): void {
   const { onerror, req } = ctx
   ctx.onerror = (error) => {

@@ -8,7 +8,7 @@ import type { Summary } from '../types.js'
 import { type DirectResponse, type DirectSocket, writeDirect } from './http1-chunk.js'
 import { drain, type Upload } from './unread-body.js'
 
-/** As much of `IncomingMessage`, and of `Http2ServerRequest`, as is needed. */
+/** The members that are used of `IncomingMessage`, and of `Http2ServerRequest`. */
 export interface NodeRequest extends Upload {
   readonly method?: string | undefined
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
@@ -16,7 +16,7 @@ export interface NodeRequest extends Upload {
   readonly socket?: { readonly destroyed?: boolean; once?(event: 'close', listener: () => void): unknown } | null
 }
 
-/** As much of `ServerResponse`, and of `Http2ServerResponse`, as is needed. */
+/** The members that are used of `ServerResponse`, and of `Http2ServerResponse`. */
 export interface NodeResponse {
   readonly headersSent: boolean
   readonly writableEnded: boolean
@@ -42,7 +42,7 @@ export interface NodeResponse {
   flush?(): void
 }
 
-/** What is missing of the two that Node hands to a server, or of what stands for them in a test. */
+/** What is missing in the request and response of Node, or in what stands for them in a test. */
 export function lackOf(req: NodeRequest | undefined, res: NodeResponse | undefined): string | undefined {
   if (typeof (req as Partial<NodeResponse> | undefined)?.writeHead === 'function') return 'these two are swapped'
   if (typeof req?.headers !== 'object') return 'the request has no headers'
@@ -52,7 +52,7 @@ export function lackOf(req: NodeRequest | undefined, res: NodeResponse | undefin
   return
 }
 
-/** Begins the answer to a request of Node, and tells it when the client leaves. */
+/** Begins the answer to a request of Node, and tells the relay when the client leaves. */
 export function serveNode(
   req: NodeRequest,
   res: NodeResponse,
@@ -92,12 +92,12 @@ class Head implements RequestHead {
 
 /** Calls back when the connection of a response has closed, or its stream of HTTP/2. */
 export function whenClosed(req: NodeRequest, res: NodeResponse, closed: () => void): void {
-  // Of the response: a request's 'close' comes when its body was read, or not at all.
+  // That of the response: a request's 'close' comes when its body was read, or not at all.
   res.on('close', closed)
   if (res.socket === null) whileQueued(req, res, closed)
 }
 
-/** Who waits for a turn on a connection. One listener a connection: Node warns of the eleventh. */
+/** Callbacks that wait for a turn on a connection. One listener per connection: Node warns of the eleventh. */
 const queues = new WeakMap<object, Set<() => void>>()
 
 /**
@@ -119,7 +119,7 @@ function whileQueued({ socket }: NodeRequest, res: NodeResponse, closed: () => v
 
 const NGHTTP2_INTERNAL_ERROR = 2
 
-/** What to do about a response that is in other hands: before relay was called, and since. */
+/** What to do if something else uses the response: before relay was called, and since. */
 export interface Remedies {
   before: string
   since: string
@@ -130,7 +130,7 @@ const REMEDIES: Remedies = {
   since: 'Is it a timeout, a relay before this one, or code that goes on without waiting for relay?',
 }
 
-/** As much of the options as says how to write. */
+/** The options that say how to write. */
 export interface WriteOptions {
   directWrites?: boolean | undefined
 }
@@ -139,7 +139,7 @@ function isDirect(options: WriteOptions | undefined): boolean {
   try {
     return options?.directWrites !== false
   } catch {
-    // An option that throws when it is read is met where that is caught.
+    // An option that throws when it is read throws again where that is caught.
     return false
   }
 }
@@ -147,13 +147,13 @@ function isDirect(options: WriteOptions | undefined): boolean {
 /** Writes to Node's response itself. */
 export class NodeSink implements Sink {
   handle: RelayHandle | undefined
-  /** Its end is sent, and that was before there was somebody to be told. */
+  /** Whether the end is sent: that may be before there is a handle to tell. */
   isSent = false
   protected readonly res: NodeResponse
   protected socket: NodeResponse['socket']
   #flushes = false
   #listens = false
-  /** Where chunks may be written to the socket itself; absent where they may not. */
+  /** The socket, if chunks may be written to it directly. */
   #direct: DirectSocket | undefined
   readonly #isDirect: boolean
 
@@ -168,7 +168,7 @@ export class NodeSink implements Sink {
     return res.destroyed === true || res.stream?.destroyed === true
   }
 
-  /** Whether the response is in other hands. */
+  /** Whether the response was begun or ended already. */
   protected get isUsed(): boolean {
     return this.res.headersSent || this.res.writableEnded
   }
@@ -204,7 +204,7 @@ export class NodeSink implements Sink {
     this.look()
   }
 
-  /** Once: a property that is not there is searched for through every prototype that Express puts in. */
+  /** Called once: an absent property is searched for through every prototype that Express puts in. */
   protected look(): void {
     const { res } = this
     if (!res.stream) this.socket = res.socket
@@ -216,14 +216,14 @@ export class NodeSink implements Sink {
     if (this.writeDirect(text)) return true
     const { res } = this
     if (this.socket) gather(this.socket)
-    // Whoever wraps `write`, to log or to count, may return nothing. Only `false` is followed by 'drain'.
+    // A `write` that was wrapped, to log or to count, may return nothing. Only `false` is followed by 'drain'.
     const isFull = res.write(text) === false
     if (this.#flushes) res.flush?.()
     if (isFull) this.#listen()
     return !isFull
   }
 
-  /** Past the response, where that is the same; `false` where it is not. */
+  /** Writes past the response if that makes no difference; `false` if it would. */
   protected writeDirect(text: string): boolean {
     return this.#direct !== undefined && writeDirect(this.res as DirectResponse, this.#direct, text)
   }
@@ -239,15 +239,15 @@ export class NodeSink implements Sink {
     this.whenSent(text)
     if (text === undefined) this.res.end()
     else this.res.end(text)
-    // What stands for a response in a test has sent it all by now, and may have no events to say so.
+    // A stand-in for a response in a test has sent it all by now, and may have no events to say so.
     if (this.res.writableFinished) this.#tellSent()
   }
 
   protected whenSent(last: string | undefined): void {
     const { res } = this
     const sent = () => this.#tellSent()
-    // Over HTTP/2 a response finishes when its stream has closed, and a client that still sends its request holds that open.
-    // Of one that has no body the stream may say nothing.
+    // An HTTP/2 response finishes once its stream has closed, and a client that still sends its request prevents that.
+    // The stream of a response without a body may not emit 'finish'.
     if (res.stream) res.stream.on('finish', sent)
     if (!res.stream || last === undefined) res.on('finish', sent)
   }
@@ -270,7 +270,7 @@ export class NodeSink implements Sink {
 }
 
 /**
- * Holds back what is written to a connection until all others have written too: 200 system calls in a row, with no work
+ * Holds back what is written to a connection until all others have written too. 200 system calls in a row, with no work
  * between them, take 3 % less of a token's time (bench row `relay, one a tick`), and 6 % less with a log.
  */
 export function gather(socket: Corkable): void {

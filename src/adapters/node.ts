@@ -23,8 +23,8 @@ export type { NodeRequest, NodeResponse } from './node-sink.js'
 /**
  * Relays a source as the answer to a request of Node's `http`, `https` or `http2` (compatibility API).
  *
- * Read the request's body before, or begin to read it synchronously in the source function: what nobody reads is
- * dropped then, because a large unread body would hide that the client left.
+ * Read the request's body before, or begin to read it synchronously in the source function: an unread body is dropped
+ * then, because a large one would hide that the client left.
  *
  * @returns how it ended. Rejects only with what `onError` throws before anything was sent.
  * @example
@@ -39,9 +39,9 @@ export function relay(req: NodeRequest, res: NodeResponse, source: Source, optio
 }
 
 /**
- * Answers a request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run with
- * `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another
- * owner's, 410 when that part is kept no longer. The source is never called.
+ * Answers a request with events of a run in a log: those after the request's `Last-Event-ID`; without one, all of the
+ * run with `runId` while that goes on. 204 if there is nothing to read, 404 if the run is unknown or another owner's,
+ * 410 if those events are no longer kept. The source is never called.
  *
  * @returns how the connection ended. Rejects only with what `onError` throws before anything was sent.
  * @example

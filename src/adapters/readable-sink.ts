@@ -5,20 +5,20 @@ import type { SinkHeaders } from '../relay.js'
 import { isPipedTo } from './http1-chunk.js'
 import { gather, type NodeResponse, NodeSink, type Remedies, type WriteOptions } from './node-sink.js'
 
-/** How a host that has Node's response in its own hands is given an answer. */
+/** How a host that manages Node's response itself is given an answer. */
 export interface BodyHost {
   readonly res: NodeResponse
   readonly options: WriteOptions | undefined
   readonly remedies: Remedies
   /** Whether the host was told to leave the response alone. */
   isUsed(): boolean
-  /** Hands the answer over; the body is null where the status has none. */
+  /** Hands the answer over; the body is null if the status has none. */
   send(status: number, headers: SinkHeaders, body: Readable | null): void
 }
 
 /**
- * Gives the host a body to send, so that whatever the host does with its answers is done to this one: hooks and
- * middleware see it, and headers they set last are on it.
+ * Gives the host a body to send, so that the host treats it like its other answers: hooks and middleware see it, and
+ * headers that they set last are sent.
  */
 export class BodySink extends NodeSink {
   readonly #host: BodyHost
@@ -68,15 +68,15 @@ export class BodySink extends NodeSink {
 
   override destroy(): void {
     const body = this.#body
-    // Someone put another body in the place of this one: the response is that one's.
+    // Another body was put in place of this one: the response belongs to that.
     if (body?.destroyed && !body.readableEnded) return
     super.destroy()
   }
 
   #open(): Readable {
     const body = new Readable({
-      // More is asked for when there is room, whoever reads: a pipe, `for await`, 'readable', another stream. It is asked
-      // for before what there was is taken, so after what else waits.
+      // More is asked for when there is room, whoever reads: a pipe, `for await`, 'readable', another stream. This is
+      // called before the text that was there is taken, so the relay is told after everything else that waits.
       read: () => {
         if (this.#isFull) setImmediate(() => this.#drained())
       },
@@ -89,7 +89,7 @@ export class BodySink extends NodeSink {
   }
 
   #push(text: string | null): boolean {
-    // What comes after the end of a response is an error of the host's.
+    // A write after the response's end would be an error in the host.
     return this.#body !== undefined && !this.res.writableEnded && this.#body.push(text)
   }
 

@@ -1,6 +1,6 @@
 /** What becomes of the body of a request that nobody reads, or nobody reads any more? */
 
-/** As much of `IncomingMessage`, and of `Http2ServerRequest`, as is needed. */
+/** The members that are used of `IncomingMessage`, and of `Http2ServerRequest`. */
 export interface Upload {
   readonly readableFlowing?: boolean | null
   readonly readableLength?: number
@@ -11,23 +11,23 @@ export interface Upload {
   resume?(): unknown
   on?(event: 'pause' | 'close', listener: () => void): unknown
   listenerCount?(event: string): number
-  /** Has the socket read on, whoever has paused the body. */
+  /** Makes the socket read on, even if the body is paused. */
   _read?(size: number): void
 }
 
 /**
- * So many bytes are read ahead of a reader that pauses: what the buffers of two machines may hold before the end of the
- * connection. Past that it is a heartbeat that finds out.
+ * How many bytes are read ahead of a reader that pauses: what the buffers of two machines may hold before the end of
+ * the connection. Beyond that only a heartbeat finds out that the client left.
  */
 const MAX_AHEAD = 8_388_608
-/** A pause this long is no reader that is about to go on. */
+/** After a pause this long, in milliseconds, a reader is not about to go on. */
 const PAUSE_MS = 250
 const NEXT_MS = 10
 
 /**
- * Sees to it that a body hides no leaving: a socket whose data nobody takes is paused, and a paused socket does not
- * close. What nobody reads, or reads any more, is read to its end and dropped. Who has only paused may come back: for
- * them some of it is read ahead, and nothing is lost.
+ * Keeps an unread body from hiding that the client left: a socket whose data nobody takes is paused, and a paused
+ * socket does not close. A body that nobody reads, or reads any more, is read to its end and dropped. A reader that has
+ * only paused may come back: some of the body is read ahead for it, and nothing is lost.
  */
 export function drain(req: Upload): void {
   if (req.readableFlowing === null) {
@@ -39,7 +39,7 @@ export function drain(req: Upload): void {
   let timer: ReturnType<typeof setTimeout> | undefined
   const look = () => {
     timer = undefined
-    // Once it was answered, a request is not told that its connection has closed.
+    // A request that was answered is not told that its connection has closed.
     if (req.complete || req.destroyed || req.socket?.destroyed || req.readableFlowing) return
     if (!req.listenerCount?.('data') && !req.listenerCount?.('readable')) {
       req.resume?.()

@@ -8,7 +8,7 @@ import { callAtTickEnd } from '../tick.js'
 import type { ReadableStreamLike } from '../types.js'
 import { owned } from '../unawaited-result.js'
 
-/** As much of `Request` as is needed. */
+/** The members of `Request` that are used. */
 export interface WebRequest {
   readonly method: string
   readonly headers: { get(name: string): string | null }
@@ -24,9 +24,9 @@ export type Respond = (
 ) => Response
 
 /**
- * What begins with a sink whose answer is an object that the host sends.
+ * Begins a relay, or a resume, whose answer is an object that the host sends.
  *
- * @param given what the caller was given for the request, to name it where it is none.
+ * @param given what the caller got as the request, for the error if it is not one.
  */
 export function serveWeb(
   request: WebRequest,
@@ -54,7 +54,7 @@ export function serveWeb(
       try {
         resolve(respond(...parts))
       } catch (error) {
-        // The host will not have it: then nobody reads it.
+        // The host refuses the response, so nobody reads it.
         reject(error)
         sink.left()
       }
@@ -108,7 +108,7 @@ class WebSink implements Sink {
     this.#head = [status, headers]
   }
 
-  /** A response may be thrown away, and another sent in its place. So nothing is asked of the source before it is read. */
+  /** The host may drop the response and send another. So nothing is asked of the source before somebody reads. */
   offer(): boolean {
     this.#send(this.#body(), ...this.#head)
     return this.#wanted
@@ -128,7 +128,7 @@ class WebSink implements Sink {
       this.#handOut()
     } else {
       this.#send(text ?? null, ...this.#head)
-      // Not before the relay knows that it has ended.
+      // Later, when the relay knows that it has ended.
       queueMicrotask(() => this.handle?.drained())
     }
   }
@@ -141,13 +141,13 @@ class WebSink implements Sink {
       return
     }
     try {
-      // An error would be printed by some hosts, and a client that left is none.
       if (!this.isLeft && !this.#isRead) {
         warnOnce(
           'unread',
           'a response was made and nobody ever read its body, so its run was given up after stallTimeoutMs. Does the handler return what relay returns? In a test, read the body',
         )
       }
+      // Some hosts print an error, and a client that left is not one.
       if (this.isLeft) controller.close()
       else controller.error(new RelayError('stalled', 'The client took nothing for stallTimeoutMs and was dropped'))
     } catch {
@@ -192,12 +192,13 @@ class WebSink implements Sink {
   }
 }
 
-/** Reads a body nobody reads, to its end: as long as it waits in the host's buffers the host cannot see the client leave. */
+/** Reads an unread body to its end: while it waits in the host's buffers, the host cannot see the client leave. */
 async function drop(request: WebRequest): Promise<void> {
-  // These have none, and hosts that make a request lazily make all of it when asked: a third of what a short answer costs.
+  // These have no body. Hosts that make a request lazily make all of it when asked for one: a third of the cost of a
+  // short answer.
   if (request.method === 'GET' || request.method === 'HEAD') return
   const { body } = request
-  // Of one that was read in part the rest is read.
+  // The rest of a body that was read in part is read too.
   if (!body || body.locked) return
   try {
     const reader = body.getReader()

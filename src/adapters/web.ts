@@ -13,8 +13,8 @@ export type { WebRequest } from './web-sink.js'
 /**
  * Relays a source as the answer to a Web `Request`: for Next.js route handlers, SvelteKit, Bun, Deno, Workers.
  *
- * Read the request's body before, or begin to read it synchronously in the source function: what nobody reads is
- * dropped then.
+ * Read the request's body before, or begin to read it synchronously in the source function: an unread body is dropped
+ * then.
  *
  * @returns the response, at the first event, the first heartbeat or the first failure: until then a failure has a
  * status of its own. Rejects only with what `onError` throws before that.
@@ -31,9 +31,9 @@ export function relay(request: WebRequest, source: Source, options?: RelayOption
 }
 
 /**
- * Answers a request with a run of a log: from the event after the request's `Last-Event-ID`, or, while the run with
- * `runId` goes on, from its first. 204 when there is nothing to read, 404 for a run that is unknown or another
- * owner's, 410 when that part is kept no longer. The source is never called.
+ * Answers a request with events of a run in a log: those after the request's `Last-Event-ID`; without one, all of the
+ * run with `runId` while that goes on. 204 if there is nothing to read, 404 if the run is unknown or another owner's,
+ * 410 if those events are no longer kept. The source is never called.
  *
  * @returns the response, at the first event or heartbeat. Rejects only with what `onError` throws before that.
  * @example
@@ -46,7 +46,7 @@ export function resume(request: WebRequest, options: ResumeOptions): Promise<Res
 }
 
 const respond: Respond = (body, status, { 'set-cookie': cookies = [], ...headers }) => {
-  // Plain, since a host that makes its responses lazily has then nothing to take apart again.
+  // A plain object, which a host that makes its responses lazily need not take apart again.
   const response = new Response(body, { status, headers: headers as Record<string, string> })
   for (const cookie of [cookies].flat()) response.headers.append('set-cookie', cookie)
   return response

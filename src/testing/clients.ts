@@ -42,7 +42,7 @@ export interface ClientEnding {
 
 type Request = Required<Omit<ClientOptions, 'body' | 'rejectUnauthorized'>> & Pick<ClientOptions, 'body'>
 
-/** A client with a hand on its socket. */
+/** A client that controls its socket. */
 export interface TestClient {
   /** The status of the answer. Rejects if the connection ends before there is one. */
   readonly status: Promise<number>
@@ -50,7 +50,9 @@ export interface TestClient {
   readonly headers: Promise<Record<string, string>>
   /** The text of the body so far, without the framing of HTTP. */
   readonly received: string
-  /** Resolves when the answer is over, completely or not. The connection is let go then, also a kept alive one. */
+  /**
+   * Resolves when the answer is over, completely or not. The connection is closed then, also one that is kept alive.
+   */
   readonly closed: Promise<ClientEnding>
   /**
    * Resolves to the received text when that contains `expected`, or when `expected` is true of it.
@@ -76,7 +78,8 @@ export interface TestClient {
 }
 
 /**
- * Sends a request over a connection of its own and returns at once. What goes wrong is in `closed`; only a bad option is thrown.
+ * Sends a request over a connection of its own and returns at once. Only a bad option throws; what goes wrong later is
+ * in `closed`.
  *
  * @param url An `http:` or `https:` URL.
  * @example
@@ -94,7 +97,7 @@ class Client implements TestClient {
   readonly headers: Promise<Record<string, string>>
   readonly closed: Promise<ClientEnding>
   received = ''
-  /** What is reset: below TLS. */
+  /** The socket below TLS, which `reset` resets. */
   readonly #tcp: Socket
   readonly #socket: Socket
   /** What the bytes are read from: the socket, or the HTTP/2 stream. */
@@ -174,7 +177,7 @@ class Client implements TestClient {
   slow(bytesPerSecond: number): void {
     this.pause()
     const portion = Math.ceil(bytesPerSecond / 10)
-    // Reading nothing is what makes an empty stream read on or end.
+    // On an empty stream, reading 0 bytes makes it read on or end.
     this.#slow = setInterval(() => this.#stream.read(Math.min(portion, this.#stream.readableLength)), 100)
   }
 

@@ -16,20 +16,19 @@ export interface Collected {
   status?: number
   /** The response's headers by their lower-case names, when the input was a response. */
   headers?: Record<string, string>
-  /** Every event but the sentinel and the error frame. */
+  /** Every event except the sentinel and the error frame. */
   events: ParsedEvent[]
   /** The `text` of every unnamed event whose data is JSON with a string `text`, joined. */
   text: string
   /** How many comments came: heartbeats, mostly. */
   comments: number
   /**
-   * `done` after the sentinel, or the last event of a dialect that has one of its own. `truncated` for a body that ended
-   * without either. An error frame whose code is
-   * `truncated`, `stopped`, `shutdown` or `expired` is that; every other failure is `error`, and so is
-   * every status that is not 2xx, whatever its code.
+   * `done` after the sentinel, or after the last event of a dialect that has one of its own. `truncated` for a body
+   * that ended without either. An error frame with the code `truncated`, `stopped`, `shutdown` or `expired` gives that
+   * outcome. Every other failure is `error`, and so is every status that is not 2xx, whatever its code.
    */
   outcome: CollectedOutcome
-  /** What `parseSSE` threw, for every outcome but `done`. */
+  /** What `parseSSE` threw, for every outcome except `done`. */
   error?: RelayError
   /** The last event id at the end. */
   lastEventId: string
@@ -46,8 +45,8 @@ export interface WholeResponse {
 }
 
 /**
- * The whole answer, once it is over: its events, its text, and how it ended. What is on the wire never makes
- * it throw, neither a refusal nor a cut nor a reset.
+ * The whole answer, once it is over: its events, its text, and how it ended. Nothing on the wire makes it throw: no
+ * error status, no cut, no reset.
  *
  * @param input What `parseSSE` takes: a Response, a stream or iterable of bytes or strings, or a string. Also what
  * Fastify's `inject` and supertest resolve to.
@@ -81,12 +80,12 @@ async function collectEvents(input: SSEInput, options: ParseSSEOptions): Promise
     }
   } catch (error) {
     if (!isRelayError(error)) throw error
-    // The body has ended where the dialect's own end had said so.
+    // A body may end without the sentinel after the dialect's own last event.
     const last = collected.events.at(-1)
     const isCut = error.code !== 'truncated' || error.status !== undefined || error.body !== undefined
     if (isCut || !last || !isComplete(last)) {
       collected.error = error
-      // The status was decided before the answer began, so the code there names no ending of a stream.
+      // An error status came before the answer began, so its code is not the ending of a stream.
       collected.outcome = (error.status === undefined && ENDINGS.find((ending) => ending === error.code)) || 'error'
     }
   }
@@ -102,12 +101,12 @@ function isWhole(input: SSEInput | WholeResponse): input is WholeResponse {
 function toResponse({ statusCode, headers, body, text }: WholeResponse): Response {
   const values = Object.entries(headers).flatMap(([name, value]) => [value].flat().map((one) => [name, String(one)]))
   const said = typeof body === 'string' ? body : String(text)
-  // The statuses that a Response cannot have with a body, and have none.
+  // A Response with one of these statuses cannot have a body.
   const isBare = [101, 204, 205, 304].includes(statusCode)
   return new Response(isBare ? null : said, { status: statusCode, headers: values as [string, string][] })
 }
 
-/** By its shape: a host may have put its own class in the place of the global one. */
+/** Recognised by its shape: a host may have replaced the global class. */
 function isResponse(input: SSEInput): input is Response {
   return typeof (input as Response | undefined)?.headers?.entries === 'function'
 }

@@ -79,8 +79,8 @@ export function* readResponse(
 }
 
 /**
- * Looks at the frames of an HTTP/2 connection with one stream: give it the bytes from the server as they come, and it says
- * whether END_STREAM was among them. Node's client ends a stream just the same when it was reset with NO_ERROR.
+ * Looks at the frames of an HTTP/2 connection with one stream: give it the bytes from the server as they come, and it
+ * says whether END_STREAM was among them. Node's client ends a stream in the same way when it was reset with NO_ERROR.
  */
 export function endOfStream(): (bytes: Buffer) => boolean {
   let ended = false

@@ -1,4 +1,4 @@
-/** What tests of streaming code need: answers read to the end, sources and clients that misbehave, an upstream. */
+/** What do tests of streaming code need? Answers read to the end, sources and clients that misbehave, an upstream. */
 
 export { type ClientEnding, type ClientOptions, openClient, type TestClient } from './clients.js'
 export { type Collected, type CollectedOutcome, collect, type WholeResponse } from './collect.js'

@@ -1,4 +1,4 @@
-/** How do OpenAI and Anthropic say a text? A long answer for a test, made of any text. */
+/** How do OpenAI and Anthropic stream a text? Makes a long answer for a test from any text. */
 
 type Writer = (pieces: string[], counts: { input: number; output: number }) => string
 
@@ -58,14 +58,14 @@ const messages: Writer = (pieces, { input, output }) => {
   ].join('')
 }
 
-/** By the path that is asked. */
+/** By the path of the request. */
 export const WRITERS: Readonly<Record<string, Writer>> = {
   '/v1/chat/completions': chat,
   '/v1/responses': responses,
   '/v1/messages': messages,
 }
 
-/** The body of an answer that says the text in pieces of about a token, with their number for a count. */
+/** The body of an answer that streams the text in pieces of about a token, and counts a token for each. */
 export function answerOf(write: Writer, text: string): string {
   const pieces = text.match(/\s*\S{1,6}|\s+$/gu) ?? []
   return write(pieces, { input: 10, output: Math.max(pieces.length, 1) })

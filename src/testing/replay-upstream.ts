@@ -1,4 +1,4 @@
-/** Whom does a test ask instead of a provider? An upstream that speaks as OpenAI and Anthropic do, faults included. */
+/** What does a test ask instead of a provider? An upstream that answers as OpenAI and Anthropic do, faults included. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -14,33 +14,35 @@ import { Recording, readRecorded, readTrace } from './traces.js'
 
 /** How one request is answered. */
 export interface Replay {
-  /** The name of a trace, or the path of one. @default the plain text one of the provider whose path was asked for */
+  /** The name of a trace, or the path of one. @default the plain text trace of the provider whose path was requested */
   trace?: string
-  /** A text instead of a trace: the provider whose path was asked for says it, in pieces of about a token. */
+  /**
+   * A text instead of a trace: it is streamed as by the provider whose path was requested, in pieces of about a token.
+   */
   text?: string
   /**
-   * The address of a provider, to which the request is sent on as it came, with its key: the answer streams through.
-   * `https://api.openai.com`, for example; the path that was asked for comes after it.
+   * The address of a provider, `https://api.openai.com` for example. The request is sent there as it came, with its
+   * path and its key, and the answer streams through.
    */
   forward?: string
   /**
-   * Where the answer of `forward` is written: its bytes, and beside them, in a file with `.json` after the name, its
-   * status, its content type and when each chunk came. Nothing of the request is written. Folders that are not there are
-   * made; where a file cannot be written, the console says why and the answer is reset.
+   * The file to which the bytes of the answer of `forward` are written. A file with `.json` after the name gets its
+   * status, its content type and when each chunk came. Nothing of the request is written. Missing folders are made. If
+   * a file cannot be written, the console says why and the answer is reset.
    */
   record?: string
   /** The body instead of a trace: an event stream unless `headers` say otherwise, JSON when `status` is not 200. */
   body?: string | Uint8Array
   /** Without `trace` and `body`, any other than 200 is answered with the provider's JSON error. @default 200 */
   status?: number
-  /** Extra headers, in lower case; they win over the content type found here. */
+  /** Extra headers, in lower case; they replace the content type that is set here. */
   headers?: Record<string, string>
   /** The wait before the headers, in milliseconds; `Infinity` never answers. @default 0 */
   delayMs?: number
   /**
-   * The wait before each frame but the first, and before a reset, in milliseconds; or a function that is given the
-   * index of what comes next; or `recorded`: the chunks of a recorded trace, each at its time. Frames without a wait
-   * may reach the client in one piece. @default 0
+   * The wait before each frame except the first, and before a reset, in milliseconds; or a function that gets the index
+   * of what comes next; or `recorded`: the chunks of a recorded trace, each at its time. Frames without a wait may
+   * reach the client in one piece. @default 0
    */
   pauseMs?: number | ((index: number) => number) | 'recorded'
   /** After this many frames: silence, with the connection open. */
@@ -74,11 +76,11 @@ const REPLAY: Rules<keyof Replay> = {
   endAfter: count,
 }
 
-/** How an exchange was over. */
+/** How an exchange ended. */
 export interface ReplayEnding {
   /** `server` when the answer was sent to its end, reset or cut by `close()`; `client` when the client left before. */
   by: 'client' | 'server'
-  /** Since the request had come, in milliseconds. */
+  /** When it ended, in milliseconds after the request had come. */
   atMs: number
 }
 
@@ -101,7 +103,7 @@ export interface ReplayRequest {
 export interface ReplayUpstream extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`, the `baseURL` of the Anthropic client; OpenAI's wants `/v1` after it. */
   readonly url: string
-  /** Every request so far, in the order of their coming. */
+  /** Every request so far, in the order in which they came. */
   readonly requests: readonly ReplayRequest[]
   /**
    * Answers the next request like this, and only that; called again, the one after it.
@@ -144,7 +146,7 @@ const CONTENT_TYPES: Record<string, string> = {
 }
 
 /**
- * A refusal as the provider words it, for `next()` and `always()`.
+ * An error as the provider sends it, for `next()` and `always()`.
  *
  * @example
  * upstream.next({ ...providerError('openai', 429), headers: { 'retry-after': '2' } })
@@ -179,7 +181,7 @@ export async function replayUpstream(replay: Replay = {}): Promise<ReplayUpstrea
   let standard = checked(replay)
 
   const server = createServer(async (req, res) => {
-    // Who left while asking was never answered, and has nothing to be told.
+    // A client that left while it sent its request gets no answer.
     const body = await buffer(req).catch(() => undefined)
     if (body === undefined) return
     const exchange = new Exchange(req, res, body)
@@ -217,7 +219,7 @@ class Exchange implements ReplayRequest {
   readonly json: unknown
   readonly closed: Promise<ReplayEnding>
   sent = 0
-  /** The body as it came: an upload is no text. */
+  /** The body as it came: an upload may not be text. */
   readonly #bytes: Buffer
   readonly #response: ServerResponse
   readonly #over = new AbortController()
@@ -242,16 +244,16 @@ class Exchange implements ReplayRequest {
       if (response.destroyed) over()
       else response.on('close', over)
     })
-    // Writing to a client that has left; `closed` tells.
+    // Writing to a client that has left fails; `closed` says that it left.
     response.on('error', () => {})
   }
 
-  /** From here on it is this side that ends the exchange. */
+  /** From here on this side ends the exchange. */
   cut(): void {
     this.#ended = true
   }
 
-  /** What was to be answered could not be: a function of the test's own threw, or a file could not be written. */
+  /** The answer failed: a function of the test threw, or a file could not be written. */
   fail(error: unknown): void {
     printError(error)
     this.cut()
@@ -287,7 +289,7 @@ class Exchange implements ReplayRequest {
     }
   }
 
-  /** Asks the provider itself. What the client is told is what it said, when it said it. */
+  /** Asks the provider itself, and passes its answer on as it comes. */
   async #forward(address: string, { record, headers }: Replay): Promise<void> {
     const response = this.#response
     const { signal } = this.#over
@@ -295,7 +297,7 @@ class Exchange implements ReplayRequest {
     const sent = Object.entries(this.headers).filter(([name]) => !OWN_HEADERS.test(name)) as [string, string][]
     const answer = await fetch(address.replace(/\/$/, '') + this.path, {
       method: this.method,
-      // Bytes as they are written, and not packed.
+      // The bytes as they are written, not compressed.
       headers: { ...Object.fromEntries(sent), 'accept-encoding': 'identity' },
       ...(this.#bytes.length > 0 && { body: new Uint8Array(this.#bytes) }),
       redirect: 'manual',
@@ -333,7 +335,7 @@ class Exchange implements ReplayRequest {
   /** Whether the client is still there after `ms` milliseconds. */
   #wait(ms: number): Promise<boolean> {
     const { signal } = this.#over
-    // Nobody waits for this promise but its own exchange, so it goes with that.
+    // Only its own exchange waits for this promise, so both are collected together.
     if (ms === Infinity) return new Promise(() => {})
     if (!(ms > 0)) return Promise.resolve(!signal.aborted)
     return setTimeout(ms, undefined, { signal }).then(
@@ -350,7 +352,7 @@ class Exchange implements ReplayRequest {
   }
 }
 
-/** Those of one connection, and what either side says itself: what `fetch` hands on is unpacked. */
+/** Headers of one connection, and those that each side sets itself: `fetch` hands bodies on decompressed. */
 const OWN_HEADERS =
   /^(host|connection|keep-alive|transfer-encoding|content-length|(accept|content)-encoding|expect|te|upgrade|proxy-.*)$/
 
@@ -366,7 +368,7 @@ function parsed(body: string): unknown {
   }
 }
 
-/** A wrong name is a mistake of who calls, to be told there rather than in the answer. */
+/** The replay, checked. A mistake throws where the replay is given, rather than in the answer. */
 function checked(replay: Replay): Replay {
   checkOptions('A replay', replay, REPLAY)
   const { trace, record, forward, pauseMs } = replay
@@ -388,7 +390,8 @@ function withContent(replay: Replay, { method, path, json }: ReplayRequest): Rep
   const known = method === 'POST' ? PROVIDERS[asked] : undefined
   if (!known) return { ...replay, ...providerError('openai', 404, `There is no ${method} ${path} here`) }
   const { status = 200 } = replay
-  // An SDK takes an event stream it did not ask for as a string, and a string is a source: the mistake would pass.
+  // An SDK takes an event stream it did not ask for as a string, and a string is a source: the mistake would go
+  // unnoticed.
   const { model, stream } = (json ?? {}) as { model?: unknown; stream?: unknown }
   if (status === 200 && model !== undefined && stream !== true) {
     return { ...replay, ...providerError(known.provider, 400, 'Only streams are replayed here: set stream: true') }
@@ -403,7 +406,7 @@ function wantsUsage(json: unknown): boolean {
   return (json as { stream_options?: { include_usage?: unknown } } | undefined)?.stream_options?.include_usage === true
 }
 
-/** OpenAI counts in a chunk of its own, before the last line, where the request asks for it. */
+/** The trace with the chunk in which OpenAI counts, before the last line: for requests that ask for it. */
 function counted(trace: string): string {
   const answer = readTrace(trace).toString()
   const [, chunk = '{}'] = /^data: (.*)/.exec(answer) ?? []
@@ -442,7 +445,7 @@ function contentOf({ trace, body = '', status, headers, pauseMs = 0 }: Replay): 
     }
   }
   const end = /event-stream/.test(type) ? /(?<=\n\r?\n)/ : /ndjson/.test(type) ? /(?<=\n)/ : undefined
-  // One character a byte, so that a body may hold what is not UTF-8.
+  // One character per byte, since a body need not be UTF-8.
   const pieces = end && bytes.toString('latin1').split(end)
   return {
     ...told,

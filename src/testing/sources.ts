@@ -5,9 +5,7 @@ import { abortSignal, flag, positive, type Rules } from '../check.js'
 import { checkOptions, duration } from '../options.js'
 import { Waiting } from './waiting.js'
 
-/**
- * A source that tells what its consumer did with it. Iterate it as the source itself; it counts whoever iterates.
- */
+/** A source that records what its consumer did with it. Iterate it like the source itself. */
 export class Probe<T> implements AsyncIterable<T> {
   /** How often `next()` was called. */
   pulled = 0
@@ -48,7 +46,7 @@ export class Probe<T> implements AsyncIterable<T> {
     )
   }
 
-  /** Begins with the source; what is done with the iterator is what the probe counts. It can be read once. */
+  /** Begins the source. The probe counts what is done with this iterator. It can be read once. */
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
     this.#iterator ??= this.#begin()
     return this.#iterator
@@ -85,7 +83,7 @@ export class Probe<T> implements AsyncIterable<T> {
   }
 }
 
-/** What every source here that waits may be given. */
+/** Options of every source here that waits. */
 export interface SourceOptions {
   /** When it aborts, the source throws the signal's reason, also while it waits. */
   signal?: AbortSignal
@@ -126,7 +124,7 @@ const FLOODING: Rules<keyof FloodingOptions> = {
 }
 
 /**
- * `source` with its consumer under observation: what was pulled and yielded, whether a `next()` is pending, whether
+ * `source`, with a record of how it is consumed: what was pulled and yielded, whether a `next()` is pending, whether
  * `return()` was called, whether the source threw.
  */
 export function probe<T>(source: AsyncIterable<T> | Iterable<T>): Probe<T> {
@@ -190,7 +188,7 @@ export function throwing<T = never>(error: unknown, chunks: Iterable<T> = []): P
 }
 
 /**
- * A source that produces text as fast as it is pulled: how much a consumer takes without a reader is what it is for.
+ * A source that produces text as fast as it is pulled, to find out how much a consumer takes without a reader.
  *
  * @returns The source, with `produced`: the bytes that were pulled so far.
  */

@@ -1,4 +1,4 @@
-/** Which streams of providers are there to be replayed, by name, and how is another recorded? */
+/** Which streams of providers can be replayed, by name, and how is another one recorded? */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -10,9 +10,9 @@ const folder = new URL('./traces/', import.meta.url)
 export interface Recorded {
   status: number
   contentType: string
-  /** Of each chunk: when it came, in milliseconds since it was asked for, and its length in bytes. */
+  /** For each chunk: when it came, in milliseconds after the request, and its length in bytes. */
   chunks: [atMs: number, bytes: number][]
-  /** How it was over: at its end, broken, or left by who asked. */
+  /** How the answer ended: at its end, broken, or left by the client. */
   end: 'end' | 'reset' | 'left'
 }
 
@@ -34,14 +34,14 @@ export function readTrace(trace: string): Buffer {
   throw new RangeError(`There is no trace "${trace}": take one of ${names.join(', ')}, or give the path of a file`)
 }
 
-/** What is known of a trace that was recorded; undefined of the others. */
+/** What was recorded beside a trace; undefined for a trace that has no such file. */
 export function readRecorded(trace: string): Recorded | undefined {
   const beside = `${trace}.json`
   if (traceNames().includes(trace) || !existsSync(beside)) return
   return JSON.parse(readFileSync(beside, 'utf8')) as Recorded
 }
 
-/** A trace as it comes: the bytes of an answer, and when each chunk came. Nothing of the request is in it. */
+/** Records an answer: its bytes, and when each chunk came. Nothing of the request is in it. */
 export class Recording {
   readonly #started = performance.now()
   readonly #chunks: Uint8Array[] = []

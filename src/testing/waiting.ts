@@ -11,7 +11,7 @@ interface Wait {
   timer: ReturnType<typeof setTimeout>
 }
 
-/** Promises of conditions, looked at again whenever something changed: what every `until` here is made of. */
+/** Promises of conditions, which are checked again whenever something changed. Every `until` here is made of them. */
 export class Waiting {
   readonly #waits = new Set<Wait>()
   #closed: string | undefined
@@ -30,7 +30,7 @@ export class Waiting {
     })
   }
 
-  /** Something is different now. */
+  /** Something has changed: checks the conditions again. */
   changed(): void {
     for (const wait of this.#waits) {
       if (!wait.holds()) continue
@@ -39,7 +39,7 @@ export class Waiting {
     }
   }
 
-  /** Nothing will change any more: `why` goes into the errors of those who still wait. */
+  /** Nothing will change any more: `why` goes into the errors of the promises that still wait. */
   close(why: string): void {
     this.#closed = why
     this.changed()

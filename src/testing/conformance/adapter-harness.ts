@@ -1,4 +1,4 @@
-// How is one behaviour of an adapter checked? With a host, its servers and clients, and a time limit on every wait.
+/** How is one behaviour of an adapter checked? With a host, its servers and clients, and a time limit on every wait. */
 
 import { AssertionError } from 'node:assert'
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -16,20 +16,20 @@ import type { Source, SourceContext, SourceStream, Summary } from '../../types.j
 import { type ClientOptions, openClient, type TestClient } from '../clients.js'
 import { Waiting } from '../waiting.js'
 
-/** A host with an adapter on trial: all that {@link adapterBehaviours} need to know of it. */
+/** A host whose adapter is tested: all that {@link adapterBehaviours} need to know of it. */
 export interface AdapterHost {
   /**
    * What the adapter's `relay` resolves to: how the run ended, the response for the host to send, or nothing, for a host
    * that sends what it was given when the handler has returned.
    */
   readonly returns: 'summary' | 'response' | 'nothing'
-  /** What the server speaks. Whether with TLS is for its url to say. @default '1.1' */
+  /** The server's version of HTTP. Its url says whether it uses TLS. @default '1.1' */
   readonly httpVersion?: '1.1' | '2'
   /** Starts a server of the host on 127.0.0.1 and a free port. Called once or more by each behaviour. */
   listen(serving: AdapterServing): Promise<AdapterServer> | AdapterServer
 }
 
-/** What a server on trial does, at every path and for every method. */
+/** What a tested server does, at every path and for every method. */
 export interface AdapterServing {
   /**
    * Headers the host itself sets on the response, before it calls `answer`. A name may come twice: append, do not
@@ -41,20 +41,20 @@ export interface AdapterServing {
    *
    * @param relay Calls the adapter's `relay` with the host's own arguments and these two, and returns what that gives.
    * @param readBody Reads the request's body to its end, the host's usual way.
-   * @returns what `relay` gave. It rejects with what that rejected with: that is for the host's own error handling.
+   * @returns what `relay` gave. It rejects with what `relay` rejected with, for the host's own error handling.
    */
   answer<T>(relay: (source: Source, options: RelayOptions) => Promise<T>, readBody: () => Promise<string>): Promise<T>
 }
 
-/** A server that runs. */
+/** A running server. */
 export interface AdapterServer {
-  /** Its address, `http://127.0.0.1:1234` for example. The certificate of an `https:` one may be signed by nobody. */
+  /** Its address, `http://127.0.0.1:1234` for example. The certificate of an `https:` one need not be trusted. */
   readonly url: string | URL
   /** Closes it. The clients have gone by then. */
   close(): unknown
 }
 
-/** Whoever tries a server of their own knows whose it is. */
+/** The tested server is the user's own, so its certificate need not be trusted. */
 const ANY_CERTIFICATE = { rejectUnauthorized: false }
 
 /** How a behaviour serves. */
@@ -64,9 +64,9 @@ export interface ServingOptions {
   body?: 'before' | 'in-source' | 'unread'
   /** Runs right before `relay` is called. */
   before?(): unknown
-  /** How many runs there are in all, each of which ends and tells `onEnd`. @default as many as requests */
+  /** How many runs there are in all, each of which ends and calls `onEnd`. @default as many as requests */
   runs?: number
-  /** What the handler fails with once it has called `relay`: then the host answers by other means. */
+  /** How the handler fails once it has called `relay`: then the host answers by other means. */
   fails?(): Promise<never>
 }
 
@@ -79,17 +79,17 @@ export interface Answer {
   complete: boolean
 }
 
-/** What a call of `relay` came to. */
+/** How a call of `relay` settled. */
 export type Settled = { value: unknown } | { reason: unknown }
 
 /** The number of the request in whose context something runs. */
 const requests = new AsyncLocalStorage<number>()
 
-/** A server on trial, with what is known of its relays. */
+/** A tested server, with what is known of its relays. */
 export class Served {
   url = ''
   calls = 0
-  /** What the calls of `relay` came to, so far. */
+  /** How the calls of `relay` settled, so far. */
   readonly settled: Settled[] = []
   /** What `onEnd` was given, so far. */
   readonly ends: Summary[] = []
@@ -100,7 +100,7 @@ export class Served {
   /** What `relay` threw instead of rejecting with it. */
   thrown: { error: unknown } | undefined
   readonly waiting = new Waiting()
-  /** What `onError` was given, so far, where a behaviour brings none of its own. */
+  /** What `onError` was given, so far, if the behaviour has no `onError` of its own. */
   readonly errors: unknown[] = []
   readonly runs: number | undefined
   readonly #source: Source
@@ -114,7 +114,7 @@ export class Served {
     this.#options = { onError: (error) => void this.errors.push(error), ...options }
   }
 
-  /** The options for one call, whose hooks are noted. */
+  /** The options for one call, with hooks that record what they are given and in which context. */
   #optionsOf(call: number): RelayOptions {
     const { onError, onEnd, onClose } = this.#options
     return {
@@ -138,7 +138,7 @@ export class Served {
     }
   }
 
-  /** The source for one call, whose context is noted, and that of the abort. */
+  /** The source for one call. Records in which context it is called, and its abort listener. */
   #sourceOf(call: number, readBody: (() => Promise<string>) | undefined): Source {
     const source = readBody ? this.#reading(readBody) : this.#source
     if (typeof source !== 'function') return source
@@ -183,13 +183,13 @@ export class Served {
     return this.#serving.fails ? this.#serving.fails() : promise
   }
 
-  /** Lets go of what the runs came to, which may hold the runs. */
+  /** Forgets how the runs ended, since that may keep the runs in memory. */
   forget(): void {
     this.settled.fill({ value: undefined })
     this.ends.fill({} as Summary)
   }
 
-  /** The source, whose function gets what it began to read of the body in its first step. */
+  /** The source. Its function begins to read the request's body at once, and gets what was read. */
   #reading(readBody: () => Promise<string>): Source {
     const source = this.#source as (context: SourceContext, body: string) => SourceStream
     return (context) => readBody().then((body) => source(context, body))
@@ -205,7 +205,7 @@ export interface Connection {
   readonly opened: number
 }
 
-/** The means of a behaviour: a host, its servers and clients, and a limit to all waiting. */
+/** What a behaviour works with: a host, its servers and clients, and a limit to all waiting. */
 export class Trial {
   readonly host: AdapterHost
   readonly httpVersion: '1.1' | '2'
@@ -225,7 +225,7 @@ export class Trial {
     this.#deadline = performance.now() + limitMs
   }
 
-  /** Puts a host on trial, and sees to it that nothing is left behind, whatever came of it. */
+  /** Tries a host, and leaves nothing behind, whatever happens. */
   static async run(host: AdapterHost, rule: string, limitMs: number, check: (trial: Trial) => unknown): Promise<void> {
     const trial = new Trial(host, rule, limitMs)
     const note = (error: unknown) => void trial.#unhandled.push(error)
@@ -244,7 +244,7 @@ export class Trial {
     }
   }
 
-  /** Serves a source, and takes down what becomes of it. */
+  /** Serves a source, and records what becomes of it. */
   async serve(source: Source, options: RelayOptions = {}, serving: ServingOptions = {}): Promise<Served> {
     const served = new Served(source, options, serving)
     this.#servers.push(served)
@@ -325,7 +325,7 @@ export class Trial {
     return connection
   }
 
-  /** Waits until `relay` was called so often. */
+  /** Waits until `relay` was called this many times. */
   async called(served: Served, times = 1): Promise<void> {
     const what = 'relay is called'
     const called = served.waiting.until(
@@ -335,7 +335,7 @@ export class Trial {
     await this.within(called, what)
   }
 
-  /** How the run ended, once `onEnd` was told. */
+  /** How the run ended, once `onEnd` was called. */
   async ended(served: Served, count = 1): Promise<Summary> {
     const what = 'the run ends and onEnd is told'
     await this.within(
@@ -348,7 +348,7 @@ export class Trial {
     return served.ends[count - 1] as Summary
   }
 
-  /** Resolves when `onClose` was told of so many connections, by default of all. */
+  /** Resolves when `onClose` was called for this many connections, by default for all. */
   async closed(served: Served, count = served.calls): Promise<ClosedConnection> {
     const what = 'the connection is over and onClose is told'
     await this.within(
@@ -362,7 +362,7 @@ export class Trial {
     return served.closes[count - 1] as ClosedConnection
   }
 
-  /** What the first call of `relay` came to. */
+  /** How a call of `relay` settled, by default the first. */
   async settled(served: Served, count = 1): Promise<Settled> {
     const what = 'what relay returned is settled'
     await this.within(
@@ -440,7 +440,7 @@ export class Trial {
         } else this.equal('relay resolves to the response', typeof status, 'number')
       }
     }
-    // Rejections are found to be unhandled when the microtasks of a turn are done.
+    // Rejections count as unhandled when the microtasks of a turn are done.
     await new Promise(setImmediate)
     await new Promise(setImmediate)
     this.equal('no rejection is left unhandled, and no listener too many', this.#unhandled, [])
@@ -523,7 +523,7 @@ function overHttp2(url: string): Connection & { close(): void } {
   }
 }
 
-/** A source in the hand of a behaviour. */
+/** A source that a behaviour controls. */
 export class Feed<T = unknown> {
   /** Resolves when the source function was called. */
   readonly asked: Promise<SourceContext>
@@ -594,7 +594,7 @@ export function pause(ms: number): Promise<void> {
   })
 }
 
-/** A collection of garbage, on demand. */
+/** Returns a function that collects garbage. */
 export function collector(): () => void {
   setFlagsFromString('--expose-gc')
   return runInNewContext('gc')

@@ -110,7 +110,7 @@ function post(size = 0): ClientOptions {
   return { method: 'POST', headers: { 'content-type': 'application/json' }, body }
 }
 
-/** What an error is shown as: the `error` of the JSON body, or of the frame that ends a stream. */
+/** What the client is shown of an error: the `error` of the JSON body, or of the frame that ends a stream. */
 function failureIn({ body }: Answer): { code?: unknown; message?: unknown; retryable?: unknown } | undefined {
   const [, json = body] = /(?:^|\n)event: error\ndata: ([^\n]*)\n\n$/.exec(body) ?? []
   try {
@@ -120,12 +120,12 @@ function failureIn({ body }: Answer): { code?: unknown; message?: unknown; retry
   }
 }
 
-/** A chunk of OpenAI's chat completions, which owes a proof that the answer is complete. */
+/** A chunk of OpenAI's chat completions, after which the answer needs a proof that it is complete. */
 function chat(content: string): object {
   return { choices: [{ index: 0, delta: { content }, finish_reason: null }] }
 }
 
-/** What an SDK throws, with the secret wherever they put such things. */
+/** An error as an SDK throws it, with the secret wherever SDKs put such things. */
 function rateLimit(): Error {
   const error = new Error(`No: ${SECRET}`, { cause: new Error(SECRET) })
   const headers = { authorization: SECRET, 'x-request-id': SECRET, 'retry-after': SECRET }
@@ -140,7 +140,7 @@ function rateLimit(): Error {
   })
 }
 
-/** The failure is this one, in words of ours, and there is nothing else in it. */
+/** Checks that the failure is the expected one, in the library's own words, and holds nothing else. */
 function isFailure(trial: Trial, what: string, answer: Answer, expected: { code: string; retryable: boolean }): void {
   const { message, ...failure } = failureIn(answer) ?? {}
   trial.equal(what, failure, expected)
@@ -149,7 +149,7 @@ function isFailure(trial: Trial, what: string, answer: Answer, expected: { code:
   trial.equal(`${what} has the words of the provider`, JSON.stringify(answer).includes(SECRET), false)
 }
 
-/** Headers, but for those that were joined and may come in any order. */
+/** Compares headers, except those that were joined from several and may come in any order. */
 function matchHeaders(trial: Trial, what: string, { headers }: Answer, expected: Record<string, string>): void {
   trial.match(what, headers, expected)
 }
@@ -354,7 +354,7 @@ behaviour('kept', 'a content-length does not cut the stream', async (trial) => {
 
 // 3
 
-/** The reader leaves, and the run's signal aborts. */
+/** Checks that the run's signal aborts when the reader leaves. */
 async function aborts(trial: Trial, feed: Feed, leave: () => void): Promise<void> {
   leave()
   const reason = await trial.within(feed.aborted, "the run's signal aborts when the reader leaves")
@@ -362,7 +362,7 @@ async function aborts(trial: Trial, feed: Feed, leave: () => void): Promise<void
   trial.ok('the reason is an error', reason instanceof Error, 'an Error', reason)
 }
 
-/** The run was left, and that is no error. */
+/** Checks that the run is disconnected, and that this is not an error. */
 async function disconnected(trial: Trial, served: Served, events?: number): Promise<void> {
   const { error, ...summary } = await trial.ended(served)
   trial.match('the summary', summary, { outcome: 'disconnected', ...(events !== undefined && { events }) })
@@ -395,7 +395,7 @@ for (const [what, body, request, before] of REQUESTS) {
     const served = await trial.serve(feed.source, SILENT, { body, before })
     const client = trial.open(served, request)
     await trial.within(feed.asked, 'the source function is called')
-    // The end of a large body is on its way still, and what is left unread of it hides the leaving.
+    // The end of a large body is still on its way, and its unread rest hides that the client left.
     await pause(request.body ? 30 : 5)
     await aborts(trial, feed, () => client.leave())
     await disconnected(trial, served, 0)
@@ -452,7 +452,7 @@ for (const [what, request] of [
     const served = await trial.serve(feed.source, SILENT, {
       async before() {
         client?.leave()
-        // The host learns of it meanwhile, and will not say so again; or cannot, as long as nobody reads.
+        // The host notices meanwhile, and will not say so again; or it cannot notice as long as nobody reads.
         await pause(50)
       },
     })
@@ -522,7 +522,7 @@ behaviour('body', 'a connection is good for the next request, whether the body w
     const method = sent === undefined ? 'GET' : 'POST'
     const answer = await trial.within(connection.ask(method, sent as string | undefined), `${method} is answered`)
     trial.equal('the answer', answer, { status: 200, body: HELLO + frame(' there') + SENTINEL })
-    // Nor does the relay that is over come back for it.
+    // After its `stallTimeoutMs` the relay that is over must leave the connection alone as well.
     if (method === 'GET') await pause(100)
   }
   trial.equal('connections opened', connection.opened, 1)
@@ -571,9 +571,9 @@ interface Ending {
   status: number
   retryable: boolean
   outcome?: string
-  /** Whether `onError` is told. */
+  /** Whether `onError` is called. */
   isError?: boolean
-  /** Brings it about. */
+  /** Causes this ending. */
   end(hands: { feed: Feed; stop: AbortController; shutdown: AbortController }): void
   maxDurationMs?: number
 }
@@ -714,7 +714,7 @@ behaviour(
     const ours = answer.headers['x-accel-buffering'] ?? failureIn(answer)?.code
     trial.equal('anything of the relay in the answer', ours, undefined)
     const settled = await trial.settled(served)
-    // A host that takes no notice of promises is told otherwise, and then relay resolves to nothing.
+    // A host that ignores promises gets the error in another way, and then relay resolves to nothing.
     const told = 'reason' in settled ? settled.reason === error : settled.value === undefined
     trial.ok('relay rejects with what onError threw', told, error, settled)
   },
@@ -772,7 +772,7 @@ behaviour('secrets', 'what onError returns is shown instead', async (trial) => {
 
 // 7
 
-/** Resolves when the source was asked for nothing more in a while: the client's machine and ours are full. */
+/** Resolves when the source was not asked for more in a while: the buffers of client and server are full. */
 async function quiet(trial: Trial, source: { produced: number }): Promise<void> {
   let before = -1
   let same = 0
@@ -787,7 +787,7 @@ async function quiet(trial: Trial, source: { produced: number }): Promise<void> 
   )
 }
 
-/** What two sockets' buffers in the kernel may take, and then some. */
+/** More than two sockets' buffers in the kernel may take. */
 const BOUND = 8 * MB
 const FLOOD = { chunkSize: 65_536, total: 48 * MB }
 
@@ -822,7 +822,7 @@ behaviour('backpressure', 'a reader that reads on gets everything', async (trial
   const client = trial.open(served)
   client.pause()
   await quiet(trial, source)
-  // As little as is more than all that waits on the way.
+  // A little more than all that waits on the way.
   total = source.produced + MB
   client.resume()
   const { body, complete } = await trial.answerTo(client)
@@ -1102,7 +1102,7 @@ async function traffic(trial: Trial, source: (context: SourceContext) => Feed['s
   return served
 }
 
-/** A source that ends, fails and goes on for ever by turns. */
+/** A source that ends, fails and goes on for ever, in turn. */
 function byTurns(seen?: (context: SourceContext) => void): (context: SourceContext) => Feed['source'] {
   let count = 0
   return (context) => {
@@ -1143,7 +1143,7 @@ behaviour('nothing', 'no run is left behind', async (trial) => {
     collect()
     return contexts.filter((context) => context.deref() !== undefined).length
   }
-  // The host may keep its latest.
+  // The host may keep the latest ones.
   await trial.poll(
     () => alive() <= 4,
     'the runs that are over are collected',
@@ -1153,7 +1153,7 @@ behaviour('nothing', 'no run is left behind', async (trial) => {
 
 // 14
 
-/** Ends a run from outside of its request: by a timer, a signal of all, another's request. */
+/** Ends a run from outside of its request: by a timer, a signal shared by all, or another request. */
 const FROM_OUTSIDE: [
   how: string,
   outcome: string,
@@ -1229,7 +1229,7 @@ behaviour(
     answer(new Error('a timeout'))
     const { status } = await trial.answerTo(client)
     trial.ok('the host answers with a failure', status >= 400, 'a status from 400', status)
-    // A host that sends an object knows of no other answer until it is to take this one.
+    // A host that sends a response object notices the other answer only when it gets this one.
     feed.push('Hello')
     feed.end()
     const { outcome } = await trial.ended(served)
@@ -1241,7 +1241,7 @@ behaviour(
 // 16
 
 behaviour('large', 'a large event arrives whole, whoever reads it slowly, and no heartbeat is in it', async (trial) => {
-  // Two units each, from an odd place on: half of all places are within one.
+  // Each character has two UTF-16 units and begins at an odd index: half of all places to cut are inside one.
   const said = `a${'🚀'.repeat(400_000)}`
   const feed = new Feed<string>(said)
   const served = await trial.serve(feed.source, { heartbeatMs: 5 })
@@ -1270,7 +1270,7 @@ behaviour('large', 'a large event at the very end arrives whole', async (trial) 
   trial.equal('the answer', body === frame(said) + frame(said) + SENTINEL, true)
 })
 
-/** A protocol that says it all again at its end, as some dialects do. */
+/** A protocol that repeats the whole text at its end, as some dialects do. */
 function atTheEnd(said: string): Protocol {
   const protocol = text()
   return { ...protocol, encoder: (run) => ({ ...bound(protocol.encoder(run)), end: () => frame(said) }) }
@@ -1296,7 +1296,7 @@ behaviour('large', 'a character that comes in two pieces arrives as one', async 
 
 /**
  * What every adapter does, as a table of tests for an adapter of your own: see docs/adapter.md. They depend on no test
- * framework. Each starts the host, and closes it again; let them run one after the other.
+ * framework. Each starts the host, and closes it again; run them one after the other.
  *
  * @example
  * ```ts

@@ -11,18 +11,18 @@ import { Waiting } from '../waiting.js'
 export interface LogBehaviour {
   /** A sentence. */
   readonly name: string
-  /** Whether it is about several processes, which a log in memory does not join. */
+  /** Whether it is about several processes, which a log in memory does not connect. */
   readonly isShared: boolean
   /**
    * Tries it.
    *
-   * @param open Gives a log as one process has it. Where it is called twice, it is for two processes over one store.
+   * @param open Makes a log as one process has it. Two calls stand for two processes over one store.
    * @throws what was expected, and what was found.
    */
   run(open: () => MaybePromise<Log>): Promise<void>
 }
 
-/** A source that does what it is told. */
+/** A source that the behaviour controls. */
 class Told implements AsyncIterable<unknown> {
   calls = 0
   context!: SourceContext
@@ -86,14 +86,14 @@ class Told implements AsyncIterable<unknown> {
   }
 }
 
-/** A connection: what a sink was given. */
+/** A connection, which keeps what its sink was given. */
 class Connection implements Sink {
   status: number | undefined
   headers: SinkHeaders = {}
   text = ''
   ended = false
   destroyed = false
-  /** Takes this many characters, and then no more until it is told. */
+  /** How many characters it takes before it is full. */
   room = Number.POSITIVE_INFINITY
   done!: Promise<Summary>
   drained!: () => void
@@ -275,7 +275,7 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
       for (let token = 1; token <= 40; token++) {
         source.yield(`${token} `)
         if (token % 4 === 0) readers.push(read(log, { lastEventId: `${runId}:0` }))
-        // Some of them while a tick's events wait, some after.
+        // Some readers come while a tick's events wait, some after.
         if (token % 3 === 0) await new Promise(setImmediate)
       }
       source.end()
@@ -413,12 +413,12 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
       const late = relayed(log, source, runId, runId)
       await late.over()
       assert.equal(late.text, first.text)
-      // Named by the application, it is a mistake of the application.
+      // A run that the application itself names twice is its mistake.
       const other = relayed(log, source, runId)
       await other.over()
       assert.equal(other.status, 409)
       assert.equal(source.calls, 1)
-      // One body is no stream to follow, and another owner has no run of that name.
+      // An answer in one body cannot follow a stream, and another owner's run cannot be followed.
       for (const options of [{ stream: false }, { owner: 'bob' }, { owner: 'bob', stream: false }]) {
         const refused = relayed(log, source, runId, runId, options)
         await refused.over()
@@ -464,7 +464,7 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
       await log.create(runId, { owner: OWNER })
       const source = new Told()
       const early = read(log, { runId, heartbeatMs: 0 })
-      // Of one that begins before the run does they are those that it was told.
+      // A reader that begins before the run has the headers of its own protocol.
       const told = read(log, { runId, heartbeatMs: 1, protocol })
       await told.until(({ status }) => status === 200, 'is answered')
       const summary = recorded(log, runId, source.yield('a').end(), { protocol })
@@ -796,7 +796,7 @@ const behaviours: [name: string, run: (open: () => MaybePromise<Log>) => Promise
   ],
 ]
 
-/** Waits until who knows the id alone finds nothing any more. */
+/** Waits until a reader who knows only the id finds nothing any more. */
 async function gone(log: Log, runId: string): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
     const reader = read(log, { runId })
@@ -950,7 +950,7 @@ const shared: typeof behaviours = [
       const good = read(there, { lastEventId: `${runId}:0` })
       await good.untilText('"a"')
       source.yield('b')
-      // What was told there and is not stored yet is a place all the same.
+      // The position of an event that was sent there and is not stored yet counts as well.
       await good.untilText('"b"')
       const newest = read(there, { lastEventId: `${runId}:2` })
       await bad
