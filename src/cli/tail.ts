@@ -58,7 +58,7 @@ export async function run(args: string[]): Promise<number> {
   }
 
   if (save !== undefined) await checkPlace(save)
-  // The only way for `fetch`. Node warns about it.
+  // With `fetch` this is the only way. Node warns about it.
   if (insecure) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
 
   const leaving = new AbortController()

@@ -8,7 +8,7 @@ import type { ParsedEvent } from '../types.js'
 export interface ParserOptions {
   /** Called for each event, synchronously, in order. */
   onEvent(event: ParsedEvent): void
-  /** Called for each comment, with its text less one leading space. */
+  /** Called for each comment, with its text without one leading space. */
   onComment?: ((comment: string) => void) | undefined
   /** Called when a valid `retry` line is read, with its milliseconds. */
   onRetry?: ((retry: number) => void) | undefined

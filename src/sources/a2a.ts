@@ -86,7 +86,7 @@ function eventOf(chunk: object): A2AEvent | undefined {
   return isOne(key, inner) && hasTask(inner) ? inner : undefined
 }
 
-/** `task` and `message` are common words, so the fields of the event are checked too. */
+/** `task` and `message` are common words, so the event's fields are checked as well. */
 function isOne(kind: string, event: unknown): event is A2AEvent {
   if (!KINDS.test(kind) || !isObject(event)) return false
   const { parts, role, status, artifact } = event as A2AEvent

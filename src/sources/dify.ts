@@ -10,7 +10,8 @@ interface DifyEvent {
 }
 
 /**
- * The names of Dify's events. An application's own jobs have events and task ids, too, so more than these is asked for.
+ * The names of Dify's events. An application's own jobs have events and task ids, too, so one of Dify's ids is
+ * required.
  */
 const DIFY = /^((agent|message|text|tts|workflow|node|iteration|loop|parallel|human)_\w+|message|error|ping)$/
 const DIFY_ID = /^(message|conversation|workflow_run)_id$/

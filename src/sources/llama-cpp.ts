@@ -14,7 +14,7 @@ const LLAMA = /^(tokens|tokens_predicted|id_slot|slot_id|multimodal|generation_s
 
 /** llama.cpp's own `/completion`. */
 export const llamaCpp: ChunkShape = {
-  // `content` and `stop` are common words, so a key of llama.cpp's own is asked for as well.
+  // `content` and `stop` are common words, so a key of llama.cpp's own is required as well.
   is(chunk: Fragment) {
     const { content, stop } = chunk
     return typeof content === 'string' && typeof stop === 'boolean' && Object.keys(chunk).some((key) => LLAMA.test(key))

@@ -183,7 +183,7 @@ export const openaiResponses: ChunkShape = {
         break
       case 'response.function_call_arguments.done':
       case 'response.mcp_call_arguments.done':
-        // The name and the id come with the item, as a rule.
+        // The name and the id usually come with the item.
         if (event.arguments !== undefined && reading.calls.isNamed(index)) reading.calls.whole(index, event.arguments)
         else if (event.name) notes.alone = [...((notes.alone as ResponsesEvent[] | undefined) ?? []), event]
         break

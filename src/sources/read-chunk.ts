@@ -93,7 +93,7 @@ function isBatch(chunk: object, reading: Reading): boolean {
 
 /**
  * What an event of a provider's stream holds, if a parser handed it over as an object: a known chunk, a failure, or the
- * sentinel. `undefined` for everything else: that is an event of the user's own.
+ * sentinel after one of these. `undefined` for everything else: that is an event of the user's own.
  */
 function toHeld(chunk: object, reading: Reading): unknown {
   const { event, data, id } = chunk as { event?: unknown; data?: unknown; id?: unknown }

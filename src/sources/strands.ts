@@ -15,7 +15,7 @@ interface StrandsEvent extends ModelEvent {
   /** In the events of a graph or a swarm: what a node's agent said. */
   inner?: { event?: StrandsEvent }
   nodeId?: string
-  /** After a tool was called. */
+  /** After a tool was called: its result. */
   result?: { toolUseId?: string; status?: string; content?: unknown; error?: unknown }
 }
 

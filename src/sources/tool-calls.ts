@@ -219,7 +219,7 @@ export class Calls {
    * elsewhere.
    */
   postpone(id?: string, approval?: string): void {
-    // The chunk of the call itself was read before, without this one.
+    // The call's own chunk was read alone, before this one.
     if (this.#isSingle && id !== undefined && !this.#all.has(id))
       this.#know(undefined, this.#create(undefined, id, undefined), id, undefined)
     for (const call of this.#all.values()) {

@@ -38,7 +38,7 @@ export const textResults: ChunkShape = {
   },
 }
 
-/** A list of search results may look the same, so a field that only a piece of an answer has is asked for. */
+/** A list of search results may look the same, so a field that only a piece of an answer has is required. */
 function isResult(result: unknown, told: Results): boolean {
   if (!isObject(result)) return false
   if ('generated_text' in result) return hasKey(result, 'stop_reason', 'generated_token_count')

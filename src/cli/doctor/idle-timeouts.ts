@@ -7,7 +7,7 @@ export interface Limit {
   source: string
 }
 
-/** The shortest first. */
+/** Sorted, the shortest first. */
 export const LIMITS: readonly Limit[] = [
   { where: 'Bun.serve (idleTimeout)', seconds: 10, source: 'measured with Bun 1.4.5' },
   { where: 'Heroku router', seconds: 55, source: 'devcenter.heroku.com/articles/request-timeout' },

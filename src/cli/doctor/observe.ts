@@ -48,9 +48,9 @@ export interface CorsObservation {
   origin: string
   /** The preflight of the request itself; absent if the browser would send none. */
   preflight?: Preflight
-  /** What it asks before a page reads a lost answer on; absent where no such page is known of. */
+  /** The preflight before a page resumes a lost answer; absent if no page is known to need one. */
   resume?: Preflight
-  /** What it asks before a page stops the run. */
+  /** The preflight before a page stops the run. */
   stop?: Preflight
   /** Whether the request carries cookies, for which the wildcard is not enough. */
   credentials: boolean

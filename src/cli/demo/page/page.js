@@ -1,4 +1,4 @@
-/** The page: ask, read the answer as it comes, stop it, and say how it ended. */
+/** How does the page ask, read the answer as it comes, stop it, and show how it ended? */
 
 import { fetchSSE, readText } from './sse-relay/client.js'
 import { createTimeline, duration } from './timeline.js'
@@ -11,19 +11,19 @@ const spoken = element('spoken')
 const upstream = element('upstream')
 const timeline = createTimeline(element('timeline'))
 
-// One text node that grows: scripts that join their letters stay joined across tokens.
+// A single text node that grows, so that scripts with joined letters stay joined across tokens.
 const text = element('text').appendChild(document.createTextNode(''))
 
-/** The question on the page. A new one takes its place, and what still comes for the old one is not shown. */
+/** The question on the page. A new one replaces it, and what still comes for the old one is not shown. */
 let current
 
-/** After how many tokens a connection is lost that is to be lost. */
+/** The number of tokens after which a connection is lost on purpose. */
 const LOST_AFTER = 40
 const KEPT = 'sse-relay-demo'
 
 /**
- * @param demo how the provider is to fail
- * @param loss how the connection is to be lost: `cut` or `reload`
+ * @param demo how the provider should fail
+ * @param loss how the connection should be lost: `cut` or `reload`
  */
 function ask(demo, loss) {
   const question = { id: randomId(), loss, count: 0, opened: 0 }
@@ -42,7 +42,7 @@ function goOn({ id, place, shown, lostAt }) {
   return read(question, keptAnswer(question, { lastEventId: place }))
 }
 
-/** An answer that lives as long as its connection: leaving is stopping. */
+/** An answer that lives as long as its connection: leaving stops it. */
 function plainAnswer(init) {
   const controller = new AbortController()
   const { signal } = controller
@@ -83,7 +83,7 @@ async function read(question, answering) {
   spoken.replaceChildren()
   show('waiting', question.shown === undefined ? 'Waiting for the first token' : 'Back after the reload')
   showUpstream('open', 'The provider is answering our server.')
-  // Who asks from further down the page sees the answer too.
+  // So that a user who asks from further down the page sees the answer.
   answer.scrollIntoView({ block: 'nearest' })
   stopButton.setAttribute('aria-disabled', 'false')
   timeline.start()
@@ -106,7 +106,7 @@ async function read(question, answering) {
   } finally {
     clearInterval(ticking)
     keep(undefined)
-    // Heard by now, and no second copy for who reads the page.
+    // Spoken by now: a reader of the page should not find a second copy.
     setTimeout(() => isShown() && spoken.replaceChildren(), 10_000)
     if (isShown()) await showEndOfUpstream(question, isShown)
   }
@@ -118,7 +118,7 @@ function lose(question) {
   question.lostAt = Date.now()
   if (question.loss === 'cut') return fetch(`api/chat/${question.runId}/connection`, { method: 'DELETE' })
   const { id, runId, count, lostAt } = question
-  // The place before the first event: the log has all that was shown.
+  // The place before the first event: the log has everything that was shown.
   if (keep({ id, place: `${runId}:0`, shown: count, lostAt })) location.reload()
 }
 
@@ -128,7 +128,7 @@ function keep(place) {
     else sessionStorage.setItem(KEPT, JSON.stringify(place))
     return true
   } catch {
-    // The storage is forbidden: a reload would begin anew.
+    // Storage is forbidden, so a reload would begin anew.
     return false
   }
 }
@@ -148,7 +148,7 @@ function stop() {
 }
 
 function showError(error) {
-  // What fetch itself throws has no code: the server could not be reached.
+  // An error of `fetch` itself has no code: the server could not be reached.
   const { code = 'network', status, retryable = !('code' in error), message } = error
   const tags = [status && status >= 400 && `HTTP ${status}`, code, retryable && 'can be retried'].filter(Boolean)
   if (code === 'truncated') end('truncated', 'Cut short', tags, 'It broke off: this is not the whole answer.')
@@ -197,7 +197,7 @@ function summary({ count, firstMs, longestGapMs, durationMs, largestPiece }, { s
     : `${facts}, never more than ${duration(longestGapMs)} apart: nothing on the way held them back.`
 }
 
-/** Asks the server what became of its own request to the provider. */
+/** Asks the server what happened to its own request to the provider. */
 async function showEndOfUpstream({ id }, isShown) {
   const leftAt = performance.now()
   while (isShown() && performance.now() - leftAt < 20_000) {
@@ -231,7 +231,7 @@ function showUpstream(state, words) {
   upstream.textContent = words
 }
 
-/** Hands whole sentences to the screen reader: word by word, it would never finish one. */
+/** Gives the screen reader whole sentences: word by word, it would never finish one. */
 function speak(question, piece) {
   question.unspoken += piece
   const sentences = /^.*(?:[.!?…](?=\s)|[。！？\n])/s.exec(question.unspoken)
@@ -292,5 +292,5 @@ try {
   const kept = JSON.parse(sessionStorage.getItem(KEPT))
   if (kept) goOn(kept)
 } catch {
-  // No storage, or not ours: there is nothing to go on with.
+  // No storage, or not ours: there is no answer to resume.
 }

@@ -1,4 +1,4 @@
-/** The picture of when each token arrived: a stroke per token, and above it the curve of their number. */
+/** When did each token arrive? A picture: a stroke per token, and above it the curve of their number. */
 
 const SVG = 'http://www.w3.org/2000/svg'
 const HEIGHT = 208
@@ -12,7 +12,7 @@ const make = (name, attributes) => {
   return element
 }
 
-/** Milliseconds as a person says them. */
+/** Milliseconds in the form that people use. */
 export const duration = (ms) =>
   Math.round(ms) < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`
 
@@ -41,14 +41,14 @@ export function createTimeline(svg) {
     const step = STEPS.find((step) => (step / span) * width >= 44) ?? span
     const most = Math.max(arrivals.length, 12)
     grid.replaceChildren(make('path', { d: `M0 ${BASE}H${width}` }))
-    // How many tokens that is: at the top, and half way.
+    // The number of tokens: at the top, and half way.
     for (const count of [Math.round(most / 2), most]) {
       const label = make('text', { x: 0, y: Number(y(count)) - 3 })
       label.textContent = count === most ? `${count} tokens` : count
       grid.append(make('path', { d: `M0 ${y(count)}H${width}` }), label)
     }
     for (let ms = 0; ms <= span; ms += step) {
-      // The outermost labels stay inside.
+      // The outermost labels stay inside the picture.
       const anchor = ms === 0 ? 'start' : x(ms) > width - 16 ? 'end' : 'middle'
       const label = make('text', { x: x(ms), y: HEIGHT - 4, 'text-anchor': anchor })
       label.textContent = ms === 0 ? '0' : `${ms / 1000} s`
@@ -86,7 +86,7 @@ export function createTimeline(svg) {
       animate()
     },
     arrived() {
-      // What is read without a pause came in one piece, however long a busy page takes to go through it.
+      // Tokens that are read without a pause came in one piece, however long a busy page takes for them.
       if (moment === undefined) {
         moment = elapsed()
         setTimeout(() => {
@@ -103,7 +103,7 @@ export function createTimeline(svg) {
     },
     figures() {
       const gaps = arrivals.slice(1).map((ms, index) => ms - arrivals[index])
-      // Pieces less than 3 ms apart left the server, or whatever stands before it, as one.
+      // Pieces less than 3 ms apart left the server, or whatever is in front of it, as one.
       let piece = 0
       let largestPiece = 0
       for (const [index] of arrivals.entries()) {
