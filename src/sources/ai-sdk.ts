@@ -276,8 +276,8 @@ export function readSource(
   reading.citation(url === undefined ? { title, mediaType, filename } : { url, title })
 }
 
-/** For a cut answer version 6 says only `other`, without the provider's own word and without counts. */
+/** Version 6 says only `other` when an answer is cut: without the provider's own word, and without counts or with zeros. */
 function isCut({ finishReason, rawFinishReason, totalUsage }: StreamPart): 'interrupted' | false {
-  const isUntold = rawFinishReason === undefined && totalUsage?.outputTokens === undefined
+  const isUntold = rawFinishReason === undefined && !totalUsage?.outputTokens
   return finishReason === 'other' && isUntold && 'interrupted'
 }

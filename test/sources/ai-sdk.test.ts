@@ -35,6 +35,7 @@ describe('the full stream of the AI SDK, versions 5 to 7', () => {
   it.each([
     ['version 5, cut', end('unknown', {}), false],
     ['version 6, cut', end('other', { inputTokenDetails: {}, outputTokenDetails: {} }), false],
+    ['version 6, cut, with zeros for counts (xAI)', end('other', { inputTokens: 0, outputTokens: 0 }), false],
     ['version 6, another reason, which the provider said', end('other', usage, 'pause_turn'), true],
     ['version 6, another reason that nobody gave, with counts', end('other', usage), true],
     ['version 7, cut', end('interrupted', {}), false],
