@@ -106,7 +106,7 @@ const THOUGHT = /^response\.(reasoning|thinking)(?!_summary_part)\w*\.(delta|don
  * the event `response.failed`.
  */
 export const openaiResponses: ChunkShape = {
-  // Servers of agents that say no beginning say no end (MLflow, Snowflake).
+  // Agent servers that send no beginning send no end either (MLflow, Snowflake).
   hasEnd: ({ isStarted }) => isStarted,
 
   is(chunk) {

@@ -27,7 +27,7 @@ export interface ChunkShape {
   redact?(chunk: never): object
   /** What a chunk of an AI SDK stream says that no part can hold, in the terms of the AI SDK's UI message stream. */
   aside?(chunk: never): UIChunk | undefined
-  /** Its answers have their own end: a sentinel that a gateway sends after them proves nothing. */
+  /** Whether the answer must have its own end: then a sentinel that a gateway sends after it proves nothing. */
   hasEnd?(reading: Reading): boolean
   /** Whether the chunk comes before the provider's answer: a refusal after it must still become an HTTP status. */
   isEarly?(chunk: never): boolean

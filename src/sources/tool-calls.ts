@@ -414,7 +414,7 @@ export class Calls {
       call.isDone = true
       this.#open.delete(call)
     }
-    // The name must be in the first piece.
+    // The name must be in the first piece. Nobody can run a call without one.
     if (!call.isTold && call.name === undefined && !this.#isSingle) {
       if (!more) return
       if (!call.isSettled) more = { ...more, error: NAMELESS }
