@@ -27,7 +27,7 @@ export interface DeadlineOwner {
  * ending   the last bytes are on their way: only the stall is due
  * over     nothing is due
  *
- * One timer for all, set for the earliest time and moved only when it fires: a token costs one reading of the clock.
+ * One timer for all, set for the earliest time. A write does not move it: a token costs one reading of the clock.
  */
 export class Deadlines {
   #state: 'writing' | 'blocked' | 'ending' | 'over' = 'writing'

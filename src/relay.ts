@@ -133,7 +133,7 @@ const FLUSH_AT = 16_384
 const SLICE = 32_768
 
 /**
- * A comment and a blank line: without that line a client that splits the stream by blank lines would lose the next
+ * A comment and a blank line: without the blank line a client that splits the stream by blank lines would lose the next
  * event. The bytes are rule 4.1 of docs/wire.md, and stand again in `testing/conformance/`, `lab/load/` and
  * `test/hosts/proxies/`.
  */
@@ -164,8 +164,8 @@ export function resumeTo(sink: Sink, lastEventId: string | undefined, options: R
 /**
  * waiting  nothing was sent: a failure is an HTTP answer with a status of its own
  * open     the head is sent: frames and heartbeats go out, a failure is an event
- * blocked  the reader takes no more: frames gather here, and who makes them is told to wait (open ⇄ blocked)
- * ending   what made the frames is over, and what is left of them is written as there is room
+ * blocked  the reader takes no more: frames gather here, and the run is asked to wait (open ⇄ blocked)
+ * ending   no more frames come, and the rest of them is written as there is room
  * ended    the last bytes are written, and may still be on their way
  * closed   nothing is left to do
  */
@@ -193,7 +193,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   #scheduled = false
   readonly #started = performance.now()
   #status: number | undefined
-  /** How the connection went, for `onClose`: known when it ends, told when it is closed. */
+  /** How the connection went, for `onClose`: known when it ends, reported when it is closed. */
   #connection: Connection | undefined
   #isTold = false
 

@@ -1,4 +1,4 @@
-/** Who reads a run in this process, and what are they told? */
+/** Who reads a run in this process, and what do the readers get? */
 import type { MaybePromise } from '../promises.js'
 import type { LogEntry, LogStore } from './store.js'
 

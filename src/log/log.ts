@@ -34,14 +34,14 @@ const STOP_MS = 300_000
 /** How long the caller of `stop` waits until the message has gone, in milliseconds. */
 const TOLD_MS = 500
 const MAX_UNANSWERED = 1000
-/** After how long a run that a shared store does not know is looked for again, each time: its producer may know it. */
+/** The waits before a run that a shared store does not know is looked for again, in ms: its producer may know it. */
 const FORGOTTEN_MS = [100, 650]
 /** How long closing may take besides the grace, in milliseconds. */
 const CLOSE_MS = 800
 /** In a store of this process a run needs no lease. */
 const FOR_EVER = Number.POSITIVE_INFINITY
 
-/** What `relay` tells a log. */
+/** What `relay` hands to a log. */
 export interface LogRelay {
   runId: string
   /** Whether the client named the run: the same owner's request then follows the run that is there. */
@@ -52,7 +52,7 @@ export interface LogRelay {
   asked(): void
 }
 
-/** What `resume` tells a log. */
+/** What `resume` hands to a log. */
 export interface LogResume {
   lastEventId?: string | undefined
   runId?: string | undefined
@@ -94,8 +94,8 @@ function checkOwned(method: string, options: { owner?: unknown } | undefined, ru
  * @throws {RelayError} `invalid-option` if it is not a store, or for an `entrySize` that is not a number up to 65 536.
  */
 export function createLog(store: LogStore): Log {
-  // A store may have fields of its own. Only a name that differs from one of the contract just in its spelling is
-  // refused.
+  // A store may have fields of its own. Only a name that differs from one of the contract in nothing but case,
+  // separators or unit is refused.
   if (isObject(store)) checkOptions('A store', store, STORE, findSame, true)
   for (const method of ['create', 'begin', 'append', 'get', 'read'] as const) {
     if (typeof store?.[method] !== 'function') {
@@ -271,7 +271,7 @@ export class RunLog implements Log {
     return { state: 'ended', ...(outcome && { outcome }) }
   }
 
-  /** Nobody sees that the producer of an unread run is dead. It takes looks for a lease: the next `status` knows. */
+  /** Stands in for readers, who would notice a dead producer. It looks for a whole lease: a later `status` knows. */
   async #watch(runId: string): Promise<void> {
     const { shared } = this.#store
     if (!shared?.watch || this.#watched.has(runId)) return
@@ -330,7 +330,7 @@ export class RunLog implements Log {
   relay(outlet: ReaderOutlet, source: Source, options: RelayOptions, { runId, isNamed, isNew, asked }: LogRelay): void {
     const reader = new Reader(runId, outlet, options, true)
     const owner = options.owner as string | null
-    // If the request comes again, the run is here, and the store need not be asked.
+    // A repeated request for a run that is produced here: the store need not be asked.
     if (isNamed && this.#producedHere(runId, owner)) {
       discard(source)
       asked()
@@ -546,7 +546,7 @@ export class RunLog implements Log {
         if (cursor === undefined && !(isMine && isActive(run))) reader.endEmpty()
         else if (!isMine && unknownCode === 'run-not-found' && this.#store.shared && looks < FORGOTTEN_MS.length) {
           // The client knows of the run, so the store may have lost it. The producer is asked: it looks whether the
-          // store has the run, and gives it back.
+          // store has the run, and stores it again if not.
           if (looks === 0) this.#publish(runId, 'producer', 'ask')
           const look = () => {
             if (this.#kept.isClosed) reader.failAs('shutdown')

@@ -29,7 +29,7 @@ const OPTIONS: Rules<keyof MemoryLogOptions> = { maxBytes: positive, maxRuns: po
  * A log in the memory of this process: runs go on when a reader leaves, and can be read again.
  * They end with the process.
  *
- * @throws {RelayError} `invalid-option` for an option that does not exist, or is no positive number.
+ * @throws {RelayError} `invalid-option` for an option that does not exist, or is not a positive number.
  */
 export function createMemoryLog(options: MemoryLogOptions = {}): Log {
   checkOptions('createMemoryLog', options, OPTIONS)

@@ -38,7 +38,7 @@ const PATIENCE_MS = 2000
 /** What a reader needs of the options of `relay` and `resume`. */
 export type ReaderOptions = Pick<RelayOptions, 'onError' | 'protocol'>
 
-/** Whether nothing comes that is not stored yet, because the run has ended or its producer was declared dead. */
+/** Why no more comes than is stored: the run has ended, or its producer was declared dead. */
 export type Ending = 'ended' | 'lost' | undefined
 
 /**
@@ -215,9 +215,9 @@ export class Reader implements Feeder, Subscriber {
           this.#failures = 0
         }
         const isEmpty = this.#rest.length === 0
-        // Nothing more is stored then of a run that goes on. What comes later is received.
+        // Then nothing more is stored of a run that goes on: what comes later is received.
         const isAll = !hasRest && this.#rest.length < this.#limit && this.#ending === undefined
-        // After an end, or a loss, no position can be one that the run will still reach.
+        // After an end, or a loss, the run reaches no more positions: none need be looked for.
         if (!isEmpty || this.#ending) this.#isPlaced = true
         if (!this.#isPlaced && this.#isReading()) await this.#findPlace()
         if (this.#isReading()) this.#answer()

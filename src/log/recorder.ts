@@ -77,7 +77,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   /** Entries that wait for the store's answer, and when it was asked. */
   #waiting: { entry: LogEntry; thrown: Thrown | undefined }[] = []
   #askedAt = 0
-  /** A reader elsewhere waits until this event is stored, and a message says so; `undefined` if nobody waits. */
+  /** A reader elsewhere waits for a message that the events up to this one are stored; `undefined` if none waits. */
   #owed: number | undefined
   #isReported = false
   #isListening = false
@@ -187,7 +187,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
     this.#audience.stop()
     this.#summary = summary
-    // There is nobody who could be given the error.
+    // Nobody gets the error, so it is printed.
     if (thrown && !this.isRead) printError(thrown.error)
     if (this.#state === 'lost') {
       this.#tellLost()
@@ -217,7 +217,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   }
 
   override read(after: number, limit: number): MaybePromise<LogEntry[]> {
-    // Events that were handed out and not stored before the loss do not count any more.
+    // After a loss, events that were handed out and never stored do not count any more.
     if (this.#state === 'lost') return super.read(after, limit)
     if (after >= this.#told) return []
     const here = this.#queue.entriesAfter(after, this.#told)
@@ -461,7 +461,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     this.#endIfOver()
   }
 
-  /** The run is over once it is so here and in the store, and nobody who asks for it should find it active. */
+  /** The recorder is done once the run is over, here and in the store, and its `onEnd` has settled. */
   #endIfOver(): void {
     if (!this.#isStored || !this.#isSettled || !this.ending) return
     clearTimeout(this.#settleTimer)

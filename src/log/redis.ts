@@ -197,8 +197,8 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
     )
   }
   if (isIORedis) {
-    // A cluster's `duplicate` takes nodes and options, and needs one to listen to shards; that of one node has none
-    // such.
+    // A cluster's `duplicate` takes nodes and options, one of which makes it listen to shards; that of one node has
+    // none.
     const isCluster = typeof (client as { nodes?: unknown }).nodes === 'function'
     return {
       isCluster,
@@ -271,11 +271,11 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
  * its keys need not be set again, `r` until when it is read elsewhere, `u` since when it is suspected to be lost, `w`
  * when that was last looked at), a stream of entries (the id of each is the number of its last event; `f` that of its
  * first, `b` its frames without ids, or `t` with ids where these could not be put back, `e` the end), and a hash of the
- * stops that came before the run (until when each holds, by owner).
- * The script does what other processes, or a death in between, must not tear apart. It is one script for all commands:
- * a run's first one leaves it in the server for the next. It answers all questions of a turn, since a call costs more
- * than most questions: the keys and arguments of one follow those of another. What fails is that question's alone, and
- * is answered as a list of one message. Numbers stay texts where they can, since Lua prints and parses its own.
+ * stops that came before the run (until when each holds, by owner). The script does what must happen as a whole,
+ * whatever other processes do, and whenever this one dies. It is one script for all commands: a run's first one leaves
+ * it in the server for the next. It answers all questions of a turn, since a call costs more than most questions: the
+ * keys and arguments of one follow those of another. What fails is that question's alone, and is answered as a list of
+ * one message. Numbers stay texts where they can, since Lua prints and parses its own.
  */
 const SCRIPT = `
 local call = redis.call
@@ -616,7 +616,7 @@ class RedisStore implements LogStore {
         reject(new RelayError('log-failure', message, { retryable: true }))
       }
       let timer = setTimeout(() => {
-        // If this process was busy for so long, the answer may be there: it is read before the next timer.
+        // If this process was busy for that long, the answer may be there: it is read before the next timer fires.
         timer = setTimeout(late)
       }, timeoutMs)
       promise.then(resolve, reject).finally(() => clearTimeout(timer))

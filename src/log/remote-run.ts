@@ -12,10 +12,10 @@ const GRACE_MS = 50
 const POLL_MS = 250
 /** After how long a store that did not answer, or that holds more to read, is looked at again, in milliseconds. */
 const RETRY_MS = 1000
-/** How long and how much of what messages brought is kept, in milliseconds and characters: until it is stored. */
+/** How long and how much of what messages brought is kept, in milliseconds and characters: by then it is stored. */
 const TOLD_MS = 750
 const MAX_TOLD = 65_536
-/** An answer of the producer that comes this many milliseconds after the question is to it, and not to an earlier one. */
+/** An answer that comes this many milliseconds after a question answers that question, and not an earlier one. */
 const ANSWER_MS = 750
 
 /**
@@ -60,7 +60,7 @@ export class RemoteRun extends LiveRun {
   #listenedAt = 0
   /** When the producer was last heard, by a message or by its lease. */
   #heardAt = 0
-  /** When the producer last said that everything it had told is stored. */
+  /** When the producer last said that everything it had handed out is stored. */
   #answeredAt = 0
   /** Callbacks for the next such answer, or the next look. */
   #wakes: (() => void)[] = []
@@ -97,7 +97,7 @@ export class RemoteRun extends LiveRun {
     const askedAt = performance.now()
     const { leaseMs = 0 } = this.store.shared ?? {}
     for (let isDue = true; ; ) {
-      // Everything that was told when the producer was asked is stored: it has said so, or is still alive a lease later.
+      // Everything handed out before the question is stored if the producer said so, or was heard a lease later.
       const isStored = this.#answeredAt > askedAt + ANSWER_MS || this.#heardAt > askedAt + leaseMs
       // The producer stores what it holds, and answers with a message.
       if (isDue) this.#announce()

@@ -11,8 +11,8 @@ const ENTRY_SIZE = 16_384
 const ENTRY_MS = 500
 /**
  * All runs store what they hold at the beats of one clock, this many milliseconds apart: what several send at one beat
- * is one system call here, and wakes the store's server once. Each run waits for a beat of its own, so that not all
- * come at once.
+ * is one system call here, and wakes the store's server once. A run's beat depends on when it began to hold text, so
+ * not all runs have the same.
  */
 const BEAT_MS = 50
 /**
@@ -44,7 +44,7 @@ export interface Kept {
   isClosed: boolean
 }
 
-/** The owner of a queue: it fills the queue, and is called when something comes of that. */
+/** The owner of a queue: it fills the queue, and is called back. */
 export interface QueueOwner {
   /** The store has confirmed a call that was made at `sentAt`: the run was not lost then. */
   onHeard(sentAt: number): void
@@ -320,7 +320,7 @@ export class WriteQueue {
     }, STORE_SILENT_MS)
   }
 
-  /** The run goes on in the log after a gap: a reader who asks for events in the gap is told that they are gone. */
+  /** The run goes on in the log after a gap: a reader who asks for events in the gap gets `cursor-gone`. */
   #dropOldest(): void {
     while (this.#pendingSize > MAX_PENDING && this.#pending.length > 1) {
       this.#pendingSize -= sizeOf(this.#pending.shift() as LogEntry)
@@ -562,7 +562,7 @@ export class WriteQueue {
   }
 }
 
-/** In characters. */
+/** The size of an entry, in characters. */
 function sizeOf(entry: LogEntry): number {
   return (entry.frames ?? entry.text).length
 }

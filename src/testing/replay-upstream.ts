@@ -111,7 +111,7 @@ export interface ReplayUpstream extends AsyncDisposable {
    * @throws {RangeError} If there is no such trace.
    */
   next(replay: Replay): void
-  /** Answers all requests like this for which there is no `next()`. Throws as that does. */
+  /** Answers all requests like this for which there is no `next()`. Throws as `next()` does. */
   always(replay: Replay): void
   /** The next request to come. */
   request(): Promise<ReplayRequest>

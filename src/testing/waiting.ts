@@ -1,4 +1,4 @@
-/** How does a test wait until a condition holds, and say what was there instead if it never does? */
+/** How does a test wait until a condition holds, and report what was there instead if it never does? */
 
 // Generous, because a loaded machine is slow and a test that waits in vain has failed anyway.
 const LIMIT_MS = 10_000
