@@ -184,8 +184,8 @@ function classify(error: unknown, depth = 0): string {
   // OpenRouter's SDK checks its frames below `data`. An error of the user's own schema has other paths.
   if (name === 'ZodError' && (error as { issues?: { path?: unknown[] }[] }).issues?.[0]?.path?.[0] === 'data')
     return 'upstream-failure'
-  // An error of a provider's SDK has the key even without a status, when the failure came in the stream. An error of
-  // parseSSE has `received`.
+  // An error of a provider's SDK has one of these keys even without a value, if the failure came in the stream. An
+  // error of parseSSE has `received`.
   return ['status', 'status_code', '$metadata', 'received', 'envelopeCode'].some((key) => key in error)
     ? 'upstream-failure'
     : 'internal'

@@ -100,7 +100,7 @@ const CHUNK = 16
  * new        nothing was asked for
  * asking     the source is called, its stream is not there yet
  * pulling    one chunk after the other; ⇄ blocked: the outlet takes no more; ⇄ yielding: others have their turn
- * finishing  the source has ended; whether the answer is complete is looked into
+ * finishing  the source has ended; whether the answer is complete is checked
  * over       with one outcome; from any state, by `stop`, `fail` or a signal
  */
 export class Run implements Feeder {

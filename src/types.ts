@@ -43,9 +43,8 @@ export interface EventStream extends AsyncIterator<ParsedEvent, undefined, undef
 }
 
 /**
- * An event a source writes itself: a plain object with `data` and no keys but these.
- * It passes through the protocols as it is. `event: 'error'` and the sentinel are refused, because a
- * source cannot forge an ending.
+ * An event a source writes itself: a plain object with `data` and no keys other than these. It passes through the
+ * protocols as it is. `event: 'error'` and the sentinel are refused, because a source cannot forge an ending.
  */
 export interface OwnEvent {
   /** A string goes out as it is; any other JSON value as its JSON text. */

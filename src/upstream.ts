@@ -90,7 +90,7 @@ export function iterate(stream: unknown, reading: Reading, isBody = false): Iter
     if (isObject(stream) && isObservable(stream)) return { iterator: observe(stream), stream: {} }
     const held: Held | undefined = isObject(stream) ? heldBy(stream) : undefined
     if (held) {
-      // Of an SDK's answer nothing is no empty one.
+      // An SDK's answer that yields nothing is not an empty answer: it lacks its proof.
       if (held.shape || held.rest) reading.proof = 'missing'
       if (held.shape) {
         reading.ofUpstream()

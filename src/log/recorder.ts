@@ -42,8 +42,8 @@ export interface RecorderHost {
 
 /**
  * live    new events go to the readers at once, and to the store beside
- * asking  this process stood still, or the end came while the store had not answered for nearly a lease: new events wait
- *         until the store says that the run was not declared lost (live ⇄ asking)
+ * asking  this process stood still, or the end came while the store had not answered for nearly a lease: new events
+ *         wait until the store says that the run was not declared lost (live ⇄ asking)
  * lost    the run was declared lost: the readers are sent that failure, as those elsewhere are
  * ended   the end was handed out; it is being stored, or `onEnd` has not settled
  */

@@ -19,8 +19,8 @@ import { Waiting } from '../waiting.js'
 /** A host whose adapter is tested: all that {@link adapterBehaviours} need to know of it. */
 export interface AdapterHost {
   /**
-   * What the adapter's `relay` resolves to: how the run ended, the response for the host to send, or nothing, for a host
-   * that sends what it was given when the handler has returned.
+   * What the adapter's `relay` resolves to: how the run ended; the response for the host to send; or nothing, for a
+   * host that sends its answer once the handler has returned.
    */
   readonly returns: 'summary' | 'response' | 'nothing'
   /** The server's version of HTTP. Its url says whether it uses TLS. @default '1.1' */
@@ -60,7 +60,7 @@ const ANY_CERTIFICATE = { rejectUnauthorized: false }
 /** How a behaviour serves. */
 export interface ServingOptions {
   headers?: AdapterServing['headers']
-  /** When the request's body is read: before `relay`, beginning in the source function, or by nobody. @default 'unread' */
+  /** Who reads the request's body: the handler before `relay`, the source function, or nobody. @default 'unread' */
   body?: 'before' | 'in-source' | 'unread'
   /** Runs right before `relay` is called. */
   before?(): unknown
@@ -421,7 +421,7 @@ export class Trial {
     return new AssertionError({ message, expected, actual, operator: 'deepStrictEqual' })
   }
 
-  /** What holds after every behaviour: all relays are settled, all runs have ended, once, and nothing went unhandled. */
+  /** What holds after every behaviour: relays are settled, runs have ended once, and nothing went unhandled. */
   async #finish(): Promise<void> {
     for (const client of this.#clients) client.leave()
     for (const served of this.#servers) {

@@ -63,7 +63,9 @@ export interface AdapterBehaviour {
 
 /** Options of {@link AdapterBehaviour}'s `run`. */
 export interface BehaviourOptions {
-  /** How long one behaviour may take, in milliseconds. On an idle machine each takes far less than a second. @default 4000 */
+  /**
+   * How long one behaviour may take, in milliseconds. On an idle machine each takes less than a second. @default 4000
+   */
   limitMs?: number
 }
 
