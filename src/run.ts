@@ -590,6 +590,7 @@ export class Run implements Feeder {
     this.#reading.parts.length = 0
     if (rest) readRest(answer, this.#reading)
     this.#reading.close()
+    if (this.#reading.isOwed && this.#events === 0 && this.#sinceTurn === 0) this.#reading.proof = 'missing'
     const last = this.#encodeParts((this.#encoder as Encoder).chunk !== undefined)
     if (this.isOver) return
     if (this.#reading.failure) return this.fail(this.#reading.failure)

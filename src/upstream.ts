@@ -75,6 +75,8 @@ export function iterate(stream: unknown, reading: Reading, isBody = false): Iter
   }
   if (typeof source.getReader === 'function') {
     if ((source as ReadableStream).locked) throw wasConsumed()
+    // A class of its own is an SDK's (a graph of LangGraph, which has a controller, may say nothing).
+    reading.isOwed = !/^(Readable|Transform)Stream$/.test(source.constructor?.name) && !('_abortController' in source)
     const reader = source.getReader()
     const iterator = { next: () => reader.read(), return: () => reader.cancel() }
     // The AI SDK adds the iterator to each of its streams. They are branches of a tee: closing one stops nothing.

@@ -80,6 +80,8 @@ export class Reading {
   failure: Error | undefined
   /** The end came before anything of the answer: if something follows, it was not the end. */
   endedBlank = false
+  /** The stream is an SDK's: an end before any chunk is not an empty answer. */
+  isOwed = false
   /** The keys of the latest chunk, if no shape knows it: it may be a failure in a server's own words. */
   untold: string | undefined
   /** The model refused: its finish is `content-filter`, whatever the provider calls it. */

@@ -746,8 +746,29 @@ describe('what is not known', () => {
     expect(body).not.toContain('sk-secret')
   })
 
+  /** As LangChain has it, whose streams are of a class of its own. */
+  const closed = (...chunks: string[]) => {
+    const stream = new ReadableStream({
+      start(controller) {
+        for (const chunk of chunks) controller.enqueue(chunk)
+        controller.close()
+      },
+    })
+    class IterableReadableStream {
+      getReader() {
+        return stream.getReader()
+      }
+    }
+    return new IterableReadableStream()
+  }
+
+  it('an answer of an SDK that yields an empty text is an empty one', async () => {
+    expect(await relayed(closed('') as Source)).toMatchObject({ outcome: 'done' })
+  })
+
   it.each<[string, object]>([
     ['AWS', { $metadata: {}, stream: of() }],
+    ['LangChain', closed()],
     ['Vertex', { stream: of(), response: Promise.resolve({ response: {} }) }],
   ])('an answer of an SDK that yields nothing is no empty one: %s', async (_, answer) => {
     expect(await relayed(answer as Source)).toMatchObject({ outcome: 'truncated' })
