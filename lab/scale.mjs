@@ -135,24 +135,24 @@ const gb = (streams) => (streams * memory) / 1e9
 
 const page = `# How far it goes
 
-How many streams a process, a Redis and a cluster carry, what gives out first, and what to set. This page is made by \`node lab/scale.mjs\` from what things cost on one machine, ${new Date().toISOString().slice(0, 10)}, Node ${process.version.slice(1)}, ${os.cpus().length} × ${os.cpus()[0].model.trim()}; on yours the figures are others, and so are those of a model that speaks faster. What is beyond that machine is arithmetic.
+How many streams a process, a Redis and a cluster carry, what gives out first, and what to set. This page is made by \`node lab/scale.mjs\` from what things cost on one machine, ${new Date().toISOString().slice(0, 10)}, Node ${process.version.slice(1)}, ${os.cpus().length} × ${os.cpus()[0].model.trim()}; on yours, or with a faster model, the figures differ. Everything beyond that machine is arithmetic.
 
 ## What things cost
 
 | | |
 |---|---:|
 | a token, produced and read in one process, with the log in Redis | ${perToken.toFixed(1)} µs of CPU |
-| an open stream besides, its entries stored twice a second | ${number(perStream)} µs of CPU a second |
+| in addition, an open stream whose entries are stored twice a second | ${number(perStream)} µs of CPU a second |
 | the same for Redis | ${number(redisPerStream)} µs of CPU a second |
-| a token that is read in another process: told by the one, and read by the other | ${tell.toFixed(1)} and ${read.toFixed(1)} µs of CPU |
-| the same for Redis: its part of a message, which is one for all runs of a turn | ${redisMessage.toFixed(1)} µs of CPU |
+| a token that is read in another process: sent by one process, and read by the other | ${tell.toFixed(1)} and ${read.toFixed(1)} µs of CPU |
+| the same for Redis: its share of a message, which holds all runs of one turn | ${redisMessage.toFixed(1)} µs of CPU |
 | an open stream, with its connection | ${number(memory / 1024)} KiB of memory |
 
-A core is planned to be busy for ${BUSY * 100} %: the rest is for bursts, and for what else the process does.
+A core is planned to be busy for ${BUSY * 100} %: the rest is for bursts, and for other work of the process.
 
 ## What one carries
 
-Open streams at a time, by how many tokens a second each has:
+Open streams at a time, by the tokens a second of each:
 
 | tokens a second | ${rates.join(' | ')} |
 |---|${rates.map(() => '---:|').join('')}
@@ -163,7 +163,7 @@ Open streams at a time, by how many tokens a second each has:
 | one Redis, one stream in ten read elsewhere | ${rates.map((rate) => number(node(rate, SHARE))).join(' | ')} |
 | a cluster of N nodes, with \`sharded: true\` | ${rates.map((rate) => `N × ${number(node(rate, SHARE))}`).join(' | ')} |
 
-Without \`sharded\` every node of a cluster has every message, and a cluster carries no more messages than one node. What a token costs that is read elsewhere was measured with a hundred streams between two processes: with more of them more tokens share a message, and with each of a process’ readers in another process fewer do.
+Without \`sharded\` every node of a cluster gets every message, and a cluster carries no more messages than one node. The cost of a token that is read elsewhere was measured with a hundred streams between two processes. With more streams more tokens share a message; if each reader is in another process, fewer do.
 
 ## At ten thousand, a hundred thousand, a million streams
 
@@ -182,25 +182,25 @@ ${[10_000, 100_000, 1_000_000]
 
 What gives out first:
 
-- **Ten thousand** (${processes(10_000, 50)} cores at 50 tokens a second, ${nodes(10_000, 50)} of Redis). The CPU of the processes: each has enough memory and not enough core. \`ulimit -n\` has to be above the number of connections of a process, and so does the limit of the proxy in front of it.
-- **A hundred thousand** (${processes(100_000, 50)} and ${nodes(100_000, 50)}). One Redis, if it was one until then: it is one core. And the proxies: each stream is two connections of theirs, and a proxy has some 28 000 ports to each address behind it. More addresses, or HTTP/2 to the processes.
-- **A million** (${processes(1_000_000, 50)} and ${nodes(1_000_000, 50)}). A deploy that sends everybody back at once: let a few processes go at a time, and give \`retryMs\` a few seconds, since each reader that comes back costs Redis about eight commands. Storing is most of what Redis does; runs whose readers need not survive their process can go without a log, or with one in memory.
+- **Ten thousand** (${processes(10_000, 50)} cores at 50 tokens a second, ${nodes(10_000, 50)} of Redis). The CPU of the processes: each has enough memory and not enough core. \`ulimit -n\` must be above the number of connections of a process, and so must the limit of the proxy in front of it.
+- **A hundred thousand** (${processes(100_000, 50)} and ${nodes(100_000, 50)}). A single Redis, because it uses one core. And the proxies: each stream takes two of their connections, and a proxy has some 28 000 ports to each address behind it. Use more addresses, or HTTP/2 to the processes.
+- **A million** (${processes(1_000_000, 50)} and ${nodes(1_000_000, 50)}). A deploy after which everybody comes back at once: stop a few processes at a time, and set \`retryMs\` to a few seconds, since each reader that comes back costs Redis about eight commands. Storing is most of what Redis does; runs whose readers need not survive their process can go without a log, or with one in memory.
 
-What it costs in machines: the cores of the table, by eight to a machine, say, and the same again for the proxies. The tokens cost more than all of it.
+The machines it takes: the cores of the table, for example eight to a machine, and the same again for the proxies. The tokens cost more than all of that.
 
 ## What to set
 
 | | up to one process | several processes, one Redis | a cluster |
 |---|---|---|---|
-| log | \`createMemoryLog\`, its \`maxBytes\` what answers of ten minutes take | \`createRedisLog\` | \`createRedisLog\`, \`sharded: true\` |
+| log | \`createMemoryLog\`, with a \`maxBytes\` for the answers of ten minutes | \`createRedisLog\` | \`createRedisLog\`, \`sharded: true\` |
 | \`maxmemory-policy\` | | \`noeviction\` | \`noeviction\` |
-| memory of Redis | | what answers of \`ttlMs\` take, twice | the same, divided by the nodes |
-| \`heartbeatMs\` | 8 s | 8 s | 15 s, below the idle limit of what is in front |
-| open files | connections and a hundred | the same | the same |
+| memory of Redis | | twice what the answers of \`ttlMs\` take | the same, divided by the nodes |
+| \`heartbeatMs\` | 8 s | 8 s | 15 s, below the idle limit of the proxy in front |
+| open files | connections plus a hundred | the same | the same |
 
 ## Whether the arithmetic holds
 
-Two sizes that took no part in the costs above, in percent of a core:
+Two sizes that were not used for the costs above, in percent of a core:
 
 | streams | tokens a second each | process: expected, found | Redis: expected, found |
 |---:|---:|---:|---:|
