@@ -426,13 +426,15 @@ export class RunLog implements Log {
     const unanswered = this.#unanswered.get(runId)
     const isSame = unanswered && unanswered.owner === options.owner
     const start = isSame ? unanswered : this.#startOf(options.owner as string | null, options.protocol?.headers ?? {})
+    // Another try at the same time comes as another producer: one of two begins the run.
+    if (isSame) this.#unanswered.delete(runId)
     const sentAt = performance.now()
     let begun: boolean | 'stopped'
+    let run: StoredRun | undefined
     let first: LogEntry | undefined
     try {
       begun = await this.#begin(runId, start)
-      this.#unanswered.delete(runId)
-      const run = begun ? undefined : await this.#store.get(runId)
+      if (!begun) run = await this.#store.get(runId)
       if (run?.owner === options.owner && run?.ended) [first] = await this.#store.read(runId, 0, 1)
     } catch (cause) {
       discard(source)
@@ -457,7 +459,14 @@ export class RunLog implements Log {
     if (first?.last === 1 && first.end?.outcome === 'stopped') {
       return { outcome: 'stopped', events: 0, text: '', durationMs: 0, runId }
     }
-    throw exists(runId)
+    throw exists(runId, run && run.owner === options.owner ? this.#whyNotAgain(run) : undefined)
+  }
+
+  /** Why a job whose run is known is not produced: it came again, or too late. */
+  #whyNotAgain(run: StoredRun): string {
+    if (!run.begun) return 'it did not begin in its time. Create it again, with log.create, before the job'
+    const state = run.ended ? 'it has ended' : this.#isLost(run) ? 'its producer was lost' : 'it goes on'
+    return `${state}. A job that comes again is not produced again: its readers know how the first went`
   }
 
   #startOf(owner: string | null, headers: Readonly<Record<string, string>>): RunStart {
@@ -632,8 +641,8 @@ function outOfReach(what: string, cause: unknown): unknown {
   return new RelayError('log-failure', `${what}: see the cause`, { cause, retryable: true, status: 503 })
 }
 
-function exists(runId: string): RelayError {
-  const message = `There is a run with the id ${runId} already: give each run an id of its own`
+function exists(runId: string, why = 'give each run an id of its own'): RelayError {
+  const message = `There is a run with the id ${runId} already: ${why}`
   return asMistake(new RelayError('run-exists', message, { status: 409 }))
 }
 

@@ -270,6 +270,55 @@ describe('a store of one process that loses a run', () => {
   })
 })
 
+describe('a job that comes again', () => {
+  it.each([
+    ['goes on', { begun: true }, 'it goes on'],
+    ['has ended', { begun: true, ended: true }, 'it has ended'],
+    ['lost its producer', { begun: true, lost: true }, 'its producer was lost'],
+    ['did not begin in its time', { leaseMs: 0 }, 'Create it again, with log.create'],
+    ['is of another owner', { begun: true, owner: 'bob' }, 'give each run an id of its own'],
+  ])('is told what became of a run that %s', async (_, run, words) => {
+    const { log } = keeping(() => ({
+      begin: () => false,
+      get: () => ({ owner, headers: {}, begun: false, ended: false, leaseMs: 5000, ...run }),
+      read: () => [],
+    }))
+    await expect(record(['told'], { log, runId, owner })).rejects.toMatchObject({
+      code: 'run-exists',
+      message: expect.stringContaining(words),
+    })
+  })
+
+  it('twice at one time, since the store had not answered, calls one source', async () => {
+    let isAway = true
+    const producers = new Set<string>()
+    const { log } = keeping(() => ({
+      async begin(_, { producer }) {
+        const isFirst = producers.size === 0
+        producers.add(producer)
+        // Taken, and the answer is lost.
+        if (isAway) throw new Error('The connection broke')
+        return isFirst || producers.size === 1
+      },
+      append() {},
+    }))
+    let calls = 0
+    const attempt = () =>
+      record(
+        () => {
+          calls++
+          return ['told']
+        },
+        { log, runId, owner },
+      )
+    await expect(attempt()).rejects.toMatchObject({ code: 'log-failure' })
+    isAway = false
+    const results = await Promise.allSettled([attempt(), attempt()])
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+    expect(calls).toBe(1)
+  })
+})
+
 describe('a question that comes again while the store is asked for the first', () => {
   it.each([
     ['named by the client', { 'x-run-id': runId }, {}, 200],
