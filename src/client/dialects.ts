@@ -65,7 +65,9 @@ const DIALECTS: readonly Dialect[] = [
       // The answer is the first choice. A content filter's verdict has no choices.
       const { delta, text, index } =
         (choices as { delta?: Record<string, unknown>; text?: unknown; index?: unknown }[])[0] ?? {}
-      return index ? undefined : delta?.content || delta?.refusal || text
+      const said = index ? undefined : delta?.content || delta?.refusal || text
+      // Models that think say it in blocks, at Mistral and Databricks.
+      return Array.isArray(said) ? said.map((block) => block?.text ?? '').join('') : said
     },
   },
   {

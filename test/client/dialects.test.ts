@@ -66,6 +66,17 @@ describe('readText', () => {
       ) + END,
       ['Hel', 'lo'],
     ],
+    [
+      'text in blocks, beside what the model thinks (Mistral, Databricks)',
+      wire(
+        chunk({ content: [{ type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] }] }),
+        chunk({ content: [{ type: 'reasoning', summary: [{ type: 'summary_text', text: 'hm' }] }] }),
+        chunk({ content: [{ type: 'text', text: 'Hel' }, { type: 'text', text: 'lo' }, null] }),
+        chunk({ content: ' there' }),
+        chunk({}, 'stop'),
+      ) + END,
+      ['Hello', ' there'],
+    ],
     ['a refusal', wire(chunk({ refusal: 'No.' }), chunk({}, 'stop')) + END, ['No.']],
     [
       'the first of several choices',
