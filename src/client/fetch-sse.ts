@@ -109,8 +109,8 @@ const NO_STORE = { cache: 'no-store' } as const
 /**
  * Fetches an answer and yields its events, over as many connections as it takes. The first request is sent at the first
  * `next()`, and exactly once, whatever its method and its response; a `lastEventId` in the options is its
- * `Last-Event-ID`. A lost connection is resumed with GET and `Last-Event-ID` if the run or its events have ids. Without
- * ids it is an error, not a second bill. If an answer gives its heartbeat, silence counts as a lost connection.
+ * `Last-Event-ID`. A lost connection is resumed with GET and `Last-Event-ID` if the events have ids, or the run has one
+ * and no event came yet. Else it is an error: not a second bill, and nothing twice. If an answer gives its heartbeat, silence counts as a lost connection.
  *
  * @throws {RelayError} `invalid-option`, at once. While reading, once resuming cannot help: what `parseSSE` throws;
  * `truncated` also when the server has nothing more (204); `network` also when the question never arrived; the server's
@@ -200,7 +200,8 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       const isLost = status ? lost && isTransient(status) : !isOver && retryable
       if (status === 404 && lost && !hasArrived)
         throw lostForGood('The question never arrived: ask again', error, lost.cause ?? lost)
-      if (!isLost || !(lastEventId || stream.runId)) throw error
+      // Events without ids have no place: the run from its first event would tell them twice.
+      if (!isLost || !(lastEventId || (stream.runId && !received))) throw error
       if (lastEventId && !isSendable(lastEventId))
         throw lostForGood(`The connection was lost, and ${idMistake('the last event id', lastEventId)}`, error, error)
       lost = error

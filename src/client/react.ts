@@ -161,7 +161,8 @@ class AnswerStore {
     if (place ? false : this.#isReading || (this.#stream && this.#status !== 'error') || !known) return
     // Only the reading ends: the run goes on.
     this.#leave()
-    const isShown = !place && this.#stream !== undefined
+    // What came without ids has no place: it comes again.
+    const isShown = !place && Boolean(this.#stream?.lastEventId)
     if (!isShown) this.#joined = new JoinedAnswer()
     const from = place || (known as string)
     // Earlier events are not here, so a run of ours is read from its first event.

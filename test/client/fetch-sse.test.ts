@@ -224,6 +224,19 @@ describe('a lost connection', () => {
   })
 
   it.each(['cut', 'reset', 'end'] as const)(
+    'of a run whose events have no ids is an error too: from its first event all would come twice; by %s',
+    async (way) => {
+      const { stream, request } = await begin({ ...POST, runId: RUN }, 'data: a\n\n')
+      const reading = read(stream)
+      request[way]()
+      const { events, error } = await reading
+      expect(error).toMatchObject({ retryable: true, received: events.length + 1, lastEventId: '' })
+      await turns()
+      expect(server.requests).toHaveLength(1)
+    },
+  )
+
+  it.each(['cut', 'reset', 'end'] as const)(
     'with ids is asked for again by GET, with the rest of the request and the last id: by %s',
     async (way) => {
       const { stream, request } = await begin(

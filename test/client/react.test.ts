@@ -785,6 +785,21 @@ describe('useRelay in a page', () => {
       expect((await until({ status: 'error' })).error).toMatchObject({ code: 'run-not-found', retryable: false })
     })
 
+    it('shows an answer anew whose events have no ids: none of it twice', async () => {
+      const hello = ['Hel', 'lo'].map((text) => `data: ${JSON.stringify({ text })}\n\n`)
+      handler = (req, res) => {
+        res.writeHead(200, { 'content-type': 'text/event-stream' })
+        if (req.method === 'GET') res.end(`${hello.join('')}data: [DONE]\n\n`)
+        else res.end(hello[0])
+      }
+      await show({ options: { resumeUrl: '/api/chat' } })
+      await send()
+      expect((await until({ status: 'error', text: 'Hel' })).error).toMatchObject({ code: 'truncated' })
+      await page.evaluate(() => window.chat.resume())
+      await until({ status: 'ready', text: 'Hello' })
+      expect(asksOf()).toEqual(['POST', 'GET'])
+    })
+
     it('does not stop the run it reads on, and asks for nothing twice', async () => {
       keeping()
       const options = { resumeUrl: '/api/chat', stopUrl: '/api/chat/:runId' }
