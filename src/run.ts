@@ -416,7 +416,8 @@ export class Run implements Feeder {
     for (const part of this.#reading.parts) {
       switch (part.type) {
         case 'usage':
-          this.#usage = { ...this.#usage, ...part.usage }
+          this.#usage = this.#reading.countsAnew ? part.usage : { ...this.#usage, ...part.usage }
+          this.#reading.countsAnew = false
           break
         case 'finish':
           this.#finishReason = part.reason

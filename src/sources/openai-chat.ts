@@ -268,7 +268,9 @@ function readDelta(delta: Delta, reading: Reading): void {
   reading.text(delta.refusal)
   const calls = delta.tool_calls ?? delta.toolCalls
   if (calls) for (const call of listOf(calls)) readCall(call, reading)
-  if (delta.function_call) reading.call('function', delta.function_call.arguments, delta.function_call)
+  // Some gateways say a call in the old words as well.
+  if (delta.function_call && listOf(calls).length === 0)
+    reading.call('function', delta.function_call.arguments, delta.function_call)
   if (delta.images)
     for (const { image_url, imageUrl } of listOf(delta.images))
       reading.file(undefined, addressOf(image_url ?? imageUrl))

@@ -80,6 +80,8 @@ export class Reading {
   failure: Error | undefined
   /** The end came before anything of the answer: if something follows, it was not the end. */
   endedBlank = false
+  /** Another answer began: the counts of the one before are not its own. */
+  countsAnew = false
   /** The stream is an SDK's: an end before any chunk is not an empty answer. */
   isOwed = false
   /** The keys of the latest chunk, if no shape knows it: it may be a failure in a server's own words. */
@@ -164,6 +166,7 @@ export class Reading {
     this.#idVaries = false
     this.#roles = 0
     this.#hasRole = false
+    if (this.#usage) this.countsAnew = true
     this.#usage = undefined
   }
 

@@ -160,6 +160,19 @@ describe('what a server says in a field of its own', () => {
       { rest: [{}, { name: 'citation', data: { url: 'u', title: 't' } }] },
     ],
     [
+      'a function_call beside an empty list',
+      [chat({ function_call: { name: 'w', arguments: ARGS }, tool_calls: [] }), end('function_call')],
+      { calls: [called(undefined)], finish: 'tool-calls' },
+    ],
+    [
+      'a function_call, and the same in the list, once',
+      [
+        chat({ function_call: { name: 'w', arguments: ARGS }, tool_calls: [tool(0, 'a', 'w', ARGS)] }),
+        end('tool_calls'),
+      ],
+      { calls: [called('a')], finish: 'tool-calls' },
+    ],
+    [
       'a function_call',
       [
         chat({ function_call: { name: 'w', arguments: '' } }),

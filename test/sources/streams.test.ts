@@ -22,19 +22,20 @@ async function* of(...values: unknown[]): AsyncGenerator<unknown> {
 async function relayed(source: Source) {
   const errors: unknown[] = []
   let outcome: string | undefined
+  let usage: object | undefined
   const response = await relay(new Request('http://x/', { method: 'POST' }), source, {
     protocol: parts(),
     heartbeatMs: 0,
     onError: (error) => void errors.push(error),
     onEnd: (summary) => {
-      outcome = summary.outcome
+      ;({ outcome, usage } = summary)
     },
   })
   const body = await response.text()
   const events = body.split('\n\n').filter((event) => event.startsWith('data: {'))
   const read = events.map((event) => JSON.parse(event.slice(6)) as Part)
   const text = read.map((part) => (part.type === 'text' ? part.text : '')).join('')
-  return { read, text, outcome, errors, body }
+  return { read, text, outcome, usage, errors, body }
 }
 
 const bytes = (...pieces: string[]) => of(...pieces.map((piece) => new TextEncoder().encode(piece)))
@@ -772,6 +773,21 @@ describe('what is not known', () => {
     ['Vertex', { stream: of(), response: Promise.resolve({ response: {} }) }],
   ])('an answer of an SDK that yields nothing is no empty one: %s', async (_, answer) => {
     expect(await relayed(answer as Source)).toMatchObject({ outcome: 'truncated' })
+  })
+
+  it('the counts of a run are those of its last turn, and nothing of a turn before it', async () => {
+    const counted = (id: string, usage: object) => ({ ...chat('Hi', 'stop'), id, usage })
+    const first = counted('a', { prompt_tokens: 9, prompt_tokens_details: { cached_tokens: 8 } })
+    const last = {
+      ...counted('b', { prompt_tokens: 2 }),
+      choices: [{ index: 0, delta: { role: 'assistant', content: 'a' } }],
+    }
+    const end = counted('b', { prompt_tokens: 2, completion_tokens: 1 })
+    expect(await relayed(of(first, last, end))).toMatchObject({
+      outcome: 'done',
+      usage: { inputTokens: 2, outputTokens: 1 },
+    })
+    expect((await relayed(of(first, last, end))).usage).not.toHaveProperty('cachedInputTokens')
   })
 
   it('a sentinel after nothing is the end of nothing, but of a relay’s empty answer', async () => {
