@@ -18,7 +18,11 @@ export function settle<T>(
 ): void {
   try {
     const value = attempt()
-    if (isThenable(value)) (value as PromiseLike<T>).then(done).then(undefined, failed)
+    // A thenable of a database may call back twice; a promise of it does not.
+    if (isThenable(value))
+      Promise.resolve(value as PromiseLike<T>)
+        .then(done)
+        .then(undefined, failed)
     else done(value as T)
   } catch (error) {
     failed(error)

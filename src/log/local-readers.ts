@@ -1,5 +1,6 @@
 /** Who reads a run in this process, and what do the readers get? */
-import type { MaybePromise } from '../promises.js'
+import { RelayError, show } from '../errors.js'
+import { isThenable, type MaybePromise } from '../promises.js'
 import type { LogEntry, LogStore } from './store.js'
 
 /** A reader of a run: a connection with a position in it. */
@@ -57,7 +58,8 @@ export abstract class LiveRun {
 
   /** At most `limit` entries with events after the number `after`; none if all were read. */
   read(after: number, limit: number): MaybePromise<LogEntry[]> {
-    return this.store.read(this.runId, after, limit)
+    const entries = this.store.read(this.runId, after, limit)
+    return isThenable(entries) ? Promise.resolve(entries).then(checkEntries) : checkEntries(entries as LogEntry[])
   }
 
   /** Whether the run has reached the event with this number: a client may name any. `undefined` if that is unknown. */
@@ -68,4 +70,21 @@ export abstract class LiveRun {
 
   /** The last subscriber here is gone. */
   protected abstract onDeserted(): void
+}
+
+/** Some databases give texts for numbers, or bytes for texts. With those the place of a reader would be a wrong one. */
+function checkEntries(entries: LogEntry[]): LogEntry[] {
+  if (!Array.isArray(entries)) throw refuse('', entries, 'a list of entries')
+  for (const { first, last, text } of entries) {
+    if (typeof first !== 'number') throw refuse('an entry whose first is ', first, 'a number')
+    if (typeof last !== 'number') throw refuse('an entry whose last is ', last, 'a number')
+    if (typeof text !== 'string') throw refuse('an entry whose text is ', text, 'a string')
+  }
+  return entries
+}
+
+function refuse(what: string, value: unknown, wanted: string): RelayError {
+  return new RelayError('log-failure', `read of the store gives ${what}${show(value)}: give ${wanted}`, {
+    retryable: true,
+  })
 }

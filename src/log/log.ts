@@ -279,7 +279,7 @@ export class RunLog implements Log {
     try {
       for (let isSilent = true; isSilent && !this.#kept.isClosed; ) {
         const run = await shared.watch(runId)
-        isSilent = run !== undefined && !run.ended && !run.lost && run.leaseMs === 0
+        isSilent = !!run && !run.ended && !run.lost && run.leaseMs === 0
         if (isSilent) await new Promise<void>((resolve) => unref(setTimeout(resolve, shared.leaseMs / 3)))
       }
     } catch {
@@ -475,15 +475,13 @@ export class RunLog implements Log {
   }
 
   #begin(runId: string, start: RunStart): MaybePromise<boolean | 'stopped'> {
-    const begun = this.#store.begin(runId, start)
-    if (isThenable(begun)) {
-      this.#begins.add(begun)
-      settle(
-        () => begun,
-        () => this.#begins.delete(begun),
-        () => this.#begins.delete(begun),
-      )
-    }
+    const answer = this.#store.begin(runId, start)
+    if (!isThenable(answer)) return answer
+    // A thenable of a database may ask again with each `then`, or call back twice. A promise of it does neither.
+    const begun = Promise.resolve(answer)
+    this.#begins.add(begun)
+    const forget = () => this.#begins.delete(begun)
+    begun.then(forget, forget)
     return begun
   }
 
@@ -551,7 +549,8 @@ export class RunLog implements Log {
           this.#read(reader, runId, owner, cursor)
           return
         }
-        const isMine = run !== undefined && run.owner === owner
+        // Some databases say null where there is nothing.
+        const isMine = !!run && run.owner === owner
         if (cursor === undefined && !(isMine && isActive(run))) reader.endEmpty()
         else if (!isMine && unknownCode === 'run-not-found' && this.#store.shared && looks < FORGOTTEN_MS.length) {
           // The client knows of the run, so the store may have lost it. The producer is asked: it looks whether the

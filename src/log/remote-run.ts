@@ -101,13 +101,13 @@ export class RemoteRun extends LiveRun {
       const isStored = this.#answeredAt > askedAt + ANSWER_MS || this.#heardAt > askedAt + leaseMs
       // The producer stores what it holds, and answers with a message.
       if (isDue) this.#announce()
-      const [entry] = await this.store.read(this.runId, seq - 1, 1)
+      const [entry] = await super.read(seq - 1, 1)
       if (entry) return true
       if (this.#isClosed()) return undefined
       const run = await this.store.get(this.runId)
       if (run && (run.ended || run.lost)) {
         this.setEnding(run.lost ? 'lost' : 'ended')
-        return (await this.store.read(this.runId, seq - 1, 1)).length > 0 ? true : run.lost ? undefined : false
+        return (await super.read(seq - 1, 1)).length > 0 ? true : run.lost ? undefined : false
       }
       if (isStored || !this.store.shared || (run && !run.begun)) return false
       isDue = await new Promise<boolean>((resolve) => {

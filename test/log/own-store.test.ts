@@ -270,6 +270,63 @@ describe('a store of one process that loses a run', () => {
   })
 })
 
+describe('a store that answers in its database’s way', () => {
+  it.each([
+    ['texts for numbers', (entry: LogEntry) => ({ ...entry, last: String(entry.last) }), ': give a number'],
+    ['big numbers', (entry: LogEntry) => ({ ...entry, first: BigInt(entry.first) }), 'first is 1: give a number'],
+    [
+      'bytes for texts',
+      (entry: LogEntry) => ({ ...entry, text: Buffer.from(entry.text) }),
+      'text is an object (Buffer)',
+    ],
+  ])('with %s is told what is wrong, and its readers that they may come again', async (_, odd, words) => {
+    const { log } = keeping((runs) => ({
+      read: (id, after, limit) => {
+        const entries = runs
+          .get(id)
+          ?.entries.filter(({ last }) => last > after)
+          .slice(0, limit)
+        return entries?.map((entry) => odd(entry) as never) ?? []
+      },
+    }))
+    await record(['a'], { log, runId, owner })
+    const errors: unknown[] = []
+    const headers = { 'last-event-id': `${runId}:0` }
+    const answer = await resume(request(headers), { log, owner, onError: (error) => void errors.push(error) })
+    expect(answer.status).toBe(503)
+    expect(errors).toMatchObject([{ code: 'log-failure', message: expect.stringContaining(words) }])
+  })
+
+  it('with null where there is nothing has no such run: 404', async () => {
+    const { log } = keeping(() => ({ get: () => null as never }))
+    expect((await fromTheBeginning(log)).status).toBe(404)
+  })
+
+  it('with a query that is sent by each then is asked once to begin a run', async () => {
+    let asked = 0
+    const { log } = keeping((runs) => ({
+      begin: (id, run) => {
+        const query = {
+          // biome-ignore lint/suspicious/noThenProperty: as the query builders of databases have it
+          then(resolve: (isBegun: boolean) => unknown) {
+            asked++
+            const isBegun = !runs.has(id)
+            if (isBegun) runs.set(id, { owner: run.owner, begun: true, entries: [], last: 0 })
+            // Called back twice as well.
+            for (const _ of [1, 2]) Promise.resolve(isBegun).then(resolve)
+          },
+        }
+        return query as PromiseLike<boolean>
+      },
+    }))
+    const answer = await relay(request(), ['a'], { log, runId, owner })
+    expect(await answer.text()).toContain('[DONE]')
+    expect(asked).toBe(1)
+    expect(await record(['b'], { log, runId: 'run-of-a-test-0002', owner })).toMatchObject({ outcome: 'done' })
+    expect(asked).toBe(2)
+  })
+})
+
 describe('a job that comes again', () => {
   it.each([
     ['goes on', { begun: true }, 'it goes on'],
