@@ -3,7 +3,7 @@ import { isObject } from '../errors.js'
 import { meaningOf } from './finish.js'
 
 /** Words in a `type`, `event`, `object` or `status` that mean a failure. */
-const FAILED = /(^|[^a-z])(error|failed|failure)$/i
+const FAILED = /(^|[^a-z])(error|failed|failure|fault|exception)$/i
 
 /** The names under which servers put the words of a failure, and its code. */
 const WORDS = /^(message|msg|details?|description|err(or)?_?(msg|message|description)|status_?(msg|message))$/i
@@ -12,6 +12,11 @@ const CODE = /^(code|ret|__type|status|http_?(code|status)|status_?code|error_?c
 const BESIDE = /^(request_?id|trace_?id|timestamp|path|instance)$/i
 /** Codes and words that mean success. */
 const FINE = /^(0|2\d\d\d*|ok|success\w*)$/i
+
+/** Whether the name of an event says that the answer was broken off. */
+export function isBroken(event: unknown): boolean {
+  return meaningOf(event) === 'broken'
+}
 
 export function isFailed(word: unknown): boolean {
   return typeof word === 'string' && FAILED.test(word)
@@ -80,6 +85,7 @@ export function isFine(told: object): boolean {
   const words = Object.entries(told).map(([key, value]) =>
     typeof value === 'string' || CODE.test(key) ? String(value) : value ? key : 'no',
   )
+  if (Array.isArray(told)) return words.length === 0
   return words.length === 0 || words.some((word) => FINE.test(word) || isIdle(word) || meaningOf(word) === 'stop')
 }
 

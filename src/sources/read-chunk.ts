@@ -2,6 +2,7 @@
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
+import { failureIn, isIdle } from './chunk-failure.js'
 import { jsonOf } from './json.js'
 import { hasOnly } from './keys.js'
 import { Reading } from './reading-state.js'
@@ -82,8 +83,10 @@ function readOther(chunk: object, reading: Reading): OwnEvent | undefined {
   }
   const held = toHeld(chunk, reading)
   if (held === DONE) reading.sentinel()
-  else if (held !== undefined) return readChunk(held, reading)
-  else return readUnknown(chunk, reading)
+  else if (held !== undefined) {
+    reading.isHeld = true
+    return readChunk(held, reading)
+  } else return readUnknown(chunk, reading)
 }
 
 /** Whether it is a list of known chunks, as an event emitter's handler or a batching step yields them. */
@@ -98,6 +101,9 @@ function isBatch(chunk: object, reading: Reading): boolean {
 function toHeld(chunk: object, reading: Reading): unknown {
   const { event, data, id } = chunk as { event?: unknown; data?: unknown; id?: unknown }
   const isEvent = typeof data === 'string' && hasOnly(chunk, EVENT)
+  const isUnnamed = !event || event === 'message'
+  // Parsers have the fields that an event lacks, too.
+  const isParsed = isEvent && isUnnamed && !id && 'event' in chunk && 'id' in chunk
   const isAmid = reading.proof !== 'not-needed' || !!reading.upstream
   // An event that an upstream names `error` is its failure; an event of the source's own cannot be one.
   if (event === 'error' && isAmid && data !== undefined)
@@ -109,9 +115,15 @@ function toHeld(chunk: object, reading: Reading): unknown {
     if (read === undefined && isAmid) return { error: `An event of the upstream is not JSON: ${data.slice(0, 200)}` }
     const typed = isObject(read) && withType(read, event, reading)
     if (typed) return typed
-    const isKnown = isObject(read) && (shapeOf(read, reading) || ('error' in read && Object.keys(read).length === 1))
-    return isKnown ? read : undefined
+    if (!isObject(read)) return
+    if (shapeOf(read, reading) || ('error' in read && Object.keys(read).length === 1)) return read
+    const failure = isParsed && failureIn(read, false)
+    return failure ? { error: failure } : isUnnamed && reading.isHeld ? read : undefined
   }
-  const isParsed = isObject(data) && (typeof event === 'string' || typeof id === 'number') && isOwnEvent(chunk)
-  return isParsed && shapeOf(data, reading) ? data : undefined
+  if (isParsed && reading.isHeld) {
+    if (isIdle(data)) return null
+    return { error: `An event of the upstream is not JSON: ${data.slice(0, 200)}` }
+  }
+  const mayHold = isObject(data) && (typeof event === 'string' || typeof id === 'number') && isOwnEvent(chunk)
+  return mayHold && shapeOf(data, reading) ? data : undefined
 }

@@ -82,6 +82,8 @@ export class Reading {
   endedBlank = false
   /** Another answer began: the counts of the one before are not its own. */
   countsAnew = false
+  /** The chunks come in the events of a parser: those without a name are the upstream's, whatever they hold. */
+  isHeld = false
   /** The stream is an SDK's: an end before any chunk is not an empty answer. */
   isOwed = false
   /** The keys of the latest chunk, if no shape knows it: it may be a failure in a server's own words. */

@@ -3,7 +3,7 @@
  */
 import { isObject, RelayError } from '../errors.js'
 import { DONE, type ParsedEvent, type Part } from '../types.js'
-import { failureIn, isFailed, isIdle, providerError } from './chunk-failure.js'
+import { failureIn, isBroken, isFailed, isIdle, providerError } from './chunk-failure.js'
 import { isPart } from './is-part.js'
 import { jsonOf } from './json.js'
 import type { Reading } from './reading-state.js'
@@ -28,19 +28,21 @@ export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream)
   // A server that frames an event twice repeats the name of the field.
   const data = read.data.startsWith('data:') ? read.data.slice(5).trim() : read.data
   const json = jsonOf(data)
+  upstream.event = event
   if (/^error$/i.test(event ?? '')) throw toError(json, data)
   // Plain text may begin with a bracket; half a chunk has a key.
-  const isBroken = known ? !isIdle(data) : !reading.sawText && /^\[?\s*\{\s*"[^"]*"\s*:/.test(data)
-  if (json === undefined && isBroken && (event === undefined || (known && data.startsWith('{')))) {
+  const isHalf = known ? !isIdle(data) : !reading.sawText && /^\[?\s*\{\s*"[^"]*"\s*:/.test(data)
+  if (json === undefined && isHalf && (event === undefined || (known && data.startsWith('{')))) {
     throw providerError(`An event of the upstream is not JSON: ${data.slice(0, 200)}`)
   }
   if (!isObject(json) || isToken(json, event, reading, upstream)) {
     if (saysEnd(event, json, data, reading, upstream)) return void reading.sentinel()
-    return known ? undefined : readPlain(read, data, json, reading, upstream)
+    if (!known) return readPlain(read, data, json, reading, upstream)
+    if (json !== null && (!isIdle(data) || isBroken(event))) reading.untold = ` ${data.slice(0, 100)}`
+    return
   }
   if (isText(json) && (event === undefined || TEXTS.test(event))) {
-    upstream.isRelay ||= 'likely'
-    reading.untold = undefined
+    upstream.isRelay = true
     return json.text
   }
   if (isPart(json)) upstream.isRelay = true
@@ -79,7 +81,6 @@ function readText(data: string, reading: Reading, upstream: Upstream): string | 
   const json = jsonOf(text)
   const isQuoted = tokens ? tokens.isQuoted : typeof json === 'string'
   if (isQuoted && typeof json === 'string') {
-    reading.untold = undefined
     upstream.tokens ??= { isFramed, isQuoted }
     return json
   }
@@ -91,7 +92,6 @@ function readText(data: string, reading: Reading, upstream: Upstream): string | 
   }
   // If text follows an end, that end was only a step's.
   if (reading.proof === 'given') reading.proof = 'missing'
-  reading.untold = undefined
   upstream.tokens ??= { isFramed, isQuoted }
   return text
 }

@@ -2,7 +2,7 @@
 import { isObject, show } from '../errors.js'
 import { mistake, typeMistake } from '../failure.js'
 import type { OwnEvent } from '../types.js'
-import { failureIn, isFailed, isFine } from './chunk-failure.js'
+import { failureIn, isBroken, isFailed, isFine } from './chunk-failure.js'
 import { isPart } from './is-part.js'
 import { hasOnly } from './keys.js'
 import { type Reading, withKeys } from './reading-state.js'
@@ -40,7 +40,9 @@ function readLeftOver(chunk: object, isOwn: boolean, reading: Reading): void {
     reading.data('data', chunk)
   } else {
     if (reading.proof === 'not-needed') reading.proof = 'missing'
-    if (!isFine(chunk)) reading.untold = withKeys(chunk)
+    // Of plain text an object may be anything beside it, and there is no other end than its sentinel.
+    const isDoubtful = reading.known && !isFine(chunk)
+    if (isDoubtful || isBroken(reading.upstream?.event)) reading.untold = withKeys(chunk) || ' without keys'
     reading.leave(chunk)
   }
 }

@@ -60,7 +60,7 @@ export function readEvents(
         if (!upstream.isRelay) upstream.leaveWaiting(reading)
         if (!done) {
           // The sentinel of a provider that has sent nothing proves nothing.
-          if (upstream.isRelay === true) reading.end()
+          if (upstream.isRelay) reading.end()
           else if (!reading.isFresh) reading.sentinel()
           events.return()
         }

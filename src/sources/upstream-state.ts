@@ -18,11 +18,10 @@ interface Answer {
 export class Upstream {
   /** Its bytes come as lines, already without their line breaks. */
   isLines = false
-  /**
-   * It is another relay, by its headers or by what it sent, so its own events are for the client. `likely` if it sends
-   * text as our `text()` does, which others may do as well.
-   */
-  isRelay: boolean | 'likely' = false
+  /** It is another relay, by its headers or by what it sent, so its own events are for the client. */
+  isRelay = false
+  /** The name of the latest event. */
+  event: string | undefined
   /** The event of another relay that is on its way to the client. */
   passed: object | undefined
   waiting: (OwnEvent | Part)[] | undefined

@@ -633,22 +633,60 @@ describe('what is not known', () => {
   ])('in words that nobody knows, %j, takes from the sentinel behind it what it would prove', async (failure) => {
     const sentinel = Object.freeze({ data: '[DONE]' })
     const held = (chunk: object) => ({ data: JSON.stringify(chunk) })
-    for (const source of [
-      sse(chat('Hi'), failure),
-      of(held(chat('Hi')), failure, sentinel),
-      sse({ text: 'Hi' }, failure),
-    ]) {
+    for (const source of [sse(chat('Hi'), failure), of(held(chat('Hi')), failure, sentinel)]) {
       const { body, outcome } = await relayed(source as Source)
       expect({ outcome, leaks: body.includes('sk-secret') }).toEqual({ outcome: 'truncated', leaks: false })
     }
     // Of an answer whose provider has said its end, or goes on, it is not the last word.
-    for (const source of [
-      sse(chat('Hi', 'stop'), failure),
-      sse(chat('H'), failure, chat('i')),
-      sse({ text: 'H' }, failure, { text: 'i' }),
-      sse('H', failure, 'i'),
-    ])
+    for (const source of [sse(chat('Hi', 'stop'), failure), sse(chat('H'), failure, chat('i'))])
       expect(await relayed(source)).toMatchObject({ outcome: 'done' })
+  })
+
+  it.each<[string, string]>([
+    ['a text', 'data: "sk-secret"\n\n'],
+    ['a number', 'data: 502\n\n'],
+    ['a list', 'data: [{"boom":"sk-secret"}]\n\n'],
+    ['the name of an event', 'event: timeout\ndata: \n\n'],
+    ['its name, and nothing in it', 'event: abort\ndata: {}\n\n'],
+    ['an event that is named', 'event: closed\ndata: sk-secret\n\n'],
+  ])('in %s amid chunks it takes that from it as well', async (_, event) => {
+    const source = response('text/event-stream', `data: ${JSON.stringify(chat('Hi'))}\n\n`, event, 'data: [DONE]\n\n')
+    const { body, outcome } = await relayed(source)
+    expect({ outcome, leaks: body.includes('sk-secret') }).toEqual({ outcome: 'truncated', leaks: false })
+  })
+
+  it('beside plain text an object may be anything: its sentinel is the only end it has', async () => {
+    const source = response('text/event-stream', 'data: Hi\n\n', 'data: {"sources":[]}\n\n', 'data: [DONE]\n\n')
+    expect(await relayed(source)).toMatchObject({ outcome: 'done', text: 'Hi' })
+    const failed = response('text/event-stream', 'data: Hi\n\n', 'event: fault\ndata: {"x":"sk-secret"}\n\n')
+    expect(await relayed(failed)).toMatchObject({ outcome: 'error' })
+  })
+
+  it.each<string>([
+    '{"code":429,"msg":"sk-secret"}',
+    '{"detail":"sk-secret"}',
+    '{"success":false,"reason":"sk-secret"}',
+    '{"error":"sk-secret","request_id":"r"}',
+    'upstream timeout: sk-secret',
+  ])('in an event that a parser hands over it is one, and no event of the user’s own: %s', async (data) => {
+    const parsed = (data: string) => ({ id: undefined, event: undefined, data })
+    const source = of(parsed(JSON.stringify(chat('Hi'))), parsed(data), parsed('[DONE]'))
+    const { body, outcome } = await relayed(source as Source)
+    expect({ outcome, leaks: body.includes('sk-secret') }).toEqual({ outcome: 'error', leaks: false })
+    if (!data.startsWith('{')) return
+    expect((await relayed(of(parsed(data)) as Source)).outcome).toBe('error')
+  })
+
+  it('what no shape knows in an event of a parser stays here; an event with a name is the user’s own', async () => {
+    const held = (json: object) => ({ data: JSON.stringify(json) })
+    const own = { event: 'status', data: '{"step":1}' }
+    const { body, read, outcome } = await relayed(
+      of(held(chat('Hi')), held({ x: 'sk-secret' }), own, { data: 'own' }, held(chat('', 'stop'))),
+    )
+    expect({ outcome, leaks: body.includes('sk-secret') }).toEqual({ outcome: 'done', leaks: false })
+    expect(body).toContain('event: status')
+    expect(body).toContain('own')
+    expect(read.length).toBeGreaterThan(0)
   })
 
   it.each<object>([
