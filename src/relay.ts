@@ -186,6 +186,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   #feeder: Feeder | undefined
   #unlisten: (() => void) | undefined
   #resolve!: (summary: Summary | Promise<never>) => void
+  /** How it ended, while the last piece is being written. */
+  #summary: Summary | undefined
   #extra: SinkHeaders | undefined
   #buffer = ''
   /** What comes before the buffer, if some of it is large. It is never joined, since that would copy it. */
@@ -382,7 +384,9 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
         else this.#answerFailure(failureOf(outcome))
       }
     } finally {
-      this.#resolve(summary)
+      // A large last piece goes out in slices: until the host has all of it, the response must be left alone.
+      if (this.#state === 'ending') this.#summary = summary
+      else this.#resolve(summary)
     }
   }
 
@@ -571,9 +575,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     const { retryMs } = this.#options
     this.#open(200, this.#streamHeaders())
     this.#state = 'open'
-    const { scope } = this
     // A host that refuses the body says that the reader left.
-    if (scope.runInAsyncScope(() => this.#sink.offer?.()) === false && this.#isOpen()) this.#block()
+    if (!this.#offer() && this.#isOpen()) this.#block()
     // Not an event of its own: the line becomes part of the first one, so that no client sees an empty event.
     if (retryMs !== undefined && !this.#isDataOnly()) this.#buffer = encodeRetry(retryMs)
     return true
@@ -645,9 +648,14 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     }
   }
 
+  /** Hands the host the body. `false`: nobody reads it yet. */
+  #offer(): boolean {
+    return this.scope.runInAsyncScope(() => this.#sink.offer?.()) !== false
+  }
+
   /** Writes what is left, and then what is last. */
   #finish(last?: string): void {
-    const wasBlocked = this.#state === 'blocked'
+    const before = this.#state
     this.#state = 'ending'
     this.#deadlines.end()
     if (last === undefined) {
@@ -656,8 +664,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       return
     }
     this.#add(last)
-    // A little is not worth a wait: it is written with the end.
-    if (!this.#queue || !wasBlocked) this.#writeRest()
+    // A little is not worth a wait: it is written with the end. What is written before it needs a body.
+    if (!this.#queue || (before === 'waiting' ? this.#offer() : before === 'open')) this.#writeRest()
   }
 
   #writeRest(): void {
@@ -677,6 +685,11 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       this.#drop()
       throw error
     }
+    this.#settle()
+  }
+
+  #settle(): void {
+    if (this.#summary) this.#resolve(this.#summary)
   }
 
   /** The id of the last frame says that there is nothing more: without it an EventSource would run the prompt again. */
@@ -707,6 +720,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     this.#deadlines.close()
     this.#buffer = ''
     this.#queue = undefined
+    this.#settle()
     this.#tellClosed()
   }
 

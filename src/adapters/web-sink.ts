@@ -116,7 +116,6 @@ class WebSink implements Sink {
 
   write(text: string): boolean {
     this.#pending += text
-    if (!this.#controller) this.offer()
     this.#handOut()
     return this.#pending.length < HIGH_WATER_MARK
   }

@@ -308,12 +308,52 @@ describe('backpressure', () => {
       const handle = relay(() => stalling([large]), { signal: stop.signal })
       await settle()
       stop.abort()
-      expect(await handle.done).toMatchObject({ outcome: 'stopped' })
+      await settle()
+      expect(ends).toMatchObject([{ outcome: 'stopped' }])
       expect(sink.names).toBe('open write')
+      const settled = vi.fn()
+      handle.done.then(settled)
+      await settle()
+      expect(settled).not.toHaveBeenCalled()
       for (let round = 0; round < 20; round++) handle.drained()
       expect(sink.names).toMatch(/^open( write)+ end$/)
+      expect(await handle.done).toMatchObject({ outcome: 'stopped' })
       expect(sink.text.startsWith(`${frame(large)}event: error\n`)).toBe(true)
       expect(vi.getTimerCount()).toBe(0)
+    })
+
+    it('that is the whole answer in one body is offered before it is written, and settles when all of it is', async () => {
+      sink.takes = false
+      const offer = vi.fn(() => {
+        sink.calls.push(['write', ''])
+        return false
+      })
+      const handle = relay(() => [large], { stream: false })
+      Object.assign(sink, { offer })
+      const settled = vi.fn()
+      handle.done.then(settled)
+      await settle()
+      expect(ends).toMatchObject([{ outcome: 'done' }])
+      expect(offer).toHaveBeenCalledTimes(1)
+      expect(sink.text).toBe('')
+      for (let round = 0; round < 6; round++) handle.drained()
+      await settle()
+      expect(settled).not.toHaveBeenCalled()
+      for (let round = 0; round < 6; round++) handle.drained()
+      expect(sink.names).toMatch(/^open( write)+ end$/)
+      expect(await handle.done).toMatchObject({ outcome: 'done' })
+      expect(JSON.parse(sink.text)).toEqual({ text: large })
+      expect(offer).toHaveBeenCalledTimes(1)
+    })
+
+    it('that is the whole answer in one body settles when its reader leaves in the middle', async () => {
+      sink.takes = false
+      const onClose = vi.fn()
+      const handle = relay(() => [large], { stream: false, onClose })
+      await settle()
+      handle.left()
+      expect(await handle.done).toMatchObject({ outcome: 'done' })
+      expect(onClose.mock.calls).toMatchObject([[{ outcome: 'disconnected', status: 200 }]])
     })
 
     it('of a run that is stopped is dropped with who takes nothing of it', async () => {

@@ -285,10 +285,11 @@ behaviour('headers', "the connection is the host's business", async (trial) => {
   trial.equal('the header of the options', answer.headers['x-model'], 'm')
   trial.ok("keep-alive is not the options'", answer.headers['keep-alive'] !== 'timeout=1', "the host's", answer.headers)
   const settled = await trial.settled(served)
+  // A host that sends an object of its own may have no such headers.
   const own = 'value' in settled && (settled.value as Partial<Response> | undefined)?.headers
   for (const name of ['connection', 'transfer-encoding']) {
     if (trial.httpVersion === '2') trial.ok(`no ${name} on HTTP/2`, !(name in answer.headers), 'none', answer.headers)
-    if (own) trial.equal(`the response does not set ${name}`, own.has(name), false)
+    if (own && typeof own.has === 'function') trial.equal(`the response does not set ${name}`, own.has(name), false)
   }
 })
 
