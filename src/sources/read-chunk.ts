@@ -3,6 +3,7 @@ import { isObject, isRelayError, RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import { DONE, type OwnEvent, type Part } from '../types.js'
 import { failureIn, isIdle } from './chunk-failure.js'
+import { isPart } from './is-part.js'
 import { jsonOf } from './json.js'
 import { hasOnly } from './keys.js'
 import { Reading } from './reading-state.js'
@@ -89,9 +90,9 @@ function readOther(chunk: object, reading: Reading): OwnEvent | undefined {
   } else return readUnknown(chunk, reading)
 }
 
-/** Whether it is a list of known chunks, as an event emitter's handler or a batching step yields them. */
+/** Whether it is a list of known chunks or parts, as a batching step yields them, or `yield toParts(chunk)`. */
 function isBatch(chunk: object, reading: Reading): boolean {
-  return Array.isArray(chunk) && chunk.length > 0 && chunk.every((one) => isObject(one) && shapeOf(one, reading))
+  return Array.isArray(chunk) && chunk.every((one) => isObject(one) && (shapeOf(one, reading) || isPart(one)))
 }
 
 /**

@@ -2,7 +2,7 @@ import { EventEmitter, on } from 'node:events'
 import { createServer, get } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
-import { encodeEvent, type Part, type Source } from 'sse-relay'
+import { encodeEvent, type Part, type Source, toParts } from 'sse-relay'
 import { parts } from 'sse-relay/protocols'
 import { collect } from 'sse-relay/testing'
 import { relay } from 'sse-relay/web'
@@ -446,6 +446,7 @@ describe('what holds, gives or pushes a stream', () => {
     ['an object with events', () => ({ events: of(chat('Hi', 'stop')) })],
     ['an object with data', () => ({ data: of(chat('Hi', 'stop')), response: new Response('') })],
     ['lists of chunks', () => of([chat('H')], [chat('i'), chat('', 'stop')])],
+    ['lists of parts, as toParts() gives them', () => of([], [{ type: 'text', text: 'H' }], toParts(chat('i')))],
     [
       'what an event emitter emits',
       () => {
