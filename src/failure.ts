@@ -126,7 +126,7 @@ export function withShown(
 ): FailureAnswer {
   return {
     ...failure,
-    ...(typeof code === 'string' && { code }),
+    ...(typeof code === 'string' && code !== '' && { code }),
     ...(typeof message === 'string' && { message }),
     ...(typeof retryable === 'boolean' && { retryable }),
     ...(Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599 && { status }),

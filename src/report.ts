@@ -1,12 +1,24 @@
 /** Who hears of an error or an ending: the application's hooks, or the console? failure.ts has what a client sees. */
 import type { Scope } from './async-context.js'
-import { isObject } from './errors.js'
+import { findMeant, flag, type Rules, unknownIn, words, wrongIn } from './check.js'
+import { isObject, isRelayError } from './errors.js'
 import { type FailureAnswer, toFailure, withShown } from './failure.js'
 import type { Connection, ErrorContext, RelayOptions, ShownFailure } from './options.js'
 import { isThenable } from './promises.js'
 import type { Summary } from './types.js'
 
 type Hooks = Pick<RelayOptions, 'onError' | 'onEnd' | 'onClose'>
+
+/** What `onError` may return. */
+const SHOWN: Rules<keyof ShownFailure> = {
+  status: [
+    (value: unknown) => Number.isInteger(value) && (value as number) >= 400 && (value as number) <= 599,
+    'give a status from 400 to 599',
+  ],
+  code: words,
+  message: words,
+  retryable: flag,
+}
 
 /** What the client is shown of an error, or what `onError` threw instead. */
 export interface Reported {
@@ -94,8 +106,20 @@ function callOnError(options: Hooks, error: unknown, context: ErrorContext, scop
   const shown = scope.runInAsyncScope(() => onError.call(options, error, context)) as ShownFailure | undefined
   // The result of an async onError comes too late to be shown. Its rejection must not end the process.
   if (isThenable(shown)) shown.then(warnOfLate, printError)
-  else if (typeof shown === 'string')
+  else if (
+    shown instanceof Error &&
+    (shown as { expose?: unknown }).expose !== true &&
+    (shown === error || !isRelayError(shown))
+  ) {
+    // Its message may be the provider's.
+    warnOnce('shown', 'onError returned an error, and nobody was shown it: return { message }, in words of your own')
+    return
+  } else if (typeof shown === 'string') {
     warnOnce('shown', 'onError returned a text, and nobody was shown it: return { message }')
+  } else if (isObject(shown) && Object.getPrototypeOf(shown) === Object.prototype) {
+    const mistake = unknownIn('What onError returns', shown, SHOWN, findMeant) ?? wrongIn(shown, SHOWN)
+    if (mistake) warnOnce('shown', `${mistake}. Nobody was shown it`)
+  }
   return shown
 }
 

@@ -22,8 +22,13 @@ afterEach(async () => {
   expect([unhandled.splice(0), logged.splice(0)]).toEqual([[], []])
 })
 
-const ask = async (source: Source, options: RelayOptions = {}) =>
-  collect(await relay(new Request('http://localhost/'), source, options))
+const ask = async (source: Source, options: RelayOptions = {}, send = relay) =>
+  collect(await send(new Request('http://localhost/'), source, options))
+/** As in another process, where nothing was warned of yet. */
+async function askAnew(source: Source, options: RelayOptions) {
+  vi.resetModules()
+  return ask(source, options, (await import('sse-relay/web')).relay)
+}
 const bug = () => throwing(new Error(SECRET))
 const lateBug = () => throwing(new Error(SECRET), ['Hello'])
 
@@ -31,13 +36,38 @@ describe('onError', () => {
   it.each([
     ['a text', () => 'Sorry'],
     ['a promise of words', async () => ({ message: 'Sorry' })],
+    ['the error that it was given', (error: unknown) => error],
+    ['an error that is not meant for the client', () => new Error(SECRET)],
   ])('that returns %s shows nothing, and the console says what to return', async (_, onError) => {
     const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
-    expect(await ask(bug, { onError: onError as never })).toMatchObject({
+    expect(await askAnew(bug, { onError: onError as never })).toMatchObject({
       status: 500,
       error: { message: 'Something went wrong on the server.' },
     })
     expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('return { message }'))
+  })
+
+  it.each([
+    [{ msg: 'Sorry' }, 'What onError returns has no option msg: there is status, code, message, retryable'],
+    [{ message: 5 }, 'message cannot be 5: give a string'],
+    [{ status: 200, message: 'Sorry' }, 'status cannot be 200: give a status from 400 to 599'],
+  ])('that returns %j is told what is wrong with it', async (value, remedy) => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    expect(await askAnew(bug, { onError: () => value as never })).toMatchObject({
+      status: 500,
+      error: { code: 'internal' },
+    })
+    expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining(remedy))
+  })
+
+  it('shows the RelayError that it returns, and an error that says expose', async () => {
+    const busy = new RelayError('overload', 'Busy', { status: 503 })
+    expect(await ask(bug, { onError: () => busy })).toMatchObject({ status: 503, error: { message: 'Busy' } })
+    const exposed = Object.assign(new Error('Pay first'), { status: 402, expose: true })
+    expect(await ask(bug, { onError: () => exposed as never })).toMatchObject({
+      status: 402,
+      error: { code: 'internal', message: 'Pay first' },
+    })
   })
 
   it('that is missing is console.error, once', async () => {
@@ -56,17 +86,22 @@ describe('onError', () => {
     })
   })
 
-  it.each([[{ status: 200 }], [{ status: 99 }], [{ status: '402' }], [{ code: 7, message: {} }], ['no'], [null]])(
-    'cannot break the answer by returning %j',
-    async (value) => {
-      const { status, error } = await ask(bug, { onError: () => value as never })
-      expect({ status, code: error?.code, words: error?.message }).toMatchObject({
-        status: 500,
-        code: 'internal',
-        words: expect.any(String),
-      })
-    },
-  )
+  it.each([
+    [{ status: 200 }],
+    [{ status: 99 }],
+    [{ code: '' }],
+    [{ status: '402' }],
+    [{ code: 7, message: {} }],
+    ['no'],
+    [null],
+  ])('cannot break the answer by returning %j', async (value) => {
+    const { status, error } = await ask(bug, { onError: () => value as never })
+    expect({ status, code: error?.code, words: error?.message }).toMatchObject({
+      status: 500,
+      code: 'internal',
+      words: expect.any(String),
+    })
+  })
 
   it('that throws after something was sent is written to the console, and the client is told', async () => {
     const thrown = new Error('in onError')
