@@ -91,8 +91,9 @@ function isNear(a: string, b: string, edits: number): boolean {
 
 /** Our options and the words that other libraries use for them. The words of one line mean the same. */
 const SYNONYMS = `onEnd onDone onFinish onComplete onSuccess onSettled
+onError onEnd logger logging onLog
 heartbeatMs keepAlive ping
-stallTimeoutMs graceMs limitMs timeout
+maxDurationMs stallTimeoutMs graceMs limitMs timeout
 owner user userId tenant
 protocol format
 signal abort
@@ -104,10 +105,11 @@ ttlMs expiry maxAge`
  */
 export const findMeant: Finder = (given, names) => {
   const word = plain(given)
-  const synonyms = SYNONYMS.split('\n').find((line) => line.split(' ').some((name) => plain(name) === word))
+  const lines = SYNONYMS.split('\n').map((line) => line.split(' '))
+  const synonyms = lines.find((line) => line.some((name) => plain(name) === word))
   return (
     findSame(given, names) ??
-    names.find((name) => synonyms?.includes(name)) ??
+    (names.filter((name) => synonyms?.includes(name)).join(' or ') || undefined) ??
     findNear(given, names) ??
     names.find((name) => word.length > 1 && (plain(name).includes(word) || word.includes(plain(name))))
   )
