@@ -19,7 +19,7 @@ import {
 import type { LogResume, RunLog } from './log/log.js'
 import type { ReaderOutlet } from './log/reader.js'
 import { type Connection, checkRelayOptions, type RelayOptions } from './options.js'
-import { printError, reportClose, reportEnd, reportFailure } from './report.js'
+import { printError, reportClose, reportEnd, reportFailure, warnOnce } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
 import { nextTurn } from './tick.js'
@@ -248,7 +248,13 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     try {
       const { gone } = this.#sink
       checkRelayOptions(what, this.#options)
-      const { headers, protocol, log, stream } = this.#options
+      const { headers, protocol, log, stream, owner } = this.#options
+      if (owner !== undefined && !log) {
+        warnOnce(
+          'owner',
+          'relay was given an owner and no log, so its runs are not kept: hand it the log as well, or leave the owner out',
+        )
+      }
       // A client that comes back with an id reads the run's stream.
       const isWhole = what === 'relay' && stream === false && !(log && this.#lastEventId !== undefined)
       if (isWhole) this.#whole = new WholeAnswer(protocol, log !== undefined)

@@ -14,7 +14,7 @@ export type { FetchLike } from './redirects.js'
 /** Options of {@link fetchSSE}: those of `fetch`, those of `parseSSE`, and these. */
 export interface FetchSSEOptions extends Omit<RequestInit, 'signal' | 'body'>, ParseSSEOptions {
   /** Sent as it is if `fetch` accepts it; any other object is sent as JSON. */
-  body?: BodyInit | object | null | undefined
+  body?: RequestInit['body'] | object | null | undefined
   /** The address that is asked, with GET, for the rest of an interrupted answer. @default the URL itself */
   resumeUrl?: string | URL | undefined
   /**
@@ -291,7 +291,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     if (!method) {
       if (json !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json')
       const isGet = /^get$/i.test(options.method ?? 'get')
-      return { ...(isGet && NO_STORE), ...options, headers, signal, body: json ?? (options.body as BodyInit) }
+      return { ...(isGet && NO_STORE), ...options, headers, signal, body: json ?? (options.body as RequestInit['body']) }
     }
     for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name)
     return { ...options, headers, signal, method, body: undefined as never, ...NO_STORE }

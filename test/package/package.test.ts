@@ -223,6 +223,21 @@ describe('the types', () => {
     expect(silent).toEqual([])
   })
 
+  it('serve a project of a server that has no types of the DOM', () => {
+    const files = Object.values<{ types?: string }>(manifest.exports)
+      .flatMap(({ types }) => types ?? [])
+      .filter((path) => !path.includes('react'))
+      .map((path) => join(installed, path))
+    const program = ts.createProgram(files, {
+      ...browser,
+      lib: ['lib.es2023.d.ts'],
+      types: ['node'],
+      typeRoots: [join(root, 'node_modules/@types')],
+    })
+    const wrong = ts.getPreEmitDiagnostics(program).filter(({ file }) => file?.fileName.startsWith(installed))
+    expect(wrong.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))).toEqual([])
+  })
+
   it('serve a browser project that has no Node types', () => {
     const consumer = join(project, 'consumer.ts')
     writeFileSync(

@@ -78,6 +78,13 @@ async function messageOf(name: string, options: object): Promise<string> {
   return error.message
 }
 
+it('an owner without a log is warned of, since nothing is kept', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+  const answer = await collect(await relay(new Request('http://localhost/'), ['Hi'], { owner: 'ann', log: undefined }))
+  expect(answer).toMatchObject({ outcome: 'done', text: 'Hi' })
+  expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('an owner and no log'))
+})
+
 describe('an option that does not exist', () => {
   it.each([
     ['relay', 'heartbeatMS', 'heartbeatMs'],
