@@ -291,7 +291,13 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     if (!method) {
       if (json !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json')
       const isGet = /^get$/i.test(options.method ?? 'get')
-      return { ...(isGet && NO_STORE), ...options, headers, signal, body: json ?? (options.body as RequestInit['body']) }
+      return {
+        ...(isGet && NO_STORE),
+        ...options,
+        headers,
+        signal,
+        body: json ?? (options.body as RequestInit['body']),
+      }
     }
     for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name)
     return { ...options, headers, signal, method, body: undefined as never, ...NO_STORE }
