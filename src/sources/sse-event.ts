@@ -4,6 +4,7 @@
 import { isObject, RelayError } from '../errors.js'
 import { DONE, type ParsedEvent, type Part } from '../types.js'
 import { failureIn, isBroken, isFailed, isIdle, providerError } from './chunk-failure.js'
+import { meaningOf } from './finish.js'
 import { isPart } from './is-part.js'
 import { jsonOf } from './json.js'
 import type { Reading } from './reading-state.js'
@@ -116,9 +117,14 @@ function saysEnd(
   if (event === undefined || !END.test(event) || reading.isBlank || upstream.isRelay) return false
   if (!isObject(json)) return data === '' || json === '' || json === null || END.test(data.replaceAll('"', ''))
   if (Object.keys(json).length === 0) return true
-  if (failureIn(json, false)) return false
+  if (failureIn(json, false) || Object.values(json).some(saysBroken)) return false
   reading.leave(json)
   return true
+}
+
+/** Whether a value is one word, for an answer that failed or was broken off. */
+function saysBroken(value: unknown): boolean {
+  return typeof value === 'string' && /^[\w-]+$/.test(value) && /^(broken|error)$/.test(meaningOf(value))
 }
 
 /**

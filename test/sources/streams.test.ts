@@ -728,6 +728,13 @@ describe('what is not known', () => {
     expect(await relayed(sse(text))).toMatchObject({ outcome: 'done' })
   })
 
+  it.each(['error', 'canceled', 'timeout'])('an event named for the end is none whose reason is %s', async (reason) => {
+    const answer = `event: output\ndata: Hi\n\nevent: done\ndata: {"reason":"${reason}"}\n\n`
+    expect(await relayed(response('text/event-stream', answer))).toMatchObject({ outcome: 'truncated', text: 'Hi' })
+    const whole = answer.replace(`"${reason}"`, '"stop","topic":"how to cancel"')
+    expect(await relayed(response('text/event-stream', whole))).toMatchObject({ outcome: 'done', text: 'Hi' })
+  })
+
   it('an event named for the end is one where a chunk’s shape is known, too', async () => {
     const piece = { content: 'Hi', additional_kwargs: {}, response_metadata: {}, tool_call_chunks: [] }
     const events = `event: data\ndata: ${JSON.stringify(piece)}\n\n`
