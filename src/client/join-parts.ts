@@ -63,7 +63,8 @@ export class JoinedAnswer {
 
   #addText(part: TextPart | ReasoningPart): void {
     if (part.type === 'text') this.text += part.text
-    else if (part.signature === undefined && part.redacted === undefined && part.text === '') return
+    const { signature, redacted } = part as ReasoningPart
+    if (part.text === '' && signature === undefined && redacted === undefined) return
     const last = this.#parts.at(-1)
     if (last?.type !== part.type || !goesOn(last, part)) this.#parts.push(part)
     else this.#parts[this.#parts.length - 1] = { ...last, ...part, text: last.text + part.text }

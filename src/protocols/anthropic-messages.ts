@@ -22,6 +22,7 @@ import {
   callsToRun,
   cannotTakeBack,
   failureFrame,
+  HALF,
   isJSON,
   isWhole,
   quote,
@@ -141,7 +142,14 @@ class AnthropicEncoder implements Encoder {
     // Clients take input that is not JSON for `{}`, or for as much of it as there is, and would run the call with that.
     const isCut = asked.some((call) => !isWhole(call, this.#saysDone, finishReason) || !isJSON(call.input || '{}'))
     const stop_reason = STOP[reasonOf(finishReason, asked.length > 0, isCut)]
+    let frames = ''
+    for (const call of asked) {
+      if (call.input !== '' || isWhole(call, this.#saysDone, finishReason)) continue
+      call.input = HALF
+      if (call.state === 'open') frames += this.#inputDelta(HALF)
+    }
     return (
+      frames +
       this.#flush() +
       this.#close() +
       this.#begin() +

@@ -162,10 +162,13 @@ export function callsToRun(
 
 /** The finish reason that the client gets. It does not run the calls of an answer that ends with `length`. */
 export function reasonOf(reason: FinishReason = 'stop', isAsking: boolean, isCut: boolean): FinishReason {
+  if (isAsking && isCut && reason !== 'content-filter') return 'length'
   if (reason !== 'stop' && reason !== 'tool-calls') return reason
-  if (!isAsking) return 'stop'
-  return isCut ? 'length' : 'tool-calls'
+  return isAsking ? 'tool-calls' : 'stop'
 }
+
+/** The input of half a call that has none yet. Clients take no input for `{}`, and would run the call with that. */
+export const HALF = '{'
 
 /** The error that ends the run: the client would run what the provider has taken back. */
 export function cannotTakeBack(what: string, protocol: string): Error {

@@ -4,7 +4,17 @@ import { flag, type Rules, words } from '../check.js'
 import { checkOptions } from '../options.js'
 import { beginsCall, withoutRepeat } from '../tool-call-boundaries.js'
 import type { AnswerPart, Encoder, FinishReason, Protocol, ToolCallPart, Usage } from '../types.js'
-import { callsToRun, cannotTakeBack, dataFrame, failureFrame, isWhole, quote, reasonOf, toJson } from './frames.js'
+import {
+  callsToRun,
+  cannotTakeBack,
+  dataFrame,
+  failureFrame,
+  HALF,
+  isWhole,
+  quote,
+  reasonOf,
+  toJson,
+} from './frames.js'
 
 /** Options of {@link openaiChat}. */
 export interface OpenAIChatOptions {
@@ -78,6 +88,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
       `${common},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]${wanted ? ',"usage":null' : ''}}`,
     )
   const callChunk = (call: object) => chunk(toJson({ tool_calls: [call] }))
+  const grow = ({ number }: Call, input: string) => callChunk({ index: number, function: { arguments: input } })
 
   const beginCall = (piece: ToolCallPart, isHeld: boolean) => {
     const { index, id, name = 'tool', input, done, executed, error } = piece
@@ -110,7 +121,7 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
     if (done) call.done = true
     const input = given || (isSent && done && call.input === '' ? '{}' : '')
     call.input = replaces ? input : call.input + input
-    return isSent && input !== '' ? callChunk({ index: number, function: { arguments: input } }) : ''
+    return isSent && input !== '' ? grow(call, input) : ''
   }
 
   return {
@@ -143,19 +154,21 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
       const asked = sent.filter(({ isAnswered }) => !isAnswered)
       const isCut = asked.some((call) => !isWhole(call, saysDone, finishReason))
       const reason = reasonOf(finishReason, asked.length > 0, isCut)
-      if (reason === 'tool-calls') {
-        for (const { number, input } of asked)
-          if (input === '') last += callChunk({ index: number, function: { arguments: '{}' } })
-      }
+      for (const call of asked)
+        if (call.input === '') last += grow(call, isWhole(call, saysDone, finishReason) ? '{}' : HALF)
       last += chunk('{}', JSON.stringify(FINISH[reason]))
       return wanted && usage
         ? `${last}${dataFrame(`${common},"choices":[],"usage":${JSON.stringify(toUsage(usage))}}`)}`
         : last
     },
-    fail: ({ code, message, retryable }) =>
-      failureFrame({
-        error: { code, message, retryable, type: code === 'internal' ? 'server_error' : code, param: null },
-      }),
+    fail: ({ code, message, retryable }) => {
+      const type = code === 'internal' ? 'server_error' : code
+      const empty = sent.filter(({ input, isAnswered }) => input === '' && !isAnswered)
+      return (
+        empty.map((call) => grow(call, HALF)).join('') +
+        failureFrame({ error: { code, message, retryable, type, param: null } })
+      )
+    },
     answer(parts, { finishReason, usage }) {
       const { message, isCut } = toMessage(parts, finishReason, runId)
       const reason = FINISH[reasonOf(finishReason, message.tool_calls !== undefined || isCut, isCut)]

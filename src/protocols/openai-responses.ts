@@ -59,6 +59,13 @@ interface Growing {
   flat: number
 }
 
+/** What the response says of an item. */
+interface OutputItem {
+  readonly type: string
+  readonly status?: string
+  readonly [key: string]: unknown
+}
+
 interface Item {
   readonly id: string
   readonly index: number
@@ -93,7 +100,7 @@ class ResponsesEncoder implements Encoder {
   #isBegun = false
   #open: Growing | undefined
   /** The items by index, as the response has them at its end. */
-  readonly #output: object[] = []
+  readonly #output: OutputItem[] = []
   /** The latest call at each index and with each id, and all calls that a client may have to run. */
   readonly #calls = new Map<number, Call>()
   readonly #ids = new Map<string, Call>()
@@ -160,7 +167,12 @@ class ResponsesEncoder implements Encoder {
     for (const part of parts)
       if (part.type !== 'event' && part.type !== 'chunk' && !answered.has(part)) encoder.part(part)
     encoder.#finish(end.finishReason)
-    return encoder.#response(end)
+    const { output, ...response } = encoder.#response(end)
+    // No reader of one body asks whether a call is whole, and half of one without input passes for `{}`.
+    return {
+      ...response,
+      output: output.filter(({ type, status }) => type !== 'function_call' || status === 'completed'),
+    }
   }
 
   #event(type: string, fields: object): string {
@@ -266,7 +278,7 @@ class ResponsesEncoder implements Encoder {
     return { id: `${kind}_${this.#runId}_${index}`, index }
   }
 
-  #done(index: number, item: object): string {
+  #done(index: number, item: OutputItem): string {
     this.#output[index] = item
     return this.#event('response.output_item.done', { output_index: index, item })
   }
@@ -375,7 +387,7 @@ class ResponsesEncoder implements Encoder {
   }
 
   #response({ finishReason, usage }: EncoderEnd) {
-    const reason = this.#hasHalf ? INCOMPLETE.length : INCOMPLETE[finishReason ?? 'stop']
+    const reason = INCOMPLETE[finishReason ?? 'stop'] ?? (this.#hasHalf ? INCOMPLETE.length : undefined)
     return {
       ...this.#head(reason ? 'incomplete' : 'completed'),
       ...(reason && { incomplete_details: { reason } }),
@@ -397,7 +409,7 @@ function summaryText(text: string): object {
   return { type: 'summary_text', text }
 }
 
-function functionCall({ item, name, input }: Call, status: 'in_progress' | 'completed' | 'incomplete'): object {
+function functionCall({ item, name, input }: Call, status: 'in_progress' | 'completed' | 'incomplete'): OutputItem {
   const { id, call_id } = item as Item
   return { id, type: 'function_call', status, call_id, name, arguments: status === 'in_progress' ? '' : input }
 }

@@ -413,9 +413,12 @@ describe('useRelay in a page', () => {
 
   it('joins what the parts protocol sends in pieces', async () => {
     const source: Part[] = [
+      { type: 'text', text: '' },
       { type: 'reasoning', text: 'Hm' },
+      { type: 'text', text: '' },
       { type: 'reasoning', text: 'm' },
       { type: 'text', text: 'Let me ' },
+      { type: 'reasoning', text: '' },
       { type: 'text', text: 'look' },
       { type: 'tool-call', index: 0, id: 'a', name: 'weather', input: '{"city":' },
       { type: 'tool-call', index: 1, id: 'b', name: 'time', input: '{' },

@@ -484,6 +484,19 @@ data: [DONE]
     expect(calls.map(({ input }) => input)).toEqual([{ a: 1 }, { b: 2 }])
   })
 
+  it('gives half an input to a call that is not whole and has none yet: nobody takes it for an empty object', async () => {
+    for (const source of [
+      [call(0, 'a', 'weather', ''), { type: 'finish', reason: 'length' }],
+      [call(0, 'a', 'weather', '{}', true), call(1, 'b', 'weather', '')],
+      // One that waits for its block.
+      [call(0, 'a', 'weather', ''), call(1, 'b', 'weather', '{}', true)],
+    ]) {
+      const text = await body(source)
+      expect(text.match(/"partial_json":"{"/g)).toHaveLength(1)
+      expect(text).toContain('"stop_reason":"max_tokens"')
+    }
+  })
+
   it('says that it was cut where the last call is half a call', async () => {
     const text = await body([call(0, 'a', 'weather', '{}', true), call(1, 'b', 'weather', '{"b'), 'x'])
     expect(text).toContain('"stop_reason":"max_tokens"')

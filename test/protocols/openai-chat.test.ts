@@ -378,6 +378,32 @@ describe('tool calls through openaiChat()', () => {
     expect((await completed([call(0, '{"x":1}', { id: 'b', name: 'g' })])).finish).toBe('tool_calls')
   })
 
+  it('that are not whole and have no input yet have half of one: nobody takes it for an empty object', async () => {
+    const begun = call(0, '', { id: 'a', name: 'f' })
+    for (const finishReason of ['length', 'error'] as const) {
+      const { calls, finish } = await completed([begun], { finishReason })
+      expect({ calls, finish }).toEqual({ calls: [['a', 'f', '{']], finish: 'length' })
+    }
+    const other = call(1, '{}', { id: 'b', name: 'g', done: true })
+    expect((await completed([begun, other])).calls[0]).toEqual(['a', 'f', '{'])
+    // Of an answer that fails its readers look at what came.
+    const encoder = openaiChat().encoder({ runId: 'r' })
+    for (const part of [begun, other]) encoder.part(part)
+    const failed = encoder.fail({ code: 'internal', message: 'no', retryable: false })
+    expect(failed.match(/"tool_calls":.*?\]/g)).toEqual(['"tool_calls":[{"index":0,"function":{"arguments":"{"}}]'])
+  })
+
+  it.each(['other', 'error'] as const)(
+    'that are not whole are said to be cut, also where the end is "%s"',
+    async (finishReason) => {
+      const whole = call(0, '{}', { id: 'a', name: 'f', done: true })
+      expect((await completed([whole, call(1, '{"x":', { id: 'b', name: 'g' })], { finishReason })).finish).toBe(
+        'length',
+      )
+      expect((await completed([whole], { finishReason })).finish).toBe('stop')
+    },
+  )
+
   it('without arguments have an empty object, whether they say that they are whole or not', async () => {
     expect(
       (

@@ -377,6 +377,22 @@ describe('tool calls through openaiResponses()', () => {
     expect(await run([callPiece(0, '12', { id: 'b', name: 'g' })], { finishReason: 'length' })).toEqual([])
   })
 
+  it('that are not whole are left out in one body, whose readers ask no further, and the reason is the provider’s', async () => {
+    const source = [
+      callPiece(0, '{}', { id: 'a', name: 'f', done: true }),
+      callPiece(1, '', { id: 'b', name: 'g' }),
+      { type: 'finish', reason: 'content-filter' },
+    ]
+    const { client } = await serve(source as Source, { stream: false })
+    const response = await client.responses.create(asked)
+    expect(calls(response)).toEqual([['a', 'f', '{}', 'completed']])
+    const { status, incomplete_details } = response
+    expect({ status, incomplete_details }).toEqual({
+      status: 'incomplete',
+      incomplete_details: { reason: 'content_filter' },
+    })
+  })
+
   it('whose input is replaced have the new one in all that says that they are done', async () => {
     const parts = [
       callPiece(0, '{"n":1', { id: 'a', name: 'f' }),
