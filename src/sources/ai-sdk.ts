@@ -131,7 +131,10 @@ export const aiSDK: ChunkShape = {
         break
       case 'finish':
         reading.counts(part.totalUsage)
-        reading.end(isCut(part) || { unified: part.finishReason, raw: part.rawFinishReason })
+        reading.end(
+          isCut(part) ||
+            (part.rawFinishReason ? { unified: part.finishReason, raw: part.rawFinishReason } : part.finishReason),
+        )
         break
       default:
         readPart(part, reading)

@@ -29,6 +29,8 @@ const WORDS: readonly (readonly [FinishReason | 'broken' | 'nothing', RegExp])[]
 export function meaningOf(said: unknown): FinishReason | 'broken' | 'nothing' {
   // The AI SDK sends two words: where its own is vague, the provider's says more. Some servers send objects or numbers.
   const { unified, raw, reason = unified, type = reason } = (said ?? {}) as { [word: string]: unknown }
+  // So a model of the AI SDK ends where its provider said no end.
+  if (unified === 'other' && raw === undefined) return 'broken'
   const word = typeof said === 'string' ? said : (/^(other|error)$/.test(`${unified}`) && raw) || type
   if (typeof word !== 'string') return 'other'
   const plain = word

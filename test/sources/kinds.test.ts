@@ -334,6 +334,22 @@ describe('the proof', () => {
       [hi, end('stop', { role: 'assistant' }), chat({ role: 'assistant', content: '' })],
       complete,
     ],
+    [
+      'other, and no word of the provider (a model of the AI SDK)',
+      [
+        { type: 'text-delta', id: '0', delta: 'Hi' },
+        { type: 'finish', finishReason: { unified: 'other' }, usage: { inputTokens: {}, outputTokens: { total: 2 } } },
+      ],
+      cut,
+    ],
+    [
+      'other, in a word of the provider (a model of the AI SDK)',
+      [
+        { type: 'text-delta', id: '0', delta: 'Hi' },
+        { type: 'finish', finishReason: { unified: 'other', raw: 'pause_turn' }, usage: {} },
+      ],
+      complete,
+    ],
     ['a second answer that is cut', [hi, end(), { ...chat({ role: 'assistant', content: 'x' }), id: 'd' }], cut],
     [
       'a second answer without ids that is cut',
