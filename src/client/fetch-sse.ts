@@ -7,7 +7,7 @@ import { Patience } from './backoff.js'
 import { type Connector, callback, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 import { type FetchLike, fetchWithin } from './redirects.js'
 import { toBody } from './sse-input.js'
-import { isTransient, networkError } from './wire-errors.js'
+import { isTransient, networkError, reasonOf } from './wire-errors.js'
 
 export type { FetchLike } from './redirects.js'
 
@@ -309,8 +309,6 @@ const NO_URL = /(parse|valid).* URL|URL.*(valid|credentials)|scheme|bad port/i
 
 /** What a `fetch` throws. A page's own (ky, ofetch, axios) may also throw answers, which have a status. */
 interface Thrown {
-  message?: unknown
-  cause?: { message?: unknown }
   response?: { status?: unknown }
   status?: unknown
 }
@@ -318,7 +316,7 @@ interface Thrown {
 /** The error to throw instead of an answer. An address that cannot be asked is a mistake, however often it is tried. */
 function requestError(thrown: unknown): unknown {
   if (thrown instanceof RelayError) return thrown
-  const { message, cause, response, status = response?.status } = (thrown ?? {}) as Thrown
+  const { response, status = response?.status } = (thrown ?? {}) as Thrown
   // Some report 0 for a failed connection.
   if (typeof status === 'number' && status >= 300)
     return new RelayError(
@@ -326,14 +324,17 @@ function requestError(thrown: unknown): unknown {
       `The server answered with status ${status}, and this fetch throws that: have it return the answer, which says more`,
       { cause: thrown, status, retryable: isTransient(status) },
     )
-  return NO_URL.test(`${message} ${cause?.message}`)
-    ? unsendable(thrown, 'outside of a page give a whole URL, https://…, and never with a password in it')
+  return NO_URL.test(reasonOf(thrown))
+    ? unsendable(
+        thrown,
+        'outside of a page give a whole URL, https://…, with no password in it, and no port that fetch refuses',
+      )
     : networkError(thrown)
 }
 
 /** The error for a request that `fetch` never sends, whatever the connection. */
 function unsendable(cause: unknown, remedy: string): RelayError {
-  return new RelayError('invalid-option', `The request cannot be sent (${(cause as Error).message}): ${remedy}`, {
+  return new RelayError('invalid-option', `The request cannot be sent (${reasonOf(cause)}): ${remedy}`, {
     cause,
   })
 }

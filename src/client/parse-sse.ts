@@ -21,6 +21,11 @@ export type { SSEInput } from './sse-input.js'
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 export function parseSSE(input: SSEInput, options: ParseSSEOptions = {}): EventStream {
-  check('parseSSE', options, OPTIONS)
+  return readInput('parseSSE', input, options)
+}
+
+/** The same for the functions that read with it: a wrong option is theirs. */
+export function readInput(what: string, input: SSEInput, options: ParseSSEOptions = {}): EventStream {
+  check(what, options, OPTIONS)
   return readEvents(options, toBody(input))
 }

@@ -3,7 +3,7 @@
 import { isObject, RelayError } from '../errors.js'
 import type { ErrorPart, EventStream, Part } from '../types.js'
 import { type Dialect, dialectOf, failureIn, notRead, PARTS, TEXT } from './dialects.js'
-import { type ParseSSEOptions, parseSSE, type SSEInput } from './parse-sse.js'
+import { type ParseSSEOptions, readInput, type SSEInput } from './parse-sse.js'
 import { refuseTaken, take } from './reading-loop.js'
 
 /** What {@link readText} and {@link readParts} return. It can be read only once. */
@@ -73,7 +73,7 @@ function readJSON<T>(
   pick: (json: unknown, dialect: Dialect) => T | undefined,
 ): ValueStream<T> {
   const isStream = (input as EventStream | undefined)?.lastEventId !== undefined
-  const events = isStream ? (input as EventStream) : parseSSE(input as SSEInput, options)
+  const events = isStream ? (input as EventStream) : readInput(what, input as SSEInput, options)
   // What this function returned inherits its events and has none: reading it again would find an empty answer.
   refuseTaken(Object.getPrototypeOf(events))
   take(events)

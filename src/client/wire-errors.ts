@@ -29,10 +29,14 @@ export function serverError(
 /** The error for a lost connection. An abort and our own errors stay as they are. */
 export function networkError(cause: unknown): unknown {
   if (cause instanceof RelayError || (cause as Error)?.name === 'AbortError') return cause
-  return new RelayError('network', `The connection failed: ${(cause as Error)?.message ?? cause}`, {
-    cause,
-    retryable: true,
-  })
+  return new RelayError('network', `The connection failed: ${reasonOf(cause)}`, { cause, retryable: true })
+}
+
+/** What an error says. That of Node's `fetch` is in its cause. */
+export function reasonOf(error: unknown): string {
+  const { message, cause } = (error ?? {}) as { message?: unknown; cause?: { message?: unknown; code?: unknown } }
+  const why = cause?.message || cause?.code
+  return `${message ?? error}${why ? `: ${why}` : ''}`
 }
 
 /** Whether a status says that the same request may succeed later. */

@@ -163,6 +163,20 @@ describe('the first request', () => {
     })
   })
 
+  it('says why its connection failed, which Node’s fetch has in the cause alone', async () => {
+    const refused = Object.assign(new TypeError('fetch failed'), { cause: { message: '', code: 'ECONNREFUSED' } })
+    const failing = async () => Promise.reject(refused)
+    expect((await read(fetchSSE('/api/chat', { ...POST, fetch: failing }))).error).toMatchObject({
+      code: 'network',
+      message: 'The connection failed: fetch failed: ECONNREFUSED',
+      cause: refused,
+    })
+    expect((await read(fetchSSE('http://127.0.0.1:9/', POST))).error).toMatchObject({
+      code: 'invalid-option',
+      message: expect.stringContaining('(fetch failed: bad port)'),
+    })
+  })
+
   it('keeps the code, the message and the word on retrying of a server of ours', async () => {
     const reading = read(fetchSSE(server.url, POST))
     const error = { code: 'rate-limit', message: 'Slow down', retryable: true }

@@ -235,6 +235,7 @@ describe('a value that an option cannot have', () => {
 
   it('is named by those who hand their options to parseSSE', async () => {
     expect(() => readText('', { idleTimeoutMs: -1 })).toThrow('idleTimeoutMs cannot be -1')
+    expect(() => readText('', { idleTimeoutMS: 5 } as never)).toThrow('readText has no option idleTimeoutMS')
     await expect(collect('', { idleTimeout: 1 } as never)).rejects.toThrow('use idleTimeoutMs')
   })
 
