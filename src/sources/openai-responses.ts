@@ -100,6 +100,8 @@ const API_CALL = /(?<!^image_generation)_call$/
 const ITS_OWN = /^(message|reasoning|compaction|image_generation_call)$/
 /** Reasoning, or a summary of it. */
 const THOUGHT = /^response\.(reasoning|thinking)(?!_summary_part)\w*\.(delta|done)$/
+/** Of the Realtime API: what a session is told, and what its user says. */
+const SESSION = /^(session|conversation|(in|out)put_audio_buffer|rate_limits)\./
 
 /**
  * The OpenAI Responses API. The answer is complete at `response.completed` or `response.incomplete`. No SDK throws for
@@ -114,7 +116,8 @@ export const openaiResponses: ChunkShape = {
     return (
       typeof type === 'string' &&
       (/^(response\.|transcript\.text\.|image_(generation|edit)\.(partial_image|completed)$)/.test(type) ||
-        (/^(error|keepalive)$/.test(type) && typeof sequence === 'number'))
+        (/^(error|keepalive)$/.test(type) && typeof sequence === 'number') ||
+        (SESSION.test(type) && 'event_id' in chunk))
     )
   },
 
@@ -127,6 +130,7 @@ export const openaiResponses: ChunkShape = {
   redact(event: ResponsesEvent) {
     const { response, item, type } = event
     if (!type) return {}
+    if (SESSION.test(type)) return { type }
     const rest = withoutRequest(event)
     if (item) return { ...rest, item: withoutAnswer(item) }
     if (/_call_output/.test(type)) return emptied(rest, { delta: null, output: null })

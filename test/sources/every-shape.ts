@@ -316,6 +316,18 @@ export const shapes: Record<string, Shape> = {
     chunks: responses(),
     failure: { type: 'response.failed', response: { error: failed('error'), instructions: S('failed') } },
   },
+  'OpenAI Realtime': {
+    isWire: true,
+    chunks: [
+      { type: 'session.created', event_id: 'e', session: { instructions: S('instructions'), tools: [S('tools')] } },
+      { type: 'conversation.item.added', event_id: 'e', item: { role: 'user', content: [{ text: S('user') }] } },
+      { type: 'response.created', event_id: 'e', response: { id: 'r', status: 'in_progress', output: [] } },
+      { type: 'response.output_text.delta', event_id: 'e', item_id: 'i', output_index: 0, delta: 'Hello ' },
+      { type: 'response.output_text.delta', event_id: 'e', item_id: 'i', output_index: 0, delta: 'there.' },
+      { type: 'response.done', event_id: 'e', response: { id: 'r', status: 'completed', output: [] } },
+    ],
+    failure: { type: 'error', event_id: 'e', error: failed('error') },
+  },
   Anthropic: { isWire: true, chunks: messages(), failure: { type: 'error', error: failed('error') } },
   Gemini: { isWire: true, chunks: gemini(), failure: { error: failed('error') } },
   'Gemini in Code Assist': {
