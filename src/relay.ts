@@ -19,12 +19,12 @@ import {
 import type { LogResume, RunLog } from './log/log.js'
 import type { ReaderOutlet } from './log/reader.js'
 import { type Connection, checkRelayOptions, type RelayOptions } from './options.js'
+import { OwnedPromise } from './owned-promise.js'
 import { printError, reportClose, reportEnd, reportFailure, warnOnce } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
 import { nextTurn } from './tick.js'
 import type { Failure, Source, Summary } from './types.js'
-import { OwnedPromise } from './unawaited-result.js'
 import { discard } from './upstream.js'
 import { WholeAnswer } from './whole-answer.js'
 

@@ -2,6 +2,7 @@
 
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
+import { owned } from '../owned-promise.js'
 import {
   lastEventIdOf,
   type RelayHandle,
@@ -14,7 +15,6 @@ import {
 } from '../relay.js'
 import { printError } from '../report.js'
 import type { Source, Summary } from '../types.js'
-import { owned } from '../unawaited-result.js'
 import { lackOf, type NodeRequest, type NodeResponse, type Remedies, serveNode, whenClosed } from './node-sink.js'
 import { BodySink } from './readable-sink.js'
 

@@ -2,6 +2,7 @@
 
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'
+import { owned } from '../owned-promise.js'
 import {
   lastEventIdOf,
   type RelayHandle,
@@ -13,7 +14,6 @@ import {
   withRequest,
 } from '../relay.js'
 import type { Source } from '../types.js'
-import { owned } from '../unawaited-result.js'
 import { lackOf, type NodeRequest, type NodeResponse, type Remedies, serveNode } from './node-sink.js'
 import { BodySink } from './readable-sink.js'
 

@@ -2,11 +2,11 @@
 
 import { RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
+import { owned } from '../owned-promise.js'
 import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
 import { printError, warnOnce } from '../report.js'
 import { callAtTickEnd } from '../tick.js'
 import type { ReadableStreamLike } from '../types.js'
-import { owned } from '../unawaited-result.js'
 
 /** The members of `Request` that are used. */
 export interface WebRequest {

@@ -9,7 +9,7 @@ import { printError, type Reported, reportFailure, reportUnseen } from '../repor
 import type { Feeder, Outlet, RunEnd } from '../run.js'
 import { nextTurn } from '../tick.js'
 import type { Failure, Outcome } from '../types.js'
-import type { LiveRun, Subscriber, Thrown } from './local-readers.js'
+import type { LiveRun, Subscriber, Thrown } from './live-run.js'
 import type { LogEnd, LogEntry } from './store.js'
 
 /** The outlet of one connection. `feedFrom` is called before anything else, `setHeaders` before `begin`. */

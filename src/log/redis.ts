@@ -360,7 +360,7 @@ local function answer()
       if not isAgain and (run[2] or number(run[3]) <= now) then return 0 end
     end
     -- The first entry makes the stream, and tells it how long to live. This before anything else is written: a Redis that
-    -- is full refuses it, but for a script that has written something already.
+    -- is full refuses it, except from a script that has written something already.
     call('HSET', head, 'o', owner, 'b', '1', 'h', headers, 'p', producer,
       'n', math.max(last, number(run[5])), 'a', after(leaseMs), 'k', '0')
     call('PEXPIRE', head, keepMs)

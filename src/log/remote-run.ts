@@ -1,6 +1,6 @@
 /** How does a run that another process produces, or that has not begun, reach its readers in this process? */
 import { ignore, settle } from '../promises.js'
-import { LiveRun } from './local-readers.js'
+import { LiveRun } from './live-run.js'
 import { type Inbox, openMessage, warnOfSilence } from './pubsub-batch.js'
 import type { LogEntry, LogStore, SharedStore, StoredRun } from './store.js'
 

@@ -16,10 +16,10 @@ import {
   type UIChunk,
 } from '../types.js'
 import { dataFrame, failureFrame, parseData, quote } from './frames.js'
-import { toMessage } from './ui-message-body.js'
 import { UIToolCalls } from './ui-message-calls.js'
 import { dataPartFrame, frame } from './ui-message-chunks.js'
 import { earlierMessage, isKnown, metadataOf, OPTIONS, type UIMessageOptions } from './ui-message-options.js'
+import { toMessage } from './ui-message-whole.js'
 
 export type { UIMessageLike, UIMessageOptions } from './ui-message-options.js'
 

@@ -8,7 +8,7 @@ import { meaningOf } from './finish.js'
 import { isPart } from './is-part.js'
 import { jsonOf } from './json.js'
 import type { Reading } from './reading-state.js'
-import { shapeOf } from './shape-of.js'
+import { shapeOf } from './shapes.js'
 import type { Upstream } from './upstream-state.js'
 
 /** Names of events that hold only the next piece of a text. */

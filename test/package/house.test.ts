@@ -21,7 +21,7 @@ const floors = [
     'async-context.ts',
     'surrogates.ts',
   ],
-  ['headers.ts', 'unawaited-result.ts'],
+  ['headers.ts', 'owned-promise.ts'],
   // Below the sources: an upstream's event stream is read with it.
   ['client/', 'options.ts'],
   ['report.ts'],

@@ -20,7 +20,7 @@ const RULES = {
     '1. With `stream: false` nothing is sent before the run is over, no heartbeat either, and then one JSON body, or a failure with its status.',
   headers:
     "2. An event stream says `content-type: text/event-stream; charset=utf-8`, `cache-control: no-store, no-transform` and `x-accel-buffering: no`, and every other answer `cache-control` too; `connection` and `transfer-encoding` are the host's.",
-  kept: '2. Headers that the host set earlier (CORS, cookies) are kept, but for a `content-length`.',
+  kept: '2. Headers that the host set earlier (CORS, cookies) are kept, except a `content-length`.',
   disconnect:
     '3. A reader who leaves aborts the upstream at once, also while the model is thinking, also on HTTP/2, and never on a normal end. The reason is an `AbortError`.',
   body: "3. The request's body is read before `relay`, or its reading begins synchronously in the source function. What nobody has begun to read by then, the adapter reads to its end and drops: a large unread body hides that the reader left.",
@@ -293,7 +293,7 @@ behaviour('headers', "the connection is the host's business", async (trial) => {
   }
 })
 
-behaviour('headers', "the options' headers win over the library's, but for content-type", async (trial) => {
+behaviour('headers', "the options' headers win over the library's, except content-type", async (trial) => {
   const headers = { 'Cache-Control': 'private, no-transform', 'X-Model': 'small', 'content-type': 'text/plain' }
   const expected = { 'cache-control': 'private, no-transform', 'x-model': 'small' }
   const served = await trial.serve(() => tokens('Hello'), { headers })

@@ -251,7 +251,7 @@ export const broken: { what: string; wrong: Partial<Steps>; fails: string[] }[] 
     wrong: sinkWith((right) => ({ open: (status) => right.open(status, {}) })),
     fails: [
       'the headers are those of an event stream',
-      "the options' headers win over the library's, but for content-type",
+      "the options' headers win over the library's, except content-type",
       'a request that brings the id of the end is answered 204',
     ],
   },
