@@ -69,6 +69,7 @@ export interface ResponsesEvent {
     error?: unknown
     status?: string
     incomplete_details?: { reason?: string } | null
+    status_details?: { reason?: string; error?: unknown } | null
     usage?: object | null
   }
 }
@@ -330,7 +331,8 @@ function readReasoning({ summary, content, encrypted_content: encrypted }: Outpu
 }
 
 function readEnd(type: string, response: NonNullable<ResponsesEvent['response']>, reading: Reading): void {
-  const { error, incomplete_details: details, output } = response
+  // The Realtime API has both in its own field.
+  const { status_details: told, error = told?.error, incomplete_details: details = told, output } = response
   // Some servers send `completed` for every ending; then the status tells.
   const status = response.status ?? type.slice('response.'.length)
   reading.counts(response.usage)

@@ -402,6 +402,11 @@ describe('the proof', () => {
       complete,
     ],
     ['counts with each chunk are none', [chat({ content: 'Hi' }, {}, { usage: { prompt_tokens: 1 } })], cut],
+    [
+      'of a realtime answer, that ran out of room',
+      [created, event('done', { response: { status: 'incomplete', status_details: { reason: 'max_output_tokens' } } })],
+      { isComplete: true, finish: 'length' },
+    ],
     ['completed, but cancelled', [created, completed([], { status: 'cancelled' })], cut],
     [
       'completed, but incomplete',
@@ -422,6 +427,12 @@ describe('the proof', () => {
   ])('is none where a choice says that it failed, %s', (_, fields) => {
     const { error } = read([hi, chat({}, { ...fields, error: { code: 502, message: 'SECRET' } })])
     expect(error).toMatchObject({ status: 502 })
+  })
+
+  it('is none where a realtime answer failed, which says why', () => {
+    const told = { type: 'failed', error: { code: 'rate_limit_exceeded', message: 'SECRET' } }
+    const { error } = read([created, event('done', { response: { status: 'failed', status_details: told } })])
+    expect(error).toMatchObject({ code: 'rate_limit_exceeded' })
   })
 
   it('is none where an event of a response is its error', () => {
