@@ -49,12 +49,12 @@ export function isEventSource(request: RequestHead | undefined): boolean {
   return request?.method === 'GET' && (headerOf(request, 'accept') ?? '').includes('text/event-stream')
 }
 
-const OF_THE_HOST =
+const HOST_HEADERS =
   /^(content-(type|length)|host|(proxy-)?connection|keep-alive|te|trailer|transfer-encoding|upgrade|http2-settings)$/
 /**
  * Encodings of a body that was decoded, whose headers are passed on whole. `none` and `identity` forbid compression.
  */
-const CODED = /^(x-)?(gzip|compress|deflate|br|zstd)\b/i
+const COMPRESSED = /^(x-)?(gzip|compress|deflate|br|zstd)\b/i
 /** Characters that no host sends in a header, though `Headers` accepts them. */
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
 
@@ -80,8 +80,8 @@ export function extraHeaders(headers: HeadersLike | undefined): SinkHeaders {
     if (UNSENDABLE.test(value)) {
       throw mistake('invalid-option', `headers, ${name}, cannot be ${show(value)}: take out control characters`)
     }
-    const isCoded = name === 'content-encoding' && CODED.test(value)
-    if (!OF_THE_HOST.test(name) && !isCoded) result[name] = value
+    const isCompressed = name === 'content-encoding' && COMPRESSED.test(value)
+    if (!HOST_HEADERS.test(name) && !isCompressed) result[name] = value
   }
   const cookies = checked.getSetCookie?.() ?? []
   if (cookies.length > 1) result['set-cookie'] = cookies

@@ -94,7 +94,7 @@ const MAX_EARLY = 65_536
 /** Begins the key of an own event's text among the texts that end with half a character. Its name follows. */
 const EVENT = 'event '
 /** What a chunk counts besides its frames, in characters, since it may have none. */
-const CHUNK = 16
+const CHUNK_COST = 16
 
 /**
  * new        nothing was asked for
@@ -121,7 +121,7 @@ export class Run implements Feeder {
   #wake: (() => void) | undefined
   #unlisten: (() => void)[] | undefined
   /** Whether chunks must still show what can stop the stream. The body of a response can be stopped itself. */
-  #unknown = true
+  #mayWarn = true
   /** Frames held back until the answer begins. */
   #early = ''
   #halves: Halves | undefined
@@ -250,7 +250,7 @@ export class Run implements Feeder {
       if (this.isOver) release(stream)
       else {
         this.#iteration = iterate(stream, this.#reading)
-        this.#unknown = !isResponse(stream)
+        this.#mayWarn = !isResponse(stream)
         this.#warn(this.#iteration.signalOnly)
         this.#pull()
       }
@@ -319,7 +319,7 @@ export class Run implements Feeder {
         this.#leaveStream(frames)
         return
       }
-      this.#sinceTurn += frames.length + CHUNK
+      this.#sinceTurn += frames.length + CHUNK_COST
       if (frames === '' || this.#write(frames)) this.#pull()
       else if (!this.isOver) this.#waitForRoom()
     } catch (error) {
@@ -375,7 +375,7 @@ export class Run implements Feeder {
     }
     const reading = this.#reading
     const own = readChunk(chunk, reading)
-    if (this.#unknown) this.#warn(reading.shape?.signalOnly?.(chunk as never))
+    if (this.#mayWarn) this.#warn(reading.shape?.signalOnly?.(chunk as never))
     try {
       if (own) return this.#encodeOwn(own)
       const { shape } = reading
@@ -561,7 +561,7 @@ export class Run implements Feeder {
 
   #warn(provider: string | undefined): void {
     if (provider === undefined) return
-    this.#unknown = false
+    this.#mayWarn = false
     if (this.#context.isAsked) return
     const remedy = 'relay a function, ({ signal }) => …, that hands it on'
     warnOnce(

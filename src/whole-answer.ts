@@ -18,7 +18,7 @@ import type {
 /** The most characters of an answer. */
 const MAX_SIZE = 16_777_216
 /** What a part counts besides its text, in characters. */
-const PART = 64
+const PART_COST = 64
 
 /** The answer of one run, gathered by a protocol that wraps the given one. */
 export class WholeAnswer {
@@ -144,7 +144,7 @@ class Gatherer implements Encoder {
 
   #keep(part: AnswerPart, size = 0): void {
     this.#parts.push(part)
-    this.#count(PART + size)
+    this.#count(PART_COST + size)
   }
 
   #count(size: number): void {

@@ -111,7 +111,7 @@ function connect(
           resolve()
         },
       })
-      leavingIsNoError(ctx)
+      ignoreLeaving(ctx)
       serveNode(req, res, sink, begin).then(({ outcome }) => {
         // The client left, or something else answers: Koa's 404 would be for neither.
         if (!sink.sent) {
@@ -128,7 +128,7 @@ function connect(
 }
 
 /** Koa treats a client that leaves as an error of the app, and prints a stack. `onEnd` reports it instead. */
-function leavingIsNoError(ctx: KoaContext): void {
+function ignoreLeaving(ctx: KoaContext): void {
   const { onerror, req } = ctx
   ctx.onerror = (error) => {
     const lost = error && (error === req.socket?.errored || error.code === 'ERR_STREAM_PREMATURE_CLOSE')

@@ -2,7 +2,7 @@
 /** Which tool does the command `sse-relay` start, and what is its exit status? */
 import { readFile } from 'node:fs/promises'
 import { suggestion, UsageError } from './arguments.js'
-import { bearClosedPipes } from './terminal.js'
+import { ignoreClosedPipes } from './terminal.js'
 
 interface Command {
   HELP: string
@@ -57,7 +57,7 @@ function find(name: string) {
   return command
 }
 
-bearClosedPipes()
+ignoreClosedPipes()
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {

@@ -39,7 +39,7 @@ export function asLine(body = ''): string {
  * output cannot be written, for example on a full disk, the command ends with 2, since what was written is not the
  * answer.
  */
-export function bearClosedPipes(): void {
+export function ignoreClosedPipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') return

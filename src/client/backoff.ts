@@ -17,7 +17,7 @@ const MAX_TRY_MS = 30_000
 export const RETRY_FOR_MS = 120_000
 
 /** Counts the time without a sign of life, which limits the tries. It does not count while the browser is offline. */
-export class Patience {
+export class RetryBudget {
   retryMs = RETRY_MS
   /** Ends the wait. */
   wake: (() => void) | undefined

@@ -3,7 +3,7 @@
 import { anything, type Finder, findNear, internal, plain, type Rule, type Rules } from '../check.js'
 import { RelayError, show } from '../errors.js'
 import type { EventStream } from '../types.js'
-import { Patience } from './backoff.js'
+import { RetryBudget } from './backoff.js'
 import { type Connector, callback, check, OPTIONS, type ParseSSEOptions, readEvents } from './reading-loop.js'
 import { type FetchLike, fetchWithin } from './redirects.js'
 import { toBody } from './sse-input.js'
@@ -144,7 +144,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
   let connection: AbortController | undefined
   /** The error of the latest lost connection. */
   let lost: RelayError | undefined
-  const patience = new Patience(options.retryForMs, options.maxRetries)
+  const budget = new RetryBudget(options.retryForMs, options.maxRetries)
   /** When the latest request was sent, and when its answer was accepted. */
   let askedAt = 0
   let openedAt = 0
@@ -188,7 +188,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       // If events have ids, an event without one is no progress: a resuming request has it sent again.
       const isNew = lastEventId ? lastEventId !== lost?.lastEventId : received !== lost?.received
       const isAlive = isNew || (openedAt && now - openedAt >= ALIVE_MS)
-      if (isAlive) patience.refill()
+      if (isAlive) budget.refill()
       // The run is over if an event said how it ended, or if the server itself refused the question. A refusal from in
       // front of the server, or of a resuming request, does not end the run, except for 204, which comes after its end.
       if (!status) isOver = body !== undefined
@@ -207,14 +207,14 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       lost = error
       isOver = false
       const afterMs = status && stream.response ? retryAfter(stream.response) : 0
-      if (!(await patience.backOff(isAlive ? 0 : now - askedAt, afterMs))) throw error
+      if (!(await budget.backOff(isAlive ? 0 : now - askedAt, afterMs))) throw error
     },
     complete() {
       isOver = true
     },
     close() {
       connection?.abort()
-      patience.wake?.()
+      budget.wake?.()
     },
   }
 
@@ -222,7 +222,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     {
       ...options,
       onRetry(ms) {
-        patience.retryMs = ms
+        budget.retryMs = ms
         options.onRetry?.(ms)
       },
     },
@@ -252,7 +252,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
     // This comes first: a browser has six connections per server, and the streams may use them all.
     connector.end?.(new RelayError('stopped', 'The answer was stopped'))
     const target = String(stopUrl).replace(/:runId|\/?$/, (found) => (found === ':runId' ? runId : `/${runId}`))
-    const patience = new Patience()
+    const budget = new RetryBudget()
     for (;;) {
       const sentAt = Date.now()
       let response: Response | undefined
@@ -264,7 +264,7 @@ export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): Fetc
       }
       if (response) toBody(response).cancel()
       if (response && !isTransient(response.status)) return response.ok
-      if (!(await patience.backOff(Date.now() - sentAt, response && retryAfter(response)))) return false
+      if (!(await budget.backOff(Date.now() - sentAt, response && retryAfter(response)))) return false
     }
   }
 

@@ -26,14 +26,14 @@ export async function fetchWithin(ask: FetchLike, url: string, init: RequestInit
   if (init.redirect) return fetch(url, init)
   // A page cannot see where a redirect leads, but it can have other origins refused.
   if (isOfPage(url)) return fetch(url, { mode: 'same-origin', ...init })
-  let isLed = false
+  let wasRedirected = false
   try {
     for (let count = 0; count < MAX_REDIRECTS; count++) {
       const response = await fetch(url, { ...init, redirect: 'manual' })
       const { status, type, headers } = response
       const location = STATUSES.includes(status) && headers.get('location')
       if (type !== 'opaqueredirect' && !location) return response
-      isLed = true
+      wasRedirected = true
       toBody(response).cancel()
       const isPost = /^post$/i.test(init.method ?? '')
       if (status === 303 || (isPost && (status === 301 || status === 302)))
@@ -56,7 +56,7 @@ export async function fetchWithin(ask: FetchLike, url: string, init: RequestInit
     throw new TypeError(`There were more than ${MAX_REDIRECTS} redirects`)
   } catch (error) {
     // A failure behind a redirect is not the caller's mistake.
-    throw isLed ? networkError(error) : error
+    throw wasRedirected ? networkError(error) : error
   }
 }
 
