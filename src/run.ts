@@ -610,7 +610,7 @@ export class Run implements Feeder {
 
   /** Why the answer of a source that has ended is not complete; `undefined` if it is. */
   #whyIncomplete(): RelayError | undefined {
-    const { leftOut, known, proof, untold } = this.#reading
+    const { leftOut, known, proof, unknownKeys } = this.#reading
     if (leftOut && !known && this.#events === 0) {
       return new RelayError(
         'truncated',
@@ -621,7 +621,7 @@ export class Run implements Feeder {
     if (/missing|broken/.test(proof) && this.#options.requireFinish !== false) {
       return new RelayError(
         'truncated',
-        `The source ended without its provider's sign of completion: the answer was cut off${untold ? `, or failed in words that are not known: what came last was a chunk${untold}` : ''}. For a server that never sends one set requireFinish: false`,
+        `The source ended without its provider's sign of completion: the answer was cut off${unknownKeys ? `, or failed in words that are not known: what came last was a chunk${unknownKeys}` : ''}. For a server that never sends one set requireFinish: false`,
         { retryable: true },
       )
     }

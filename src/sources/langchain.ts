@@ -150,7 +150,7 @@ export const langchainRunEvents: ChunkShape = {
     if (/^on_(chat_model|llm)_stream$/.test(event) && message) readMessage(message, reading, id)
     else if (event === 'on_chat_model_end' && message) {
       // A model that does not stream sends only this event.
-      if (messagesOf(reading).heard.has(id)) readEnd(message, true, reading, id)
+      if (messagesOf(reading).states.has(id)) readEnd(message, true, reading, id)
       else readWhole(message, false, reading)
     } else if (event === 'on_llm_stream') reading.text(chunk?.text)
     else if (event === 'on_tool_end' && message) readAnswer(message, reading)
@@ -161,43 +161,43 @@ export const langchainRunEvents: ChunkShape = {
 }
 
 /** What has been received of a message. */
-interface Heard {
+interface MessageState {
   hasContent?: boolean
   hasEnded?: boolean
 }
 
 /** The messages of a run. Pieces of several may be interleaved. */
 interface Messages {
-  readonly heard: Map<string, Heard>
+  readonly states: Map<string, MessageState>
   latest: string
   /** Messages that went on after another began, and have not ended: the answer is not complete before they have. */
   readonly open: Set<string>
   /** Whether the answer needs the model's own proof that it is complete. */
-  asks: boolean
+  needsProof: boolean
 }
 
 function messagesOf({ kept, upstream }: Reading): Messages {
   // In an upstream's stream a cut looks like an end, so proof is needed.
-  kept.messages ??= { heard: new Map(), latest: '', open: new Set(), asks: !!upstream } satisfies Messages
+  kept.messages ??= { states: new Map(), latest: '', open: new Set(), needsProof: !!upstream } satisfies Messages
   return kept.messages as Messages
 }
 
 /** The state of the message that a piece belongs to. A new message begins another answer if the last one has ended. */
-function hear(id: string | null | undefined, reading: Reading): Heard {
+function stateOf(id: string | null | undefined, reading: Reading): MessageState {
   const run = messagesOf(reading)
-  const { heard, latest, open } = run
+  const { states, latest, open } = run
   const key = id || latest
-  const known = heard.get(key) ?? {}
+  const known = states.get(key) ?? {}
   if (key !== latest && !known.hasEnded) {
-    const last = heard.get(latest)
-    if (heard.has(key)) {
+    const last = states.get(latest)
+    if (states.has(key)) {
       if (!last?.hasEnded) open.add(latest)
       reading.paragraph('text')
       reading.proof = 'missing'
     } else if (last) follow(reading)
     run.latest = key
   }
-  heard.set(key, known)
+  states.set(key, known)
   return known
 }
 
@@ -209,11 +209,11 @@ function follow(reading: Reading): void {
 
 /** A message has ended, and so has the answer unless another message goes on. */
 function endMessage(id: string | null | undefined, word: string | undefined, reading: Reading): void {
-  const { heard, latest, open } = messagesOf(reading)
+  const { states, latest, open } = messagesOf(reading)
   const key = id || latest
-  const known = heard.get(key) ?? {}
+  const known = states.get(key) ?? {}
   known.hasEnded = true
-  heard.set(key, known)
+  states.set(key, known)
   open.delete(key)
   if (open.size === 0) reading.end(word)
   else if (word) reading.finish(word)
@@ -225,10 +225,10 @@ export function readMessage(message: Message, reading: Reading, of?: string): vo
   const id = of ?? message.id
   const hasContent = isFull(content) || calls.length > 0 || !!extra.reasoning_content
   const word = wordOf(message)
-  const heard = hear(id, reading)
+  const state = stateOf(id, reading)
   const run = messagesOf(reading)
-  const didAsk = run.asks
-  run.asks ||= word !== undefined || !!message.usage_metadata || 'model_provider' in response_metadata
+  const didAsk = run.needsProof
+  run.needsProof ||= word !== undefined || !!message.usage_metadata || 'model_provider' in response_metadata
 
   reading.reasoning(extra.reasoning_content)
   // Over the Responses API the last piece repeats the reasoning.
@@ -240,11 +240,11 @@ export function readMessage(message: Message, reading: Reading, of?: string): vo
     reading.call(of === undefined ? index : `${of}:${index}`, args, { id: callId, name })
   }
   const hasOutput = readCounts(message.usage_metadata, reading)
-  if (word !== undefined || (hasOutput && heard.hasContent && !hasContent)) endMessage(id, word, reading)
+  if (word !== undefined || (hasOutput && state.hasContent && !hasContent)) endMessage(id, word, reading)
   // A model that sends neither its name nor counts will not say why it stopped.
-  else if (!run.asks) reading.proof = 'given'
+  else if (!run.needsProof) reading.proof = 'given'
   else if (!didAsk) reading.proof = 'missing'
-  heard.hasContent ||= hasContent
+  state.hasContent ||= hasContent
 }
 
 /** Reads a whole message: its text, unless its pieces came (`isTold`), and why it ended. */
@@ -254,7 +254,7 @@ export function readWhole(message: Message, isTold: boolean, reading: Reading): 
   if (!isTold) {
     reading.begin()
     // Pieces of another message may follow.
-    hear(message.id ?? '\0', reading)
+    stateOf(message.id ?? '\0', reading)
     reading.reasoning(message.additional_kwargs?.reasoning_content)
     readContent(reading, message.content)
   }
@@ -330,7 +330,7 @@ export function interrupt(told: unknown, reading: Reading): void {
   for (const { value } of listOf(told as Interrupt[]))
     for (const { name } of listOf(value?.actionRequests ?? value?.action_requests)) if (name) reading.calls.ask(name)
   reading.wait()
-  if (messagesOf(reading).heard.size === 0) reading.end()
+  if (messagesOf(reading).states.size === 0) reading.end()
 }
 
 /** Reads a model's event. `of` names the message where several are interleaved. */
@@ -339,12 +339,12 @@ export function readModelEvent(chunk: ModelEvent, reading: Reading, of = ''): vo
   const key = `${of}:${index}`
   const id = `\0${of}`
   if (event === 'message-start') {
-    const { heard, open, latest } = messagesOf(reading)
+    const { states, open, latest } = messagesOf(reading)
     // Under one `of`, messages follow each other.
-    if (heard.delete(id) && latest === id) follow(reading)
+    if (states.delete(id) && latest === id) follow(reading)
     open.delete(id)
   }
-  hear(id, reading)
+  stateOf(id, reading)
   switch (event) {
     case 'message-start':
       readCounts(usage, reading)

@@ -56,7 +56,7 @@ export function readChunk(chunk: unknown, reading: Reading): OwnEvent | undefine
   const shape = shapeOf(chunk, reading)
   if (!shape) return readOther(chunk, reading)
   reading.shape = reading.known = shape
-  reading.untold = undefined
+  reading.unknownKeys = undefined
   // From now on the provider's proof is needed, unless it was given.
   if (reading.proof === 'not-needed') reading.proof = 'missing'
   const mayReopen = reading.endedBlank && reading.isBlank

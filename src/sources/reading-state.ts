@@ -87,7 +87,7 @@ export class Reading {
   /** The stream is an SDK's: an end before any chunk is not an empty answer. */
   isOwed = false
   /** The keys of the latest chunk, if no shape knows it: it may be a failure in a server's own words. */
-  untold: string | undefined
+  unknownKeys: string | undefined
   /** The model refused: its finish is `content-filter`, whatever the provider calls it. */
   refused = false
   /** Each chunk is read alone, without those before it. */
@@ -385,7 +385,7 @@ export class Reading {
 
   /** The sentinel, or a server's equivalent: ends the answer if it was understood and its shape has no other end. */
   sentinel(): void {
-    if (!this.untold && !(this.known?.hasEnd?.(this) && this.#reason === undefined)) this.end()
+    if (!this.unknownKeys && !(this.known?.hasEnd?.(this) && this.#reason === undefined)) this.end()
   }
 
   /**
@@ -413,7 +413,7 @@ export class Reading {
   }
 
   /** A chunk that no shape knows stays on the server, with one warning per process. */
-  leave(chunk: object, name?: string): void {
+  leaveOut(chunk: object, name?: string): void {
     const named = name === undefined ? '' : ` in an event named ${name.slice(0, 100)}`
     const what = `a chunk that no provider's shape knows${withKeys(chunk)}${named}`
     this.leftOut ??= what

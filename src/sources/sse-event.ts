@@ -39,7 +39,7 @@ export function toChunk(read: ParsedEvent, reading: Reading, upstream: Upstream)
   if (!isObject(json) || isToken(json, event, reading, upstream)) {
     if (saysEnd(event, json, data, reading, upstream)) return void reading.sentinel()
     if (!known) return readPlain(read, data, json, reading, upstream)
-    if (json !== null && (!isIdle(data) || isBroken(event))) reading.untold = ` ${data.slice(0, 100)}`
+    if (json !== null && (!isIdle(data) || isBroken(event))) reading.unknownKeys = ` ${data.slice(0, 100)}`
     return
   }
   if (isText(json) && (event === undefined || TEXTS.test(event))) {
@@ -87,8 +87,8 @@ function readText(data: string, reading: Reading, upstream: Upstream): string | 
   }
   // A keep-alive that came before the text may come again between its pieces.
   const isAlive = text === '' || ((!tokens || isQuoted) && (json === null || isIdle(text, true)))
-  if (isAlive || text === upstream.alive) {
-    if (text !== '') upstream.alive = text
+  if (isAlive || text === upstream.keepAlive) {
+    if (text !== '') upstream.keepAlive = text
     return
   }
   // If text follows an end, that end was only a step's.
@@ -118,7 +118,7 @@ function saysEnd(
   if (!isObject(json)) return data === '' || json === '' || json === null || END.test(data.replaceAll('"', ''))
   if (Object.keys(json).length === 0) return true
   if (failureIn(json, false) || Object.values(json).some(saysBroken)) return false
-  reading.leave(json)
+  reading.leaveOut(json)
   return true
 }
 

@@ -126,7 +126,7 @@ export class Calls {
   /** The next piece of a call. */
   piece(key: CallKey, input: string, head: CallHead = {}): void {
     let { id, name } = clean(head)
-    if (this.#isTwin(key, id, name, input)) id = undefined
+    if (this.#sharesId(key, id, name, input)) id = undefined
     let call = this.#find(key, id, name, input)
     // The piece is too late.
     if (call?.isDone) return
@@ -332,7 +332,7 @@ export class Calls {
   /**
    * Some servers give several calls the same id: then their index tells them apart, and the first call keeps the id.
    */
-  #isTwin(key: CallKey, id: string | undefined, name: string | undefined, piece: string): boolean {
+  #sharesId(key: CallKey, id: string | undefined, name: string | undefined, piece: string): boolean {
     const known = id === undefined ? undefined : this.#ids.get(id)
     const last = this.#keys.get(key)
     if (!known || key === undefined) return false

@@ -42,8 +42,8 @@ function readLeftOver(chunk: object, isOwn: boolean, reading: Reading): void {
     if (reading.proof === 'not-needed') reading.proof = 'missing'
     // Of plain text an object may be anything beside it, and there is no other end than its sentinel.
     const isDoubtful = reading.known && !isFine(chunk)
-    if (isDoubtful || isBroken(reading.upstream?.event)) reading.untold = withKeys(chunk) || ' without keys'
-    reading.leave(chunk)
+    if (isDoubtful || isBroken(reading.upstream?.event)) reading.unknownKeys = withKeys(chunk) || ' without keys'
+    reading.leaveOut(chunk)
   }
 }
 

@@ -7,7 +7,7 @@ const MAX_WAITING = 1_048_576
 /** What is needed of the `Reading`: whether a provider's shape is known, and what to do with an event that has none. */
 interface Answer {
   readonly known: object | undefined
-  leave(chunk: object, name?: string): void
+  leaveOut(chunk: object, name?: string): void
 }
 
 /**
@@ -28,7 +28,7 @@ export class Upstream {
   #waitingSize = 0
   /** If it sends plain text: how its tokens are written, known from the first one; and its keep-alive. */
   tokens: { isFramed: boolean; isQuoted: boolean } | undefined
-  alive: string | undefined
+  keepAlive: string | undefined
 
   /** Passes an event to the client if the upstream is another relay; else the event waits until that is known. */
   pass(own: OwnEvent | Part, size: number): object | undefined {
@@ -58,6 +58,6 @@ export class Upstream {
   leaveWaiting(answer: Answer): void {
     const [first] = (this.waiting ?? []) as (OwnEvent & { name?: string })[]
     this.waiting = undefined
-    if (first) answer.leave(typeof first.data === 'object' ? (first.data ?? {}) : {}, first.name ?? first.event)
+    if (first) answer.leaveOut(typeof first.data === 'object' ? (first.data ?? {}) : {}, first.name ?? first.event)
   }
 }
