@@ -144,7 +144,7 @@ export class RunLog implements Log {
   /** Runs that are watched because somebody asked for their status. */
   readonly #watched = new Set<string>()
   /** Calls of the store's `begin` that have not settled. */
-  readonly #begins = new Set<PromiseLike<unknown>>()
+  readonly #begins = new Map<PromiseLike<unknown>, string>()
   /** No run begins any more. */
   #isClosing = false
 
@@ -261,7 +261,7 @@ export class RunLog implements Log {
   async #statusElsewhere(runId: string, owner: string | null): Promise<RunStatus> {
     const run = await this.#store.get(runId)
     if (!run || run.owner !== owner) return { state: 'unknown' }
-    if (this.#isLost(run)) return { state: 'ended', outcome: 'error' }
+    if (this.#isLost(runId, run)) return { state: 'ended', outcome: 'error' }
     if (!run.begun) return { state: 'waiting' }
     if (!run.ended) {
       if (run.leaseMs === 0) this.#watch(runId)
@@ -303,7 +303,7 @@ export class RunLog implements Log {
     this.#isClosing = true
     const closeAt = performance.now() + graceMs + CLOSE_MS
     // Runs that the store is beginning must end there as well.
-    await within(CLOSE_MS / 4, Promise.allSettled([...this.#begins]))
+    await within(CLOSE_MS / 4, Promise.allSettled(this.#begins.keys()))
     const runs = [...this.#producing()]
     const over = Promise.all(runs.map(({ done }) => done))
     if (runs.length > 0) {
@@ -433,7 +433,9 @@ export class RunLog implements Log {
     let run: StoredRun | undefined
     let first: LogEntry | undefined
     try {
-      begun = await this.#begin(runId, start)
+      const answer = this.#begin(runId, start)
+      // Nobody finds a run that has begun and has no producer yet.
+      begun = isThenable(answer) ? await answer : answer
       if (!begun) run = await this.#store.get(runId)
       if (run?.owner === options.owner && run?.ended) [first] = await this.#store.read(runId, 0, 1)
     } catch (cause) {
@@ -459,13 +461,13 @@ export class RunLog implements Log {
     if (first?.last === 1 && first.end?.outcome === 'stopped') {
       return { outcome: 'stopped', events: 0, text: '', durationMs: 0, runId }
     }
-    throw exists(runId, run && run.owner === options.owner ? this.#whyNotAgain(run) : undefined)
+    throw exists(runId, run && run.owner === options.owner ? this.#whyNotAgain(runId, run) : undefined)
   }
 
   /** Why a job whose run is known is not produced: it came again, or too late. */
-  #whyNotAgain(run: StoredRun): string {
+  #whyNotAgain(runId: string, run: StoredRun): string {
     if (!run.begun) return 'it did not begin in its time. Create it again, with log.create, before the job'
-    const state = run.ended ? 'it has ended' : this.#isLost(run) ? 'its producer was lost' : 'it goes on'
+    const state = run.ended ? 'it has ended' : this.#isLost(runId, run) ? 'its producer was lost' : 'it goes on'
     return `${state}. A job that comes again is not produced again: its readers know how the first went`
   }
 
@@ -479,7 +481,7 @@ export class RunLog implements Log {
     if (!isThenable(answer)) return answer
     // A thenable of a database may ask again with each `then`, or call back twice. A promise of it does neither.
     const begun = Promise.resolve(answer)
-    this.#begins.add(begun)
+    this.#begins.set(begun, runId)
     const forget = () => this.#begins.delete(begun)
     begun.then(forget, forget)
     return begun
@@ -563,7 +565,7 @@ export class RunLog implements Log {
           setTimeout(look, FORGOTTEN_MS[looks])
         } else if (!isMine) reader.failAs(unknownCode)
         else {
-          const ending = this.#isLost(run) ? 'lost' : run.ended ? 'ended' : undefined
+          const ending = this.#isLost(runId, run) ? 'lost' : run.ended ? 'ended' : undefined
           // Nothing more is heard here of a run that goes on elsewhere.
           if (!ending && this.#kept.isClosed) reader.failAs('shutdown')
           else reader.start(this.#remote(runId, run), run.headers, cursor ?? 0, ending)
@@ -573,9 +575,13 @@ export class RunLog implements Log {
     )
   }
 
-  /** Whether nothing more comes of a run without an end. A shared store says so itself of runs that have begun. */
-  #isLost({ begun, ended, lost, leaseMs }: StoredRun): boolean {
-    return lost === true || (!ended && leaseMs === 0 && !(begun && this.#store.shared))
+  /** Whether nothing more comes of a run that has not ended. It is not produced here. */
+  #isLost(runId: string, { begun, ended, lost, leaseMs }: StoredRun): boolean {
+    if (lost || ended) return lost === true
+    if (!begun) return leaseMs === 0
+    // In a store that processes share others say so. Elsewhere a run is produced here, or is about to be, or by nobody.
+    const isAboutToBe = this.#unanswered.has(runId) || [...this.#begins.values()].includes(runId)
+    return !this.#store.shared && !isAboutToBe
   }
 
   #remote(runId: string, stored: StoredRun): LiveRun {

@@ -297,10 +297,10 @@ export class Reader implements Feeder, Subscriber {
     }
   }
 
-  /** The next event is gone, or cannot be read. */
+  /** What comes next cannot be had. */
   #cut(code: string): void {
-    // Once 200 is sent no status is left: drop the connection; the client reconnects and gets the real status.
-    if (this.#outlet.sent) this.#end({ outcome: 'stalled' })
+    // Once 200 is sent no status is left: the client comes back with what it has, and gets the real status.
+    if (this.#outlet.sent) this.stop('shutdown')
     else this.failAs(code)
   }
 

@@ -327,11 +327,39 @@ describe('a store that answers in its database’s way', () => {
   })
 })
 
+describe('a run without an end that nobody produces, in a store of one process', () => {
+  it.each([0, Number.POSITIVE_INFINITY])('is lost, whatever lease the store tells: %s', async (leaseMs) => {
+    // As the process before has left it.
+    const entries = [{ first: 1, last: 1, text: frame(1, 'a') }]
+    const { log } = keeping(() => ({
+      get: () => ({ owner, headers: {}, begun: true, ended: false, leaseMs }),
+      read: (_, after) => entries.filter(({ last }) => last > after),
+    }))
+    expect(await (await fromTheBeginning(log)).text()).toContain('"producer-lost"')
+    expect(await log.status(runId, { owner })).toEqual({ state: 'ended', outcome: 'error' })
+  })
+})
+
+describe('a run with a gap', () => {
+  it('is read up to the gap, and who comes back for more is told that it is gone: 410', async () => {
+    const entries: LogEntry[] = [
+      { first: 1, last: 1, text: frame(1, 'a') },
+      { first: 3, last: 3, text: done(3), end: { outcome: 'done' } },
+    ]
+    const { log } = keeping(() => ({
+      get: () => ({ owner, headers: {}, begun: true, ended: true, leaseMs: 0 }),
+      read: (_, after) => entries.filter(({ last }) => last > after),
+    }))
+    expect(await until(await fromTheBeginning(log), frame(1, 'a'))).toContain(frame(1, 'a'))
+    const again = await resume(request({ 'last-event-id': `${runId}:1` }), { log, owner })
+    expect(again.status).toBe(410)
+  })
+})
+
 describe('a job that comes again', () => {
   it.each([
-    ['goes on', { begun: true }, 'it goes on'],
     ['has ended', { begun: true, ended: true }, 'it has ended'],
-    ['lost its producer', { begun: true, lost: true }, 'its producer was lost'],
+    ['lost its producer', { begun: true }, 'its producer was lost'],
     ['did not begin in its time', { leaseMs: 0 }, 'Create it again, with log.create'],
     ['is of another owner', { begun: true, owner: 'bob' }, 'give each run an id of its own'],
   ])('is told what became of a run that %s', async (_, run, words) => {
