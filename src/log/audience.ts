@@ -1,7 +1,7 @@
 /** Does anybody read a run that is produced here: in this process, or in another? */
 
 /** How long readers in other processes have to answer, in milliseconds. */
-const ROLL_CALL_MS = 2000
+const READERS_ANSWER_MS = 2000
 
 /** What an audience needs of its owner, the recorder. */
 export interface AudienceOwner {
@@ -10,7 +10,7 @@ export interface AudienceOwner {
   /** Whether readers elsewhere can be heard: not while the store is out of reach. */
   readonly isInTouch: boolean
   /** Asks readers elsewhere to announce themselves. `false` if there cannot be any. */
-  callTheRoll(): boolean
+  askForReaders(): boolean
   /** Nobody has read for as long as a run may go on alone. */
   onAbandoned(): void
 }
@@ -34,17 +34,17 @@ export class Audience {
   }
 
   /** Whether somebody reads in another process. */
-  get isElsewhere(): boolean {
+  get isReadElsewhere(): boolean {
     return this.#until !== 0 && performance.now() < this.#until
   }
 
   /** Whether somebody in another process was ever known to read. */
-  get wasElsewhere(): boolean {
+  get wasReadElsewhere(): boolean {
     return this.#until !== 0
   }
 
   /** Whether somebody elsewhere has announced itself by a message, not only by a note in the store. */
-  get hasSpoken(): boolean {
+  get hasAnnounced(): boolean {
     const now = performance.now()
     return [...this.#untilOf.values()].some((until) => until > now)
   }
@@ -79,8 +79,8 @@ export class Audience {
   /** Asks whether anybody reads elsewhere, before the run counts as abandoned. */
   #look(): void {
     const before = this.#until
-    if (!this.#owner.callTheRoll()) this.#decide(false)
-    else this.#timer = setTimeout(() => this.#decide(this.#until > before || !this.#owner.isInTouch), ROLL_CALL_MS)
+    if (!this.#owner.askForReaders()) this.#decide(false)
+    else this.#timer = setTimeout(() => this.#decide(this.#until > before || !this.#owner.isInTouch), READERS_ANSWER_MS)
   }
 
   #decide(isRead: boolean): void {

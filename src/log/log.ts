@@ -32,7 +32,7 @@ const MAX_ENTRY_SIZE = 65_536
 /** How long a stop is kept for a run that is not known yet, in milliseconds. */
 const STOP_MS = 300_000
 /** How long the caller of `stop` waits until the message has gone, in milliseconds. */
-const TOLD_MS = 500
+const STOP_SENT_MS = 500
 const MAX_UNANSWERED = 1000
 /** The waits before a run that a shared store does not know is looked for again, in ms: its producer may know it. */
 const FORGOTTEN_MS = [100, 650]
@@ -212,7 +212,7 @@ export class RunLog implements Log {
       throw error
     }
     // No token should be paid for after the answer, so the message goes first.
-    if (shared) await within(TOLD_MS, tell())
+    if (shared) await within(STOP_SENT_MS, tell())
     if (isNoted) return true
     const run = await this.#store.get(runId)
     if (!(run || shared)) {
@@ -499,7 +499,13 @@ export class RunLog implements Log {
       this.#recorders.delete(ref)
       this.#forget(runId, ref)
     }
-    const host = { ...begun, kept: this.#kept, outbox: this.#outbox, onOver, checkPulse: () => this.#checkPulse() }
+    const host = {
+      ...begun,
+      kept: this.#kept,
+      outbox: this.#outbox,
+      onOver,
+      checkForFreeze: () => this.#checkForFreeze(),
+    }
     const recorder = new Recorder(this.#store, runId, start, options, host, abandonMs)
     ref.run = recorder
     const before = this.#runs.get(runId)
@@ -607,7 +613,7 @@ export class RunLog implements Log {
    * Checks whether this process has stood still, stopped or busy, for nearly a lease. Then its runs may have been
    * declared lost, and each asks the store before it goes on.
    */
-  #checkPulse(): void {
+  #checkForFreeze(): void {
     const before = this.#awakeAt
     const beforeWall = this.#awakeAtWall
     this.#isAwake()
@@ -627,7 +633,7 @@ export class RunLog implements Log {
     if (this.#leaseTimer !== undefined || this.#recorders.size === 0 || !shared || this.#kept.isClosed) return
     this.#leaseTimer = setTimeout(() => {
       this.#leaseTimer = undefined
-      this.#checkPulse()
+      this.#checkForFreeze()
       for (const recorder of this.#producing()) recorder.renewLease()
       this.#renewLeases()
     }, shared.leaseMs / 3)

@@ -126,7 +126,7 @@ class MemoryStore implements LogStore {
   /** Not a Map: to find its first entry it walks over all deleted since it last grew, 2 to 16 µs at 10 000 runs. */
   readonly #ended = new EndedRuns()
   /** The owner and the run that lose something next. They are looked for anew when others have more. */
-  #fattest: Share | undefined
+  #largestShare: Share | undefined
   #largest: MemoryRun | undefined
   readonly #maxBytes: number
   readonly #maxRuns: number
@@ -272,7 +272,7 @@ class MemoryStore implements LogStore {
         this.#drop(oldest)
         continue
       }
-      const share = this.#findFattest(run.share, fair)
+      const share = this.#findLargestShare(run.share, fair)
       const first = share.ended?.first
       if (first) {
         this.#drop(first)
@@ -285,13 +285,13 @@ class MemoryStore implements LogStore {
     }
   }
 
-  #findFattest(share: Share, fair: number): Share {
-    const known = this.#fattest
+  #findLargestShare(share: Share, fair: number): Share {
+    const known = this.#largestShare
     if (known && known.bytes >= fair && known.bytes >= share.bytes) return known
-    let fattest = share
-    for (const other of this.#shares.values()) if (other.bytes > fattest.bytes) fattest = other
-    this.#fattest = fattest
-    return fattest
+    let largest = share
+    for (const other of this.#shares.values()) if (other.bytes > largest.bytes) largest = other
+    this.#largestShare = largest
+    return largest
   }
 
   /** The largest run of an owner that goes on, and has more than one entry. */
@@ -343,7 +343,7 @@ class MemoryStore implements LogStore {
     run.entries = []
     this.#runs.delete(run.runId)
     if (--share.runs === 0) this.#shares.delete(run.owner)
-    if (this.#fattest === share && share.runs === 0) this.#fattest = undefined
+    if (this.#largestShare === share && share.runs === 0) this.#largestShare = undefined
     if (this.#largest === run) this.#largest = undefined
     if (!run.ended) return
     share.ended?.onDropped()

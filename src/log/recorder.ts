@@ -25,7 +25,7 @@ function orLost(entries: LogEntry[]): LogEntry[] {
   return entries
 }
 
-/** What the log that creates a recorder gives it. `kept`, `outbox` and `checkPulse` are those of the whole process. */
+/** What the log that creates a recorder gives it. `kept`, `outbox` and `checkForFreeze` are those of the whole process. */
 export interface RecorderHost {
   readonly kept: Kept
   /** Sends what is new to readers elsewhere. */
@@ -35,7 +35,7 @@ export interface RecorderHost {
   /** The context of the request, or the job, that began the run. */
   readonly scope: Scope
   /** Checks whether this process stood still so long that its runs may have been declared lost; then each run asks. */
-  checkPulse(): void
+  checkForFreeze(): void
   /** The run has ended and is stored, or is given up, and its `onEnd` has settled; called once. */
   onOver(): void
 }
@@ -310,7 +310,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     // The store has not said whether the run was lost, and is not asked any more.
     if (this.#state === 'asking') this.#release()
     // A reader that came this very moment, and was not heard, looks by itself after this message.
-    if (isStored && this.#audience.wasElsewhere) this.#tell('frames')
+    if (isStored && this.#audience.wasReadElsewhere) this.#tell('frames')
     if (!this.#isSettled) {
       this.#settleTimer = setTimeout(() => this.settled(), SETTLE_MS)
       unref(this.#settleTimer)
@@ -322,14 +322,14 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     return this.#queue.isOpen
   }
 
-  callTheRoll(): boolean {
+  askForReaders(): boolean {
     const { shared } = this.store
     if (!shared || this.#queue.isOver) return false
     // Readers that cannot be heard, or miss the message, have left a note in the store. The note outlasts a reader that
     // left, so it is not asked for while others have announced themselves.
     const ask = () => this.#queue.ask()
     this.#tell('who', ask)
-    if (!this.#audience.hasSpoken) ask()
+    if (!this.#audience.hasAnnounced) ask()
     return true
   }
 
@@ -417,7 +417,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     this.#first = this.#last + 1
     if (this.#state === 'lost') return
     if (this.store.shared) {
-      this.#host.checkPulse()
+      this.#host.checkForFreeze()
       if (end && this.#state === 'live' && !this.#queue.isSure) this.ask()
     }
     if (this.#state === 'asking') {
@@ -433,7 +433,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   #handOut(entry: LogEntry, thrown: Thrown | undefined): void {
     this.#told = entry.last
     if (entry.end) this.#state = 'ended'
-    else if (this.#audience.isElsewhere && this.#queue.isOpen) {
+    else if (this.#audience.isReadElsewhere && this.#queue.isOpen) {
       this.#host.outbox?.add(this.#audience.address ?? this.runId, this.runId, entry)
     }
     this.publish(entry, thrown)

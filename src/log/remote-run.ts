@@ -13,8 +13,8 @@ const POLL_MS = 250
 /** After how long a store that did not answer, or that holds more to read, is looked at again, in milliseconds. */
 const RETRY_MS = 1000
 /** How long and how much of what messages brought is kept, in milliseconds and characters: by then it is stored. */
-const TOLD_MS = 750
-const MAX_TOLD = 65_536
+const RECEIVED_MS = 750
+const MAX_RECEIVED = 65_536
 /** An answer that comes this many milliseconds after a question answers that question, and not an earlier one. */
 const ANSWER_MS = 750
 
@@ -22,13 +22,13 @@ const ANSWER_MS = 750
  * waiting    the run has not begun: its headers are not known
  * following  the run goes on: the store is read once for all readers, when a message or the watch says so.
  *            What the inbox brings is handed out without reading the store, if it is next after the last known event
- * untold     the same, but no messages tell what is new: the store is read every 250 ms (following ⇄ untold)
+ * polling    the same, but no messages tell what is new: the store is read every 250 ms (following ⇄ polling)
  * closed     nobody reads here any more, or the log is closed
  *
  * The watch looks several times a lease whether the producer lives, and for what lost messages would have brought.
  */
 export class RemoteRun extends LiveRun {
-  #state: 'waiting' | 'following' | 'untold' | 'closed'
+  #state: 'waiting' | 'following' | 'polling' | 'closed'
   readonly #onEmpty: () => void
   readonly #inbox: Inbox | undefined
   #stopListening: (() => void) | undefined
@@ -39,7 +39,7 @@ export class RemoteRun extends LiveRun {
    * One reader has found less than another, or than a message brought. A reader that is behind looks again at once, and
    * with the next news: what it lacks is stored by then.
    */
-  #isUneven = false
+  #readersDiffer = false
   #isReading = false
   /**
    * What messages brought lately, in order; the newest is not stored yet. The older half goes when the newer is old.
@@ -82,9 +82,9 @@ export class RemoteRun extends LiveRun {
   override onCaughtUp(cursor: number): void {
     if (this.#last === undefined) this.#last = cursor
     if (cursor === this.#last) return
-    const isKnown = this.#isUneven && cursor < this.#last
+    const isKnown = this.#readersDiffer && cursor < this.#last
     this.#last = Math.max(this.#last, cursor)
-    this.#isUneven = true
+    this.#readersDiffer = true
     if (!isKnown) this.#checkAll()
   }
 
@@ -183,7 +183,7 @@ export class RemoteRun extends LiveRun {
   }
 
   #remember(entry: LogEntry): void {
-    if (this.#heardAt - this.#toldSince > TOLD_MS || this.#toldSize > MAX_TOLD) {
+    if (this.#heardAt - this.#toldSince > RECEIVED_MS || this.#toldSize > MAX_RECEIVED) {
       this.#toldBefore = this.#told
       this.#told = []
       this.#toldSize = 0
@@ -210,7 +210,7 @@ export class RemoteRun extends LiveRun {
 
   /** The producer was heard, by a message. */
   #onSign(): void {
-    if (this.#state === 'untold' && this.#canListen) {
+    if (this.#state === 'polling' && this.#canListen) {
       this.#state = 'following'
       this.#isTold = false
     }
@@ -284,8 +284,8 @@ export class RemoteRun extends LiveRun {
       do {
         this.#isBehind = false
         isAll = false
-        if (this.#isUneven || this.#last === undefined) {
-          this.#isUneven = false
+        if (this.#readersDiffer || this.#last === undefined) {
+          this.#readersDiffer = false
           this.#checkAll()
         }
         if (this.#last === undefined) break
@@ -332,7 +332,7 @@ export class RemoteRun extends LiveRun {
     clearTimeout(this.#timer)
     const { shared } = this.store
     try {
-      if (this.#state === 'untold' && shared && performance.now() - this.#lookedAt < shared.leaseMs / 4) {
+      if (this.#state === 'polling' && shared && performance.now() - this.#lookedAt < shared.leaseMs / 4) {
         await this.#readStore()
         this.#watchAgain(POLL_MS)
         return
@@ -346,10 +346,10 @@ export class RemoteRun extends LiveRun {
       if (this.#isClosed()) return
       if (this.#canListen) {
         // No message has brought what was found here.
-        if (isAll && before !== undefined && this.#last !== before && shared) this.#state = 'untold'
+        if (isAll && before !== undefined && this.#last !== before && shared) this.#state = 'polling'
         this.#announce()
       } else {
-        if (this.#state === 'following') this.#state = 'untold'
+        if (this.#state === 'following') this.#state = 'polling'
         const isDue = shared && performance.now() - this.#listenedAt > shared.leaseMs / 3
         if (isDue && !this.#stopListening) this.#listen(shared)
       }
@@ -382,7 +382,7 @@ export class RemoteRun extends LiveRun {
       // Looks often, so that one late look does little, and once more when the time is over.
       const leftMs = (this.#silentSince as number) + (leaseMs as number) - now
       this.#watchAgain(leftMs > 0 ? Math.min((leaseMs as number) / 6, leftMs + GRACE_MS) : (leaseMs as number) / 6)
-    } else if (this.#state === 'untold') this.#watchAgain(POLL_MS)
+    } else if (this.#state === 'polling') this.#watchAgain(POLL_MS)
     // A run that has not begun may begin, and its producer die, long before its time to begin is over.
     else if (run?.begun) {
       const ms = isAll ? this.#untilNextLook(leaseMs ?? run.leaseMs) : RETRY_MS
