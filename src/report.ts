@@ -112,13 +112,13 @@ function callOnError(options: Hooks, error: unknown, context: ErrorContext, scop
     (shown === error || !isRelayError(shown))
   ) {
     // Its message may be the provider's.
-    warnOnce('shown', 'onError returned an error, and nobody was shown it: return { message }, in words of your own')
+    warnOnce('error', 'onError returned an error, and nobody was shown it: return { message }, in words of your own')
     return
   } else if (typeof shown === 'string') {
     warnOnce('shown', 'onError returned a text, and nobody was shown it: return { message }')
   } else if (isObject(shown) && Object.getPrototypeOf(shown) === Object.prototype) {
     const mistake = unknownIn('What onError returns', shown, SHOWN, findMeant) ?? wrongIn(shown, SHOWN)
-    if (mistake) warnOnce('shown', `${mistake}. Nobody was shown it`)
+    if (mistake) warnOnce(mistake, `${mistake}. Nobody was shown it`)
   }
   return shown
 }
