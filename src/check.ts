@@ -1,4 +1,7 @@
-/** Is each option known by name, and its value allowed? The one check, for the server and the client. */
+/**
+ * Is each option known by name, and its value allowed? If not, which remedy is named? The one check, for the server and
+ * the client.
+ */
 
 import { show } from './errors.js'
 

@@ -1,4 +1,4 @@
-/** How does a request of Express become a relay? No feature of its own, only a translation. */
+/** How does a request of Express become a relay? Only a translation: node-sink.ts writes and flushes. */
 
 import type { RelayOptions } from '../options.js'
 import type { ResumeOptions } from '../relay.js'

@@ -1,4 +1,4 @@
-/** How does a request of Hono become a relay? No feature of its own, only a translation. */
+/** How does a request of Hono become a relay? Only a translation: web-sink.ts writes. */
 
 import { mistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'

@@ -1,4 +1,4 @@
-/** How does a request of Koa become a relay? No feature of its own, only a translation. */
+/** How does a request of Koa become a relay? Only a translation: readable-sink.ts writes. */
 
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'

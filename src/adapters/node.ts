@@ -1,4 +1,4 @@
-/** How does a request of Node's `http` and `http2` become a relay? No feature of its own, only a translation. */
+/** How does a request of Node's `http` and `http2` become a relay? Only a translation: node-sink.ts writes and flushes. */
 
 import { typeMistake } from '../failure.js'
 import type { RelayOptions } from '../options.js'

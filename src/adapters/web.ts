@@ -1,4 +1,4 @@
-/** How does a Web `Request` become a relay? No feature of its own, only a translation. */
+/** How does a Web `Request` become a relay? Only a translation: web-sink.ts writes. */
 
 import type { RelayOptions } from '../options.js'
 import { lastEventIdOf, type ResumeOptions, relayTo, resumeTo, withRequest } from '../relay.js'

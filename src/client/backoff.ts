@@ -1,4 +1,4 @@
-/** How long is something retried, and when is the next try? */
+/** How long is something retried, and when is the next try? fetch-sse.ts reads the headers that say so. */
 
 /** The shortest wait, whatever a server says. */
 const LEAST_MS = 250

@@ -1,4 +1,7 @@
-/** What does a provider's word for an ending mean: why did the model stop, or was the answer broken off? */
+/**
+ * What does a provider's word for an ending mean: why did the model stop, or was the answer broken off? The names of
+ * events that end a stream are in sse-event.ts.
+ */
 import type { FinishReason } from '../types.js'
 
 /**
