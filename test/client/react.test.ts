@@ -867,14 +867,19 @@ describe('useRelay in a page', () => {
   })
 
   it('calls the callbacks of the latest render', async () => {
+    let goOn = () => {}
+    const isRendered = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
     answer(async function* () {
       yield 'Hello'
-      await wait(300)
+      await isRendered
     })
     await show({ label: 'first' })
     await send()
     await until({ status: 'streaming' })
     await show({ label: 'second' })
+    goOn()
     await until({ status: 'ready', text: 'Hello' })
     expect(await told()).toEqual(['done second ready Hello'])
   })

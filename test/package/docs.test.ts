@@ -140,7 +140,7 @@ describe('the samples', () => {
   let problems: Map<string, string[]>
   beforeAll(() => {
     problems = compile([...samples, wrong])
-  })
+  }, 300_000)
 
   it.each([...new Set(samples.map(({ from }) => from)), 'the prelude'])('of %s compile', (from) => {
     expect(problems.get(from)?.join('\n') ?? '').toBe('')

@@ -305,7 +305,9 @@ describe('the logs of', () => {
     await record(['Hello'], { log: before, runId: whole, owner: 'ann' })
     const pending = stalling(['Hello'])
     const producing = record(pending, { log: before, runId: lost, owner: 'ann' })
-    await vi.waitFor(() => expect(pending.pending).toBe(true))
+    await pending.until(({ pulled, pending }) => pulled === 2 && pending)
+    // What came in a turn is stored at its end.
+    await new Promise(setImmediate)
     const after = createFileLog(join(folder, 'restart'))
     logs.push(after)
     const readAgain = async (runId: string) => {
