@@ -295,7 +295,7 @@ const cases: Record<string, (scene: Scene) => Promise<void>> = {
     const error = await failure(() =>
       read(fetch(url('heartbeats'), POST), {
         idleTimeoutMs: 15_000,
-        eventTimeoutMs: 1500,
+        eventTimeoutMs: 3000,
         onComment: () => comments++,
       }),
     )
