@@ -52,8 +52,14 @@ function googleError({ code, message, retryable, status = failureOf(code).status
   return { error: { code: status, message, status: word, details: [{ reason: code, retryable }] } }
 }
 
+/** The response in a chunk of Code Assist, which has it within another object: the SDK knows it bare. */
+function bare(chunk: object): object {
+  const { response } = chunk as { response?: unknown }
+  return isObject(response) ? response : chunk
+}
+
 const googleEncoder: Encoder = {
-  chunk: (chunk) => (isObject(chunk) ? dataFrame(toJson(chunk)) : ''),
+  chunk: (chunk) => (isObject(chunk) ? dataFrame(toJson(bare(chunk))) : ''),
   part: () => '',
   event: () => '',
   end: () => '',
@@ -95,7 +101,7 @@ function toGoogleResponse(parts: readonly AnswerPart[]): object {
   const candidates: Candidate[] = []
   for (const part of parts) {
     if (part.type !== 'chunk' || !isObject(part.chunk)) continue
-    const { candidates: pieces = [], ...rest } = part.chunk as { candidates?: Candidate[] }
+    const { candidates: pieces = [], ...rest } = bare(part.chunk) as { candidates?: Candidate[] }
     Object.assign(response, rest)
     for (const piece of pieces) {
       const known = candidates.find(({ index = 0 }) => index === (piece.index ?? 0))

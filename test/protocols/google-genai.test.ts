@@ -58,6 +58,25 @@ describe("raw({ client: 'google-genai' })", () => {
     })
   })
 
+  const wrapped = async function* () {
+    for await (const response of gemini()) yield { response }
+  }
+
+  it('is read where Code Assist has each response within another object', async () => {
+    expect(await ask(wrapped)).toEqual({
+      pieces: words,
+      usage: { promptTokenCount: 3, candidatesTokenCount: 5, totalTokenCount: 8 },
+      error: undefined,
+    })
+  })
+
+  it('is read in one body of such responses', async () => {
+    const given = { protocol: raw({ client: 'google-genai' }), stream: false }
+    const baseUrl = await listening((req, res) => void relay(req, res, wrapped, given))
+    const client = new GoogleGenAI({ apiKey: 'test', httpOptions: { baseUrl } })
+    expect((await client.models.generateContent({ model: 'any', contents: 'Hello?' })).text).toBe(words.join(''))
+  })
+
   it('leaves out what the client would break on', async () => {
     const source = async function* () {
       yield { event: 'progress', data: 1, id: '7', retry: 5 }
