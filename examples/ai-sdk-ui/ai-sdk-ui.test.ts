@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import type { Server } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import Anthropic from '@anthropic-ai/sdk'
@@ -15,7 +15,7 @@ import type { RelayOptions, Source } from 'sse-relay'
 import { relay as relayExpress } from 'sse-relay/express'
 import { relay as relayHono } from 'sse-relay/hono'
 import { uiMessage } from 'sse-relay/protocols'
-import { collect, providerError, type Replay, type ReplayUpstream, replayUpstream } from 'sse-relay/testing'
+import { collect, providerError, type Replay, type ReplayUpstream, readTrace, replayUpstream } from 'sse-relay/testing'
 import { relay as relayWeb } from 'sse-relay/web'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 
@@ -62,11 +62,35 @@ const FAILED_TO_LOAD = /^Failed to load resource: the server responded/
 /** And of a connection that is cut. */
 const CUT = /ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET/
 
+/**
+ * The address of a provider that sends a trace, and goes on after each of the first two texts in it only when the page
+ * has shown them: what gathers never ends, however fast or slow the machine is.
+ */
+async function patientProvider(trace: string, isShown: (texts: number) => Promise<unknown>): Promise<string> {
+  const frames = readTrace(trace)
+    .toString()
+    .split(/(?<=\n\n)/)
+  const server = createServer(async (_req, res) => {
+    res.writeHead(200, { 'content-type': 'text/event-stream' })
+    let texts = 0
+    for (const frame of frames) {
+      res.write(frame)
+      if (/"text":"[^"]|"content":"[^"]/.test(frame) && ++texts <= 2) await isShown(texts)
+    }
+    res.end()
+    server.close()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
 const ANSWER = 'Hello there! Streams\n\nwork — naïve 日本🚀'
 
 interface Provider {
   name: 'Anthropic' | 'OpenAI'
   path: string
+  text: string
   key: string
   error: 'anthropic' | 'openai'
   reasoning: { trace: string; thought: string; answer: string }
@@ -79,6 +103,7 @@ const providers: Provider[] = [
   {
     name: 'Anthropic',
     path: '/v1/messages',
+    text: 'anthropic-text.sse',
     key: 'ANTHROPIC_API_KEY',
     error: 'anthropic',
     reasoning: { trace: 'anthropic-thinking.sse', thought: 'Let me add 27*453.', answer: '27 × 453 = 12,231' },
@@ -93,6 +118,7 @@ const providers: Provider[] = [
   {
     name: 'OpenAI',
     path: '/v1/chat/completions',
+    text: 'openai-chat-text.sse',
     key: 'OPENAI_API_KEY',
     error: 'openai',
     reasoning: { trace: 'openai-compat-deepseek-reasoning.sse', thought: 'Add 2+2.', answer: '4' },
@@ -186,7 +212,10 @@ describe.skipIf(isSkipped)(`the example for useChat${because}`, () => {
 
     it('shows the answer as it comes, then its usage', async () => {
       await page.evaluate(observe)
-      const request = await ask({ pauseMs: 60 })
+      const forward = await patientProvider(provider.text, (texts) =>
+        page.waitForFunction((texts) => (window as unknown as Observed).seen.length >= texts, texts),
+      )
+      const request = await ask({ forward })
       await status('Ready')
       expect(await last().locator('p').allTextContents()).toEqual([ANSWER])
       const seen = await page.evaluate(() => (window as unknown as Observed).seen)
@@ -442,12 +471,20 @@ describe.skipIf(isSkipped)(`useChat, served by uiMessage()${because}`, () => {
       )
 
     it('grows the text through heartbeats, and ends with the usage and what metadata() adds', async () => {
-      upstream.always({ pauseMs: 60 })
+      upstream.next({ pauseMs: 60 })
       const protocol = uiMessage({ messageId: 'msg-1', metadata: ({ finishReason }) => ({ finishReason }) })
       serving = { source: ({ signal }) => anthropic(signal), options: { protocol, heartbeatMs: 15 } }
-      const raw = fetch(`${url}api/chat`, { method: 'POST' }).then(collect)
+      const plain = fetch(`${url}api/chat`, { method: 'POST' }).then(collect)
+      await upstream.request()
+      const forward = await patientProvider('anthropic-text.sse', (texts) =>
+        page.waitForFunction((texts) => {
+          const part = (window as unknown as Probed).seen.flatMap(({ messages }) => messages[1]?.parts[1] ?? [])
+          return new Set(part.map((part) => part.type === 'text' && part.text)).size >= texts
+        }, texts),
+      )
+      upstream.next({ forward })
       const { response, seen, last, answer, finish } = await send()
-      expect((await raw).comments).toBeGreaterThan(5)
+      expect((await plain).comments).toBeGreaterThan(5)
       expect(response.headers()['x-vercel-ai-ui-message-stream']).toBe('v1')
 
       expect(last.status).toBe('ready')

@@ -78,14 +78,18 @@ describe('useRelay in a page', () => {
   let url: string
   let handler: Handler
   let asked: Asked[]
+  /** How many pages were opened: each test has one of its own, and only its requests are counted. */
+  let visit = 0
   let pageErrors: string[]
 
   beforeAll(async () => {
     if (!executablePath && !process.env.CI) return
     const script = await bundle()
     server = createServer(async (req, res) => {
-      if (req.url === '/') res.setHeader('content-type', 'text/html').end(HTML)
+      if (req.url?.startsWith('/?')) res.setHeader('content-type', 'text/html').end(HTML)
       else if (req.url === '/page.js') res.setHeader('content-type', 'text/javascript').end(script)
+      // A request of the page before that comes late: nobody waits for its answer.
+      else if (!req.headers.referer?.endsWith(`/?${visit}`)) res.destroy()
       else {
         const body = await textOf(req)
         const summary = Promise.resolve(handler(req, res)) as Promise<Summary | undefined>
@@ -109,7 +113,8 @@ describe('useRelay in a page', () => {
     skip(!executablePath && !process.env.CI, 'There is no Chromium: install it, or set CHROMIUM_PATH')
     asked = []
     pageErrors = []
-    await page.goto(url)
+    visit++
+    await page.goto(`${url}/?${visit}`)
   })
 
   afterEach(() => expect(pageErrors).toEqual([]))
@@ -187,11 +192,11 @@ describe('useRelay in a page', () => {
 
   it('goes from submitted over streaming to ready, and asks nothing by itself', async () => {
     answer(async function* () {
-      await wait(100)
+      await until({ status: 'submitted' })
       yield 'Hel'
-      await wait(100)
+      await until({ text: 'Hel' })
       yield 'lo'
-      await wait(100)
+      await until({ text: 'Hello' })
     })
     await show()
     await quiet()
@@ -209,6 +214,8 @@ describe('useRelay in a page', () => {
     answer(async function* () {
       for (const [i, token] of tokens.entries()) {
         if (i % 40 === 0) await wait(5)
+        // A busy machine may take its time to show them.
+        if (i % 400 === 399) await until({ status: 'streaming', text: tokens.slice(0, i - 200).join('') })
         yield token
       }
     })
@@ -300,7 +307,7 @@ describe('useRelay in a page', () => {
 
   it('stop() changes nothing when there is nothing to stop', async () => {
     handler = async (_req, res) => {
-      await wait(100)
+      await until({ status: 'submitted' })
       res.writeHead(500).end()
     }
     await show()
@@ -321,7 +328,7 @@ describe('useRelay in a page', () => {
     await until({ status: 'streaming', text: 'The first' })
     const first = await request()
     answer(async function* () {
-      await wait(100)
+      await until({ status: 'submitted' })
       yield 'The second'
     })
     const before = (await seen()).length
@@ -348,7 +355,7 @@ describe('useRelay in a page', () => {
 
   it('has the error of an answer that failed before its first token', async () => {
     answer(async () => {
-      await wait(100)
+      await until({ status: 'submitted' })
       throw Object.assign(new Error('sk-secret'), { status: 429 })
     })
     await show()
@@ -363,9 +370,9 @@ describe('useRelay in a page', () => {
 
   it('has the error of an answer that failed in the middle, and what had come', async () => {
     answer(async function* () {
-      await wait(100)
+      await until({ status: 'submitted' })
       yield 'Hello'
-      await wait(100)
+      await until({ text: 'Hello' })
       throw Object.assign(new Error('sk-secret'), { status: 529 })
     })
     await show()
@@ -386,7 +393,7 @@ describe('useRelay in a page', () => {
   ])('takes %s for the error of an answer that %s', async (code, _what, end) => {
     handler = async (_req, res) => {
       res.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: {"text":"Hel"}\n\n')
-      await wait(100)
+      await until({ text: 'Hel' })
       end(res)
     }
     await show()
@@ -730,7 +737,7 @@ describe('useRelay in a page', () => {
       expect(runId).toMatch(/^[\w-]{16,128}$/)
       expect(lastEventId).toBe(`${runId}:1`)
       for (const from of [runId, lastEventId]) {
-        await page.goto(url)
+        await page.goto(`${url}/?${visit}`)
         await show({ options, from })
         await until({ status: 'streaming', text: 'Hel' })
       }
@@ -768,7 +775,7 @@ describe('useRelay in a page', () => {
       const { runId } = await place()
       const up = handler
       handler = (_req, res) => res.writeHead(503).end()
-      await page.goto(url)
+      await page.goto(`${url}/?${visit}`)
       await show({ options, from: runId })
       expect((await until({ status: 'error' })).error).toMatchObject({ status: 503, retryable: true })
       expect(await place()).toEqual({ runId, lastEventId: `${runId}:0` })
