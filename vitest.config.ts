@@ -106,7 +106,8 @@ export default defineConfig({
       project('alone', alone, needsMore),
       project('hosts', [hosts], [...needsMore, ...alone], { isolate: false }),
       project('together', ['test/**/*.test.ts'], [...needsMore, ...alone, hosts], { isolate: false }),
-      project('more', needsMore, []),
+      // After the others, and two for each core: browsers, proxies and builds are at work all the time.
+      project('more', needsMore, [], { maxWorkers: 2 * availableParallelism(), sequence: { groupOrder: 1 } }),
     ],
   },
 })
