@@ -67,16 +67,18 @@ interface ErrorLike {
 }
 
 /**
- * Codes of sockets, of DNS, of TLS and of undici: the network between here and the provider. Deno's and workerd's
- * errors have no code, so the last two are their words for a connection that broke.
+ * Codes of sockets, DNS, TLS, HTTP, compression and undici: the network between here and the provider. Deno's and
+ * workerd's errors have no code, so the last two are their words for a connection that broke.
  */
 const NETWORK =
-  /^(UND_ERR|ECONN|ENOTFOUND|EAI_|EPIPE|ENET|EHOST|ERR_(SSL|TLS|STREAM_PREMATURE_CLOSE)|CERT_|Connection)|^(terminated|fetch failed|error reading a body from connection|Network connection lost\.)$/
+  /^(UND_ERR|E(CONN|NOTFOUND|AI_|PIPE|PROTO|NET|HOST)|HPE_|Z_|ERR_(HTTP2|SSL|TLS|STREAM_PREMATURE_CLOSE)|(CERT|DEPTH|SELF|UNABLE)_|Connection|FailedToOpen)|^(terminated|fetch failed|error reading a body from connection|Network connection lost\.)$/
 /**
  * Messages of SDK errors that hold nothing else: a broken stream, the provider's error, the end of the SDK's program.
  */
 const WORDS =
   /^(\[GoogleGenerativeAI Error\]: |\[VertexAI\.\w+\]: |Error from server: |Error (received from the server|while iterating over SSE)|\{"detail":)|^(Codex Exec|Claude Code process) (exited|terminated|error)/
+/** Errors of the AI SDK for what a provider sent, or did not send. */
+const MALFORMED = /^AI_(TypeValidation|InvalidResponseData|EmptyResponseBody|No\w+Generated)Error$/
 const TIMEOUT = /time.?d?.?out|deadline/i
 /** Messages of SDKs that look for the end of the answer, when it is missing. */
 const CUT =
@@ -139,6 +141,7 @@ export function isOfProvider(error: unknown, isSDKs: boolean): boolean {
     // SDK helpers that run tools wrap what the application's tools have thrown.
     const { name, message, cause } = error as Error & { cause?: { name?: unknown } }
     if ((cause ?? (error as Error)).name === 'SyntaxError') return message.includes('JSON')
+    if (MALFORMED.test(name)) return true
     return isSDKs && !cause && !/^(Type|Reference|Range)Error$/.test(name)
   } catch {
     return false

@@ -282,12 +282,16 @@ export class Run implements Feeder {
   /** The stream itself failed. An SDK's runs no code of the application: what it throws comes from its provider. */
   #onThrown(error: unknown): void {
     const { controller, abort = controller?.abort } = (this.#iteration as Iteration).stream
-    const { known } = this.#reading
-    const isSDKs = typeof abort === 'function' && !known?.hasResults
+    const isSDKs = typeof abort === 'function' && !this.#reading.known?.hasResults
+    if (isOfConsumed(error)) this.#onError(error)
+    else this.fail(error, this.#blame(error, isSDKs))
+  }
+
+  /** What is told of an error of the stream: one that nothing else explains may still be the provider's. */
+  #blame(error: unknown, isSDKs: boolean): FailureAnswer {
     const failure = toFailure(error)
-    const isTheirs = failure.code === 'internal' && (isSDKs || known) && isOfProvider(error, isSDKs)
-    if (isTheirs && !isOfConsumed(error)) this.fail(error, failureOf('upstream-failure'))
-    else this.#onError(error)
+    const isTheirs = failure.code === 'internal' && (isSDKs || this.#reading.known) && isOfProvider(error, isSDKs)
+    return isTheirs ? failureOf('upstream-failure') : failure
   }
 
   /** What the iterator gave. Pulls the next, unless the source has ended or the outlet takes no more. */
@@ -431,7 +435,7 @@ export class Run implements Feeder {
           break
         case 'error':
           if (frames !== '') this.#write(frames)
-          this.#fail(part.error)
+          this.#fail(part.error, this.#blame(part.error, false))
           return ''
         case 'text': {
           const text = this.#join('text', part.text)

@@ -52,6 +52,23 @@ describe('what clients throw that say their provider’s status elsewhere', () =
       { code: 'upstream-failure', retryable: true },
     ],
     [
+      'HTTP/2 (the SDKs of AWS)',
+      error('Error', SECRET, { code: 'ERR_HTTP2_STREAM_ERROR' }),
+      { code: 'upstream-failure', retryable: true },
+    ],
+    ['a body whose compression was cut', error('Error', SECRET, { code: 'Z_BUF_ERROR' }), { code: 'upstream-failure' }],
+    [
+      'a body in broken chunks',
+      error('Error', SECRET, { code: 'HPE_INVALID_CHUNK_SIZE' }),
+      { code: 'upstream-failure', retryable: true },
+    ],
+    [
+      'a certificate that nobody signed',
+      error('Error', SECRET, { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' }),
+      { code: 'upstream-failure' },
+    ],
+    ['Bun, of a wrong host', error('Error', SECRET, { code: 'FailedToOpenSocket' }), { code: 'upstream-failure' }],
+    [
       'the AI SDK, after its last try',
       error('AI_RetryError', SECRET, {
         lastError: error('AI_APICallError', SECRET, { statusCode: 429, responseHeaders: { 'retry-after': '7' } }),

@@ -702,6 +702,19 @@ describe('what is not known', () => {
     expect(await relayed(sse(chat('Hi'), fine))).toMatchObject({ outcome: 'done' })
   })
 
+  it.each<[string, object]>([
+    ['is no JSON', { name: 'AI_JSONParseError', message: 'JSON parsing failed', cause: new SyntaxError('x') }],
+    ['is none of its kind', { name: 'AI_TypeValidationError', cause: new Error('x') }],
+    ['never came', { name: 'AI_NoOutputGeneratedError' }],
+  ])('what the AI SDK says of a chunk that %s is its provider’s failure, and no bug here', async (_, fields) => {
+    const told = (error: Error) =>
+      of({ type: 'start' }, { type: 'text-delta', id: '0', text: 'Hi' }, { type: 'error', error })
+    const { body } = await relayed(told(Object.assign(new Error('sk-secret'), fields)))
+    expect(body).toContain('"code":"upstream-failure"')
+    expect(body).not.toContain('sk-secret')
+    expect((await relayed(told(new TypeError('x is undefined')))).body).toContain('"code":"internal"')
+  })
+
   it.each<[string, object[]]>([
     [
       'Messages',
