@@ -5,7 +5,7 @@ import { emptied, withoutRequest } from './redact.js'
 
 interface UIChunk extends StreamPart {
   transient?: boolean
-  messageMetadata?: { usage?: object }
+  messageMetadata?: { usage?: object; totalUsage?: object; totalTokens?: number }
   /** In the stream of a model alone, whose other parts are the same. */
   usage?: object
 }
@@ -57,9 +57,11 @@ export const aiSDKUI: ChunkShape = {
   redact: (chunk: UIChunk) => emptied(withoutRequest(chunk), { output: null, errorText: 'The tool failed.' }),
 
   read(chunk: UIChunk, reading: Reading) {
-    const { type, id, transient, data } = chunk
+    const { type, id, transient, data, messageMetadata: told } = chunk
+    // The metadata is the application's own. These are the names that the AI SDK's guides use.
+    if (told) reading.counts(told.usage ?? told.totalUsage ?? { totalTokens: told.totalTokens })
     if (type === 'finish') {
-      reading.counts(chunk.usage ?? chunk.messageMetadata?.usage)
+      reading.counts(chunk.usage)
       reading.end(chunk.finishReason)
     } else if (type === 'source-url' || type === 'source-document') readSource(chunk, reading)
     else if (type.startsWith('data-'))

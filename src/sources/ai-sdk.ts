@@ -279,8 +279,11 @@ export function readSource(
   reading.citation(url === undefined ? { title, mediaType, filename } : { url, title })
 }
 
-/** Version 6 says only `other` when an answer is cut: without the provider's own word, and without counts or with zeros. */
-function isCut({ finishReason, rawFinishReason, totalUsage }: StreamPart): 'interrupted' | false {
-  const isUntold = rawFinishReason === undefined && !totalUsage?.outputTokens
+/**
+ * Version 6 says only `other` when an answer is cut, and has no word of the provider's. Version 5 and JSON have no field
+ * for that word: there only counts show that the provider said the end.
+ */
+function isCut({ finishReason, totalUsage, ...part }: StreamPart): 'interrupted' | false {
+  const isUntold = 'rawFinishReason' in part ? part.rawFinishReason === undefined : !totalUsage?.outputTokens
   return finishReason === 'other' && isUntold && 'interrupted'
 }

@@ -50,7 +50,9 @@ const EVENTS = new Set([
   'ping',
 ])
 
-/** Anthropic messages. The answer is complete at `message_stop`. */
+/**
+ * Anthropic messages. An answer is complete at its `stop_reason`, since some gateways send no `message_stop` after it.
+ */
 export const anthropic: ChunkShape = {
   is: (chunk) => EVENTS.has((chunk as MessagesEvent).type),
 
@@ -99,7 +101,8 @@ export const anthropic: ChunkShape = {
       case 'message_delta':
         readBegun(reading)
         readCounts(event.usage, reading)
-        if (delta?.stop_reason) reading.finish(delta.stop_reason)
+        // A reason without an answer is none of its end.
+        if (delta?.stop_reason) reading[reading.isBlank ? 'finish' : 'end'](delta.stop_reason)
         break
       case 'message_stop':
         readCounts(event.usage, reading)

@@ -38,8 +38,9 @@ interface ChatEvent {
       content?: { text?: string; thinking?: string }
       toolPlan?: string
       tool_plan?: string
-      toolCalls?: ToolCall
-      tool_calls?: ToolCall
+      /** Some servers send a list. */
+      toolCalls?: ToolCall | ToolCall[]
+      tool_calls?: ToolCall | ToolCall[]
       citations?: Citation
     }
     finishReason?: string
@@ -87,11 +88,10 @@ export const cohere: ChunkShape = {
         reading.reasoning(message.toolPlan ?? message.tool_plan)
         break
       case 'tool-call-start':
-      case 'tool-call-delta': {
-        const call = message.toolCalls ?? message.tool_calls
-        reading.call(index, call?.function?.arguments, { id: call?.id, name: call?.function?.name })
+      case 'tool-call-delta':
+        for (const { id, function: called } of listOf(message.toolCalls ?? message.tool_calls))
+          reading.call(index, called?.arguments, { id, name: called?.name })
         break
-      }
       case 'tool-call-end':
         reading.calls.done(index)
         break

@@ -1,5 +1,7 @@
 /** What do Gemini's chunks say, from `generateContentStream` and over the wire? */
 import { isObject } from '../errors.js'
+import { hasKey } from './keys.js'
+import { listOf } from './list-of.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 import { emptied, withoutRequest } from './redact.js'
 
@@ -33,6 +35,8 @@ export interface UsageMetadata {
   promptTokenCount?: number
   toolUsePromptTokenCount?: number
   candidatesTokenCount?: number
+  /** In the Live API. */
+  responseTokenCount?: number
   thoughtsTokenCount?: number
   totalTokenCount?: number
   cachedContentTokenCount?: number
@@ -125,6 +129,46 @@ export const geminiWrapped: ChunkShape = {
   redact: ({ response }: Wrapped) => ({ response: gemini.redact?.(response as never) }),
 }
 
+interface LiveMessage {
+  setupComplete?: object
+  serverContent?: {
+    modelTurn?: { parts?: ContentPart[] }
+    outputTranscription?: { text?: string }
+    groundingMetadata?: unknown
+    interrupted?: boolean
+    turnComplete?: boolean
+  }
+  toolCall?: { functionCalls?: FunctionCall[] }
+  usageMetadata?: UsageMetadata
+}
+
+/**
+ * A session of the Live API, which goes on after the answer. Its calls are answered within the session, so no client
+ * may run them. Of what it speaks, the transcript is read.
+ */
+export const geminiLive: ChunkShape = {
+  hasEnd: () => true,
+
+  is: ({ setupComplete, serverContent, toolCall }: LiveMessage) =>
+    isObject(setupComplete) || isObject(serverContent) || Array.isArray(toolCall?.functionCalls),
+
+  follows: (chunk) => hasKey(chunk, 'usageMetadata', 'toolCallCancellation', 'sessionResumptionUpdate', 'goAway'),
+
+  read({ serverContent: said, toolCall, usageMetadata }: LiveMessage, reading: Reading) {
+    const { modelTurn, outputTranscription: spoken, groundingMetadata, interrupted, turnComplete } = said ?? {}
+    if (toolCall) reading.calls.areExecuted = true
+    for (const call of listOf(toolCall?.functionCalls)) readFunctionCall(call, reading)
+    for (const part of listOf(modelTurn?.parts)) if (!part.inlineData) readContentPart(part, reading)
+    reading.text(spoken?.text)
+    reading.citation(groundingMetadata)
+    if (usageMetadata) readUsage(usageMetadata, reading)
+    if (interrupted) reading.finish('interrupted')
+    if (!turnComplete) return
+    reading.end('stop')
+    reading.isOver = true
+  },
+}
+
 function redactCandidate(candidate: NonNullable<GeminiChunk['candidates']>[number]): object {
   const { content } = candidate
   const parts = content?.parts?.map((part) => emptied(part, ANSWERED))
@@ -180,7 +224,8 @@ function setAt(root: object, path: string, value: unknown): void {
 }
 
 export function readUsage(counts: UsageMetadata, reading: Reading): void {
-  const { promptTokenCount, toolUsePromptTokenCount, candidatesTokenCount, thoughtsTokenCount } = counts
+  const { promptTokenCount, toolUsePromptTokenCount, responseTokenCount, thoughtsTokenCount } = counts
+  const { candidatesTokenCount = responseTokenCount } = counts
   reading.usage({
     inputTokens: sum(promptTokenCount, toolUsePromptTokenCount),
     // Gemini counts thoughts beside the answer; on our common scale they are part of the output.

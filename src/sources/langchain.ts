@@ -239,7 +239,7 @@ export function readMessage(message: Message, reading: Reading, of?: string): vo
   for (const { index, id: callId, name, args } of calls) {
     reading.call(of === undefined ? index : `${of}:${index}`, args, { id: callId, name })
   }
-  const hasOutput = readCounts(message.usage_metadata, reading)
+  const hasOutput = countIn(message, reading)
   if (word !== undefined || (hasOutput && state.hasContent && !hasContent)) endMessage(id, word, reading)
   // A model that sends neither its name nor counts will not say why it stopped.
   else if (!run.needsProof) reading.proof = 'given'
@@ -268,7 +268,7 @@ export function readWhole(message: Message, isTold: boolean, reading: Reading): 
  */
 export function readEnd(message: Message, isTold: boolean, reading: Reading, id = message.id): void {
   const word = wordOf(message)
-  const isCounted = !isTold && readCounts(message.usage_metadata, reading)
+  const isCounted = !isTold && countIn(message, reading)
   if (!isTold) for (const { id, name, args } of message.tool_calls ?? []) reading.calls.whole(id, args, { id, name })
   const provider = message.response_metadata?.model_provider
   const hasEnded = isCounted ? provider !== 'anthropic' : !isTold && provider === undefined
@@ -313,6 +313,13 @@ function readCounts(counts: Counts | null | undefined, reading: Reading): boolea
   const { inputTokens = Number.NaN, outputTokens = Number.NaN } = reading.counted
   reading.usage({ totalTokens: inputTokens + outputTokens })
   return !!counts.output_tokens
+}
+
+/** Reads a message's counts. Some packages have them only under their provider's names, which say nothing of the end. */
+function countIn({ usage_metadata: counts, response_metadata: metadata }: Message, reading: Reading): boolean {
+  if (!counts && reading.counted.inputTokens === undefined)
+    reading.counts(metadata?.usage ?? metadata?.tokenUsage ?? metadata?.token_usage)
+  return readCounts(counts, reading)
 }
 
 interface Interrupt {

@@ -1,5 +1,5 @@
 /** What do the chunks of Ollama's `chat` and `generate` say? */
-
+import { listOf } from './list-of.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 import { withoutRequest } from './redact.js'
 
@@ -44,7 +44,7 @@ export const ollama: ChunkShape = {
     reading.reasoning(message?.thinking ?? chunk.thinking)
     reading.text(message?.content ?? chunk.response)
     reading.image(chunk.image)
-    for (const { id, function: called } of message?.tool_calls ?? []) {
+    for (const { id, function: called } of listOf(message?.tool_calls)) {
       reading.call(undefined, called?.arguments ?? {}, { id, name: called?.name })
     }
     if (!done) return

@@ -101,7 +101,7 @@ export interface Completion {
 }
 
 /** Nearly every server has its own name for the reasoning. */
-const REASONING = /^(reasoning|thinking|thought)(_?(content|text))?$/i
+const REASONING = /^(reasoning|thinking|thought)(_?(content|text|steps))?$/i
 
 /**
  * OpenAI chat completions and their imitations. Of several choices, the first is the answer. The answer is complete at

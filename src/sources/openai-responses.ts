@@ -97,6 +97,8 @@ const ANSWERED = { output: null, outputs: null, result: null, results: null, err
 /** Calls that a client runs; below, those that the API runs itself. */
 const CLIENT_CALL = /^(function|custom_tool|apply_patch|shell|local_shell|computer)_call$/
 const API_CALL = /(?<!^image_generation)_call$/
+/** Searches that xAI runs itself, although they look like calls of a client's custom tool. */
+const XAI_SEARCH = /^x_(\w+_search|thread_fetch)$/
 /** Items that are not calls. */
 const ITS_OWN = /^(message|reasoning|compaction|image_generation_call)$/
 /** Reasoning, or a summary of it. */
@@ -271,7 +273,8 @@ function readItem(index: number | string, item: OutputItem, isDone: boolean, rea
   if (CLIENT_CALL.test(type)) {
     // In a chunk that is read alone, nobody knows the pieces before it.
     if (isDone && reading.isSingle) return
-    const executed = (!!item.environment && item.environment.type !== 'local') || undefined
+    const isServers = item.environment ? item.environment.type !== 'local' : XAI_SEARCH.test(item.name ?? '')
+    const executed = isServers || undefined
     const head = { id: key, name: nameOf(item), executed }
     const value = inputOf(item)
     if (isDone) reading.calls.whole(index, value, head)

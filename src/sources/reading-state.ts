@@ -246,8 +246,8 @@ export class Reading {
   reasoning(text: unknown): void {
     if (Array.isArray(text)) for (const piece of text) this.reasoning(piece)
     else if (isObject(text)) {
-      const { text: inner, content, thinking } = text as Record<string, unknown>
-      text = [inner, content, thinking].find((value) => typeof value === 'string')
+      const { text: inner, content, thinking, thought } = text as Record<string, unknown>
+      text = [inner, content, thinking, thought].find((value) => typeof value === 'string')
     }
     if (typeof text !== 'string' || text === '') return
     if (this.#reasoningBreak) {
@@ -385,7 +385,7 @@ export class Reading {
 
   /** The sentinel, or a server's equivalent: ends the answer if it was understood and its shape has no other end. */
   sentinel(): void {
-    if (!this.unknownKeys && !(this.known?.hasEnd?.(this) && this.#reason === undefined)) this.end()
+    if (!this.unknownKeys && !this.known?.hasEnd?.(this)) this.end()
   }
 
   /**

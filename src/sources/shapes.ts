@@ -14,7 +14,7 @@ import { cohere, cohere1 } from './cohere.js'
 import { dashScope } from './dashscope.js'
 import { dify } from './dify.js'
 import { effectAI } from './effect-ai.js'
-import { gemini, geminiWrapped } from './gemini.js'
+import { gemini, geminiLive, geminiWrapped } from './gemini.js'
 import { geminiInteractions } from './gemini-interactions.js'
 import { genkit } from './genkit.js'
 import { langchain, langchainModelEvents, langchainRunEvents } from './langchain.js'
@@ -80,6 +80,7 @@ const EVENTS: readonly ChunkShape[] = [
 ]
 const OTHERS: readonly ChunkShape[] = [
   adk,
+  geminiLive,
   gemini,
   mistral,
   ollama,

@@ -38,6 +38,7 @@ describe('the full stream of the AI SDK, versions 5 to 7', () => {
     ['version 6, cut, with zeros for counts (xAI)', end('other', { inputTokens: 0, outputTokens: 0 }), false],
     ['version 6, another reason, which the provider said', end('other', usage, 'pause_turn'), true],
     ['version 6, another reason that nobody gave, with counts', end('other', usage), true],
+    ['version 6, cut, with counts (xAI)', { ...end('other', usage), rawFinishReason: undefined }, false],
     ['version 7, cut', end('interrupted', {}), false],
     ['cut, in its provider’s words (Workers AI)', end('error', { outputTokens: 0 }, 'stream-truncated'), false],
     ['broken off, in its provider’s words (DeepSeek)', end('other', usage, 'insufficient_system_resource'), false],

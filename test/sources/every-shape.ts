@@ -24,6 +24,8 @@ export const around = (place: string) => ({
   messages: [{ role: 'system', content: S(`${place}.messages`) }],
   configurable: { user: S(`${place}.configurable`) },
   hook_results: { a: S(`${place}.hook_results`) },
+  guardrails: { log: S(`${place}.guardrails`) },
+  debug_output: { prompt: S(`${place}.debug_output`) },
   'amazon-bedrock-trace': { a: S(`${place}.amazon-bedrock-trace`) },
   rawEvent: { a: S(`${place}.rawEvent`) },
   providerData: { a: S(`${place}.providerData`) },
@@ -333,6 +335,20 @@ export const shapes: Record<string, Shape> = {
   'Gemini in Code Assist': {
     isWire: true,
     chunks: gemini().map((response) => ({ response, traceId: S('trace') })),
+    failure: { error: failed('error') },
+  },
+  'Gemini Live': {
+    chunks: [
+      { setupComplete: { sessionId: S('sessionId') } },
+      { sessionResumptionUpdate: { newHandle: S('newHandle') } },
+      { toolCall: { functionCalls: [{ id: 'c', name: 'weather', args: CALL }] } },
+      {
+        serverContent: { modelTurn: { parts: [{ text: 'Hello ' }, { codeExecutionResult: { output: S('output') } }] } },
+      },
+      { serverContent: { inputTranscription: { text: S('inputTranscription') } } },
+      { serverContent: { modelTurn: { parts: [{ text: 'there.' }] } } },
+      { serverContent: { turnComplete: true }, usageMetadata: { promptTokenCount: 1 } },
+    ],
     failure: { error: failed('error') },
   },
   'Gemini Interactions': {

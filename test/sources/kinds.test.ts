@@ -133,6 +133,11 @@ describe('what a server says in a field of its own', () => {
       ],
       { reasoning: 'Hm', rest: [{}, { signature: 's' }], text: 'Hi' },
     ],
+    [
+      'reasoning in steps (Perplexity)',
+      [chat({ content: '', reasoning_steps: [{ thought: 'Hm', type: 'web_search', web_search: {} }] }), hi, end()],
+      { reasoning: 'Hm', text: 'Hi' },
+    ],
     ['reasoning_text (GitHub Copilot)', [chat({ reasoning_text: 'Hm' }), end()], { reasoning: 'Hm' }],
     ['thinking', [chat({ thinking: 'Hm' }), end()], { reasoning: 'Hm' }],
     ['thinking_content', [chat({ thinking_content: 'Hm' }), end()], { reasoning: 'Hm' }],
@@ -350,6 +355,12 @@ describe('the proof', () => {
       ],
       complete,
     ],
+    ['a reason of Anthropic’s, and no message_stop', [begun, say('Hi'), ...ended.slice(0, 1)], complete],
+    [
+      'a message_delta of Anthropic’s without a reason is none',
+      [begun, say('Hi'), { type: 'message_delta', delta: { stop_reason: null }, usage: { output_tokens: 5 } }],
+      cut,
+    ],
     ['a second answer that is cut', [hi, end(), { ...chat({ role: 'assistant', content: 'x' }), id: 'd' }], cut],
     [
       'a second answer without ids that is cut',
@@ -486,6 +497,16 @@ describe('calls, by whatever they are keyed,', () => {
         end(),
       ],
       { calls: [], text: 'Hi', finish: 'stop' },
+    ],
+    [
+      'a search of xAI’s, which is called a custom tool',
+      [
+        created,
+        done(0, item({ type: 'custom_tool_call', name: 'x_keyword_search', input: '{"query":"x"}' })),
+        done(1, message),
+        completed(),
+      ],
+      { calls: [{ executed: true }], text: 'Hello', finish: 'stop' },
     ],
     [
       'a call of the client’s after one',
@@ -1396,6 +1417,40 @@ describe('counts', () => {
       { cachedInputTokens: 1, cacheWriteInputTokens: 4 },
     ),
     counts({ ...usage, prompt_tokens_details: 'x', completion_tokens_details: null }, read12),
+    ...[{ usage: read12 }, { totalUsage: read12 }].map(
+      (messageMetadata): Row => [
+        `in the metadata of a UI message: ${JSON.stringify(messageMetadata)}`,
+        [
+          { type: 'text-delta', id: '0', delta: 'Hi' },
+          { type: 'finish', messageMetadata },
+        ],
+        { isComplete: true, usage: read12 },
+      ],
+    ),
+    [
+      'in the metadata of a UI message before its finish, and only all of them',
+      [
+        { type: 'message-metadata', messageMetadata: { totalTokens: 3, model: 'm' } },
+        { type: 'text-delta', id: '0', delta: 'Hi' },
+        { type: 'finish' },
+      ],
+      { isComplete: true, usage: { totalTokens: 3 } },
+    ],
+    ...['usage', 'tokenUsage', 'token_usage'].map(
+      (name): Row => [
+        `in the metadata of a message of LangChain’s: ${name}`,
+        [lc('Hi'), { ...lc(''), response_metadata: { finish_reason: 'stop', [name]: usage } }],
+        { isComplete: true, usage: read12 },
+      ],
+    ),
+    [
+      'under the Live API’s name',
+      [
+        { serverContent: { modelTurn: { parts: [{ text: 'Hi' }] } } },
+        { serverContent: { turnComplete: true }, usageMetadata: { promptTokenCount: 1, responseTokenCount: 2 } },
+      ],
+      { text: 'Hi', isComplete: true, usage: read12 },
+    ],
     [
       'halves',
       [
@@ -1431,6 +1486,27 @@ describe('counts', () => {
 describe('a field of another form', () => {
   const hello = { text: 'Hi', isComplete: true }
   table('does not end the run: %s', [
+    [
+      'a call in a list, where Cohere has none',
+      [
+        { type: 'tool-call-start', index: 0, delta: { message: { tool_calls: [tool(undefined, 'a', 'w', '')] } } },
+        { type: 'tool-call-delta', index: 0, delta: { message: { tool_calls: [{ function: { arguments: ARGS } }] } } },
+        { type: 'message-end', delta: { finish_reason: 'TOOL_CALL' } },
+      ],
+      { calls: [called('a')] },
+    ],
+    [
+      'a call without a list, where Ollama has one',
+      [
+        {
+          model: 'm',
+          message: { content: 'Hi', tool_calls: { function: { name: 'w', arguments: INPUT } } },
+          done: false,
+        },
+        { model: 'm', message: {}, done: true },
+      ],
+      { ...hello, calls: [called(undefined)] },
+    ],
     ['arguments as a value', [tools(tool(0, 'a', 'w', INPUT)), end('tool_calls')], { calls: [called('a')] }],
     ['no arguments', [tools(tool(0, 'a', 'w', null)), end('tool_calls')], { calls: [{ id: 'a', done: true }] }],
     [

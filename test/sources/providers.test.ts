@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { Reading } from '../../src/sources/read-chunk.js'
 import { read } from './read.js'
 
 const CALL = { id: 'call_1', name: 'weather', input: '{"city":"Oslo"}', done: true }
@@ -243,6 +244,61 @@ describe('the events of Gemini’s Interactions', () => {
   it('a failure that is yielded is one', () => {
     const failed = { event_type: 'error', error: { code: 'internal', message: SECRET } }
     expect(read([...whole, failed]).error?.message).toBe(SECRET)
+  })
+})
+
+describe('the messages of a session of Gemini’s Live API', () => {
+  const said = (serverContent: object) => ({ serverContent })
+  const answer = [
+    { setupComplete: { sessionId: 'SECRET' } },
+    said({ modelTurn: { parts: [{ text: 'Hm', thought: true }, { text: 'Hel' }] } }),
+    { usageMetadata: { promptTokenCount: 3, responseTokenCount: 2, totalTokenCount: 5 } },
+    { sessionResumptionUpdate: { newHandle: 'SECRET', resumable: true } },
+    said({ modelTurn: { parts: [{ text: 'lo' }] } }),
+    said({ generationComplete: true }),
+  ]
+  const end = said({ turnComplete: true })
+
+  it('are read, and complete when the turn is, where the session is left', () => {
+    const reading = new Reading()
+    const told = read([...answer, end], reading)
+    expect(told).toMatchObject({
+      text: 'Hello',
+      reasoning: 'Hm',
+      usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 },
+      finish: 'stop',
+      isComplete: true,
+      rest: [],
+    })
+    expect(reading.isOver).toBe(true)
+    expect(JSON.stringify(told)).not.toContain('SECRET')
+  })
+
+  it.each<[string, object[]]>([
+    ['ends', []],
+    ['is interrupted', [said({ interrupted: true }), end]],
+  ])('are not complete where the session %s before', (_, rest) => {
+    expect(read([...answer, ...rest])).toMatchObject({ text: 'Hello', isComplete: false })
+  })
+
+  it('have the transcript of what is spoken, and calls that the session answers', () => {
+    const told = read([
+      { toolCall: { functionCalls: [{ id: 'a', name: 'w', args: { city: 'Oslo' } }] } },
+      said({ modelTurn: { parts: [{ inlineData: { mimeType: 'audio/pcm', data: 'AAAA' } }] } }),
+      said({ outputTranscription: { text: 'Hello' }, inputTranscription: { text: 'SECRET' } }),
+      end,
+    ])
+    expect(told).toMatchObject({
+      text: 'Hello',
+      calls: [{ id: 'a', name: 'w', input: '{"city":"Oslo"}', done: true, executed: true }],
+      finish: 'stop',
+      rest: [],
+    })
+  })
+
+  it('leave an object of one’s own alone that has one of their names', () => {
+    const own = { toolCall: { name: 'w' } }
+    expect(read([own]).rest).toEqual([{ type: 'data', name: 'data', data: own }])
   })
 })
 
