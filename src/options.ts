@@ -187,8 +187,8 @@ export interface RelayOptions {
   onEnd?(summary: Summary): unknown
   /**
    * Called once for every call of `relay` and `resume`, when its connection is over: also for HEAD, 204, refusals and
-   * connections that only read a run. The place to release what you count per request. What it throws goes to
-   * `onError`.
+   * connections that only read a run. The place to release what you count per request. Without a log it comes after
+   * `onEnd`, if that is called at all. What it throws goes to `onError`.
    */
   onClose?(connection: Connection): unknown
 }

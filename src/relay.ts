@@ -23,7 +23,7 @@ import { OwnedPromise } from './owned-promise.js'
 import { printError, reportClose, reportEnd, reportFailure, warnOnce } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
-import { nextTurn } from './tick.js'
+import { callAtTickEnd, nextTurn } from './tick.js'
 import type { Failure, Source, Summary } from './types.js'
 import { discard } from './upstream.js'
 import { WholeAnswer } from './whole-answer.js'
@@ -736,7 +736,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     this.#isTold = true
     if (this.#status !== undefined) connection.status = this.#status
     connection.durationMs = performance.now() - this.#started
-    runIn(this.scope, () => reportClose(this.#options, connection, this.scope))
+    // After `onEnd`: a run that ends with its connection calls it in this tick.
+    callAtTickEnd(() => runIn(this.scope, () => reportClose(this.#options, connection, this.scope)))
   }
 }
 

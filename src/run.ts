@@ -2,7 +2,7 @@
 import { runIn, type Scope } from './async-context.js'
 import { flatten } from './encode.js'
 import { isObject, isRelayError, RelayError, show } from './errors.js'
-import { countFrames } from './event-id.js'
+import { countFrames, isWhole } from './event-id.js'
 import {
   asMistake,
   type FailureAnswer,
@@ -37,6 +37,7 @@ import {
   type FinishReason,
   type Outcome,
   type OwnEvent,
+  type Protocol,
   type Source,
   type SourceContext,
   type Summary,
@@ -156,7 +157,7 @@ export class Run implements Feeder {
     try {
       const { signal, waitUntil, onEnd, protocol = text() } = this.#options
       this.#gathers = onEnd !== undefined
-      this.#encoder = protocol.encoder({ runId: this.runId })
+      this.#encoder = checkEncoder(protocol.encoder({ runId: this.runId }), protocol.name)
       // Stopped before it began.
       if (isStopped) this.#end('stopped', failureOf('stopped'))
       if (signal && !this.isOver) this.#listen(signal, () => this.#signalled(signal))
@@ -313,7 +314,7 @@ export class Run implements Feeder {
         this.#complete(this.#iteration as Iteration).catch(this.#onError.bind(this))
         return
       }
-      const frames = this.#encode(value)
+      const frames = this.#checkFrames(this.#encode(value))
       const { inner } = this.#reading
       if (inner) {
         this.#reading.inner = undefined
@@ -354,6 +355,16 @@ export class Run implements Feeder {
 
   #onError(error: unknown): void {
     this.fail(this.#events === 0 && isOfConsumed(error) ? wasConsumed(error) : error)
+  }
+
+  /** What an application's own encoder gives: half a frame would swallow the next one, the sentinel too. */
+  #checkFrames(frames: string): string {
+    if (frames === '' || (typeof frames === 'string' && isWhole(frames))) return frames
+    const { name } = this.#options.protocol as Protocol
+    throw mistake(
+      'invalid-option',
+      `The encoder of the protocol ${name} gives ${show(frames)}: give whole frames, each with the blank line that ends it, or ''`,
+    )
   }
 
   #write(frames: string): boolean {
@@ -578,13 +589,22 @@ export class Run implements Feeder {
     refuseError(event)
     const payload = typeof data === 'string' ? data : toJson(data)
     if (payload === DONE) {
-      throw mistake('invalid-field', `A source cannot send the data ${DONE}: return, and the relay will say it`)
+      throw saysDone(`the data ${DONE}`)
     }
+    const { sentinel } = this.#options.protocol ?? {}
     const whole = typeof data === 'string' ? this.#join(EVENT + (event ?? ''), data) : payload
     // If the data was half a character, there is nothing to send yet.
     if (whole === '' && payload !== '' && id === undefined && retry === undefined) return ''
     // With a log, the log gives the ids.
-    return (this.#encoder as Encoder).event({ event, data: whole, id: this.#options.log ? undefined : id, retry })
+    const frames = (this.#encoder as Encoder).event({
+      event,
+      data: whole,
+      id: this.#options.log ? undefined : id,
+      retry,
+    })
+    if (sentinel && typeof frames === 'string' && frames.replace(/^(id|retry):.*\n/gm, '').includes(sentinel))
+      throw saysDone(show(sentinel))
+    return frames
   }
 
   /** The source has ended: checks whether the answer is complete. */
@@ -606,7 +626,7 @@ export class Run implements Feeder {
       this.#early +
       last +
       this.#encodeHalves() +
-      (this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage })
+      this.#checkFrames((this.#encoder as Encoder).end({ finishReason: this.#finishReason, usage: this.#usage }))
     // Even a short answer is not done until somebody takes it.
     if (!this.#outlet.begin()) await this.#room()
     this.#end('done', undefined, { frames })
@@ -694,6 +714,23 @@ export class Run implements Feeder {
       this.#tellHost?.()
     })
   }
+}
+
+/** Only the relay says that an answer is complete. */
+function saysDone(what: string): RelayError {
+  return mistake('invalid-field', `A source cannot send ${what}: return, and the relay will say it`)
+}
+
+function checkEncoder(encoder: Encoder, name: string): Encoder {
+  for (const method of ['part', 'event', 'end', 'fail'] as const) {
+    if (typeof encoder?.[method] !== 'function') {
+      throw mistake(
+        'invalid-option',
+        `The encoder of the protocol ${name} has no ${method}(): it needs part, event, end and fail`,
+      )
+    }
+  }
+  return encoder
 }
 
 /** Whether it is the error that the SDKs' streams give a second reader. */

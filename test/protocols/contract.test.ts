@@ -104,6 +104,46 @@ describe('a dialect', () => {
     )
   })
 
+  it.each<[string, Partial<Encoder>, string]>([
+    ['half a frame', { part: () => 'data: x' }, '"data: x"'],
+    ['half a frame at the end', { end: () => 'data: x\n' }, '"data: x\\n"'],
+    ['nothing', { part: () => undefined as never }, 'undefined'],
+    ['an object', { event: () => ({}) as never }, 'an object (Object)'],
+  ])('whose encoder gives %s is a mistake that is named, and swallows no other frame', async (_what, given, shown) => {
+    const errors: unknown[] = []
+    const protocol = loud({}, { event: () => line({ own: true }), ...given })
+    const source = () => [{ event: 'own', data: 1 }, 'a']
+    const response = await ask(source, { protocol, onError: (error) => void errors.push(error) })
+    const body = await response.text()
+    expect(String(errors[0])).toBe(
+      `RelayError: The encoder of the protocol loud gives ${shown}: give whole frames, each with the blank line that ends it, or ''`,
+    )
+    expect(body).not.toContain('BYE')
+    for (const sent of response.status === 200 ? framesOf(body) : [])
+      expect(sent).toMatch(/^(event: error\n)?data: {.*}$/)
+  })
+
+  it.each(['part', 'event', 'end', 'fail'])('whose encoder has no %s is a mistake that is named', async (method) => {
+    const errors: unknown[] = []
+    const protocol = loud({}, { [method]: undefined })
+    const response = await ask(['a'], { protocol, onError: (error) => void errors.push(error) })
+    expect(response.status).toBe(500)
+    expect(String(errors[0])).toBe(
+      `RelayError: The encoder of the protocol loud has no ${method}(): it needs part, event, end and fail`,
+    )
+  })
+
+  it('refuses an own event that would say in its words that the answer is complete', async () => {
+    const errors: unknown[] = []
+    const protocol = loud({ sentinel: 'event: bye\ndata: {}\n\n' }, { event: encodeEvent })
+    const source = () => ['a', { event: 'bye', data: {}, id: '7' }, 'never']
+    const response = await ask(source, { protocol, onError: (error) => void errors.push(error) })
+    expect(await response.text()).not.toMatch(/bye|never/)
+    expect(String(errors[0])).toMatch(
+      /A source cannot send "event: bye\\ndata: {}\\n\\n": return, and the relay will say/,
+    )
+  })
+
   it('has a heartbeat of its own, but before the first event', async () => {
     const source = async function* () {
       await new Promise((resolve) => setTimeout(resolve, 60))

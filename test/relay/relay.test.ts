@@ -353,6 +353,7 @@ describe('backpressure', () => {
       await settle()
       handle.left()
       expect(await handle.done).toMatchObject({ outcome: 'done' })
+      await vi.waitFor(() => expect(onClose).toHaveBeenCalled())
       expect(onClose.mock.calls).toMatchObject([[{ outcome: 'disconnected', status: 200 }]])
     })
 

@@ -95,7 +95,7 @@ export class Served {
   readonly ends: Summary[] = []
   /** What `onClose` was given, so far. */
   readonly closes: ClosedConnection[] = []
-  /** What ran in the context of no request, or of another one. */
+  /** What ran in the context of no request, or of another one, or out of turn. */
   readonly strays: string[] = []
   /** What `relay` threw instead of rejecting with it. */
   thrown: { error: unknown } | undefined
@@ -103,6 +103,7 @@ export class Served {
   /** What `onError` was given, so far, if the behaviour has no `onError` of its own. */
   readonly errors: unknown[] = []
   readonly runs: number | undefined
+  readonly #closed = new Set<number>()
   readonly #source: Source
   readonly #options: RelayOptions
   readonly #serving: ServingOptions
@@ -125,12 +126,14 @@ export class Served {
       },
       onEnd: (summary) => {
         this.#isIn(call, 'onEnd')
+        if (this.#closed.has(call) && !this.#options.log) this.strays.push(`onEnd of request ${call} after its onClose`)
         this.ends.push(summary)
         this.waiting.changed()
         return onEnd?.(summary)
       },
       onClose: (connection) => {
         this.#isIn(call, 'onClose')
+        this.#closed.add(call)
         this.closes.push(connection)
         this.waiting.changed()
         return onClose?.(connection)
@@ -431,7 +434,7 @@ export class Trial {
       this.equal('onEnd is called once for every run', served.ends.length, due)
       await this.closed(served)
       this.equal('onClose is called once for every call', served.closes.length, served.calls)
-      this.equal('what ran in the context of another request', served.strays, [])
+      this.equal('what ran in the context of another request, or out of turn', served.strays, [])
       for (const settled of served.settled) {
         if (!('value' in settled) || settled.value === undefined) continue
         const { outcome, status } = settled.value as Partial<Summary & Response>

@@ -28,7 +28,7 @@ const RULES = {
     '4. After our own abort nothing that the source says is news: the ending is the one that was asked for, and the sentinel is not sent.',
   endings:
     '5. A complete answer ends with the sentinel. Every other ending is an error frame, and nothing after it; before anything was sent it is the status of its code. Either way the answer is complete in the eyes of HTTP.',
-  told: '5. `relay` never throws synchronously, `onEnd` is called once for every run, `onClose` once for every call, and what `relay` returned is settled.',
+  told: '5. `relay` never throws synchronously, `onEnd` is called once for every run, `onClose` once for every call, after the `onEnd` of a run that ended with it, and what `relay` returned is settled.',
   secrets:
     '6. What a provider says of a failure stays on the server unless `onError` says otherwise, and the original reaches `onError`.',
   backpressure:
@@ -1189,7 +1189,7 @@ for (const [how, outcome, options, end] of FROM_OUTSIDE) {
         served.ends.map((summary) => summary.outcome),
         clients.map(() => outcome),
       )
-      trial.equal('what ran in the context of another request', served.strays, [])
+      trial.equal('what ran in the context of another request, or out of turn', served.strays, [])
     })
   }
 }
@@ -1210,7 +1210,7 @@ behaviour('context', 'one who reads what another runs is told in their own conte
     served.closes.map((connection) => connection.outcome),
     ['error', 'error', 'error'],
   )
-  trial.equal('what ran in the context of another request', served.strays, [])
+  trial.equal('what ran in the context of another request, or out of turn', served.strays, [])
 })
 
 // 15
