@@ -37,7 +37,7 @@ export { lastEventIdOf, type RequestHead, type SinkHeaders } from './headers.js'
 export interface Sink {
   /**
    * Whether the client had left before the relay began. May throw, if the host cannot answer at all. Read again when
-   * the client leaves before anything was sent, since something else may have answered.
+   * the client leaves, since something else may have answered, or have ended the response in the middle: then it throws.
    */
   readonly gone?: boolean
   /** Sends the status and the headers, or keeps them for the first write. May throw if the host refuses them. */
@@ -68,6 +68,8 @@ export interface RelayHandle {
    * promise, the client is sent the failure instead.
    */
   readonly done: Promise<Summary>
+  /** Whether the relay has nothing left to do. If it has sent nothing, the response is free for something else. */
+  readonly isClosed: boolean
 }
 
 /** {@link RelayOptions}, and the request's head from the adapter. */
@@ -211,6 +213,10 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   get sent(): boolean {
     return this.#state !== 'waiting'
+  }
+
+  get isClosed(): boolean {
+    return this.#state === 'closed'
   }
 
   start(source: Source): void {
@@ -409,12 +415,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       return
     }
     printError(error)
-    if (!this.#isClosed()) this.#answerFailure(failure)
+    if (!this.isClosed) this.#answerFailure(failure)
     this.#resolve(summary)
-  }
-
-  #isClosed(): boolean {
-    return this.#state === 'closed'
   }
 
   drained(): void {
@@ -435,15 +437,16 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   left(): void {
     if (this.#state === 'ended' || this.#state === 'ending') this.#lose('disconnected')
-    else if (this.#state === 'waiting') this.#leftUnanswered()
-    else if (this.#state !== 'closed') this.#stop('disconnected')
+    else if (this.#state !== 'closed') this.#leave()
   }
 
-  /** The reader left before anything was sent, unless something else has answered: then `gone` throws. */
-  #leftUnanswered(): void {
+  /** The reader left, unless something else has answered, or has ended the response: then `gone` throws. */
+  #leave(): void {
     try {
       this.#sink.gone
     } catch (error) {
+      // Nothing can be written after that end.
+      if (this.sent) this.#close()
       this.#fail(error)
       return
     }

@@ -8,14 +8,14 @@ import { relay } from 'sse-relay/node'
 
 const openai = new OpenAI()
 
-const server = createServer((req, res) => {
-  if (req.method === 'POST' && req.url === '/api/chat') {
-    // The body is read in here, so that one that is no JSON is answered as a failure like any other.
-    relay(req, res, async ({ signal }) => {
-      const { messages } = await json(req)
-      return openai.responses.create({ model: 'gpt-5.5', input: messages, stream: true }, { signal })
-    })
-  } else sendFile(req, res)
+const server = createServer(async (req, res) => {
+  if (req.method !== 'POST' || req.url !== '/api/chat') return sendFile(req, res)
+  // Nobody else catches what a handler of Node throws.
+  const body = await json(req).catch(() => {})
+  if (!body) return res.writeHead(400).end('The body is not JSON')
+  return relay(req, res, ({ signal }) =>
+    openai.responses.create({ model: 'gpt-5.5', input: body.messages, stream: true }, { signal }),
+  )
 })
 
 // The page, and the client it imports; with a bundler the second line goes.

@@ -23,10 +23,15 @@ export interface NodeResponse {
   readonly writableFinished?: boolean
   readonly destroyed?: boolean
   /** `null` as long as the answer to an earlier request of the connection is on its way. */
-  readonly socket?: { cork(): void; uncork(): void } | null
+  readonly socket?: { readonly destroyed?: boolean; cork(): void; uncork(): void } | null
   /** Of HTTP/2. */
   readonly stream?:
-    | { readonly destroyed: boolean; close(code: number): void; on(event: 'finish', listener: () => void): unknown }
+    | {
+        readonly destroyed: boolean
+        readonly aborted?: boolean
+        close(code: number): void
+        on(event: 'finish', listener: () => void): unknown
+      }
     | undefined
   writeHead(status: number, headers: Record<string, string | string[]>): unknown
   getHeader(name: string): unknown
@@ -144,6 +149,9 @@ function isDirect(options: WriteOptions | undefined): boolean {
   }
 }
 
+/** The sinks by their responses: a second relay on one response must not ask its source. */
+const sinks = new WeakMap<object, NodeSink>()
+
 /** Writes to Node's response itself. */
 export class NodeSink implements Sink {
   handle: RelayHandle | undefined
@@ -151,6 +159,9 @@ export class NodeSink implements Sink {
   isSent = false
   protected readonly res: NodeResponse
   protected socket: NodeResponse['socket']
+  #isOpen = false
+  /** Whether another relay answers. */
+  readonly #isSecond: boolean
   #flushes = false
   #listens = false
   /** The socket, if chunks may be written to it directly. */
@@ -160,6 +171,10 @@ export class NodeSink implements Sink {
   constructor(res: NodeResponse, options: WriteOptions | undefined) {
     this.res = res
     this.#isDirect = isDirect(options)
+    // One that has failed without an answer leaves the response to the next.
+    const first = sinks.get(res)
+    this.#isSecond = first !== undefined && !first.handle?.isClosed
+    if (!this.#isSecond) sinks.set(res, this)
   }
 
   get gone(): boolean {
@@ -173,16 +188,26 @@ export class NodeSink implements Sink {
     return this.res.headersSent || this.res.writableEnded
   }
 
+  /** Whether the response that was opened here has another end. If the reader left first, that does not count. */
+  protected get isTaken(): boolean {
+    const { writableEnded, stream, socket } = this.res
+    // Once all is sent, the response has no connection.
+    return writableEnded && !(stream ? stream.aborted : socket?.destroyed)
+  }
+
   protected check(): void {
-    if (!this.isUsed) return
+    if (this.#isOpen ? !this.isTaken : !this.isUsed && !this.#isSecond) return
     const { before, since } = this.remedies
-    throw mistake(
-      'response-used',
-      // The handle is there once relay was called.
-      this.handle
-        ? `Something else answered before relay did. ${since}`
-        : `The response was already written to: hand relay an untouched response, and only once. ${before}`,
-    )
+    let message = `The response was already written to: hand relay an untouched response, and only once. ${before}`
+    if (this.#isSecond)
+      message =
+        'Another relay answers here, so this source was not asked: call relay or resume once for a request, and return after it'
+    else if (this.#isOpen)
+      message =
+        'Something else ended the response in the middle, or put another answer in its place. To end a run early use maxDurationMs or signal'
+    // The handle is there once relay was called.
+    else if (this.handle) message = `Something else answered before relay did. ${since}`
+    throw mistake('response-used', message)
   }
 
   protected get remedies(): Remedies {
@@ -207,6 +232,7 @@ export class NodeSink implements Sink {
   /** Called once: an absent property is searched for through every prototype that Express puts in. */
   protected look(): void {
     const { res } = this
+    this.#isOpen = true
     if (!res.stream) this.socket = res.socket
     this.#flushes = res.flush !== undefined
     if (this.#isDirect && !this.#flushes) this.#direct = (this.socket ?? undefined) as DirectSocket | undefined

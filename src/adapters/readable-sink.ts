@@ -48,6 +48,12 @@ export class BodySink extends NodeSink {
     return this.#host.isUsed() || super.isUsed
   }
 
+  protected override get isTaken(): boolean {
+    const { destroyed, stream = { destroyed }, socket } = this.res
+    const isConnected = !stream.destroyed && !socket?.destroyed
+    return super.isTaken || (isConnected && this.#body?.destroyed === true && !this.#body.readableEnded)
+  }
+
   protected override get remedies(): Remedies {
     return this.#host.remedies
   }

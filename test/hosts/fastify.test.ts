@@ -193,14 +193,14 @@ it('is ended by an onSend hook that fails, and leaves the answer to the error ha
   })
   const source = stalling(['Hello'])
   const onEnd = vi.fn()
-  app.get('/', (request, reply) => relay(request, reply, source, { onEnd }))
+  app.get('/', (request, reply) => relay(request, reply, source, { onEnd, onError() {} }))
   const response = await fetch(await listen(app))
   expect(response.status).toBe(503)
   expect(await response.json()).toMatchObject({ message: 'no session' })
   // Fastify's own log line about the hook.
   expect(logged.splice(0)).toMatchObject([expect.stringContaining('no session')])
   await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
-  expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'disconnected' })
+  expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'error', error: { code: 'response-used' } })
   await source.until(({ returned }) => returned)
 })
 

@@ -128,16 +128,16 @@ describe.each([
     })
     const source = stalling(['Hello'])
     const onEnd = vi.fn()
-    app.use((ctx) => relay(ctx, source, { onEnd }))
+    app.use((ctx) => relay(ctx, source, { onEnd, onError() {} }))
     const response = await fetch(await listening(app.callback()))
     expect([response.status, await response.text()]).toEqual([503, 'Service Unavailable'])
     expect(onAppError.mock.calls.map(([error]) => error)).toEqual([thrown])
     await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
-    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'disconnected' })
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'error', error: { code: 'response-used' } })
     await source.until(({ returned }) => returned)
   })
 
-  it('may put another body in its place, and the run ends', async () => {
+  it('may put another body in its place, and the run ends with an error that says so', async () => {
     const app = new Koa()
     app.use(async (ctx, next) => {
       await next()
@@ -145,11 +145,14 @@ describe.each([
     })
     const source = stalling(['Hello'])
     const onEnd = vi.fn()
-    app.use((ctx) => relay(ctx, source, { onEnd }))
+    const onError = vi.fn()
+    app.use((ctx) => relay(ctx, source, { onEnd, onError }))
     const response = await fetch(await listening(app.callback()))
     expect(await response.json()).toEqual({ mine: true })
     await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce())
-    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'disconnected' })
+    expect(onEnd.mock.lastCall?.[0]).toMatchObject({ outcome: 'error' })
+    const message = expect.stringContaining('put another answer in its place')
+    expect(onError.mock.calls).toMatchObject([[{ code: 'response-used', message }, {}]])
     await source.until(({ returned }) => returned)
   })
 

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { Summary } from 'sse-relay'
 import { relay } from 'sse-relay/node'
 import { tokens } from 'sse-relay/testing'
-import { describe, vi } from 'vitest'
+import { describe } from 'vitest'
 import { Feed } from '../../src/testing/conformance/adapter-harness.js'
 import { hosts, on, writes } from './hosts.js'
 
@@ -57,43 +57,48 @@ let first: Promise<Summary>
 
 on(
   writing,
-  'a second relay on a response ends as an error, and the first goes on',
+  'a second relay on a response ends as an error without asking its source, and the first goes on',
   async (trial) => {
-    hand = new Feed('Hello')
-    const served = await trial.serve(() => tokens('never'))
+    hand = new Feed()
+    const second = new Feed('never')
+    const served = await trial.serve(second.source)
     const client = trial.open(served)
     const { outcome, error } = await trial.ended(served)
-    trial.equal('the error', [outcome, (error as { code?: unknown }).code], ['error', 'response-used'])
+    const { code, message } = error as Error & { code: string }
+    trial.equal('the error', [outcome, code], ['error', 'response-used'])
+    trial.ok('the message', message.includes('Another relay answers'), 'what happened', message)
     trial.equal('what onError was told', served.errors, [error])
+    trial.equal('calls of the second source', second.calls, 0)
+    hand.push('Hello')
     hand.push(' there')
     hand.end()
     const body = `${HELLO}data: {"text":" there"}\n\n${SENTINEL}`
-    trial.match('the answer', await trial.answerTo(client), { body, complete: true })
+    trial.match('the answer', await trial.answerTo(client), { status: 200, body, complete: true })
     trial.match('the summary of the first', await first, { outcome: 'done' })
   },
   {
-    async before(req, res) {
+    before(req, res) {
       first = relay(req, res, hand.source)
-      await vi.waitUntil(() => res.headersSent)
     },
   },
 )
 
 on(
   writing,
-  'of two relays on a response the one that speaks first has it',
+  'a relay whose onError threw leaves the response to another',
   async (trial) => {
-    hand = new Feed()
     const served = await trial.serve(() => tokens('Hello'))
-    trial.match('the answer', await trial.ask(served), { body: HELLO + SENTINEL, complete: true })
+    trial.match('the answer', await trial.ask(served), { status: 200, body: HELLO + SENTINEL, complete: true })
     trial.match('the summary', await trial.ended(served), { outcome: 'done' })
-    hand.push('late')
-    const { outcome } = await trial.within(first, 'the other relay has settled')
-    trial.ok('how the other ended', ['error', 'disconnected'].includes(outcome), 'an error, or left', outcome)
   },
   {
-    before(req, res) {
-      first = relay(req, res, hand.source, { onError() {} })
+    async before(req, res) {
+      const refused = relay(req, res, () => Promise.reject(new Error('busy')), {
+        onError(error) {
+          throw error
+        },
+      })
+      await refused.catch(() => {})
     },
   },
 )
@@ -118,20 +123,49 @@ on(
   noting,
 )
 
+describe.each([
+  ['while the source is silent', false],
+  ['while the source yields', true],
+])('a response that something else ends in the middle, %s', (_, isYielding) => {
+  on(
+    writing,
+    'is an error that says so, and no disconnect',
+    async (trial) => {
+      const feed = new Feed('Hello')
+      const served = await trial.serve(feed.source)
+      const client = trial.open(served)
+      await trial.until(client, HELLO)
+      response.end('mine')
+      // Large enough to be written in this very tick, before anyone is told of the end.
+      if (isYielding) feed.push('x'.repeat(20_000))
+      trial.match('the answer', await trial.answerTo(client), { body: `${HELLO}mine` })
+      const { outcome, error } = await trial.ended(served)
+      const { code, message } = error as Error & { code: string }
+      trial.equal('the error', [outcome, code], ['error', 'response-used'])
+      trial.ok('the message', message.includes('in the middle'), 'what happened', message)
+      trial.equal('what onError was told', served.errors, [error])
+      await trial.within(feed.aborted, "the run's signal aborts")
+    },
+    noting,
+  )
+})
+
 on(
   writing,
-  'a response that someone else ends in the middle is a disconnect',
+  'a reader who leaves is a disconnect, even if somebody ends the response then',
   async (trial) => {
     const feed = new Feed('Hello')
     const served = await trial.serve(feed.source)
     const client = trial.open(served)
     await trial.until(client, HELLO)
-    response.end('mine')
-    // Large enough to be written in this very tick, before anyone is told of the end.
-    feed.push('x'.repeat(20_000))
-    await trial.answerTo(client)
+    client.leave()
     trial.match('the summary', await trial.ended(served), { outcome: 'disconnected' })
-    await trial.within(feed.aborted, "the run's signal aborts")
+    trial.equal('what onError was told', served.errors, [])
   },
-  noting,
+  {
+    before(_, res) {
+      // As in much hand-written code.
+      res.on('close', () => res.end())
+    },
+  },
 )

@@ -140,8 +140,9 @@ export const broken: { what: string; wrong: Partial<Steps>; fails: string[] }[] 
     what: 'calls left() late',
     wrong: {
       connect(handle, req, res) {
+        const { done, isClosed } = handle
         const later = { left: () => void setTimeout(() => handle.left(), 50), drained: () => handle.drained() }
-        steps.connect({ ...later, done: handle.done }, req, res)
+        steps.connect({ ...later, done, isClosed }, req, res)
       },
     },
     fails: ['the reader leaves while the source function reads its body, which is no error'],
