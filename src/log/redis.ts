@@ -131,6 +131,11 @@ function openness(client: { isOpen?: boolean }): () => void {
 /** One interface for the clients of both packages. */
 interface Connection {
   readonly isCluster: boolean
+  /** What comes before the keys, and before the channels: the client's own prefix, where it does not add that itself. */
+  readonly keyPrefix: string
+  readonly channelPrefix: string
+  /** What comes after the channels: Redis keeps the keys of its databases apart, and their channels not. */
+  readonly channelSuffix: string
   /** Throws if the client cannot send anything. */
   checkOpen(): void
   command(key: string, args: string[]): Promise<unknown>
@@ -171,6 +176,13 @@ interface Duplicate {
   disconnect(): unknown
 }
 
+/** What is read of a client's settings. */
+interface ClientOptions {
+  readonly options?: { keyPrefix?: string; db?: number; database?: number }
+  /** Of `redis`, of a cluster too. */
+  readonly _keyPrefix?: unknown
+}
+
 /** For answers as text, even if the application keeps files in Redis and has its client return bytes. */
 const AS_TEXT = { typeMapping: {} }
 
@@ -196,11 +208,21 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
       'client cannot be one in legacyMode, which answers by callbacks: give client.duplicate({ legacyMode: false }), connected',
     )
   }
+  const { options, _keyPrefix } = client as ClientOptions
+  const ownPrefix = String(_keyPrefix ?? options?.keyPrefix ?? '')
+  const database = options?.db ?? options?.database ?? 0
+  const names = {
+    // `ioredis` adds it to keys, and to a sharded channel, which is a key to it. `redis` does so in methods of its own only.
+    keyPrefix: isIORedis ? '' : ownPrefix,
+    channelPrefix: isIORedis && sharded ? '' : ownPrefix,
+    channelSuffix: database ? `@${database}` : '',
+  }
   if (isIORedis) {
     // A cluster's `duplicate` takes nodes and options, one of which makes it listen to shards; that of one node has
     // none.
     const isCluster = typeof (client as { nodes?: unknown }).nodes === 'function'
     return {
+      ...names,
       isCluster,
       // It connects with its first command.
       checkOpen() {},
@@ -213,10 +235,9 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
         // The listener reconnects by itself, and failed commands say what is wrong.
         listener.on('error', () => {})
         listener.on('ready', onReady)
-        // To the client a sharded channel is a key, so it puts its own prefix before the name.
-        const prefix = (sharded && (client as { options?: { keyPrefix?: string } }).options?.keyPrefix) || ''
+        const added = sharded ? ownPrefix.length : 0
         listener.on(sharded ? 'smessage' : 'message', (channel: string, message: string) =>
-          onMessage(channel.slice(prefix.length), message),
+          onMessage(channel.slice(added), message),
         )
         return {
           // It connects with its first command, unless it has given up.
@@ -233,6 +254,7 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
   const isCluster = 'masters' in client
   const checkOpen = openness(client as { isOpen?: boolean })
   return {
+    ...names,
     isCluster,
     checkOpen,
     async command(key, args) {
@@ -245,18 +267,16 @@ function connectionOf(client: RedisClient, sharded: boolean): Connection {
       const listener = client.duplicate() as Duplicate
       listener.on('error', () => {})
       listener.on('ready', onReady)
+      // One function for all: for each that it does not know the client would call back once more.
+      const tell = (message: string, channel: string) => onMessage(channel, message)
       let opening: Promise<unknown> | undefined
       return {
         open() {
           if (listener.isOpen === false) opening = listener.connect()
           return opening
         },
-        subscribe(channel) {
-          const tell = (message: string) => onMessage(channel, message)
-          return (
-            sharded ? listener.sSubscribe?.(channel, tell) : listener.subscribe(channel, tell)
-          ) as Promise<unknown>
-        },
+        subscribe: (channel) =>
+          (sharded ? listener.sSubscribe?.(channel, tell) : listener.subscribe(channel, tell)) as Promise<unknown>,
         unsubscribe: (channel) =>
           (sharded ? listener.sUnsubscribe?.(channel) : listener.unsubscribe(channel)) as Promise<unknown>,
         close: () => (listener.destroy ? listener.destroy() : listener.disconnect()),
@@ -388,11 +408,11 @@ local function answer()
   if command == 'stop' then
     local owner, ms = take(2)
     local stops = takeStops()
-    local run = call('HMGET', head, 'o', 'b', 'e', 'l')
+    local run = call('HMGET', head, 'o', 'b', 'e', 'l', 'a')
     if run[1] and (run[1] ~= owner or run[3] or run[4]) then return 0 end
     if run[2] then
       call('HSET', head, 's', '1')
-      return 1
+      return number(run[5]) > now and 1 or 0
     end
     -- Of one id few owners ask, unless they mean harm.
     if call('HLEN', stops) > 16 then call('DEL', stops) end
@@ -528,11 +548,12 @@ class RedisStore implements LogStore {
 
   /** The braces keep the keys of a run on one node of a cluster. */
   #key(runId: string): string {
-    return `${this.#options.prefix}{${runId}}`
+    return `${this.#connection.keyPrefix}${this.#options.prefix}{${runId}}`
   }
 
   #channel(runId: string, channel: Channel): string {
-    return `${this.#key(runId)}:${channel}`
+    const { channelPrefix, channelSuffix } = this.#connection
+    return `${channelPrefix}${this.#options.prefix}{${runId}}:${channel}${channelSuffix}`
   }
 
   /** Asks together with all questions of this turn: a command costs client and server more than its content. */
@@ -615,10 +636,11 @@ class RedisStore implements LogStore {
         const message = `Redis did not answer ${what} within ${timeoutMs} ms`
         reject(new RelayError('log-failure', message, { retryable: true }))
       }
+      const wait = Math.min(timeoutMs, 0x7fffffff)
       let timer = setTimeout(() => {
         // If this process was busy for that long, the answer may be there: it is read before the next timer fires.
         timer = setTimeout(late)
-      }, timeoutMs)
+      }, wait)
       promise.then(resolve, reject).finally(() => clearTimeout(timer))
     })
   }

@@ -455,6 +455,24 @@ describe.skipIf(!hasRedis)('a reader that leaves while Redis is asked for its ru
   })
 })
 
+describe.skipIf(!hasRedis)('a lease and a time limit of years', () => {
+  it('are longer than a timer can wait, and are waited for all the same', async () => {
+    const redis = await startServer()
+    const years = 100 * 366 * 86_400_000
+    const log = openLog(redis, { leaseMs: years, timeoutMs: years })
+    const told = tokenSource()
+    const run = record(told.source, { log, runId: RUN, owner: 'ann' })
+    told.say('one')
+    const commands = async () => Number(/total_commands_processed:(\d+)/.exec(await redis.cli('INFO', 'stats'))?.[1])
+    await expect.poll(() => redis.cli('PUBSUB', 'CHANNELS')).toContain(`{${RUN}}:producer`)
+    const before = await commands()
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    expect((await commands()) - before).toBeLessThan(20)
+    told.end()
+    expect(await run).toMatchObject({ outcome: 'done' })
+  })
+})
+
 describe.skipIf(!hasRedis)('a client that', () => {
   /** What is asked of it: a run in one process, read, stopped and asked for in another. */
   async function works(clients: [unknown, unknown]) {
@@ -518,6 +536,67 @@ describe.skipIf(!hasRedis)('a client that', () => {
     await redis.cli(publish, channel as string, 'stop "ann"')
     expect(await run).toMatchObject({ outcome: 'stopped' })
   })
+
+  const kinds = {
+    async redis({ port }: RedisServer, options: { keyPrefix?: string; database?: number } = {}) {
+      const client = createClient({ url: `redis://127.0.0.1:${port}`, ...options })
+      await client.on('error', () => {}).connect()
+      closing.push(() => client.destroy())
+      return client
+    },
+    async ioredis({ port }: RedisServer, { keyPrefix, database }: { keyPrefix?: string; database?: number } = {}) {
+      const client = new Redis(port, '127.0.0.1', {
+        ...(keyPrefix && { keyPrefix }),
+        ...(database && { db: database }),
+      })
+      closing.push(() => client.disconnect())
+      return client
+    },
+  }
+  const kept: [string, (redis: RedisServer, what: { keyPrefix?: string; database?: number }) => Promise<unknown>][] =
+    Object.entries(kinds)
+  const apart: [string, { keyPrefix?: string; database?: number }][] = [
+    ['database', { database: 3 }],
+    ['prefix for keys', { keyPrefix: 'staging:' }],
+  ]
+  for (const [kind, open] of kept) {
+    it.each(apart)(`of ${kind}, has a %s of its own has runs of its own, under the same ids`, async (_, what) => {
+      const redis = await startServer()
+      const openLog = async (own: object) => {
+        const log = createRedisLog((await open(redis, own)) as never, { leaseMs: 60_000, timeoutMs: 20_000 })
+        closing.push(() => log.close())
+        return log
+      }
+      const told = [tokenSource(), tokenSource()] as const
+      const runs: Promise<{ outcome: string }>[] = []
+      const answers: Promise<Response>[] = []
+      const owner = 'ann'
+      for (const [index, own] of [{}, what].entries()) {
+        const there = await openLog(own)
+        await there.create(RUN, { owner })
+        answers.push(web.resume(new Request('http://localhost/'), { log: there, owner, runId: RUN }))
+        runs.push(
+          record((told[index] as ReturnType<typeof tokenSource>).source, {
+            log: await openLog(own),
+            runId: RUN,
+            owner,
+          }),
+        )
+      }
+      for (const [index, { say }] of told.entries()) for (const word of ['one', 'two']) say(`${word} of ${index} `)
+      // It tells only its own.
+      const other = await openLog(what)
+      expect(await other.stop(RUN, { owner })).toBe(true)
+      expect(await runs[1]).toMatchObject({ outcome: 'stopped' })
+      for (const { say } of told) say('three ')
+      told[0].end()
+      expect(await runs[0]).toMatchObject({ outcome: 'done' })
+      const [text, staged] = await Promise.all(answers.map(async (answer) => (await answer).text()))
+      expect(text).not.toContain('of 1')
+      expect(text).toContain('[DONE]')
+      expect(staged).not.toContain('of 0')
+    })
+  }
 
   /** Whether a process that reads a run of another is told what is new. It looks by itself, but the next time is in 20 s. */
   async function isTold(redis: RedisServer, log: Log, runId: string) {
