@@ -34,6 +34,7 @@ const needsMore = [
 // in the life of a process, or runs so long that all of them are to run at once.
 const alone = [
   'test/client/{fetch-sse,parse-sse,patience,work}.test.ts',
+  'test/log/plays.test.ts',
   'test/hosts/conformance/*.test.ts',
   'test/hosts/web.test.ts',
   'test/package/cli/doctor.test.ts',

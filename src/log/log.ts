@@ -3,8 +3,8 @@
 import { captureScope, type Scope } from '../async-context.js'
 import { anything, callback, findSame, positive, type Rules } from '../check.js'
 import { isObject, isRelayError, RelayError, show } from '../errors.js'
-import { idLine, isRunId, newRunId, parseEventId } from '../event-id.js'
-import { asMistake, failureOf, mistake } from '../failure.js'
+import { isRunId, newRunId, parseEventId } from '../event-id.js'
+import { asMistake, mistake } from '../failure.js'
 import {
   checkOptions,
   checkOwner,
@@ -14,8 +14,7 @@ import {
   type RelayOptions,
   type RunStatus,
 } from '../options.js'
-import { isThenable, type MaybePromise, settle } from '../promises.js'
-import { failureFrames } from '../protocols/frames.js'
+import { ignore, isThenable, type MaybePromise, settle } from '../promises.js'
 import { unref } from '../tick.js'
 import type { Source, Summary } from '../types.js'
 import { discard } from '../upstream.js'
@@ -25,7 +24,8 @@ import { Inbox, Outbox } from './pubsub-batch.js'
 import { Reader, type ReaderOptions, type ReaderOutlet } from './reader.js'
 import { Recorder } from './recorder.js'
 import { RemoteRun } from './remote-run.js'
-import type { Channel, LogEnd, LogEntry, LogStore, RunStart, StoredRun } from './store.js'
+import type { Channel, LogEnd, LogEntry, LogStore, RunStart, SharedStore, StoredRun } from './store.js'
+import type { LogState } from './write-queue.js'
 
 const ABANDON_MS = 60_000
 const MAX_ENTRY_SIZE = 65_536
@@ -38,6 +38,8 @@ const MAX_UNANSWERED = 1000
 const FORGOTTEN_MS = [100, 650]
 /** How long closing may take besides the grace, in milliseconds. */
 const CLOSE_MS = 800
+/** The longest time that a timer can wait, in milliseconds. */
+const MAX_TIMER_MS = 0x7fffffff
 /** In a store of this process a run needs no lease. */
 const FOR_EVER = Number.POSITIVE_INFINITY
 
@@ -70,6 +72,15 @@ const STORE: Rules<keyof LogStore> = {
   entrySize: anything,
   shared: anything,
   close: callback,
+}
+const SHARED: Rules<keyof SharedStore> = {
+  leaseMs: positive,
+  ttlMs: positive,
+  renew: callback,
+  stop: callback,
+  watch: callback,
+  publish: callback,
+  subscribe: callback,
 }
 const CREATE: Rules<keyof Parameters<Log['create']>[1]> = {
   owner: anything,
@@ -110,7 +121,19 @@ export function createLog(store: LogStore): Log {
     const remedy = `give a number up to ${MAX_ENTRY_SIZE}`
     throw mistake('invalid-option', `The entrySize of a store cannot be ${show(entrySize)}: ${remedy}`)
   }
+  if (store.shared !== undefined) checkShared(store.shared)
   return new RunLog(store)
+}
+
+function checkShared(shared: SharedStore): void {
+  checkOptions('The shared part of a store', shared, SHARED, findSame, true)
+  for (const name of ['leaseMs', 'renew', 'stop', 'publish', 'subscribe'] as const) {
+    if (shared[name] !== undefined) continue
+    throw mistake(
+      'invalid-option',
+      `The shared part of a store has no ${name}: give leaseMs, renew, stop, publish and subscribe`,
+    )
+  }
 }
 
 /**
@@ -127,14 +150,14 @@ export class RunLog implements Log {
   /** Runs that are read or produced in this process. */
   readonly #runs = new Map<string, Ref>()
   readonly #recorders = new Set<Ref<Recorder>>()
-  /** Stops that came before their runs, for a store of this process alone. */
+  /** Stops that came before their runs, and that the store does not keep, or could not take. */
   readonly #marks = new StopMarks()
   /** Names this process, and its producers. */
   readonly #name = newRunId()
   #producers = 0
   /** Runs that a worker tried to begin while the store did not answer. */
   readonly #unanswered = new Map<string, RunStart>()
-  readonly #kept = { size: 0, isClosed: false }
+  readonly #state: LogState = { keptSize: 0, isClosed: false }
   readonly #outbox: Outbox | undefined
   readonly #inbox: Inbox | undefined
   #leaseTimer: ReturnType<typeof setTimeout> | undefined
@@ -181,6 +204,9 @@ export class RunLog implements Log {
     try {
       return this.#stopHere(runId, owner) ?? (await this.#stopElsewhere(runId, owner))
     } catch (cause) {
+      // A run whose begin the store does not answer either begins here all the same.
+      if (this.#stopHere(runId, owner)) return true
+      this.#marks.set(runId, owner, STOP_MS)
       throw outOfReach(`The run ${runId} may not have been stopped`, cause)
     }
   }
@@ -203,9 +229,12 @@ export class RunLog implements Log {
     // The producer of the run listens for its owner's stop. If it does not hear this, it finds the note.
     const tell = () => this.#publish(runId, 'producer', `stop ${JSON.stringify(owner)}`)
     let isNoted: boolean | undefined
+    let run: StoredRun | undefined
     try {
       // If the run has not begun, or the store has lost it, the note is kept until it comes.
       isNoted = await shared?.stop(runId, { owner, keepMs: STOP_MS })
+      // Before the message, on which the run may end.
+      if (!isNoted) run = await this.#store.get(runId)
     } catch (error) {
       // A store that takes no note, because it is full or read-only, may still pass a message on.
       tell()
@@ -214,21 +243,56 @@ export class RunLog implements Log {
     // No token should be paid for after the answer, so the message goes first.
     if (shared) await within(STOP_SENT_MS, tell())
     if (isNoted) return true
-    const run = await this.#store.get(runId)
-    if (!(run || shared)) {
-      // The run may have begun while the store was asked.
-      const isTold = this.#stopHere(runId, owner)
-      if (isTold === undefined) this.#marks.set(runId, owner, STOP_MS)
-      return isTold ?? false
+    // The run may have begun here while the store was asked.
+    const isTold = this.#stopHere(runId, owner)
+    if (isTold !== undefined) return isTold
+    if (!run) this.#marks.set(runId, owner, STOP_MS)
+    if (run?.owner !== owner || run.ended || run.lost) return false
+    if (run.begun) return shared !== undefined && (await this.#isHeard(runId))
+    return run.leaseMs > 0 && (await this.#endWaiting(runId, owner, run.headers))
+  }
+
+  /**
+   * Whether a producer whose lease is over has heard a stop. It may live all the same, after an outage of the store for
+   * example: then it stores its end at once.
+   */
+  async #isHeard(runId: string): Promise<boolean> {
+    const until = performance.now() + STOP_SENT_MS
+    do {
+      await new Promise((resolve) => setTimeout(resolve, STOP_SENT_MS / 5))
+      const run = await this.#store.get(runId)
+      if (!run || run.lost) return false
+      if (run.ended || run.leaseMs > 0) return true
+    } while (performance.now() < until)
+    return false
+  }
+
+  /** Begins and ends a run that waits for its producer: the worker that comes for it finds it taken. */
+  async #endWaiting(runId: string, owner: string | null, headers: StoredRun['headers']): Promise<boolean> {
+    const start = this.#startOf(owner, headers)
+    const sentAt = performance.now()
+    let failure: { error: unknown } | undefined
+    try {
+      const answer = this.#begin(runId, start)
+      // Nobody finds a run that has begun and has no producer yet.
+      if (!(isThenable(answer) ? await answer : answer)) return false
+    } catch (error) {
+      if (this.#producedHere(runId, owner)) throw error
+      // The store may have begun it all the same, and nobody else would end it.
+      failure = { error }
     }
-    if (run?.owner !== owner || run.begun || run.leaseMs === 0) return false
-    // Nobody produces the run yet. It is begun and ended here, and the worker that comes for it finds it taken.
-    if (!(await this.#store.begin(runId, this.#startOf(owner, run.headers)))) return false
-    const failure = failureOf('stopped')
-    const text = idLine(runId, 1) + failureFrames(() => undefined, failure)
-    await this.#store.append(runId, { first: 1, last: 1, text, end: { outcome: 'stopped', failure } })
-    for (const subscriber of this.#runs.get(runId)?.run?.subscribers ?? []) subscriber.checkStore()
-    this.#publish(runId, 'readers', 'frames')
+    const host = { isSent: () => true, scope: captureScope() }
+    const recorder = this.#produce(runId, start, { owner, runId, onError: ignore }, FOR_EVER, host)
+    recorder.start([], undefined, true)
+    if (failure) recorder.rejected(failure.error)
+    else recorder.opened(sentAt)
+    let isStored = false
+    const stored = recorder.done.then(() => {
+      isStored = true
+      return this.#publish(runId, 'readers', 'frames')
+    })
+    await within(STOP_SENT_MS, stored)
+    if (failure && !isStored) throw failure.error
     return true
   }
 
@@ -277,10 +341,11 @@ export class RunLog implements Log {
     if (!shared?.watch || this.#watched.has(runId)) return
     this.#watched.add(runId)
     try {
-      for (let isSilent = true; isSilent && !this.#kept.isClosed; ) {
+      for (let isSilent = true; isSilent && !this.#state.isClosed; ) {
         const run = await shared.watch(runId)
         isSilent = !!run && !run.ended && !run.lost && run.leaseMs === 0
-        if (isSilent) await new Promise<void>((resolve) => unref(setTimeout(resolve, shared.leaseMs / 3)))
+        if (isSilent)
+          await new Promise<void>((resolve) => unref(setTimeout(resolve, Math.min(shared.leaseMs / 3, MAX_TIMER_MS))))
       }
     } catch {
       // Out of reach: the next `status` starts it again.
@@ -315,7 +380,7 @@ export class RunLog implements Log {
     }
     clearTimeout(this.#leaseTimer)
     this.#leaseTimer = undefined
-    this.#kept.isClosed = true
+    this.#state.isClosed = true
     for (const { run } of this.#runs.values()) {
       if (!(run instanceof RemoteRun)) continue
       // Nothing more is heard here of a run that goes on elsewhere.
@@ -366,12 +431,11 @@ export class RunLog implements Log {
       else decline(() => this.#follow(reader, runId, owner, isNamed))
     }
     const failed = (error: unknown) => {
-      // Full is an answer, and so is a mistake. Out of reach is not: then the client that waits here gets its tokens
-      // all the same.
-      if (isRelayError(error) && ['overload', 'invalid-option'].includes(error.code)) decline(() => reader.fail(error))
+      // Out of reach is no answer: then the client that waits here gets its tokens all the same.
+      if (isRefusal(error)) decline(() => reader.fail(error))
       // The request came again while the store was asked for the first one.
       else if (this.#producedHere(runId, owner)) decline(() => this.#follow(reader, runId, owner, isNamed))
-      else start(false).rejected(error)
+      else start(this.#marks.take(runId, owner)).rejected(error)
     }
     let stored: MaybePromise<boolean | 'stopped'>
     try {
@@ -433,7 +497,14 @@ export class RunLog implements Log {
     let run: StoredRun | undefined
     let first: LogEntry | undefined
     try {
-      const answer = this.#begin(runId, start)
+      let answer = this.#begin(runId, start)
+      // The connection may have broken before the answer came. Only this process can ask again as the same producer.
+      if (isThenable(answer)) {
+        answer = answer.then(undefined, (error) => {
+          if (isRefusal(error)) throw error
+          return this.#begin(runId, start)
+        })
+      }
       // Nobody finds a run that has begun and has no producer yet.
       begun = isThenable(answer) ? await answer : answer
       if (!begun) run = await this.#store.get(runId)
@@ -441,8 +512,9 @@ export class RunLog implements Log {
     } catch (cause) {
       discard(source)
       // The run may have begun all the same: the next try of the job queue must come as the same producer.
-      if (this.#unanswered.size >= MAX_UNANSWERED) this.#unanswered.clear()
       this.#unanswered.set(runId, start)
+      const [oldest] = this.#unanswered.keys()
+      if (this.#unanswered.size > MAX_UNANSWERED) this.#unanswered.delete(oldest as string)
       throw outOfReach(`The log cannot take the run ${runId}`, cause)
     }
     if (begun) {
@@ -501,7 +573,7 @@ export class RunLog implements Log {
     }
     const host = {
       ...begun,
-      kept: this.#kept,
+      log: this.#state,
       outbox: this.#outbox,
       onOver,
       checkForFreeze: () => this.#checkForFreeze(),
@@ -565,7 +637,7 @@ export class RunLog implements Log {
           // store has the run, and stores it again if not.
           if (looks === 0) this.#publish(runId, 'producer', 'ask')
           const look = () => {
-            if (this.#kept.isClosed) reader.failAs('shutdown')
+            if (this.#state.isClosed) reader.failAs('shutdown')
             else if (!reader.isOver) this.#read(reader, runId, owner, cursor, unknownCode, looks + 1)
           }
           setTimeout(look, FORGOTTEN_MS[looks])
@@ -573,7 +645,7 @@ export class RunLog implements Log {
         else {
           const ending = this.#isLost(runId, run) ? 'lost' : run.ended ? 'ended' : undefined
           // Nothing more is heard here of a run that goes on elsewhere.
-          if (!ending && this.#kept.isClosed) reader.failAs('shutdown')
+          if (!ending && this.#state.isClosed) reader.failAs('shutdown')
           else reader.start(this.#remote(runId, run), run.headers, cursor ?? 0, ending)
         }
       },
@@ -630,14 +702,22 @@ export class RunLog implements Log {
   /** One timer for all runs that are produced here. */
   #renewLeases(): void {
     const { shared } = this.#store
-    if (this.#leaseTimer !== undefined || this.#recorders.size === 0 || !shared || this.#kept.isClosed) return
-    this.#leaseTimer = setTimeout(() => {
-      this.#leaseTimer = undefined
-      this.#checkForFreeze()
-      for (const recorder of this.#producing()) recorder.renewLease()
-      this.#renewLeases()
-    }, shared.leaseMs / 3)
+    if (this.#leaseTimer !== undefined || this.#recorders.size === 0 || !shared || this.#state.isClosed) return
+    this.#leaseTimer = setTimeout(
+      () => {
+        this.#leaseTimer = undefined
+        this.#checkForFreeze()
+        for (const recorder of this.#producing()) recorder.renewLease()
+        this.#renewLeases()
+      },
+      Math.min(shared.leaseMs / 3, MAX_TIMER_MS),
+    )
   }
+}
+
+/** Whether a store that threw this has answered: it is full, or the call is a mistake. */
+function isRefusal(error: unknown): boolean {
+  return isRelayError(error) && ['overload', 'invalid-option'].includes(error.code)
 }
 
 /**
@@ -676,7 +756,7 @@ function isActive({ begun, ended, lost, leaseMs, settleMs }: StoredRun): boolean
 async function within(ms: number, something: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const time = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.min(ms, 0x7fffffff))
+    timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS))
   })
   try {
     await Promise.race([time, something])

@@ -14,7 +14,7 @@ import { Audience, type AudienceOwner } from './audience.js'
 import { LiveRun, type Subscriber, type Thrown } from './live-run.js'
 import { type Outbox, warnOfSilence } from './pubsub-batch.js'
 import type { LogEnd, LogEntry, LogStore, ProducerNews, RunStart } from './store.js'
-import { type Kept, type QueueOwner, WriteQueue } from './write-queue.js'
+import { type LogState, type QueueOwner, WriteQueue } from './write-queue.js'
 
 /** How long a run counts as active after its end while its `onEnd` has not settled, in milliseconds. */
 const SETTLE_MS = 30_000
@@ -25,9 +25,9 @@ function orLost(entries: LogEntry[]): LogEntry[] {
   return entries
 }
 
-/** What the log that creates a recorder gives it. `kept`, `outbox` and `checkForFreeze` are those of the whole process. */
+/** What the log that creates a recorder gives it. `log`, `outbox` and `checkForFreeze` are those of the whole process. */
 export interface RecorderHost {
-  readonly kept: Kept
+  readonly log: LogState
   /** Sends what is new to readers elsewhere. */
   readonly outbox: Outbox | undefined
   /** Whether something was sent to the client of the call that began the run. */
@@ -97,7 +97,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
     this.#options = options
     this.#host = host
     this.headers = start.headers
-    this.#queue = new WriteQueue(runId, store, start, this, host.kept)
+    this.#queue = new WriteQueue(runId, store, start, this, host.log)
     this.#audience = new Audience(this, abandonMs)
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
@@ -375,7 +375,11 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   #onMessage(message: string, leaseMs: number): void {
     // The first connection is not a reconnection.
     if (message === 'reconnected' && this.#stopListening) this.#onListening(true)
-    if (message === `stop ${JSON.stringify(this.owner)}`) this.stop('stopped')
+    if (message === `stop ${JSON.stringify(this.owner)}`) {
+      this.stop('stopped')
+      // Whoever asked for it looks for the end, also after an outage of the store.
+      this.#queue.store()
+    }
     if (message === 'ask') this.#queue.ask()
     if (!message.startsWith('here ')) return
     this.#audience.heard(leaseMs, message.slice('here '.length))

@@ -62,6 +62,8 @@ export class RemoteRun extends LiveRun {
   #heardAt = 0
   /** When the producer last said that everything it had handed out is stored. */
   #answeredAt = 0
+  /** Until when a run that has not begun may begin. */
+  readonly #waitsUntil: number
   /** Callbacks for the next such answer, or the next look. */
   #wakes: (() => void)[] = []
 
@@ -70,6 +72,7 @@ export class RemoteRun extends LiveRun {
     this.#onEmpty = onEmpty
     this.#inbox = inbox
     this.#state = run.begun ? 'following' : 'waiting'
+    this.#waitsUntil = performance.now() + run.leaseMs
     if (run.ended || run.lost) return
     const { shared } = store
     if (!shared) {
@@ -340,6 +343,7 @@ export class RemoteRun extends LiveRun {
       const run = await (shared?.watch ? shared.watch(this.runId) : this.store.get(this.runId))
       if (this.#isClosed()) return
       if (run) this.#hear(run)
+      else await this.#createAgain()
       if (run?.begun) this.#begin(run)
       const before = this.#last
       const isAll = await this.#readStore()
@@ -360,6 +364,12 @@ export class RemoteRun extends LiveRun {
       this.#watchAgain(RETRY_MS)
     }
     this.#wake()
+  }
+
+  /** A store that is older than it was may not know that a run was created, whose producer may still come. */
+  async #createAgain(): Promise<void> {
+    const leaseMs = this.#waitsUntil - performance.now()
+    if (this.#state === 'waiting' && leaseMs > 0) await this.store.create(this.runId, { owner: this.owner, leaseMs })
   }
 
   #decide(run: StoredRun | undefined, isAll: boolean): void {

@@ -137,9 +137,9 @@ export interface SharedStore {
    */
   renew(runId: string, leaseMs: number): MaybePromise<ProducerNews>
   /**
-   * Notes that the run must stop, for the next sign of its producer; `true` if the run goes on and is this owner's. If
-   * this owner has not begun the run yet, the note is kept for `keepMs`, for {@link LogStore.begin}, and the answer is
-   * `false`.
+   * Notes that the run must stop, for the next sign of its producer; `true` if the run goes on, is this owner's, and its
+   * producer's lease is not over. If this owner has not begun the run yet, the note is kept for `keepMs`, for
+   * {@link LogStore.begin}, and the answer is `false`.
    */
   stop(runId: string, by: { owner: string | null; keepMs: number }): MaybePromise<boolean>
   /**

@@ -37,9 +37,9 @@ const MAX_KEPT = 65_536
 const MAX_KEPT_OF_ALL = 33_554_432
 
 /** What the queues of one log have in common. */
-export interface Kept {
+export interface LogState {
   /** How much all of them keep of what they stored, in characters. */
-  size: number
+  keptSize: number
   /** The log is closed: what the store does not take now is not offered again. */
   isClosed: boolean
 }
@@ -80,7 +80,7 @@ export class WriteQueue {
   readonly #start: RunStart
   readonly #owner: QueueOwner
   readonly #entrySize: number
-  readonly #kept: Kept
+  readonly #log: LogState
   /** What was confirmed lately, in order. */
   #recent: { entry: LogEntry; at: number }[] = []
   #recentSize = 0
@@ -100,12 +100,12 @@ export class WriteQueue {
   #retryTimer: ReturnType<typeof setTimeout> | undefined
   #silenceTimer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(runId: string, store: LogStore, start: RunStart, owner: QueueOwner, kept: Kept) {
+  constructor(runId: string, store: LogStore, start: RunStart, owner: QueueOwner, log: LogState) {
     this.#runId = runId
     this.#store = store
     this.#start = start
     this.#owner = owner
-    this.#kept = kept
+    this.#log = log
     this.#entrySize = store.entrySize ?? (store.shared ? ENTRY_SIZE : 0)
   }
 
@@ -354,14 +354,17 @@ export class WriteQueue {
   /** Keeps what was stored lately. Older entries go when something is confirmed, so not while the store is away. */
   #remember(entry: LogEntry | undefined, at: number): void {
     if (entry) {
+      const isLast = (this.#recent.at(-1)?.entry.first ?? 0) <= entry.first
       this.#recent.push({ entry, at })
+      // The store may answer a later call first.
+      if (!isLast) this.#recent.sort((one, other) => one.entry.first - other.entry.first)
       this.#recentSize += sizeOf(entry)
-      this.#kept.size += sizeOf(entry)
+      this.#log.keptSize += sizeOf(entry)
     }
     let old = 0
     let size = this.#recentSize
     for (const { entry, at: then } of this.#recent) {
-      if (at - then <= KEEP_MS && size <= MAX_KEPT && this.#kept.size - (this.#recentSize - size) <= MAX_KEPT_OF_ALL)
+      if (at - then <= KEEP_MS && size <= MAX_KEPT && this.#log.keptSize - (this.#recentSize - size) <= MAX_KEPT_OF_ALL)
         break
       size -= sizeOf(entry)
       old++
@@ -372,7 +375,7 @@ export class WriteQueue {
   #forget(count: number): void {
     for (const { entry } of this.#recent.splice(0, count)) {
       this.#recentSize -= sizeOf(entry)
-      this.#kept.size -= sizeOf(entry)
+      this.#log.keptSize -= sizeOf(entry)
     }
   }
 
@@ -482,7 +485,7 @@ export class WriteQueue {
     const recent = isFirst ? this.#recent.map(({ entry }) => entry) : []
     // What is confirmed again is kept again; after the end there is nothing else to offer.
     if (isFirst && !isKeeping) this.#forget(recent.length)
-    this.#pending = isKeeping && isFirst ? recent : [...recent, ...this.#pending]
+    this.#pending = isKeeping && isFirst ? recent : [...recent, ...this.#pending].sort((a, b) => a.first - b.first)
     for (const entry of recent) this.#pendingSize += sizeOf(entry)
     // What the store has of that changes nothing. If that is not enough, the run goes on after a gap.
     if (code === 'run-not-found' || recent.length === 0) await this.#begin()
@@ -544,10 +547,10 @@ export class WriteQueue {
     this.#retryTimer = setTimeout(
       () => {
         this.#retryTimer = undefined
-        if (this.#kept.isClosed) this.giveUp()
+        if (this.#log.isClosed) this.giveUp()
         else task()
       },
-      this.#kept.isClosed ? 0 : ms,
+      this.#log.isClosed ? 0 : ms,
     )
     if (this.#state === 'keeping') unref(this.#retryTimer)
   }

@@ -404,6 +404,97 @@ describe('a job that comes again', () => {
   })
 })
 
+describe('a job whose begin the store took, and whose connection broke before the answer', () => {
+  it('is begun all the same: only this process can ask again', async () => {
+    let producer: string | undefined
+    const { log } = keeping((runs) => ({
+      async begin(id, run) {
+        if (producer !== undefined) return producer === run.producer
+        producer = run.producer
+        runs.set(id, { owner, begun: true, entries: [], last: 0 })
+        throw new Error('The connection broke')
+      },
+    }))
+    expect(await record(['told'], { log, runId, owner })).toMatchObject({ outcome: 'done' })
+    expect(await (await fromTheBeginning(log)).text()).toBe(frame(1, 'told') + done(2))
+  })
+})
+
+describe('a thousand jobs whose begins the store took without an answer', () => {
+  it('are begun by their next tries, however many others there are', async () => {
+    let isAway = true
+    const producers = new Map<string, string>()
+    const { log } = keeping(() => ({
+      async begin(id, { producer }) {
+        const known = producers.get(id) ?? producer
+        producers.set(id, known)
+        if (isAway) throw new Error('The connection broke')
+        return known === producer
+      },
+      append() {},
+    }))
+    const attempt = (job: number) => record(['told'], { log, runId: `run-of-a-test-${job + 1000}`, owner })
+    const jobs = Array.from({ length: 1001 }, (_, job) => job)
+    const tried = await Promise.allSettled(jobs.map(attempt))
+    expect(new Set(tried.map(({ status }) => status))).toEqual(new Set(['rejected']))
+    isAway = false
+    for (const job of [1, 500, 1000]) expect(await attempt(job)).toMatchObject({ outcome: 'done' })
+  })
+})
+
+describe('a stop while the store is asked to begin the run, and answers neither', () => {
+  it.each([
+    ['before the begin has failed', 0],
+    ['after the run has begun here without the store', 20],
+  ])('stops the run that begins here all the same, if it fails %s', async (_, ms) => {
+    const asked = signal()
+    const away = async () => {
+      await new Promise((resolve) => setTimeout(resolve, ms))
+      throw new Error('out of reach')
+    }
+    const beginning = signal()
+    const { log } = keeping(() => ({
+      async begin() {
+        asked.happen()
+        await beginning.happens
+        throw new Error('out of reach')
+      },
+      get: away,
+    }))
+    let calls = 0
+    async function* source({ signal }: { signal: AbortSignal }) {
+      calls++
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    }
+    const answer = relay(request({ 'x-run-id': runId }), source, { log, owner, onError() {} })
+    await asked.happens
+    const stopping = log.stop(runId, { owner }).catch(({ code }) => code)
+    if (ms === 0) await stopping
+    beginning.happen()
+    expect((await answer).status).toBe(409)
+    expect(await stopping).toBe(ms === 0 ? 'log-failure' : true)
+    expect(calls).toBe(ms === 0 ? 0 : 1)
+  })
+})
+
+describe('a store that is not what it must be', () => {
+  const { store } = { store: { create() {}, begin() {}, append() {}, get() {}, read() {} } }
+  const shared = { leaseMs: 10_000, renew() {}, stop() {}, publish() {}, subscribe() {} }
+  it.each([
+    ['a lease that is a text, as the environment has it', { ...shared, leaseMs: '30000' }, 'leaseMs cannot be "30000"'],
+    ['no lease', { ...shared, leaseMs: undefined }, 'has no leaseMs'],
+    ['a time to live that is a text', { ...shared, ttlMs: '60000' }, 'ttlMs cannot be "60000"'],
+    ['a method that is none', { ...shared, watch: true }, 'watch cannot be true'],
+    ['no way to listen', { ...shared, subscribe: undefined }, 'has no subscribe'],
+    ['a misspelt member', { ...shared, ttl_ms: 5 }, 'has no option ttl_ms: use ttlMs'],
+    ['no object', true, 'options cannot be true'],
+  ])('with %s is refused', (_, shared, words) => {
+    expect(() => createLog({ ...store, shared } as never)).toThrow(
+      expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining(words) }),
+    )
+  })
+})
+
 describe('a question that comes again while the store is asked for the first', () => {
   it.each([
     ['named by the client', { 'x-run-id': runId }, {}, 200],

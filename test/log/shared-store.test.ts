@@ -1,6 +1,5 @@
-import { type Protocol, RelayError } from 'sse-relay'
+import type { Protocol } from 'sse-relay'
 import {
-  type Channel,
   createLog,
   type Log,
   type LogEntry,
@@ -12,168 +11,7 @@ import {
 import { logBehaviours } from 'sse-relay/testing'
 import { relay, resume } from 'sse-relay/web'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-
-// A store of one's own for several processes, after docs/resume.md: a table of runs, one of entries, and messages.
-
-interface Row {
-  owner: string | null
-  headers: Readonly<Record<string, string>>
-  begun: boolean
-  producer: string
-  entries: LogEntry[]
-  last: number
-  aliveUntil: number
-  readUntil: number
-  suspectedSince: number
-  lookedAt: number
-  isStopped: boolean
-  isLost: boolean
-}
-
-class Database {
-  readonly runs = new Map<string, Row>()
-  readonly stops = new Map<string, number>()
-  readonly listeners = new Map<string, Set<(message: string) => void>>()
-  now = () => performance.now()
-}
-
-/** What one process has of it. It answers at once, as a database in a file does. */
-function storeAtOnce(database: Database, leaseMs: number): LogStore {
-  const { runs, stops, listeners } = database
-  const newsOf = (run: Row): ProducerNews => {
-    if (run.isLost) return 'lost'
-    if (run.isStopped) return 'stopped'
-    return run.readUntil > database.now() ? 'read' : 'running'
-  }
-  const stored = (run: Row | undefined) => {
-    if (!run) return undefined
-    const { owner, headers, begun, entries, isLost, aliveUntil } = run
-    const end = entries.at(-1)?.end
-    const leftMs = Math.max(0, aliveUntil - database.now())
-    return {
-      owner,
-      headers,
-      begun,
-      ended: end !== undefined,
-      end,
-      lost: isLost,
-      leaseMs: leftMs,
-      settleMs: end && leftMs,
-    }
-  }
-  const fresh = (owner: string | null, ms: number): Row => ({
-    owner,
-    headers: {},
-    begun: false,
-    producer: '',
-    entries: [],
-    last: 0,
-    aliveUntil: database.now() + ms,
-    readUntil: 0,
-    suspectedSince: 0,
-    lookedAt: 0,
-    isStopped: false,
-    isLost: false,
-  })
-  return {
-    create(runId, { owner, leaseMs }) {
-      const run = runs.get(runId)
-      if (run && (run.owner !== owner || run.begun || run.aliveUntil > database.now())) return false
-      runs.set(runId, fresh(owner, leaseMs))
-      return true
-    },
-    begin(runId, { owner, headers, producer, after = 0 }) {
-      const known = runs.get(runId)
-      const isAgain = known?.producer === producer && !known.isLost
-      if (known && (known.owner !== owner || (!isAgain && (known.begun || known.aliveUntil <= database.now()))))
-        return false
-      const run = known ?? fresh(owner, leaseMs)
-      Object.assign(run, { headers, producer, begun: true, last: Math.max(run.last, after) })
-      run.aliveUntil = database.now() + leaseMs
-      runs.set(runId, run)
-      const mark = `${runId} ${owner}`
-      run.isStopped ||= (stops.get(mark) ?? 0) > database.now()
-      stops.delete(mark)
-      return run.isStopped ? 'stopped' : true
-    },
-    append(runId, entry) {
-      const run = runs.get(runId)
-      if (!run) throw new RelayError('run-not-found', 'It is not known')
-      if (run.isLost) throw new RelayError('producer-lost', 'It was declared lost')
-      if (entry.last > run.last) {
-        if (entry.first !== run.last + 1) throw new RelayError('cursor-gone', 'There would be a hole')
-        run.entries.push(entry)
-        run.last = entry.last
-        run.aliveUntil = database.now() + (entry.end ? (entry.end.settleMs ?? 0) : leaseMs)
-      }
-      return newsOf(run)
-    },
-    get(runId) {
-      return stored(runs.get(runId))
-    },
-    read(runId, after, limit) {
-      return (runs.get(runId)?.entries ?? []).filter(({ last }) => last > after).slice(0, limit)
-    },
-    shared: {
-      leaseMs,
-      renew(runId, ms) {
-        const run = runs.get(runId)
-        if (!run) return 'unknown'
-        if (!run.isLost) run.aliveUntil = database.now() + ms
-        return newsOf(run)
-      },
-      stop(runId, { owner, keepMs }) {
-        const run = runs.get(runId)
-        const isOver = run && (run.isLost || run.entries.at(-1)?.end)
-        if (run?.begun && run.owner === owner && !isOver) {
-          run.isStopped = true
-          return true
-        }
-        if (!run?.begun) stops.set(`${runId} ${owner}`, database.now() + keepMs)
-        return false
-      },
-      watch(runId) {
-        const run = runs.get(runId)
-        const now = database.now()
-        if (run?.begun && !run.entries.at(-1)?.end) {
-          run.readUntil = now + leaseMs
-          if (run.aliveUntil <= now) {
-            if (now - run.lookedAt > leaseMs / 2) run.suspectedSince = now
-            run.lookedAt = now
-            run.isLost ||= now - run.suspectedSince >= leaseMs
-          }
-        }
-        return stored(run)
-      },
-      publish(runId, channel: Channel, message) {
-        for (const listener of listeners.get(`${runId} ${channel}`) ?? []) listener(message)
-      },
-      subscribe(runId, channel, listener) {
-        const name = `${runId} ${channel}`
-        const all = listeners.get(name) ?? new Set()
-        listeners.set(name, all.add(listener))
-        return () => void all.delete(listener)
-      },
-    },
-  }
-}
-
-/** The same, a turn later, as a database does. */
-function storeOf(database: Database, leaseMs: number): LogStore {
-  const { shared, ...store } = storeAtOnce(database, leaseMs)
-  return { ...later(store), shared: { ...later(shared as SharedStore), leaseMs } }
-}
-
-function later<T extends object>(methods: T): T {
-  const slow = Object.entries(methods).map(([name, method]) => [
-    name,
-    async (...given: unknown[]) => {
-      await new Promise((resolve) => setImmediate(resolve))
-      return method(...given)
-    },
-  ])
-  return Object.fromEntries(slow)
-}
+import { Database, type Row, storeAtOnce, storeOf } from './shared-database.js'
 
 const closing: Log[] = []
 afterEach(async () => {
@@ -532,6 +370,74 @@ describe('a run that a store has forgotten while it goes on', () => {
   })
 })
 
+describe('a store that answers a later call first, and then forgets the run', () => {
+  it.each(['while the run goes on', 'after its end'])('%s is given again all that it had, in order', async (when) => {
+    const database = new Database()
+    const store = storeOf(database, 1000)
+    let answer!: () => void
+    const gate = new Promise<void>((resolve) => (answer = resolve))
+    const log = createLog({
+      ...store,
+      async append(id, entry) {
+        const news = await store.append(id, entry)
+        if (entry.first === 2 && database.runs.get(id)?.entries.length === 2) await gate
+        return news
+      },
+    })
+    closing.push(log)
+    const runId = 'run-of-a-test-0035'
+    const owner = 'ann'
+    let say!: () => void
+    async function* source() {
+      yield 'first'
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      // Each is stored at once.
+      for (const letter of 'ab') {
+        yield letter.repeat(20_000)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      if (when === 'after its end') return
+      await new Promise<void>((resolve) => (say = resolve))
+    }
+    const run = record(source, { log, runId, owner, onError: () => {} })
+    const last = () => database.runs.get(runId)?.last
+    await expect.poll(last).toBe(when === 'after its end' ? 4 : 3)
+    // The answers of what came after it are there.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    answer()
+    if (when === 'after its end') await run
+    else await new Promise((resolve) => setTimeout(resolve, 50))
+    database.runs.clear()
+    if (when === 'after its end') await expect.poll(last, { timeout: 10_000 }).toBe(4)
+    else {
+      say()
+      expect(await run).toMatchObject({ outcome: 'done' })
+    }
+    const headers = { 'last-event-id': `${runId}:0` }
+    const answered = await resume(new Request('http://localhost/', { headers }), { log: open(database), owner })
+    expect(await answered.text()).toMatch(/"first".*"a+".*"b+".*\[DONE\]/s)
+  })
+})
+
+describe('a run that a store has forgotten before it began', () => {
+  it('is waited for all the same, for the time that it has to begin', async () => {
+    const database = new Database()
+    const there = open(database, 300)
+    const [runId, never] = ['run-of-a-test-0033', 'run-of-a-test-0034']
+    const owner = 'ann'
+    await there.create(runId, { owner })
+    await there.create(never, { owner, startMs: 1500 })
+    const ask = (id: string) =>
+      resume(new Request('http://localhost/'), { log: there, owner, runId: id, heartbeatMs: 20 })
+    const [reader, other] = [await ask(runId), await ask(never)]
+    database.runs.clear()
+    await expect.poll(() => database.runs.has(runId), { timeout: 10_000 }).toBe(true)
+    expect(await other.text()).toContain('"producer-lost"')
+    await record(['a word'], { log: open(database, 300), runId, owner })
+    expect(await reader.text()).toMatch(/"a word".*\[DONE\]/s)
+  })
+})
+
 describe('a stop in another process', () => {
   const runId = 'run-of-a-test-0061'
   const owner = 'ann'
@@ -588,6 +494,53 @@ describe('a stop in another process', () => {
     await expect.poll(() => isAsked).toBe(true)
     expect(await log.stop(runId, { owner })).toBe(false)
   })
+
+  it('is told to nobody where the producer is dead: false, and kept in case it only stands still', async () => {
+    const database = new Database()
+    const log = open(database, 60_000)
+    await storeOf(database, 60_000).begin(runId, { owner, headers: {}, leaseMs: 60_000, producer: 'dead' })
+    const row = database.runs.get(runId) as Row
+    expect(await log.stop(runId, { owner })).toBe(true)
+    row.aliveUntil = 0
+    expect(await log.stop(runId, { owner })).toBe(false)
+    expect(row).toMatchObject({ isStopped: true, isLost: false })
+  })
+
+  it('is told to a producer that lives though its lease is over, as after an outage: true', async () => {
+    const database = new Database()
+    const run = record(({ signal }) => thinking(signal), { log: open(database, 60_000), runId, owner })
+    await expect.poll(() => database.listeners.get(`${runId} producer`)?.size).toBe(1)
+    const row = database.runs.get(runId) as Row
+    row.aliveUntil = 0
+    expect(await open(database, 60_000).stop(runId, { owner })).toBe(true)
+    expect(await run).toMatchObject({ outcome: 'stopped' })
+  })
+
+  it.each(['begin', 'append'] as const)(
+    'of a run that waits for its producer ends that also where the store takes the %s, and its answer is lost',
+    async (method) => {
+      const database = new Database()
+      const store = storeOf(database, 10_000)
+      let isLost = true
+      const there = createLog({
+        ...store,
+        async [method](...given: never[]) {
+          const answer = await (store[method] as (...given: never[]) => unknown)(...given)
+          if (isLost) throw new Error('The connection broke')
+          return answer
+        },
+      } as LogStore)
+      closing.push(there)
+      await there.create(runId, { owner })
+      const read = (log: Log) => resume(new Request('http://localhost/'), { log, owner, runId, heartbeatMs: 20 })
+      const readers = [await read(there), await read(open(database))]
+      const stopped = await there.stop(runId, { owner }).catch(({ code }) => code)
+      expect(stopped).toBe(method === 'begin' ? 'log-failure' : true)
+      isLost = false
+      for (const reader of readers) expect(await reader.text()).toMatch(/event: error\ndata: .*"stopped"/)
+      expect(await open(database).status(runId, { owner })).toEqual({ state: 'ended', outcome: 'stopped' })
+    },
+  )
 
   /** A source that says nothing until it is told to stop. */
   async function* thinking(signal: AbortSignal) {
