@@ -96,35 +96,32 @@ function isBatch(chunk: object, reading: Reading): boolean {
 }
 
 /**
- * What an event of a provider's stream holds, if a parser handed it over as an object: a known chunk, a failure, or the
- * sentinel after one of these. `undefined` for everything else: that is an event of the user's own.
+ * What an event of an upstream holds, if a parser handed it over as an object: a known chunk, a failure, the sentinel.
+ * After one of these each event without a name is the upstream's. `undefined` for an event of the user's own.
  */
 function toHeld(chunk: object, reading: Reading): unknown {
   const { event, data, id } = chunk as { event?: unknown; data?: unknown; id?: unknown }
-  const isEvent = typeof data === 'string' && hasOnly(chunk, EVENT)
+  const isAmid = reading.proof !== 'not-needed' || !!reading.upstream
+  // An event of the source's own cannot be an error.
+  if (event === 'error') return isAmid && data !== undefined ? { error: jsonOf(String(data)) ?? data } : undefined
+  if (typeof data !== 'string' || !hasOnly(chunk, EVENT)) {
+    const mayHold = isObject(data) && (typeof event === 'string' || typeof id === 'number') && isOwnEvent(chunk)
+    return mayHold && shapeOf(data, reading) ? data : undefined
+  }
+  if (isSentinel(data)) return isAmid ? DONE : undefined
   const isUnnamed = !event || event === 'message'
   // Parsers have the fields that an event lacks, too.
-  const isParsed = isEvent && isUnnamed && !id && 'event' in chunk && 'id' in chunk
-  const isAmid = reading.proof !== 'not-needed' || !!reading.upstream
-  // An event that an upstream names `error` is its failure; an event of the source's own cannot be one.
-  if (event === 'error' && isAmid && data !== undefined)
-    return { error: typeof data === 'string' ? (jsonOf(data) ?? data) : data }
-  if (event === 'error') return undefined
-  if (isEvent && isSentinel(data)) return isAmid ? DONE : undefined
-  if (isEvent && data.startsWith('{')) {
-    const read = jsonOf(data)
-    if (read === undefined && isAmid) return { error: `An event of the upstream is not JSON: ${data.slice(0, 200)}` }
-    const typed = isObject(read) && withType(read, event, reading)
-    if (typed) return typed
-    if (!isObject(read)) return
-    if (shapeOf(read, reading) || ('error' in read && Object.keys(read).length === 1)) return read
-    const failure = isParsed && failureIn(read, false)
-    return failure ? { error: failure } : isUnnamed && reading.isHeld ? read : undefined
+  const isParsed = isUnnamed && !id && 'event' in chunk && 'id' in chunk
+  const isJSON = data.startsWith('{')
+  const read = isJSON ? jsonOf(data) : undefined
+  if (!isObject(read)) {
+    if (!(isJSON ? isAmid : isParsed && reading.isHeld)) return
+    return isIdle(data) ? null : { error: `An event of the upstream is not JSON: ${data.slice(0, 200)}` }
   }
-  if (isParsed && reading.isHeld) {
-    if (isIdle(data)) return null
-    return { error: `An event of the upstream is not JSON: ${data.slice(0, 200)}` }
-  }
-  const mayHold = isObject(data) && (typeof event === 'string' || typeof id === 'number') && isOwnEvent(chunk)
-  return mayHold && shapeOf(data, reading) ? data : undefined
+  const typed = withType(read, event, reading)
+  if (typed) return typed
+  const isNext = isUnnamed && reading.isHeld
+  if (isNext || shapeOf(read, reading) || ('error' in read && Object.keys(read).length === 1)) return read
+  const failure = isParsed && failureIn(read, false)
+  return failure ? { error: failure } : undefined
 }

@@ -304,29 +304,28 @@ export class Calls {
   }
 
   /**
-   * The call that a key and a head belong to. Another id means another call, and so does another name where nothing
-   * else tells calls apart, but not in the middle of an input: some servers repeat the name in each piece, or change
-   * the id or the index each time.
+   * The call that a key and a head belong to. Another name is another call's; another id, too, unless the piece stands
+   * in the middle of an input: some servers change the id, or repeat the name, in each piece.
    */
   #find(key: CallKey, id: string | undefined, name: string | undefined, piece?: string): Call | undefined {
     const known = id === undefined ? undefined : this.#ids.get(id)
+    if (known) return known
     const last = this.#keys.get(key)
     const latest = this.#last
-    if (known) return known
     if (id === undefined && name === undefined) {
       // A piece without id and name continues the latest call.
       const goesOn = key === undefined || (!this.#isSingle && latest && !latest.isDone && !isWhole(latest))
       return last ?? (goesOn ? latest : undefined)
     }
-    if (!last || (id !== undefined && last.id === undefined && (key !== undefined || !last.name))) return last
-    // Calls with ids have them in their first pieces.
-    if (id === undefined && last.id !== undefined && last.name === name) return last
-    const isOpen = !isWhole(last)
-    const isAgain = name === undefined || !last.name || (piece && last.name === name && isOpen && last.input !== '')
-    if (id !== undefined) return isAgain && isOpen ? last : undefined
-    if (key === undefined) return isAgain && !last.isDone ? last : undefined
-    const isRepeat = isAgain || (last.name === name && (!piece || isSame(last.input, piece)))
-    return isRepeat || (isOpen && !last.isDone) ? last : undefined
+    if (!last) return
+    const isNamed = name !== undefined && last.name !== undefined
+    const hasOtherId = id !== undefined && last.id !== undefined
+    if (isNamed && name !== last.name) return
+    if (!last.isDone && !isWhole(last)) return isNamed && hasOtherId && !(piece && last.input) ? undefined : last
+    if (!isNamed || hasOtherId) return hasOtherId ? undefined : last
+    // The whole call may be repeated. One with an id has it in its first piece.
+    const isRepeat = key !== undefined && (!piece || isSame(last.input, piece))
+    return last.id !== undefined || isRepeat ? last : undefined
   }
 
   /**
