@@ -6,20 +6,19 @@ import { mistake } from './failure.js'
 
 export { DONE, encodeComment, encodeEvent } from './encode.js'
 export { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from './errors.js'
-export type { HeadersLike } from './headers.js'
-export type { Connection, ErrorContext, Log, RelayOptions, ShownFailure } from './options.js'
-export {
-  lastEventIdOf,
-  type RelayHandle,
-  type RelayToOptions,
-  type RequestHead,
-  type ResumeOptions,
-  type ResumeToOptions,
-  relayTo,
-  resumeTo,
-  type Sink,
-  type SinkHeaders,
-} from './relay.js'
+export { type HeadersLike, lastEventIdOf, type RequestHead, type SinkHeaders } from './headers.js'
+export type {
+  Connection,
+  ErrorContext,
+  Log,
+  RelayOptions,
+  RelayToOptions,
+  ResumeOptions,
+  ResumeToOptions,
+  ShownFailure,
+} from './options.js'
+export { relayTo, resumeTo } from './relay.js'
+export type { RelayHandle, Sink } from './sink.js'
 export { toParts } from './sources/read-chunk.js'
 export type * from './types.js'
 

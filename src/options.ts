@@ -1,4 +1,4 @@
-/** Which options does `relay` have, and what is wrong with those it was given? */
+/** Which options do `relay` and `resume` have, and what is wrong with those they were given? */
 import {
   abortSignal,
   anything,
@@ -14,7 +14,7 @@ import {
 import { isObject, show } from './errors.js'
 import { isRunId } from './event-id.js'
 import { mistake, typeMistake } from './failure.js'
-import type { HeadersLike } from './headers.js'
+import type { HeadersLike, RequestHead } from './headers.js'
 import type { Failure, Outcome, Protocol, Summary } from './types.js'
 
 /** What `onError` gets besides the error. */
@@ -191,6 +191,63 @@ export interface RelayOptions {
    * `onEnd`, if that is called at all. What it throws goes to `onError`.
    */
   onClose?(connection: Connection): unknown
+}
+
+/** {@link RelayOptions}, and the request's head from the adapter. */
+export interface RelayToOptions extends RelayOptions {
+  request?: RequestHead
+}
+
+/** Options of every adapter's `resume`, which mean what they mean for `relay`. */
+export interface ResumeOptions
+  extends Pick<
+      RelayOptions,
+      | 'protocol'
+      | 'heartbeatMs'
+      | 'stallTimeoutMs'
+      | 'maxDurationMs'
+      | 'retryMs'
+      | 'directWrites'
+      | 'headers'
+      | 'shutdown'
+      | 'waitUntil'
+      | 'onError'
+      | 'onClose'
+    >,
+    Required<Pick<RelayOptions, 'log' | 'owner'>> {
+  /**
+   * The run to read. If the request has no `Last-Event-ID` of this run, it is read from its first event, and only while
+   * it goes on or its `onEnd` has not settled.
+   */
+  runId?: string | undefined
+  /**
+   * After which event to read, if your code knows it: the number of an event of `runId`, or the id of one. A
+   * `Last-Event-ID` of the request comes first: a reader that reconnects is further.
+   */
+  after?: number | string | undefined
+  /** The status if there is nothing to read. 200 has an empty body, for clients that need one. @default 204 */
+  empty?: 200 | 204 | undefined
+}
+
+/** {@link ResumeOptions}, and the request's head from the adapter. */
+export interface ResumeToOptions extends ResumeOptions {
+  request?: RequestHead
+}
+
+/** The options with the request's head. A value that is not an object is returned as it is: the check refuses it. */
+export function withRequest<T extends object>(options: T, request: RequestHead): T & { request: RequestHead }
+export function withRequest(options: RelayOptions | undefined, request: RequestHead): RelayToOptions
+export function withRequest(options: object | undefined, request: RequestHead): object | undefined {
+  if (options === undefined) return { request }
+  if (typeof options !== 'object') return options
+  try {
+    // A plain object is copied. An object that inherits from the options, or a spread with one property more, has a
+    // hidden class of its own, which is memory in every open stream.
+    if (Object.getPrototypeOf(options ?? {}) === Object.prototype) return Object.assign({}, options, { request })
+  } catch {
+    // An option that throws when it is read throws again where that is caught.
+  }
+  return Object.assign(Object.create(options), { request })
 }
 
 export const duration: Rule = [

@@ -12,122 +12,28 @@ import {
   isEventSource,
   JSON_HEADERS,
   lastEventIdOf,
-  type RequestHead,
   type SinkHeaders,
   STREAM_HEADERS,
 } from './headers.js'
 import type { LogResume, RunLog } from './log/log.js'
 import type { ReaderOutlet } from './log/reader.js'
-import { type Connection, checkRelayOptions, type RelayOptions } from './options.js'
+import {
+  type Connection,
+  checkRelayOptions,
+  type RelayOptions,
+  type RelayToOptions,
+  type ResumeOptions,
+  type ResumeToOptions,
+} from './options.js'
 import { OwnedPromise } from './owned-promise.js'
 import { printError, reportClose, reportEnd, reportFailure, warnOnce } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
+import type { RelayHandle, Sink } from './sink.js'
 import { callAtTickEnd, nextTurn } from './tick.js'
-import type { Failure, Source, Summary } from './types.js'
+import type { Failure, Outcome, Source, Summary } from './types.js'
 import { discard } from './upstream.js'
 import { WholeAnswer } from './whole-answer.js'
-
-export { lastEventIdOf, type RequestHead, type SinkHeaders } from './headers.js'
-
-/**
- * How a host writes: all that an adapter translates. Methods are called in this order: `open` once, `offer` once if
- * there is a stream to come, `write` any number of times, `end` once; or `destroy` at any time; or nothing at all.
- */
-export interface Sink {
-  /**
-   * Whether the client had left before the relay began. May throw, if the host cannot answer at all. Read again when
-   * the client leaves, since something else may have answered, or have ended the response in the middle: then it throws.
-   */
-  readonly gone?: boolean
-  /** Sends the status and the headers, or keeps them for the first write. May throw if the host refuses them. */
-  open(status: number, headers: SinkHeaders): void
-  /**
-   * For hosts that read the body as an object: hands it over while it is empty. `false`: nobody reads it yet; the
-   * adapter calls `drained()` when somebody does.
-   */
-  offer?(): boolean
-  /** Writes text. Only `false` means: the client takes no more for now; the adapter calls `drained()` when it does. */
-  write(text: string): boolean
-  /** Writes the last text, if any, and ends the response; the adapter calls `drained()` once that is sent. */
-  end(text?: string): void
-  /** Drops the connection. */
-  destroy(): void
-  /** Runs the task soon: after what the source yields in this tick, before the host waits for the network. */
-  schedule(task: () => void): void
-}
-
-/** What an adapter tells a relay, and learns from it. */
-export interface RelayHandle {
-  /** The sink takes more, or has sent its end. */
-  drained(): void
-  /** The client left. May be called more than once, and after the end. */
-  left(): void
-  /**
-   * How it ended. Rejects only with what `onError` threw, and then the response is untouched. If nobody awaits this
-   * promise, the client is sent the failure instead.
-   */
-  readonly done: Promise<Summary>
-  /** Whether the relay has nothing left to do. If it has sent nothing, the response is free for something else. */
-  readonly isClosed: boolean
-}
-
-/** {@link RelayOptions}, and the request's head from the adapter. */
-export interface RelayToOptions extends RelayOptions {
-  request?: RequestHead
-}
-
-/** Options of every adapter's `resume`, which mean what they mean for `relay`. */
-export interface ResumeOptions
-  extends Pick<
-      RelayOptions,
-      | 'protocol'
-      | 'heartbeatMs'
-      | 'stallTimeoutMs'
-      | 'maxDurationMs'
-      | 'retryMs'
-      | 'directWrites'
-      | 'headers'
-      | 'shutdown'
-      | 'waitUntil'
-      | 'onError'
-      | 'onClose'
-    >,
-    Required<Pick<RelayOptions, 'log' | 'owner'>> {
-  /**
-   * The run to read. If the request has no `Last-Event-ID` of this run, it is read from its first event, and only while
-   * it goes on or its `onEnd` has not settled.
-   */
-  runId?: string | undefined
-  /**
-   * After which event to read, if your code knows it: the number of an event of `runId`, or the id of one. A
-   * `Last-Event-ID` of the request comes first: a reader that reconnects is further.
-   */
-  after?: number | string | undefined
-  /** The status if there is nothing to read. 200 has an empty body, for clients that need one. @default 204 */
-  empty?: 200 | 204 | undefined
-}
-
-/** {@link ResumeOptions}, and the request's head from the adapter. */
-export interface ResumeToOptions extends ResumeOptions {
-  request?: RequestHead
-}
-
-/** The options with the request's head. A value that is not an object is returned as it is: the check refuses it. */
-export function withRequest<T extends object>(options: T, request: RequestHead): T & { request: RequestHead }
-export function withRequest(options: RelayOptions | undefined, request: RequestHead): RelayToOptions
-export function withRequest(options: object | undefined, request: RequestHead): object | undefined {
-  if (options === undefined) return { request }
-  if (typeof options !== 'object') return options
-  try {
-    // A plain object is copied. An object that inherits from the options, or a spread with one property more, has a
-    // hidden class of its own, which is memory in every open stream.
-    if (Object.getPrototypeOf(options ?? {}) === Object.prototype) return Object.assign({}, options, { request })
-  } catch {
-    // An option that throws when it is read throws again where that is caught.
-  }
-  return Object.assign(Object.create(options), { request })
-}
 
 /** Frames of one tick make one write; past this many characters they do not wait for its end. */
 const FLUSH_AT = 16_384
@@ -349,7 +255,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     // The id of the position before the first event, for an EventSource that loses the connection there.
     if (log && this.#lastEventId === undefined && isEventSource(request) && !this.#isDataOnly())
       this.#buffer += `${idLine(this.#runId, 0)}\n`
-    return !this.#isBlocked()
+    return !this.#is('blocked')
   }
 
   write(frames: string): boolean {
@@ -415,8 +321,13 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       return
     }
     printError(error)
-    if (!this.isClosed) this.#answerFailure(failure)
+    if (!this.#is('closed')) this.#answerFailure(failure)
     this.#resolve(summary)
+  }
+
+  /** Asks again: what was called since may have changed the state, which TypeScript does not see. */
+  #is(state: string): boolean {
+    return this.#state === state
   }
 
   drained(): void {
@@ -428,7 +339,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       this.#state = 'open'
       this.#deadlines.unblock()
       this.#send()
-      if (this.#isOpen()) {
+      if (this.#is('open')) {
         this.#deadlines.watch()
         this.#feeder?.resume()
       }
@@ -498,7 +409,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   /** Ends a call for which no run was made. */
   #endEarly(end: Pick<RunEnd, 'outcome' | 'failure' | 'thrown'>, error?: unknown): void {
-    const summary: Summary = { outcome: end.outcome, events: 0, text: '', durationMs: 0, runId: this.#runId }
+    const summary = this.#summaryOf(end.outcome)
     if (error !== undefined) summary.error = error
     try {
       this.end({ ...end, frames: '', last: '', summary })
@@ -508,13 +419,14 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     runIn(this.scope, () => reportEnd(this.#options, summary, this.scope))
   }
 
+  /** Of a call without a run. */
+  #summaryOf(outcome: Outcome): Summary {
+    return { outcome, events: 0, text: '', durationMs: 0, runId: this.#runId }
+  }
+
   #drop(): void {
     this.#close()
     this.#sink.destroy()
-  }
-
-  #isOpen(): boolean {
-    return this.#state === 'open'
   }
 
   /** The last bytes did not arrive. */
@@ -522,10 +434,6 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     if (this.#connection) this.#connection.outcome = outcome
     if (outcome === 'stalled' || this.#state === 'ending') this.#drop()
     else this.#close()
-  }
-
-  #isBlocked(): boolean {
-    return this.#state === 'blocked'
   }
 
   #add(whole: string): void {
@@ -563,7 +471,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       this.#deadlines.wrote()
       if (this.#write(text)) continue
       // The write may have led to the end of the stream.
-      if (this.#isOpen()) this.#block()
+      if (this.#is('open')) this.#block()
     }
   }
 
@@ -585,7 +493,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     this.#open(200, this.#streamHeaders())
     this.#state = 'open'
     // A host that refuses the body says that the reader left.
-    if (!this.#offer() && this.#isOpen()) this.#block()
+    if (!this.#offer() && this.#is('open')) this.#block()
     // Not an event of its own: the line becomes part of the first one, so that no client sees an empty event.
     if (retryMs !== undefined && !this.#isDataOnly()) this.#buffer = encodeRetry(retryMs)
     return true
@@ -648,7 +556,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     try {
       const ofHead = this.#whole ? JSON_HEADERS : this.#streamHeaders()
       this.#open(status, status === 200 ? ofHead : EMPTY_HEADERS)
-      const summary: Summary = { outcome: 'done', events: 0, text: '', durationMs: 0, runId: this.#runId }
+      const summary = this.#summaryOf('done')
       this.#connect(summary)
       this.#finish()
       this.#resolve(summary)

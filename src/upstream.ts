@@ -2,10 +2,12 @@
 import { isObject, show } from './errors.js'
 import { mistake } from './failure.js'
 import { ignore, isThenable } from './promises.js'
+import { warnOnce } from './report.js'
 import {
   formatOf,
   type Held,
   heldBy,
+  isEventStream,
   isObservable,
   isResponse,
   isStream,
@@ -184,6 +186,29 @@ function iterateBytes({ iterator, ...rest }: Iteration, first: unknown, reading:
   return { ...rest, iterator: readBytes({ next, return: () => iterator.return?.() }, undefined, reading) }
 }
 
+/**
+ * The bytes of a source's first string, if its strings are the lines or events of a wire that an SDK passes on
+ * undecoded (watsonx). In any other source they are text: a model can be made to write what looks like an event, and
+ * that must not become a tool call.
+ */
+export function wireIn(first: string, { stream }: Iteration, reading: Reading): Uint8Array | undefined {
+  if (!reading.isFresh || !isStream(stream)) return
+  const isWhole = isEventStream(first)
+  if (typeof stream.controller?.abort === 'function') {
+    const isLines = /^(id|event|data): ?[^\n]+$/.test(first)
+    reading.ofUpstream().isLines = isLines
+    if (isLines) return new TextEncoder().encode(`${first}\n`)
+    return isWhole ? new TextEncoder().encode(first) : undefined
+  }
+  if (isWhole && !reading.upstream) {
+    warnOnce(
+      'wire',
+      'a source of strings begins with an event of an event stream, and strings go out as text: hand over the bytes, or the Response, before they are decoded',
+    )
+  }
+  return
+}
+
 /** The mistake of handing in a stream that someone has read. */
 export function wasConsumed(cause?: unknown): Error {
   return mistake(
@@ -191,6 +216,15 @@ export function wasConsumed(cause?: unknown): Error {
     'The source was read before: create it in a function, so that each run has its own',
     cause,
   )
+}
+
+/** Whether it is the error that the SDKs' streams give a second reader. */
+export function isOfConsumed(error: unknown): boolean {
+  try {
+    return /consumed stream/.test(String((error as Error | undefined)?.message))
+  } catch {
+    return false
+  }
 }
 
 /**

@@ -33,12 +33,8 @@ export class WholeAnswer {
       name,
       ...(headers && { headers }),
       ...(sentinel !== undefined && { sentinel }),
-      encoder: (run) => new Gatherer(name, protocol.encoder(run), isKept, (body) => this.#take(body)),
+      encoder: (run) => new Gatherer(name, protocol.encoder(run), isKept, this),
     }
-  }
-
-  #take(body: string): void {
-    this.body = body
   }
 }
 
@@ -48,13 +44,13 @@ class Gatherer implements Encoder {
   readonly aside?: Encoder['aside']
   readonly #encoder: Encoder
   readonly #isKept: boolean
-  readonly #onBody: (body: string) => void
+  readonly #answer: WholeAnswer
   readonly #parts: AnswerPart[] = []
   /** The latest call at each index. */
   readonly #calls = new Map<number, ToolCallPart>()
   #size = 0
 
-  constructor(name: string, encoder: Encoder, isKept: boolean, onBody: (body: string) => void) {
+  constructor(name: string, encoder: Encoder, isKept: boolean, answer: WholeAnswer) {
     if (!encoder.answer) {
       throw mistake(
         'invalid-option',
@@ -63,7 +59,7 @@ class Gatherer implements Encoder {
     }
     this.#encoder = encoder
     this.#isKept = isKept
-    this.#onBody = onBody
+    this.#answer = answer
     if (encoder.chunk) {
       this.chunk = (chunk, event) => {
         this.#keep({ type: 'chunk', chunk, event }, toJson(chunk).length)
@@ -89,7 +85,7 @@ class Gatherer implements Encoder {
   }
 
   end(end: EncoderEnd): string {
-    this.#onBody(toJson(this.#encoder.answer?.(this.#parts, end)))
+    this.#answer.body = toJson(this.#encoder.answer?.(this.#parts, end))
     return this.#isKept ? this.#encoder.end(end) : ''
   }
 

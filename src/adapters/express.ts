@@ -1,12 +1,10 @@
 /** How does a request of Express become a relay? Only a translation: node-sink.ts writes and flushes. */
 
-import type { RelayOptions } from '../options.js'
-import type { ResumeOptions } from '../relay.js'
+import type { RelayOptions, ResumeOptions } from '../options.js'
 import type { Source, Summary } from '../types.js'
 import { type NodeRequest, type NodeResponse, relay as relayNode, resume as resumeNode } from './node.js'
 
-export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../options.js'
-export type { ResumeOptions } from '../relay.js'
+export type { Connection, ErrorContext, RelayOptions, ResumeOptions, ShownFailure } from '../options.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 
 /** The members that are used of Express's request, in Express 4 and 5. */

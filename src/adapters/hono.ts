@@ -1,13 +1,13 @@
 /** How does a request of Hono become a relay? Only a translation: web-sink.ts writes. */
 
 import { mistake } from '../failure.js'
-import type { RelayOptions } from '../options.js'
-import { lastEventIdOf, type ResumeOptions, relayTo, resumeTo, withRequest } from '../relay.js'
+import { lastEventIdOf } from '../headers.js'
+import { type RelayOptions, type ResumeOptions, withRequest } from '../options.js'
+import { relayTo, resumeTo } from '../relay.js'
 import type { Source } from '../types.js'
 import { type Respond, serveWeb, type WebRequest } from './web-sink.js'
 
-export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../options.js'
-export type { ResumeOptions } from '../relay.js'
+export type { Connection, ErrorContext, RelayOptions, ResumeOptions, ShownFailure } from '../options.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 
 /** The members that are used of Hono's context. */

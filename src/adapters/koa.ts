@@ -1,24 +1,16 @@
 /** How does a request of Koa become a relay? Only a translation: readable-sink.ts writes. */
 
 import { typeMistake } from '../failure.js'
-import type { RelayOptions } from '../options.js'
+import { lastEventIdOf, type RequestHead } from '../headers.js'
+import { type RelayOptions, type ResumeOptions, withRequest } from '../options.js'
 import { owned } from '../owned-promise.js'
-import {
-  lastEventIdOf,
-  type RelayHandle,
-  type RequestHead,
-  type ResumeOptions,
-  relayTo,
-  resumeTo,
-  type Sink,
-  withRequest,
-} from '../relay.js'
+import { relayTo, resumeTo } from '../relay.js'
+import type { RelayHandle, Sink } from '../sink.js'
 import type { Source } from '../types.js'
 import { lackOf, type NodeRequest, type NodeResponse, type Remedies, serveNode } from './node-sink.js'
 import { BodySink } from './readable-sink.js'
 
-export type { Connection, ErrorContext, RelayOptions, ShownFailure } from '../options.js'
-export type { ResumeOptions } from '../relay.js'
+export type { Connection, ErrorContext, RelayOptions, ResumeOptions, ShownFailure } from '../options.js'
 export type { Source, SourceContext, Summary } from '../types.js'
 export type { NodeRequest, NodeResponse } from './node-sink.js'
 

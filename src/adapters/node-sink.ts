@@ -2,7 +2,8 @@
 
 import { flatten } from '../encode.js'
 import { mistake } from '../failure.js'
-import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
+import type { RequestHead, SinkHeaders } from '../headers.js'
+import type { RelayHandle, Sink } from '../sink.js'
 import { atTickEnd, callAtTickEnd } from '../tick.js'
 import type { Summary } from '../types.js'
 import { type DirectResponse, type DirectSocket, writeDirect } from './http1-chunk.js'

@@ -1,7 +1,7 @@
 /** How is a stream written for a host that sends a `Readable` as its body: Fastify and Koa? */
 
 import { Readable } from 'node:stream'
-import type { SinkHeaders } from '../relay.js'
+import type { SinkHeaders } from '../headers.js'
 import { isPipedTo } from './http1-chunk.js'
 import { gather, type NodeResponse, NodeSink, type Remedies, type WriteOptions } from './node-sink.js'
 

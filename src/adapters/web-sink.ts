@@ -2,9 +2,10 @@
 
 import { RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
+import type { RequestHead, SinkHeaders } from '../headers.js'
 import { owned } from '../owned-promise.js'
-import type { RelayHandle, RequestHead, Sink, SinkHeaders } from '../relay.js'
 import { printError, warnOnce } from '../report.js'
+import type { RelayHandle, Sink } from '../sink.js'
 import { callAtTickEnd } from '../tick.js'
 import type { ReadableStreamLike } from '../types.js'
 

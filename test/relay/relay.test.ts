@@ -10,6 +10,7 @@ import {
   type Summary,
 } from 'sse-relay'
 import { createMemoryLog } from 'sse-relay/log'
+import { parts } from 'sse-relay/protocols'
 import { probe, stalling, throwing, tokens } from 'sse-relay/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
@@ -204,6 +205,15 @@ describe('relayTo', () => {
       expect(await relay(source).done).toMatchObject({ outcome: 'done', events: 1 })
       expect(sink.text).toBe(frame('Hello') + SENTINEL)
     }
+  })
+
+  it.each([
+    ['a text', 'Hello'],
+    ['an own event', { event: 'note', data: 'x' }],
+    ['a text beside a failure', { choices: [{ index: 0, delta: { content: 'Hello' } }], error: { message: 'no' } }],
+  ])('what begins an answer is sent before %s', async (_, next) => {
+    await relay([{ type: 'start', id: 'm' }, next], { protocol: parts(), onError() {} }).done
+    expect(sink.text).toMatch(/^data: {"type":"start","id":"m"}\n\n(event|data): /)
   })
 
   it('a source function is called before it returns, with a context of its own', () => {

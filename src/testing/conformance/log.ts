@@ -1,9 +1,11 @@
 /** Does a log do what every log does? Sentence by sentence. */
 import assert from 'node:assert/strict'
+import type { SinkHeaders } from '../../headers.js'
 import { record } from '../../log/record-run.js'
 import type { MaybePromise } from '../../log/store.js'
-import type { Log, RelayOptions } from '../../options.js'
-import { type ResumeToOptions, relayTo, resumeTo, type Sink, type SinkHeaders } from '../../relay.js'
+import type { Log, RelayOptions, ResumeToOptions } from '../../options.js'
+import { relayTo, resumeTo } from '../../relay.js'
+import type { Sink } from '../../sink.js'
 import type { Protocol, SourceContext, Summary } from '../../types.js'
 import { Waiting } from '../waiting.js'
 
