@@ -53,7 +53,7 @@ export interface RedisLogOptions {
   prefix?: string | undefined
   /**
    * A run whose producer was not heard for this long is suspected to be lost. After the same time again it is lost, and
-   * its readers get `producer-lost`. @default 10000
+   * its readers get `producer-lost`. All processes need the same value. @default 10000
    */
   leaseMs?: number | undefined
   /** How long a command may take until the log counts as out of reach. @default 2000 */
