@@ -23,6 +23,18 @@ const [otel = '', prometheus = ''] = blocksOf(read('docs/observability.md'))
   .filter(({ words }) => words[0] === 'package')
   .map(({ text }) => text)
 
+/** A route more for the sample, whose source is a generator: its code runs step by step. */
+const STEPS = `
+app.post('/api/steps', (req, res) => {
+  const { source, onEnd } = observe('anthropic', 'steps', async function* () {
+    yield { event: 'step', data: 1 }
+    tracer.startSpan('a step').end()
+    yield 'Hello'
+  })
+  return relay(req, res, source, { onEnd, requireFinish: false })
+})
+`
+
 const QUESTION = {
   method: 'POST',
   headers: { 'content-type': 'application/json' },
@@ -87,7 +99,7 @@ describe('OpenTelemetry', () => {
     trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] }))
     metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }))
     cleanups.push(() => reader.shutdown())
-    url = await start('opentelemetry', otel)
+    url = await start('opentelemetry', `${otel}${STEPS}`)
   })
   beforeEach(() => spans.reset())
 
@@ -121,6 +133,14 @@ describe('OpenTelemetry', () => {
     expect(told['gen_ai.client.operation.duration']).toHaveLength(1)
     expect(told['gen_ai.client.operation.time_to_first_chunk']).toHaveLength(1)
     expect(told['chat.runs.active']?.[0]?.value).toBe(0)
+  })
+
+  it('has what a generator starts between its chunks as children of the span', async () => {
+    await collect(await fetch(`${url}/api/steps`, QUESTION))
+    await vi.waitFor(() => expect(spans.getFinishedSpans()).toHaveLength(2), { timeout: 20_000 })
+    const [step, run] = spans.getFinishedSpans()
+    expect([step?.name, run?.name]).toEqual(['a step', 'chat steps'])
+    expect(step?.parentSpanContext?.spanId).toBe(run?.spanContext().spanId)
   })
 
   it('is told of a refusal as an error', async () => {
