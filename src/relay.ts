@@ -1,5 +1,6 @@
 /** How do the frames of a run or a log become one HTTP response, and how does it end? */
 import { captureScope, runIn } from './async-context.js'
+import { AwaitedPromise } from './awaited-promise.js'
 import { type DeadlineOwner, Deadlines } from './deadlines.js'
 import { encodeRetry } from './encode.js'
 import { RelayError } from './errors.js'
@@ -25,7 +26,6 @@ import {
   type ResumeOptions,
   type ResumeToOptions,
 } from './options.js'
-import { OwnedPromise } from './owned-promise.js'
 import { printError, reportClose, reportEnd, reportFailure, warnOnce } from './report.js'
 import { type Feeder, Run, type RunEnd } from './run.js'
 import { listen } from './signal.js'
@@ -79,7 +79,7 @@ export function resumeTo(sink: Sink, lastEventId: string | undefined, options: R
  */
 class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   #state: 'waiting' | 'open' | 'blocked' | 'ending' | 'ended' | 'closed' = 'waiting'
-  readonly done: OwnedPromise<Summary>
+  readonly done: AwaitedPromise<Summary>
   readonly scope = captureScope()
   readonly #sink: Sink
   readonly #options: RelayToOptions & Pick<ResumeOptions, 'after' | 'empty'>
@@ -112,7 +112,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     this.#options = options ?? {}
     this.#lastEventId = lastEventIdOf(this.#options.request)
     this.#runId = idOf(this.#options)
-    this.done = new OwnedPromise((resolve) => {
+    this.done = new AwaitedPromise((resolve) => {
       this.#resolve = resolve
     })
   }
@@ -314,8 +314,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   async #refuse(error: unknown, failure: FailureAnswer, summary: Summary): Promise<void> {
     this.#deadlines.close()
     this.#state = 'ended'
-    if (!this.done.isOwned) await nextTurn()
-    if (this.done.isOwned) {
+    if (!this.done.isAwaited) await nextTurn()
+    if (this.done.isAwaited) {
       this.#close()
       this.#resolve(Promise.reject(error))
       return

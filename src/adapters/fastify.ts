@@ -1,9 +1,9 @@
 /** How does a request of Fastify become a relay? Only a translation: readable-sink.ts writes. */
 
+import { awaited } from '../awaited-promise.js'
 import { typeMistake } from '../failure.js'
 import { lastEventIdOf, type RequestHead } from '../headers.js'
 import { type RelayOptions, type ResumeOptions, withRequest } from '../options.js'
-import { owned } from '../owned-promise.js'
 import { relayTo, resumeTo } from '../relay.js'
 import { printError } from '../report.js'
 import type { RelayHandle, Sink } from '../sink.js'
@@ -85,7 +85,7 @@ function connect(
     if (typeof reply?.send !== 'function' || reply.sent) printError(error)
     else reply.send(error instanceof Error ? error : new Error(String(error), { cause: error }))
   }
-  return owned((resolve, reject) => answer(request, reply, options, begin).then(resolve, reject), tell)
+  return awaited((resolve, reject) => answer(request, reply, options, begin).then(resolve, reject), tell)
 }
 
 async function answer(

@@ -1,9 +1,9 @@
 /** How does a request of Koa become a relay? Only a translation: readable-sink.ts writes. */
 
+import { awaited } from '../awaited-promise.js'
 import { typeMistake } from '../failure.js'
 import { lastEventIdOf, type RequestHead } from '../headers.js'
 import { type RelayOptions, type ResumeOptions, withRequest } from '../options.js'
-import { owned } from '../owned-promise.js'
 import { relayTo, resumeTo } from '../relay.js'
 import type { RelayHandle, Sink } from '../sink.js'
 import type { Source } from '../types.js'
@@ -82,7 +82,7 @@ function connect(
       typeMistake('invalid-option', `relay takes a context of Koa here, and so does resume, and ${lack}; ${remedy}`),
     )
   }
-  return owned(
+  return awaited(
     (resolve, reject) => {
       const sink = new BodySink({
         res,

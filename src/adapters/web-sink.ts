@@ -1,9 +1,9 @@
 /** How is a stream written as the body of a Web `Response`, and how is it known that the client left? */
 
+import { awaited } from '../awaited-promise.js'
 import { RelayError, show } from '../errors.js'
 import { typeMistake } from '../failure.js'
 import type { RequestHead, SinkHeaders } from '../headers.js'
-import { owned } from '../owned-promise.js'
 import { printError, warnOnce } from '../report.js'
 import type { RelayHandle, Sink } from '../sink.js'
 import { callAtTickEnd } from '../tick.js'
@@ -44,7 +44,7 @@ export function serveWeb(
       ),
     )
   }
-  return owned((resolve, reject) => {
+  return awaited((resolve, reject) => {
     const { signal } = request
     const head: RequestHead = {
       method: request.method,

@@ -3,7 +3,7 @@
 import { beginsCall } from '../tool-call-boundaries.js'
 import type { FinishReason, ToolCallPart, ToolResultPart, UIChunk } from '../types.js'
 import { CUT } from './frames.js'
-import { frame, parseInput } from './ui-message-chunks.js'
+import { frame, parseInput } from './ui-message-frames.js'
 import { earlierMessage, isKnown, metadataOf, type UIMessageOptions } from './ui-message-options.js'
 
 /** A tool call as far as it has come. */

@@ -17,7 +17,7 @@ import {
 } from '../types.js'
 import { dataFrame, failureFrame, parseData, quote } from './frames.js'
 import { UIToolCalls } from './ui-message-calls.js'
-import { dataPartFrame, frame } from './ui-message-chunks.js'
+import { dataPartFrame, frame } from './ui-message-frames.js'
 import { earlierMessage, isKnown, metadataOf, OPTIONS, type UIMessageOptions } from './ui-message-options.js'
 import { toMessage } from './ui-message-whole.js'
 

@@ -10,7 +10,7 @@ import { Reading } from './reading-state.js'
 import { shapeOf } from './shapes.js'
 import { isSentinel, withType } from './sse-event.js'
 import { bytesIn, isStream } from './stream-holder.js'
-import { EVENT, isOwnEvent, readUnknown } from './unknown.js'
+import { EVENT, isOwnEvent, readUnknown } from './unknown-chunk.js'
 
 export { formatOf, isEventStream, readBytes } from './byte-stream.js'
 export { isObservable, observe } from './observable.js'

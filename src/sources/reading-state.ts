@@ -6,7 +6,7 @@ import { providerError } from './chunk-failure.js'
 import { countsOf } from './counts.js'
 import { meaningOf } from './finish.js'
 import { type CallHead, type CallKey, Calls } from './tool-calls.js'
-import { Upstream } from './upstream-state.js'
+import { Upstream } from './upstream-traits.js'
 
 /** A provider's or framework's shape of chunk: how to recognise it, and what it says. */
 export interface ChunkShape {

@@ -9,7 +9,7 @@ import { isPart } from './is-part.js'
 import { jsonOf } from './json.js'
 import type { Reading } from './reading-state.js'
 import { shapeOf } from './shapes.js'
-import type { Upstream } from './upstream-state.js'
+import type { Upstream } from './upstream-traits.js'
 
 /** Names of events that hold only the next piece of a text. */
 const TEXTS = /^(data|text|token|delta|chunk|content|answer|output|completion)$/i

@@ -21,7 +21,7 @@ const floors = [
     'async-context.ts',
     'surrogates.ts',
   ],
-  ['headers.ts', 'owned-promise.ts', 'source-context.ts'],
+  ['headers.ts', 'awaited-promise.ts', 'source-context.ts'],
   // Below the sources: an upstream's event stream is read with it.
   ['client/', 'options.ts', 'sink.ts'],
   ['report.ts'],

@@ -2,19 +2,19 @@
 import { nextTurn } from './tick.js'
 
 /** A promise that knows whether `then` was called, which `await`, `return` and `catch` do too. */
-export class OwnedPromise<T> extends Promise<T> {
+export class AwaitedPromise<T> extends Promise<T> {
   static override get [Symbol.species](): PromiseConstructor {
     return Promise
   }
 
-  isOwned = false
+  isAwaited = false
 
   // biome-ignore lint/suspicious/noThenProperty: it is a promise
   override then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    this.isOwned = true
+    this.isAwaited = true
     return super.then(onFulfilled, onRejected)
   }
 }
@@ -24,14 +24,14 @@ export class OwnedPromise<T> extends Promise<T> {
  * error and the promise resolves to nothing. This is decided one turn of the event loop later: whoever wants the
  * promise awaits it by then.
  */
-export function owned<T>(
+export function awaited<T>(
   begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
   tell: (error: unknown) => void,
 ): Promise<T> {
-  const promise = new OwnedPromise<T>((resolve, reject) => {
+  const promise = new AwaitedPromise<T>((resolve, reject) => {
     begin(resolve, async (error) => {
       await nextTurn()
-      if (promise.isOwned) return reject(error)
+      if (promise.isAwaited) return reject(error)
       tell(error)
       resolve(undefined as T)
     })
