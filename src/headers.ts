@@ -1,5 +1,6 @@
 /** Which headers does a request bring, and which does its answer get? */
 import { isObject, show } from './errors.js'
+import { parseEventId } from './event-id.js'
 import { mistake } from './failure.js'
 
 /** Response headers by their lower-case names. */
@@ -11,6 +12,8 @@ export type HeadersLike = Headers | Iterable<readonly [string, string]> | Record
 /** The head of the request that is answered. */
 export interface RequestHead {
   method?: string
+  /** The address, or its path, with the query. */
+  url?: string
   header(name: string): string | string[] | null | undefined
   /**
    * Reads the request's body to its end if nobody else does, and drops it. Called once, right after the source was
@@ -35,10 +38,20 @@ export function headerOf(request: RequestHead | undefined, name: string): string
   return (Array.isArray(value) ? value[0] : value) ?? undefined
 }
 
-/** The request's `Last-Event-ID`, for {@link resumeTo}. An empty one counts as absent, as in the standard. */
+/** How `event-source-polyfill` and others send the last event id: a header would need a preflight. */
+const IN_QUERY = /[?&]lastEventId=([\w-]+)(?::|%3a)(\w+)(?=&|$)/i
+
+/**
+ * The request's `Last-Event-ID`, for {@link resumeTo}. An empty one counts as absent, as in the standard. One in the
+ * query counts if it is an id of this library: the application may have its own parameter of that name.
+ */
 export function lastEventIdOf(request: RequestHead | undefined): string | undefined {
   const value = headerOf(request, 'last-event-id')
-  if (!value) return undefined
+  if (!value) {
+    const found = request?.method === 'GET' && IN_QUERY.exec(request.url ?? '')
+    const id = found ? `${found[1]}:${found[2]}` : undefined
+    return parseEventId(id) && id
+  }
   if (!/[\x80-\xff]/.test(value) || /[^\0-\xff]/.test(value)) return value
   // The value is UTF-8, but hosts hand headers over with one character per byte.
   return new TextDecoder().decode(Uint8Array.from(value, (character) => character.charCodeAt(0)))

@@ -12,6 +12,7 @@ import { drain, type Upload } from './unread-body.js'
 /** The members that are used of `IncomingMessage`, and of `Http2ServerRequest`. */
 export interface NodeRequest extends Upload {
   readonly method?: string | undefined
+  readonly url?: string | undefined
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   /** The connection. */
   readonly socket?: { readonly destroyed?: boolean; once?(event: 'close', listener: () => void): unknown } | null
@@ -85,6 +86,10 @@ class Head implements RequestHead {
 
   get method(): string | undefined {
     return this.#req.method
+  }
+
+  get url(): string | undefined {
+    return this.#req.url
   }
 
   header(name: string): string | string[] | undefined {

@@ -12,6 +12,7 @@ import type { ReadableStreamLike } from '../types.js'
 /** The members of `Request` that are used. */
 export interface WebRequest {
   readonly method: string
+  readonly url?: string
   readonly headers: { get(name: string): string | null }
   readonly signal?: AbortSignal | null
   readonly body?: (ReadableStreamLike & { readonly locked: boolean }) | null
@@ -48,6 +49,10 @@ export function serveWeb(
     const { signal } = request
     const head: RequestHead = {
       method: request.method,
+      // Asked for seldom, and hosts make it when asked.
+      get url() {
+        return request.url
+      },
       header: (name) => request.headers.get(name),
       drain: () => drop(request),
     }

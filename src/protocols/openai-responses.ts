@@ -392,7 +392,8 @@ class ResponsesEncoder implements Encoder {
       ...this.#head(reason ? 'incomplete' : 'completed'),
       ...(reason && { incomplete_details: { reason } }),
       output: this.#output,
-      ...(usage && { usage: toUsage(usage) }),
+      // Always: the AI SDK's version 5 does not read a response without counts.
+      usage: toUsage(usage),
     }
   }
 }
@@ -429,7 +430,7 @@ function toUsage({
   cachedInputTokens = 0,
   cacheWriteInputTokens = 0,
   reasoningTokens = 0,
-}: Usage): object {
+}: Usage = {}): object {
   return {
     input_tokens: inputTokens,
     input_tokens_details: { cached_tokens: cachedInputTokens, cache_write_tokens: cacheWriteInputTokens },

@@ -86,6 +86,24 @@ describe('the official openai client on an Anthropic upstream', () => {
     expect(ids.size).toBe(1)
   })
 
+  it.each([true, false])('gets counts of nothing where the source has none, with stream: %s', async (stream) => {
+    const { client } = await serve(() => ['Hello'], { stream })
+    const response = stream
+      ? await client.responses.stream(asked).finalResponse()
+      : await client.responses.create({ ...asked, stream: false })
+    const none = { cached_tokens: 0, cache_write_tokens: 0 }
+    expect(response).toMatchObject({
+      output_text: 'Hello',
+      usage: {
+        input_tokens: 0,
+        input_tokens_details: none,
+        output_tokens: 0,
+        output_tokens_details: { reasoning_tokens: 0 },
+        total_tokens: 0,
+      },
+    })
+  })
+
   it('reads a tool call that comes after a text as it grows', async () => {
     const { source } = await anthropicUpstream({ trace: 'anthropic-tool-use.sse' })
     const { client } = await serve(source)

@@ -92,7 +92,7 @@ function relayed(trace: string, via: ProtocolUnderTest): Row {
       tools: carries.tools ? tools : undefined,
       data: carries.data ? data : undefined,
       finish: carries.finish ? finish : undefined,
-      usage: counted ? dueUsage(via, usage) : via.usage?.(undefined),
+      usage: counted ? dueUsage(via, usage) : name === 'openaiResponses' ? undefined : via.usage?.(undefined),
       // The first word of a failure is the API's own there, and it has none for this.
       ...(name === 'openaiResponses' && code === 'truncated' ? failed : { outcome, code }),
     },

@@ -88,9 +88,8 @@ export const protocols: ProtocolUnderTest[] = [
     // It says why an answer is not complete, and no more.
     finish: (reason, hasCalls) =>
       reason === 'length' || reason === 'content-filter' ? reason : hasCalls ? 'tool-calls' : 'stop',
-    usage(usage) {
-      if (!usage) return
-      const { inputTokens = 0, outputTokens = 0, ...more } = usage
+    // Where there are no counts it says none.
+    usage({ inputTokens = 0, outputTokens = 0, ...more } = {}) {
       const none = { cachedInputTokens: 0, cacheWriteInputTokens: 0, reasoningTokens: 0 }
       return { ...none, totalTokens: inputTokens + outputTokens, ...more, inputTokens, outputTokens }
     },
