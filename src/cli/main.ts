@@ -12,7 +12,7 @@ interface Command {
 
 // Each command loads what it needs, and only when it is used.
 const COMMANDS: Record<string, { about: string; load(): Promise<Command> }> = {
-  doctor: { about: 'says what is wrong with a stream, and how to mend it', load: () => import('./doctor/command.js') },
+  doctor: { about: 'says what is wrong with a stream, and how to fix it', load: () => import('./doctor/command.js') },
   tail: { about: 'shows the events of a stream as they come', load: () => import('./tail.js') },
   demo: { about: 'serves a page that shows an answer arrive', load: () => import('./demo/command.js') },
 }

@@ -20,7 +20,7 @@ export const HELP = `\
 sse-relay doctor URL [options]
 
 Asks once, and says what is wrong with the event stream that answers, why it
-matters and how to mend it: headers, compression, buffering proxies, silences
+matters and how to fix it: headers, compression, buffering proxies, silences
 that get cut, endings that cannot be told, lines that clients pass over.
 With --origin an OPTIONS request comes after it, and for a GET a HEAD.
 The request is a real one: a model behind it is paid for one answer.

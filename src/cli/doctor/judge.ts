@@ -10,7 +10,7 @@ export interface Finding {
   severity: Severity
   what: string
   why: string
-  mend: string
+  fix: string
   places?: Flaw[]
 }
 
@@ -29,10 +29,10 @@ export interface Judgement {
 export function judge(observation: Observation): Judgement {
   const applies = ({ of }: Rule) => of === 'answer' || isEventStream(observation)
   const findings = RULES.filter(applies).flatMap((rule) => {
-    const { code, severity, why, mend } = rule
+    const { code, severity, why, fix } = rule
     const what = rule.find(observation)
     const places = rule.places?.(observation)
-    return what ? [{ code, severity, what, why, mend, ...(places && { places }) }] : []
+    return what ? [{ code, severity, what, why, fix, ...(places && { places }) }] : []
   })
   const isFault = ({ severity }: Finding) => severity === 'fault'
   const doubts = isEventStream(observation) ? doubtsOn(observation) : []
@@ -96,7 +96,7 @@ function notesOn(observation: Observation): string[] {
   if (ending === 'cut' && endingOf(observation)) notes.push('The connection was closed without an end of HTTP’s own.')
   if (headers['x-accel-buffering'] === undefined) {
     const seen = streamsVisibly(observation)
-      ? 'The pieces came as they were made, so there is nothing to mend on this way'
+      ? 'The pieces came as they were made, so there is nothing to fix on this way'
       : 'Ask the server itself to see whether it sends it'
     notes.push(
       `No x-accel-buffering: no. ${seen}. An nginx needs the header of the server behind it to pass tokens on as they come, and takes it away where it obeyed.`,

@@ -17,7 +17,7 @@ export function toText(observation: Observation, { findings, notes, unsure }: Ju
     '',
     ...chart(observation, paint),
   ]
-  for (const { code, severity, what, why, mend, places = [] } of findings) {
+  for (const { code, severity, what, why, fix, places = [] } of findings) {
     const colour = severity === 'fault' ? paint.red : paint.yellow
     lines.push(`${colour(severity)} ${paint.bold(code)}: ${printable(what)}`)
     if (places.length > 1) {
@@ -25,7 +25,7 @@ export function toText(observation: Observation, { findings, notes, unsure }: Ju
         lines.push(`    line ${line}, byte ${byte}: ${printable(what)}`)
       if (places.length > MAX_PLACES) lines.push(`    … and ${places.length - MAX_PLACES} more`)
     }
-    lines.push(`  why   ${why}`, `  mend  ${mend}`, '')
+    lines.push(`  why   ${why}`, `  fix   ${fix}`, '')
   }
   for (const note of notes) lines.push(`${paint.dim('note')} ${note}`)
   if (notes.length > 0) lines.push('')

@@ -26,7 +26,7 @@ export interface Rule {
   /** The places of the fault, if it has any. */
   places?(observation: Observation): Flaw[]
   why: string
-  mend: string
+  fix: string
 }
 
 /** If the head waits for the first event, a heartbeat should have sent it before this: the relay's is due after 8 s. */
@@ -59,7 +59,7 @@ export const RULES: readonly Rule[] = [
       return `status ${status}${said ? `: ${said}` : ''}`
     },
     why: 'There is no stream to look at: the server refused, moved, or has nothing to say.',
-    mend: 'Give the request what it needs: -X POST, -d with the body, -H with the authorization. For a redirect, ask the address it names; for a 5xx, read the log of the server; for a 429, wait.',
+    fix: 'Give the request what it needs: -X POST, -d with the body, -H with the authorization. For a redirect, ask the address it names; for a 5xx, read the log of the server; for a 429, wait.',
   },
   {
     code: 'content-type',
@@ -71,7 +71,7 @@ export const RULES: readonly Rule[] = [
       return `content-type is ${headers['content-type'] ?? 'missing'}`
     },
     why: 'EventSource refuses anything but text/event-stream, other clients read it as what it says, and proxies buffer it as a page.',
-    mend: 'Answer with content-type: text/event-stream; charset=utf-8. If this is a page of HTML, the address or the proxy’s route is wrong.',
+    fix: 'Answer with content-type: text/event-stream; charset=utf-8. If this is a page of HTML, the address or the proxy’s route is wrong.',
   },
   {
     code: 'empty',
@@ -82,7 +82,7 @@ export const RULES: readonly Rule[] = [
         ? `status 200, no body, and content-type is ${observation.headers['content-type'] ?? 'missing'}`
         : undefined,
     why: 'Nothing was said. On hosts that answer as soon as a handler is over, Fastify for one, this is a handler that did not wait for its stream.',
-    mend: 'Return what relay returns from the handler, or await it. The console of the server names it.',
+    fix: 'Return what relay returns from the handler, or await it. The console of the server names it.',
   },
   {
     code: 'charset',
@@ -93,7 +93,7 @@ export const RULES: readonly Rule[] = [
       return charset && !/^utf-?8$/i.test(charset) ? `charset is ${charset}` : undefined
     },
     why: 'An event stream is UTF-8 whatever its header says; what is written in another encoding arrives garbled.',
-    mend: 'Write UTF-8, and say charset=utf-8 or nothing.',
+    fix: 'Write UTF-8, and say charset=utf-8 or nothing.',
   },
   {
     code: 'no-transform',
@@ -104,7 +104,7 @@ export const RULES: readonly Rule[] = [
         ? undefined
         : `cache-control is ${headers['cache-control'] ?? 'missing'}`,
     why: 'Compression middleware and some proxies compress event streams, and hold the tokens back to do it, unless told not to.',
-    mend: 'Send cache-control: no-store, no-transform.',
+    fix: 'Send cache-control: no-store, no-transform.',
   },
   {
     code: 'cacheable',
@@ -115,7 +115,7 @@ export const RULES: readonly Rule[] = [
         ? undefined
         : `cache-control is ${headers['cache-control'] ?? 'missing'}`,
     why: 'A cache may answer the next reader with this one’s stream, all at once.',
-    mend: 'Send cache-control: no-store, no-transform.',
+    fix: 'Send cache-control: no-store, no-transform.',
   },
   {
     code: 'compressed',
@@ -127,7 +127,7 @@ export const RULES: readonly Rule[] = [
         ? undefined
         : `content-encoding is ${headers['content-encoding']}`,
     why: 'Whatever compresses must flush after every event, or the tokens wait for its buffer to fill.',
-    mend: 'Leave event streams out of the compression (cache-control: no-transform does it for compression and most proxies), or flush after every write.',
+    fix: 'Leave event streams out of the compression (cache-control: no-transform does it for compression and most proxies), or flush after every write.',
   },
   {
     code: 'content-length',
@@ -135,7 +135,7 @@ export const RULES: readonly Rule[] = [
     of: 'stream',
     find: ({ headers }) => headers['content-length'] && `content-length is ${headers['content-length']}`,
     why: 'Its length is known only when the whole answer is: it was gathered before it was sent, here or in a proxy.',
-    mend: 'Send no content-length, and look for what gathers the answer: a framework’s send(body), a serverless adapter, a proxy.',
+    fix: 'Send no content-length, and look for what gathers the answer: a framework’s send(body), a serverless adapter, a proxy.',
   },
   {
     code: 'held-headers',
@@ -148,7 +148,7 @@ export const RULES: readonly Rule[] = [
       return `the head came after ${duration(headMs)} without a byte${list(cut)}`
     },
     why: 'While the model thinks, nothing is sent, not even the headers: clients and proxies take the server for dead.',
-    mend: 'Flush the headers, and send a heartbeat comment (": " and a line break) every eight seconds from the beginning.',
+    fix: 'Flush the headers, and send a heartbeat comment (": " and a line break) every eight seconds from the beginning.',
   },
   {
     code: 'buffered',
@@ -162,7 +162,7 @@ export const RULES: readonly Rule[] = [
       return `${first.events} events came within ${duration(first.toMs - first.fromMs)}, after ${duration(first.silenceMs)} of nothing`
     },
     why: 'Something on the way gathers the answer and hands it over in one piece: a proxy, compression, or the server itself.',
-    mend: 'Ask the server directly, then through each proxy, to see which one it is. nginx: set proxy_buffering off in the one that shows it; the header x-accel-buffering is no help behind proxy_ignore_headers or a second nginx. Compression: cache-control: no-transform. A server of your own: write each event as it comes, and flush.',
+    fix: 'Ask the server directly, then through each proxy, to see which one it is. nginx: set proxy_buffering off in the one that shows it; the header x-accel-buffering is no help behind proxy_ignore_headers or a second nginx. Compression: cache-control: no-transform. A server of your own: write each event as it comes, and flush.',
   },
   {
     code: 'lumps',
@@ -174,7 +174,7 @@ export const RULES: readonly Rule[] = [
       return `events came ${beat.events} at a time, every ${duration(beat.ms)}, with nothing in between`
     },
     why: 'A model writes its tokens one by one. Something gathers them for a moment, and the page shows the text in jerks.',
-    mend: 'Ask the server directly: if it shows the same, it is the provider, or a loop of your own that waits. HAProxy: option http-no-delay. Compression and other middleware: leave this route out, or flush after each event.',
+    fix: 'Ask the server directly: if it shows the same, it is the provider, or a loop of your own that waits. HAProxy: option http-no-delay. Compression and other middleware: leave this route out, or flush after each event.',
   },
   {
     code: 'silence',
@@ -188,7 +188,7 @@ export const RULES: readonly Rule[] = [
       return `nothing came for ${duration(ms)}, from ${duration(fromMs)} on${list(cut)}`
     },
     why: 'Servers and proxies cut a connection that is silent for too long, in the middle of the answer.',
-    mend: 'Send a comment (": " and a line break) after eight seconds of silence: shorter than all of these limits.',
+    fix: 'Send a comment (": " and a line break) after eight seconds of silence: shorter than all of these limits.',
   },
   {
     code: 'malformed',
@@ -200,7 +200,7 @@ export const RULES: readonly Rule[] = [
     },
     places: (observation) => flawsOf(observation),
     why: 'Clients pass over in silence what they do not understand, so a piece of the answer is missing without an error.',
-    mend: 'Write events with encodeEvent, or: each line of the data as a data line of its own, data as JSON, a blank line after every event.',
+    fix: 'Write events with encodeEvent, or: each line of the data as a data line of its own, data as JSON, a blank line after every event.',
   },
   {
     code: 'truncated',
@@ -211,7 +211,7 @@ export const RULES: readonly Rule[] = [
         ? `${observation.error}, after ${duration(observation.endMs)} and ${observation.events.length} events`
         : undefined,
     why: 'The connection broke before the answer was over: a crash, a deployment, or a time limit on the way.',
-    mend: 'Compare the time with the limits of your platform. For a limit on the whole request set maxDurationMs below it; for one on silence, heartbeats.',
+    fix: 'Compare the time with the limits of your platform. For a limit on the whole request set maxDurationMs below it; for one on silence, heartbeats.',
   },
   {
     code: 'sentinel-missing',
@@ -223,7 +223,7 @@ export const RULES: readonly Rule[] = [
       return `the body ended after ${events.length} events without ${sentinel}`
     },
     why: 'A body that just ends looks the same whether the answer is whole or was cut, so no client can tell.',
-    mend: 'End a complete answer, and only that, with data: [DONE], and a failed one with event: error. For streams that end otherwise: --sentinel, or --no-sentinel.',
+    fix: 'End a complete answer, and only that, with data: [DONE], and a failed one with event: error. For streams that end otherwise: --sentinel, or --no-sentinel.',
   },
   {
     code: 'sentinel-doubled',
@@ -234,7 +234,7 @@ export const RULES: readonly Rule[] = [
       return count > 1 ? `${sentinel} came ${count} times` : undefined
     },
     why: 'Two layers each end the answer. Clients stop at the first, and what comes after it is lost.',
-    mend: 'Let one layer speak the protocol: if the upstream’s own [DONE] is passed through, do not write another.',
+    fix: 'Let one layer speak the protocol: if the upstream’s own [DONE] is passed through, do not write another.',
   },
   {
     code: 'after-end',
@@ -251,7 +251,7 @@ export const RULES: readonly Rule[] = [
       return first && `${after.length} after ${nameOf(last)}, the first of them ${nameOf(first)}`
     },
     why: 'Clients stop reading at the end, so this is lost; and a [DONE] after an error makes a failed answer look complete.',
-    mend: 'Write nothing after [DONE] or event: error, and never both.',
+    fix: 'Write nothing after [DONE] or event: error, and never both.',
   },
   {
     code: 'left-open',
@@ -264,7 +264,7 @@ export const RULES: readonly Rule[] = [
       return `the response was still open ${duration(endMs - last.atMs)} after ${nameOf(last)}`
     },
     why: 'Clients that read to the end of the body wait for ever, and each answer keeps a connection.',
-    mend: 'End the response right after its last event.',
+    fix: 'End the response right after its last event.',
   },
   {
     code: 'failed',
@@ -276,7 +276,7 @@ export const RULES: readonly Rule[] = [
       return `${last.event === undefined ? '' : `${nameOf(last)}, `}${last.data.slice(0, 200)}`
     },
     why: 'The answer itself failed, and the stream said so as it should.',
-    mend: 'Look at the server’s log for the original error. The rest was judged by what came before.',
+    fix: 'Look at the server’s log for the original error. The rest was judged by what came before.',
   },
   {
     code: 'head',
@@ -295,7 +295,7 @@ export const RULES: readonly Rule[] = [
         : `content-type is ${type ?? 'missing'} to HEAD, ${headers['content-type']} to GET`
     },
     why: 'Monitors and link previews send HEAD. A server that runs the stream for it pays for answers that nobody reads.',
-    mend: 'Answer HEAD with the headers alone, before the provider is asked; or with 405.',
+    fix: 'Answer HEAD with the headers alone, before the provider is asked; or with 405.',
   },
   {
     code: 'cors-preflight',
@@ -303,7 +303,7 @@ export const RULES: readonly Rule[] = [
     of: 'answer',
     find: ({ cors }) => cors?.preflight && deniedBy(cors.preflight, cors),
     why: 'Before this request the browser asks whether it may, and without this permission it never sends it.',
-    mend: 'Answer OPTIONS before any authentication, with 204 and the three access-control-allow headers: the cors middleware of your framework, put first.',
+    fix: 'Answer OPTIONS before any authentication, with 204 and the three access-control-allow headers: the cors middleware of your framework, put first.',
   },
   {
     code: 'cors-origin',
@@ -311,7 +311,7 @@ export const RULES: readonly Rule[] = [
     of: 'answer',
     find: ({ cors, headers }) => cors && corsRefusal(headers, cors),
     why: 'The browser hides the answer from the page, which sees a failed request and no reason.',
-    mend: 'Set access-control-allow-origin on the answer itself, errors included, to this origin; with cookies also access-control-allow-credentials: true.',
+    fix: 'Set access-control-allow-origin on the answer itself, errors included, to this origin; with cookies also access-control-allow-credentials: true.',
   },
   {
     code: 'cors-resume',
@@ -322,7 +322,7 @@ export const RULES: readonly Rule[] = [
       return deniedBy(cors.resume, cors)
     },
     why: 'The events of this answer have ids, so it can be read on. fetchSSE with a resumeUrl or a stopUrl sends x-run-id with each request, the first one included, and last-event-id to read on: without this permission such a page cannot ask at all.',
-    mend: 'Allow the headers x-run-id and last-event-id besides those of the request. A page that only reads, and never reads on, needs neither.',
+    fix: 'Allow the headers x-run-id and last-event-id besides those of the request. A page that only reads, and never reads on, needs neither.',
   },
   {
     code: 'cors-stop',
@@ -334,7 +334,7 @@ export const RULES: readonly Rule[] = [
       return `access-control-allow-methods is ${cors.stop.headers['access-control-allow-methods'] ?? 'missing'}, without DELETE`
     },
     why: 'This is a run of a log, which goes on without its reader. A Stop button sends DELETE; where the browser may not send it, the run goes on and is paid for, while the page looks stopped.',
-    mend: 'Allow DELETE: @fastify/cors does only if its methods name it. What was asked is this address: a stopUrl elsewhere needs the same.',
+    fix: 'Allow DELETE: @fastify/cors does only if its methods name it. What was asked is this address: a stopUrl elsewhere needs the same.',
   },
   {
     code: 'cors-exposed',
@@ -352,7 +352,7 @@ export const RULES: readonly Rule[] = [
       return `access-control-expose-headers is ${value ?? 'missing'}, without ${hidden.join(', ')}`
     },
     why: 'The browser hides these headers of the answer from the page, so the client does not know what they say: how often heartbeats come, without which it cannot tell a silent connection from a dead one; the run’s id; and how long to wait before it asks again.',
-    mend: 'Expose them, with a log x-run-id, x-heartbeat-ms, retry-after and date: exposedHeaders in the cors of Express and Fastify, exposeHeaders in hono/cors and @koa/cors.',
+    fix: 'Expose them, with a log x-run-id, x-heartbeat-ms, retry-after and date: exposedHeaders in the cors of Express and Fastify, exposeHeaders in hono/cors and @koa/cors.',
   },
 ]
 

@@ -71,7 +71,7 @@ describe.skipIf(!NGINX && !process.env.CI)(`in front of a good server, nginx${NG
   it('is found when it is made to buffer', async () => {
     const { findings } = await look(`${proxy}/forced`, POST)
     expect(findings.map(({ code }) => code)).toEqual(['buffered'])
-    expect(findings[0]?.mend).toContain('set proxy_buffering off')
+    expect(findings[0]?.fix).toContain('set proxy_buffering off')
   })
 
   it('is found to buffer, as it comes, what does not tell it not to, and no more when that is turned off', async () => {

@@ -505,10 +505,10 @@ describe.concurrent('nothing is wrong with', () => {
     await using served = await serve(scripted({}))
     const { findings, notes, unsure } = await look(served.url, POST, {}, {})
     expect({ findings, unsure }).toEqual({ findings: [], unsure: undefined })
-    expect(notes).toContainEqual(expect.stringMatching(/^No x-accel-buffering: no\. .*nothing to mend on this way/))
+    expect(notes).toContainEqual(expect.stringMatching(/^No x-accel-buffering: no\. .*nothing to fix on this way/))
   })
 
-  it('a short answer without x-accel-buffering, but not that there is nothing to mend', async () => {
+  it('a short answer without x-accel-buffering, but not that there is nothing to fix', async () => {
     await using served = await serve(scripted({ frames: [[...FRAMES.slice(0, 2), DONE].join('')] }))
     const { notes } = await look(served.url, POST)
     expect(notes).toContainEqual(expect.stringMatching(/^No x-accel-buffering: no\. Ask the server itself/))

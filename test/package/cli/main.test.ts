@@ -146,7 +146,7 @@ describe('doctor', () => {
     await using served = await serve(scripted({ frames, pauseMs: 10 }))
     const { status, stdout } = await run(['doctor', served.url, '-d', '{}'])
     expect(stdout).toMatch(
-      /^fault malformed: line 16, byte \d+: no field.* \(and 1 more\)\n {4}line 16.*\n {4}line 18.*\n {2}why .*\n {2}mend .*\n/m,
+      /^fault malformed: line 16, byte \d+: no field.* \(and 1 more\)\n {4}line 16.*\n {4}line 18.*\n {2}why .*\n {2}fix .*\n/m,
     )
     expect(stdout).toMatch(/^fault sentinel-missing: /m)
     expect(stdout).toContain('2 faults, 0 warnings')
@@ -190,7 +190,7 @@ describe('doctor', () => {
         severity: 'fault',
         what: expect.any(String),
         why: expect.any(String),
-        mend: expect.any(String),
+        fix: expect.any(String),
       },
     ])
     expect(told.arrivals.reduce((sum: number, { events }: { events: number }) => sum + events, 0)).toBe(7)
