@@ -334,7 +334,8 @@ export class WriteQueue {
     clearTimeout(this.#silenceTimer)
     this.#silenceTimer = undefined
     if (this.#pendingSize > MAX_PENDING) this.#watchStore()
-    if (this.#store.shared && this.#state !== 'keeping') this.#remember(entry, sentAt)
+    // The end is offered again while it is kept.
+    if (this.#store.shared && this.#recent.at(-1)?.entry !== entry) this.#remember(entry, sentAt)
     this.#hear(sentAt, news)
     if (this.#pendingSize <= MAX_PENDING / 2) this.#owner.onRoom()
     this.#finishIfStored()
@@ -419,7 +420,7 @@ export class WriteQueue {
           await this.#drainOnce()
           break
         } catch (error) {
-          if (repairs === 3 || !(await this.#repair(error, repairs === 0))) throw error
+          if (repairs === 3 || !(await this.#repair(error))) throw error
         }
       }
       this.#tries = 0
@@ -472,20 +473,20 @@ export class WriteQueue {
   }
 
   /** Restores what is missing in a store that is older than it was. `false` if something else is wrong. */
-  async #repair(error: unknown, isFirst: boolean): Promise<boolean> {
+  async #repair(error: unknown): Promise<boolean> {
     const code = isRelayError(error) ? error.code : undefined
     if (this.#state === 'over' || (code !== 'run-not-found' && code !== 'cursor-gone')) return false
-    if (this.#state !== 'keeping') this.#owner.onError(error)
     const isKeeping = this.#state === 'keeping'
+    if (!isKeeping) this.#owner.onError(error)
     // A run that the store dropped when its time was over is not lost.
     if (isKeeping && performance.now() - this.#endedAt >= (this.#store.shared?.ttlMs ?? Number.POSITIVE_INFINITY)) {
       this.giveUp()
       return false
     }
-    const recent = isFirst ? this.#recent.map(({ entry }) => entry) : []
-    // What is confirmed again is kept again; after the end there is nothing else to offer.
-    if (isFirst && !isKeeping) this.#forget(recent.length)
-    this.#pending = isKeeping && isFirst ? recent : [...recent, ...this.#pending].sort((a, b) => a.first - b.first)
+    const recent = this.#recent.map(({ entry }) => entry)
+    // What is confirmed again is kept again.
+    this.#forget(recent.length)
+    this.#pending = [...recent, ...this.#pending].sort((one, other) => one.first - other.first)
     for (const entry of recent) this.#pendingSize += sizeOf(entry)
     // What the store has of that changes nothing. If that is not enough, the run goes on after a gap.
     if (code === 'run-not-found' || recent.length === 0) await this.#begin()

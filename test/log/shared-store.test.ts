@@ -419,6 +419,52 @@ describe('a store that answers a later call first, and then forgets the run', ()
   })
 })
 
+describe('a store that forgets a run, and once more while it is given that again', () => {
+  it.each(['while the run goes on', 'after its end'])('%s has all of it in the end', async (when) => {
+    const database = new Database()
+    const store = storeOf(database, 1000)
+    let forgotten = 0
+    const log = createLog({
+      ...store,
+      append(id, entry) {
+        if (forgotten === 1 && entry.first === 3) {
+          forgotten++
+          database.runs.clear()
+        }
+        return store.append(id, entry)
+      },
+    })
+    closing.push(log)
+    const runId = 'run-of-a-test-0036'
+    const owner = 'ann'
+    let say!: () => void
+    async function* source() {
+      yield 'first'
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      // Each is stored at once.
+      for (const letter of 'abc') {
+        yield letter.repeat(17_000)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      if (when === 'while the run goes on') await new Promise<void>((resolve) => (say = resolve))
+    }
+    const run = record(source, { log, runId, owner, onError: () => {} })
+    const last = () => database.runs.get(runId)?.last
+    if (when === 'after its end') await run
+    await expect.poll(last).toBe(when === 'after its end' ? 5 : 4)
+    database.runs.clear()
+    forgotten++
+    if (when === 'after its end') await expect.poll(() => forgotten === 2 && last(), { timeout: 10_000 }).toBe(5)
+    else {
+      say()
+      expect(await run).toMatchObject({ outcome: 'done' })
+    }
+    const headers = { 'last-event-id': `${runId}:0` }
+    const answered = await resume(new Request('http://localhost/', { headers }), { log: open(database), owner })
+    expect(await answered.text()).toMatch(/"first".*"a+".*"b+".*"c+".*\[DONE\]/s)
+  })
+})
+
 describe('a run that a store has forgotten before it began', () => {
   it('is waited for all the same, for the time that it has to begin', async () => {
     const database = new Database()
