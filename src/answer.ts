@@ -92,7 +92,7 @@ export class Answer {
     reading.parts.length = 0
     readRest(rest, reading)
     reading.close()
-    const last = this.#encodeParts(this.encoder.chunk !== undefined)
+    const last = this.#checkFrames(this.#encodeParts(this.encoder.chunk !== undefined))
     if (this.errorPart) return last
     const failure = reading.failure ?? this.#whyIncomplete()
     if (failure) throw failure

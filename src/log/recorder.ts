@@ -2,7 +2,7 @@
 import type { Scope } from '../async-context.js'
 import { encodeComment } from '../encode.js'
 import { RelayError } from '../errors.js'
-import { countFrames, idPrefix, isWhole, numberFrames } from '../event-id.js'
+import { countFrames, idPrefix, numberFrames } from '../event-id.js'
 import { failureOf } from '../failure.js'
 import type { RelayOptions } from '../options.js'
 import { ignore, isThenable, type MaybePromise, settle } from '../promises.js'
@@ -51,7 +51,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   // Hot fields first, so that they share cache lines.
   #last = 0
   readonly #idPrefix: string
-  /** The events of this tick. For a shared store also without ids, as long as each ends with a blank line. */
+  /** The events of this tick. For a shared store also without ids. */
   #buffer = ''
   #frames: string | undefined
   #first = 1
@@ -404,7 +404,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   #number(frames: string, count: number): void {
     this.#buffer += numberFrames(frames, count, this.#idPrefix, this.#last + 1)
     this.#last += count
-    if (this.#frames !== undefined) this.#frames = isWhole(frames) ? this.#frames + frames : undefined
+    if (this.#frames !== undefined) this.#frames += frames
   }
 
   /** What the source yielded in this tick is handed out together. */

@@ -25,8 +25,7 @@ export interface LogEntry {
   text: string
   /**
    * The frames without the line `id: <run id>:<number>` that each event of `text` begins with: half as much to keep.
-   * Given only to a store that processes share, and only if each event ends with a blank line, so that the ids can be
-   * put back.
+   * Given only to a store that processes share. Each event ends with a blank line, so the ids can be put back.
    */
   frames?: string | undefined
   /** Present on the run's last entry. */

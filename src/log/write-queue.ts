@@ -67,9 +67,8 @@ export interface QueueOwner {
  */
 export class WriteQueue {
   #state: 'opening' | 'open' | 'failing' | 'keeping' | 'over' = 'opening'
-  /** What is still too little for an entry. Without ids if it came so, as it does for a shared store. */
+  /** What is still too little for an entry. For a shared store without ids. */
   #held = ''
-  #isBare = false
   #heldFirst = 1
   #last = 0
   /** What the store has not confirmed, in order. */
@@ -152,11 +151,6 @@ export class WriteQueue {
 
   /** Takes the next events. What makes an entry is stored; the first and the last events are stored at once. */
   add({ first, last, text, frames, end }: LogEntry): void {
-    const isBare = frames !== undefined
-    if (isBare !== this.#isBare) {
-      this.flush()
-      this.#isBare = isBare
-    }
     this.#last = last
     if (end) {
       this.#hasEnd = true
@@ -195,7 +189,7 @@ export class WriteQueue {
   /** What is held, as an entry. Its ids are put back only if somebody reads `text`, which is rare. */
   #entryOf(end?: LogEnd): LogEntry {
     const [first, last, held] = [this.#heldFirst, this.#last, this.#held]
-    if (!this.#isBare) return { first, last, text: held, end }
+    if (!this.#store.shared) return { first, last, text: held, end }
     const prefix = idPrefix(this.#runId)
     return {
       first,
