@@ -40,7 +40,7 @@ export class Answer {
   #early = ''
   #halves: Halves | undefined
   /** Whether the source yielded null or undefined. */
-  #sawNothing = false
+  #sawNull = false
   #text = ''
   /** How many characters of the text are flattened; `undefined` if nobody wants the text. */
   #flat: number | undefined
@@ -69,7 +69,7 @@ export class Answer {
   /** The frames of one chunk. If it holds a failure, those of what came before it, and the failure is `errorPart`. */
   encode(chunk: unknown): string {
     if (chunk === null || chunk === undefined) {
-      this.#sawNothing = true
+      this.#sawNull = true
       return ''
     }
     const isText = typeof chunk === 'string' && !this.encoder.chunk
@@ -239,22 +239,22 @@ export class Answer {
   }
 
   /** The next piece of a text, without half a character at its end: that waits for the next. */
-  #join(text: string, piece: string): string {
+  #join(key: string, piece: string): string {
     if (!this.#halves && !isHalved(piece)) return piece
     this.#halves ??= new Halves()
-    return this.#halves.join(text, piece)
+    return this.#halves.join(key, piece)
   }
 
   /** The frames of what stands for characters whose other half never came. */
   #encodeHalves(): string {
     const { encoder } = this
     let frames = ''
-    for (const text of this.#halves?.texts ?? []) {
-      const rest = (this.#halves as Halves).end(text)
-      if (text === 'text') this.#gather(rest)
-      if (text.startsWith(EVENT)) frames += encoder.event({ event: text.slice(EVENT.length) || undefined, data: rest })
-      else if (!encoder.chunk && (text === 'text' || text === 'reasoning'))
-        frames += encoder.part({ type: text, text: rest })
+    for (const key of this.#halves?.texts ?? []) {
+      const rest = (this.#halves as Halves).end(key)
+      if (key === 'text') this.#gather(rest)
+      if (key.startsWith(EVENT)) frames += encoder.event({ event: key.slice(EVENT.length) || undefined, data: rest })
+      else if (!encoder.chunk && (key === 'text' || key === 'reasoning'))
+        frames += encoder.part({ type: key, text: rest })
     }
     return frames
   }
@@ -307,7 +307,7 @@ export class Answer {
   /** Warns of a complete answer without content: that is more likely a mistake than an answer. */
   #warnOfSilence(): void {
     const { leftOut, known, isBlank, sawObject, sawText } = this.reading
-    if (this.#sawNothing && this.events === 0 && !known) {
+    if (this.#sawNull && this.events === 0 && !known) {
       warnOnce(
         'nothing',
         "a run ended without a word: its source yielded null or undefined, and nothing else. Yield the provider's chunks as they are, or their text",

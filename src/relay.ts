@@ -74,7 +74,8 @@ export function resumeTo(sink: Sink, lastEventId: string | undefined, options: R
  * open     the head is sent: frames and heartbeats go out, a failure is an event
  * blocked  the reader takes no more: frames gather here, and the run is asked to wait (open ⇄ blocked)
  * ending   no more frames come, and the rest of them is written as there is room
- * ended    the last bytes are written, and may still be on their way
+ * ended    the last bytes are written, and may still be on their way; or nothing was, until it is known whether somebody
+ *          awaits `done` and answers instead
  * closed   nothing is left to do
  */
 class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
@@ -100,12 +101,12 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   #buffer = ''
   /** What comes before the buffer, if some of it is large. It is never joined, since that would copy it. */
   #queue: string[] | undefined
-  #scheduled = false
+  #isScheduled = false
   readonly #started = performance.now()
   #status: number | undefined
   /** How the connection went, for `onClose`: known when it ends, reported when it is closed. */
   #connection: Connection | undefined
-  #isTold = false
+  #isCloseReported = false
 
   constructor(sink: Sink, options: RelayToOptions) {
     this.#sink = sink
@@ -127,7 +128,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   start(source: Source): void {
     const { request } = this.#options
-    if (!this.#isReady('relay') || parseEventId(this.#lastEventId)?.seq === 'end') {
+    if (!this.#prepare('relay') || parseEventId(this.#lastEventId)?.seq === 'end') {
       discard(source)
       // An EventSource reconnects after every end; the id of the last frame says that there is nothing more.
       if (this.#state === 'waiting') this.#answerEmpty(204)
@@ -150,12 +151,12 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   resume(lastEventId: string | undefined): void {
     const { request, runId } = this.#options
     this.#lastEventId = lastEventId
-    if (this.#isReady('resume')) this.#read({ lastEventId, runId, after: this.#options.after })
+    if (this.#prepare('resume')) this.#read({ lastEventId, runId, after: this.#options.after })
     request?.drain?.()
   }
 
   /** Checks everything before the source or the log is asked. `false` if the answer is given already. */
-  #isReady(what: 'relay' | 'resume'): boolean {
+  #prepare(what: 'relay' | 'resume'): boolean {
     const { request } = this.#options
     try {
       const { gone } = this.#sink
@@ -200,7 +201,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       const message = 'The header x-run-id holds no id of a run: 16 to 128 of A-Z a-z 0-9 _ -'
       this.#fail(new RelayError('invalid-field', message, { status: 400, expose: true }))
     }
-    if (isMisnamed || !this.#isFollowing()) {
+    if (isMisnamed || !this.#joinLog()) {
       discard(source)
       request?.drain?.()
       return
@@ -215,7 +216,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   #read(what: LogResume): void {
-    if (!this.#isFollowing()) return
+    if (!this.#joinLog()) return
     const { log, owner } = this.#options
     ;(log as RunLog).resume(this, owner as string | null, what, this.#options)
   }
@@ -227,7 +228,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   /** Prepares for frames of a log. `false` if the server is going away. */
-  #isFollowing(): boolean {
+  #joinLog(): boolean {
     const { shutdown } = this.#options
     if (shutdown?.aborted) {
       this.#stop('shutdown')
@@ -263,8 +264,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     this.#hasEvents = true
     this.#add(frames)
     if (this.#buffer.length >= FLUSH_AT || this.#queue) this.#flush()
-    else if (!this.#scheduled) {
-      this.#scheduled = true
+    else if (!this.#isScheduled) {
+      this.#isScheduled = true
       // Bound per write: a stored bound function would live as long as the stream.
       this.#sink.schedule(this.#onTick.bind(this))
     }
@@ -286,7 +287,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   #end({ outcome, frames, last, failure, thrown, summary }: RunEnd): void {
     this.#unlisten?.()
-    this.#connect(summary)
+    this.#noteConnection(summary)
     if (thrown && this.#state === 'waiting') {
       this.#refuse(thrown.error, failure as FailureAnswer, summary)
       return
@@ -379,7 +380,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   #onTick(): void {
-    this.#scheduled = false
+    this.#isScheduled = false
     this.#send()
   }
 
@@ -502,8 +503,8 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   /** The headers of a stream, with the time between heartbeats: so a client can tell silence from a lost connection. */
   #streamHeaders(): SinkHeaders {
     const { heartbeatMs } = this.#deadlines
-    const isTold = heartbeatMs > 0 && Number.isFinite(heartbeatMs)
-    return isTold ? { ...STREAM_HEADERS, 'x-heartbeat-ms': String(heartbeatMs) } : STREAM_HEADERS
+    const hasHeartbeats = heartbeatMs > 0 && Number.isFinite(heartbeatMs)
+    return hasHeartbeats ? { ...STREAM_HEADERS, 'x-heartbeat-ms': String(heartbeatMs) } : STREAM_HEADERS
   }
 
   #open(status: number, headers: SinkHeaders): void {
@@ -557,7 +558,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
       const ofHead = this.#whole ? JSON_HEADERS : this.#streamHeaders()
       this.#open(status, status === 200 ? ofHead : EMPTY_HEADERS)
       const summary = this.#summaryOf('done')
-      this.#connect(summary)
+      this.#noteConnection(summary)
       this.#finish()
       this.#resolve(summary)
     } catch (error) {
@@ -571,15 +572,10 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   /** Writes what is left, and then what is last. */
-  #finish(last?: string): void {
+  #finish(last = ''): void {
     const before = this.#state
     this.#state = 'ending'
     this.#deadlines.end()
-    if (last === undefined) {
-      this.#buffer = ''
-      this.#writeLast()
-      return
-    }
     this.#add(last)
     // A little is not worth a wait: it is written with the end. What is written before it needs a body.
     if (!this.#queue || (before === 'waiting' ? this.#offer() : before === 'open')) this.#writeRest()
@@ -593,19 +589,19 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     }
   }
 
-  #writeLast(text?: string): void {
+  #writeLast(text: string): void {
     this.#state = 'ended'
     try {
-      this.#sink.end(text)
+      this.#sink.end(text || undefined)
     } catch (error) {
       // Waiting would not help, and a client recognises a dropped connection.
       this.#drop()
       throw error
     }
-    this.#settle()
+    this.#resolveDone()
   }
 
-  #settle(): void {
+  #resolveDone(): void {
     if (this.#summary) this.#resolve(this.#summary)
   }
 
@@ -625,7 +621,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   }
 
   /** Records how the connection went, for `onClose`. It may be closed already. */
-  #connect({ outcome, events, firstEventMs, runId }: Summary): void {
+  #noteConnection({ outcome, events, firstEventMs, runId }: Summary): void {
     const durationMs = performance.now() - this.#started
     this.#connection = { outcome, events, ...(firstEventMs !== undefined && { firstEventMs }), durationMs, runId }
     if (this.#state === 'closed') this.#tellClosed()
@@ -637,14 +633,14 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     this.#deadlines.close()
     this.#buffer = ''
     this.#queue = undefined
-    this.#settle()
+    this.#resolveDone()
     this.#tellClosed()
   }
 
   #tellClosed(): void {
     const connection = this.#connection
-    if (!connection || this.#isTold) return
-    this.#isTold = true
+    if (!connection || this.#isCloseReported) return
+    this.#isCloseReported = true
     if (this.#status !== undefined) connection.status = this.#status
     connection.durationMs = performance.now() - this.#started
     // After `onEnd`: a run that ends with its connection calls it in this tick.

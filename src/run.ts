@@ -94,7 +94,7 @@ export class Run implements Feeder {
   #unlisten: (() => void)[] | undefined
   /** Whether chunks must still show what can stop the stream. The body of a response can be stopped itself. */
   #mayWarn = true
-  /** Characters since the event loop had its turn. */
+  /** Characters since the event loop had its turn. 0 as long as no chunk has come. */
   #sinceTurn = 0
   #firstEventMs: number | undefined
 
@@ -158,7 +158,7 @@ export class Run implements Feeder {
     runIn(this.#outlet.scope, () => this.#end(outcome, isUnread ? undefined : failureOf(outcome)))
   }
 
-  /** Ends the run with an error: the source's, or a mistake in how the relay was called. */
+  /** Ends the run with an error: the source's, the outlet's, or a mistake in how the relay was called. */
   fail(error: unknown, told = toFailure(error)): void {
     if (!this.isOver) runIn(this.#outlet.scope, () => this.#fail(error, told))
   }
@@ -222,7 +222,7 @@ export class Run implements Feeder {
     this.#wake = undefined
     // A source that is always ready and a connection that takes everything at once would never yield.
     if (this.#sinceTurn > MAX_TURN) {
-      this.#sinceTurn = 0
+      this.#sinceTurn = CHUNK_COST
       this.#state = 'yielding'
       nextTurn().then(this.#pull.bind(this))
       return
@@ -237,9 +237,9 @@ export class Run implements Feeder {
 
   /** The stream itself failed. An SDK's runs no code of the application: what it throws comes from its provider. */
   #onThrown(error: unknown): void {
-    const { controller, abort = controller?.abort } = (this.#iteration as Iteration).stream
+    const { stream } = this.#iteration as Iteration
     const { known } = (this.#answer as Answer).reading
-    const isSDKs = typeof abort === 'function' && !known?.hasResults
+    const isSDKs = typeof (stream.abort ?? stream.controller?.abort) === 'function' && !known?.hasResults
     if (isOfConsumed(error)) this.#onError(error)
     else this.fail(error, this.#blame(error, isSDKs))
   }
@@ -310,6 +310,7 @@ export class Run implements Feeder {
     })
   }
 
+  /** What is thrown while a chunk is read, made into frames and written, or while the answer is completed. */
   #onError(error: unknown): void {
     this.fail(!this.#answer?.events && isOfConsumed(error) ? wasConsumed(error) : error)
   }
