@@ -1,5 +1,6 @@
 /** What do the messages of the Claude Agent SDK say? */
 import { anthropic, type MessagesUsage, readCounts } from './anthropic.js'
+import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
 interface Block {
@@ -34,7 +35,11 @@ interface Message {
  * Details of the session (folders, tools), tool results and what a subagent says stay on the server.
  */
 export const claudeAgent: ChunkShape = {
-  is: (chunk) => 'session_id' in chunk && 'uuid' in chunk && typeof (chunk as { type?: unknown }).type === 'string',
+  // In the package before this one, messages had no `uuid`.
+  is: (chunk) =>
+    'session_id' in chunk &&
+    hasKey(chunk, 'uuid', 'parent_tool_use_id', 'apiKeySource', 'num_turns') &&
+    typeof (chunk as { type?: unknown }).type === 'string',
 
   read(message: Message, reading: Reading) {
     const { type, event, parent_tool_use_id: parent } = message

@@ -2,6 +2,7 @@
  * What do the parts of Effect's `LanguageModel.streamText` say? Their types are the AI SDK's, but their fields differ.
  */
 import { isObject } from '../errors.js'
+import { readPart, type StreamPart } from './ai-sdk.js'
 import { hasKey } from './keys.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 
@@ -34,46 +35,22 @@ export const effectAI: ChunkShape = {
   // Every part has one of these keys, whatever its type: in version 3 or in version 4.
   is: (chunk) => hasKey(chunk, '~effect/ai/Content/Part', '~effect/ai/Response/Part'),
 
+  // The other parts are the AI SDK's, but for the names of their fields.
   read(part: EffectPart, reading: Reading) {
-    const { type, delta, name, providerExecuted } = part
+    const { type, name: toolName, params: input, encodedResult: output, isFailure: isError } = part
     const id = typeof part.id === 'string' ? part.id : ''
-    const head = { id, name, executed: providerExecuted || undefined }
-    switch (type) {
-      case 'response-metadata':
-        reading.start(within(part.id), within(part.modelId))
-        break
-      case 'text-delta':
-        reading.text(delta)
-        break
-      case 'reasoning-delta':
-        reading.reasoning(delta)
-        break
-      case 'tool-params-start':
-      case 'tool-params-delta':
-        reading.call(id, delta, head)
-        break
-      case 'tool-params-end':
-        reading.calls.done(id)
-        break
-      case 'tool-call':
-        reading.calls.whole(id, part.params, head)
-        break
-      case 'tool-result':
-        if (!part.preliminary) reading.result(id, part.encodedResult, name, part.isFailure)
-        break
-      case 'tool-approval-request':
-        reading.calls.postpone(part.toolCallId, part.approvalId)
-        break
-      case 'source':
-        if (part.sourceType === 'url') reading.citation({ url: String(part.url), title: part.title })
-        break
-      case 'error':
-        reading.error(part.error)
-        break
-      case 'finish':
-        reading.counts(part.usage)
-        reading.end(part.reason)
-    }
+    if (type === 'response-metadata') reading.start(within(part.id), within(part.modelId))
+    else if (type === 'tool-params-end') reading.calls.done(id)
+    else if (type === 'source') {
+      if (part.sourceType === 'url') reading.citation({ url: String(part.url), title: part.title })
+    } else if (type === 'finish') {
+      reading.counts(part.usage)
+      reading.end(part.reason)
+    } else
+      readPart(
+        { ...(part as StreamPart), id, type: type.replace('params', 'input'), toolName, input, output, isError },
+        reading,
+      )
   },
 }
 

@@ -9,6 +9,8 @@ interface InteractionEvent {
     type?: string
     text?: string
     signature?: string
+    id?: string
+    name?: string
     content?: { text?: string }
     arguments?: unknown
     annotations?: unknown[]
@@ -20,21 +22,25 @@ interface InteractionEvent {
   error?: unknown
 }
 
+/** Before there were steps, their events were those of their `content`. */
+const EVENT = /^(interaction|step)\.|^content\.(start|delta|stop)$/
+
 /** The stream of `interactions.create`. The answer is complete at `interaction.completed`, whose status says why. */
 export const geminiInteractions: ChunkShape = {
   hasEnd: () => true,
 
   is(chunk) {
     const { event_type: type } = chunk as Record<string, unknown>
-    return typeof type === 'string' && (/^(interaction|step)\./.test(type) || (type === 'error' && 'error' in chunk))
+    return typeof type === 'string' && (EVENT.test(type) || (type === 'error' && 'error' in chunk))
   },
 
   // The stream's `controller.abort()` closes nothing while the provider is silent.
   signalOnly: () => 'Gemini Interactions',
 
   read({ event_type, index, step, delta, interaction, error }: InteractionEvent, reading: Reading) {
-    switch (event_type) {
+    switch (event_type.replace('content', 'step')) {
       case 'interaction.created':
+      case 'interaction.start':
         reading.start(interaction?.id, interaction?.model)
         break
       case 'step.start':
@@ -54,7 +60,8 @@ export const geminiInteractions: ChunkShape = {
       case 'error':
         reading.error(error)
         break
-      case 'interaction.completed': {
+      case 'interaction.completed':
+      case 'interaction.complete': {
         const { status, usage = {} } = interaction ?? {}
         const { total_output_tokens: output, total_thought_tokens: thought } = usage
         reading.usage({
@@ -81,6 +88,9 @@ function readDelta(index: number | undefined, delta: NonNullable<InteractionEven
       break
     case 'thought_signature':
       reading.signature(delta.signature)
+      break
+    case 'function_call':
+      reading.calls.whole(index, delta.arguments, delta)
       break
     case 'arguments_delta':
       reading.call(index, delta.arguments)

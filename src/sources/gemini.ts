@@ -1,6 +1,5 @@
 /** What do Gemini's chunks say, from `generateContentStream` and over the wire? */
 import { isObject } from '../errors.js'
-import { hasKey } from './keys.js'
 import { listOf } from './list-of.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 import { emptied, withoutRequest } from './redact.js'
@@ -152,7 +151,7 @@ export const geminiLive: ChunkShape = {
   is: ({ setupComplete, serverContent, toolCall }: LiveMessage) =>
     isObject(setupComplete) || isObject(serverContent) || Array.isArray(toolCall?.functionCalls),
 
-  follows: (chunk) => hasKey(chunk, 'usageMetadata', 'toolCallCancellation', 'sessionResumptionUpdate', 'goAway'),
+  follows: ({ usageMetadata }: LiveMessage) => isObject(usageMetadata),
 
   read({ serverContent: said, toolCall, usageMetadata }: LiveMessage, reading: Reading) {
     const { modelTurn, outputTranscription: spoken, groundingMetadata, interrupted, turnComplete } = said ?? {}

@@ -144,6 +144,22 @@ describe('a query of the Claude Agent SDK', () => {
     expect(toFailure(errors[0]).code).toBe('rate-limit')
   })
 
+  it('is known without the ids that its messages had not in the package before it, and its folders stay here', () => {
+    const bare = ({ uuid: _, ...told }: ReturnType<typeof message>) => told
+    const { parent_tool_use_id: _1, ...first } = bare(init)
+    const { parent_tool_use_id: _2, ...last } = bare(result({ num_turns: 1 }))
+    const read = readAll([
+      first,
+      bare(assistant('m1', { type: 'text', text: 'Hello' })),
+      bare(assistant('m1', { type: 'tool_use', id: 'toolu_1', name: 'Read', input: { path: 'a' } })),
+      bare(answered),
+      bare(assistant('m2', { type: 'text', text: 'Done.' })),
+      last,
+    ])
+    expect(read).toMatchObject({ text: 'Hello\n\nDone.', proof: 'given', data: [] })
+    expect(JSON.stringify(read)).not.toContain('SECRET')
+  })
+
   it('passes over everything else that a session says', () => {
     const status = message('system', { subtype: 'status', status: 'SECRET' })
     const progress = message('tool_progress', { tool_name: 'SECRET', elapsed_time_seconds: 1 })

@@ -215,6 +215,39 @@ describe('the events of Gemini’s Interactions', () => {
     expect(JSON.stringify(told)).not.toContain(SECRET)
   })
 
+  it('are read under the names that they had before there were steps', () => {
+    const content = (event: string, index: number, fields: object) => ({
+      event_type: `content.${event}`,
+      index,
+      ...fields,
+    })
+    const said = (index: number, delta: object) => content('delta', index, { delta })
+    const old = [
+      { event_type: 'interaction.start', interaction: { id: 'i', model: 'm', status: 'in_progress' } },
+      content('start', 0, { content: { type: 'thought' } }),
+      said(0, { type: 'thought_summary', content: { type: 'text', text: 'Let me think.' } }),
+      content('stop', 0, {}),
+      content('start', 1, { content: { type: 'text' } }),
+      said(1, { type: 'text', text: 'Hello there.' }),
+      content('start', 2, { content: { type: 'function_call' } }),
+      said(2, { type: 'function_call', id: 'call_1', name: 'weather', arguments: { city: 'Oslo' } }),
+      said(3, { type: 'google_search_result', result: SECRET }),
+      content('stop', 2, {}),
+    ]
+    const end = { event_type: 'interaction.complete', interaction: { id: 'i', status: 'requires_action', usage } }
+    const told = read([...old, end])
+    expect(told).toMatchObject({
+      text: 'Hello there.',
+      reasoning: 'Let me think.',
+      calls: [CALL],
+      usage: { inputTokens: 25, outputTokens: 15 },
+      finish: 'tool-calls',
+      isComplete: true,
+    })
+    expect(JSON.stringify(told)).not.toContain(SECRET)
+    expect(read(old).isComplete).toBe(false)
+  })
+
   it('arguments that come with the step’s start are whole', () => {
     const step = { type: 'function_call', id: 'call_1', name: 'weather', arguments: { city: 'Oslo' } }
     const told = read([
