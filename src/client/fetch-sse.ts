@@ -125,7 +125,8 @@ const NO_STORE = { cache: 'no-store' } as const
 export function fetchSSE(url: string | URL, options: FetchSSEOptions = {}): FetchStream {
   // Hosts add their own options to `fetch`, and a caller's own `fetch` may have those of other libraries.
   check('fetchSSE', options, { ...INIT, ...FETCH_OPTIONS }, options.fetch ? findNear : findForeign, true)
-  const { resumeUrl, stopUrl, fetch = globalThis.fetch, lastEventId: place } = options
+  const { resumeUrl, stopUrl, lastEventId: place } = options
+  const fetch = options.fetch ?? globalThis.fetch
   if (place && !isSendable(place)) throw new RelayError('invalid-option', idMistake('lastEventId', place))
   // An event id `<runId>:<seq>` contains the run's id.
   const [, begunId] = /^([\w-]{16,128}):/.exec(place ?? '') ?? []

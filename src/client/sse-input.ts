@@ -46,7 +46,12 @@ export function toBody(input: SSEInput): Body {
   const open = () => {
     if (response?.bodyUsed || body.locked)
       throw new RelayError('response-used', 'The body is read already: clone the Response')
-    if (!body.getReader) return body[Symbol.asyncIterator]()
+    if (!body.getReader) {
+      const iterator = body[Symbol.asyncIterator]()
+      // Without this a mistake of the page would be told, and tried again, as a lost connection.
+      if (!iterator?.next) throw unreadable('An iterator without next()')
+      return iterator
+    }
     const reader = body.getReader()
     return {
       next: () => reader.read(),

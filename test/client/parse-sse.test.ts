@@ -161,6 +161,18 @@ describe('parseSSE reads', () => {
     )
   })
 
+  it.each([[undefined], [{}], [Promise.resolve(iterate(wire))]])(
+    'no iterator like %o, which is no lost connection',
+    async (iterator) => {
+      const { error } = await parse({ [Symbol.asyncIterator]: () => iterator as never })
+      expect(error).toMatchObject({
+        code: 'invalid-source',
+        message: expect.stringContaining('without next()'),
+        retryable: false,
+      })
+    },
+  )
+
   it.each([[1], [null], [{}], [['a']]])('no chunk like %o', async (chunk) => {
     const { error } = await parse(iterate('data: 1\n\n', chunk as never))
     expect(error).toMatchObject({

@@ -123,6 +123,12 @@ describe('the body', () => {
   })
 })
 
+it('a fetch of null is the platform’s', async () => {
+  const { url, asked } = await serve((_, res) => res.writeHead(200, HEAD).end(END))
+  for await (const _ of fetchSSE(url, { fetch: null as never }));
+  expect(asked).toHaveLength(1)
+})
+
 describe('no cache answers', () => {
   it.each([undefined, 'GET', 'get'])('a first request by %s', async (method) => {
     expect((await requestOf({ method } as FetchSSEOptions)).cache).toBe('no-store')
