@@ -128,24 +128,6 @@ describe('openaiChat()', () => {
     expect(failure).toMatchObject({ status: 429, code: 'rate-limit' })
     expect(String(failure)).not.toContain('SECRET')
   })
-
-  it('ends the run when the client leaves', async () => {
-    const left = new AbortController()
-    const ended = new Promise<string>((resolve) => {
-      const source: Source = async function* ({ signal }) {
-        yield 'Hello'
-        setTimeout(() => left.abort(), 20)
-        await new Promise((resolve) => signal.addEventListener('abort', resolve))
-      }
-      const options = { onEnd: ({ outcome }: { outcome: string }) => resolve(outcome) }
-      void serve(source, openaiChat(), options).then((url) =>
-        client(url)
-          .chat.completions.create({ model: 'mine', messages }, { signal: left.signal })
-          .catch(() => {}),
-      )
-    })
-    expect(await ended).toBe('disconnected')
-  })
 })
 
 describe('uiMessage()', () => {
