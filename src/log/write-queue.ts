@@ -25,7 +25,7 @@ const STORE_SILENT_MS = 2000
 /** The wait before storing is tried again doubles from the first to the last, in milliseconds. */
 const RETRY_MS = 20
 const MAX_RETRY_MS = 5000
-/** For how long storing is tried again once the run has ended, in milliseconds. */
+/** For how long storing is tried again once the run has ended, while the store takes nothing, in milliseconds. */
 const GIVE_UP_MS = 60_000
 /** How long a question to the store waits, in milliseconds, for an entry to be stored, which answers it. */
 const ASK_MS = 1000
@@ -325,6 +325,7 @@ export class WriteQueue {
     const index = this.#pending.indexOf(entry)
     if (index !== -1) this.#pendingSize -= sizeOf(this.#pending.splice(index, 1)[0] as LogEntry)
     if (this.#state === 'over') return
+    if (this.#hasEnd && this.#state !== 'keeping') this.#giveUpAt = performance.now() + GIVE_UP_MS
     clearTimeout(this.#silenceTimer)
     this.#silenceTimer = undefined
     if (this.#pendingSize > MAX_PENDING) this.#watchStore()

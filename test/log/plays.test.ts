@@ -1,5 +1,5 @@
 import { relayTo, resumeTo, type Sink } from 'sse-relay'
-import { createLog, type Log, type LogStore, type SharedStore } from 'sse-relay/log'
+import { createLog, type Log, type LogStore, record, type SharedStore } from 'sse-relay/log'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Database, storeAtOnce } from './shared-database.js'
 
@@ -247,5 +247,36 @@ describe('random plays', () => {
     const faults: string[] = []
     for (let seed = from; seed < from + count; seed++) faults.push(...(await play(seed, what)))
     expect(faults).toEqual([])
+  })
+})
+
+describe('a store that takes long for each entry, and fails now and then', () => {
+  it('is given all of a run, also later than a minute after its end', async () => {
+    const database = new Database()
+    const store = storeAtOnce(database, Number.POSITIVE_INFINITY)
+    const from = performance.now()
+    let hasFailedLate = false
+    const log = createLog({
+      ...store,
+      async append(id, entry) {
+        const ms = performance.now() - from
+        // While the run goes on, and once more than a minute after its end.
+        const isLate = ms > 80_000 && !hasFailedLate
+        hasFailedLate ||= isLate
+        const isFailing = ms < 16_000 || isLate
+        await sleep(12_000)
+        if (isFailing) throw new Error('The question was lost')
+        return store.append(id, entry)
+      },
+    })
+    async function* source() {
+      for (let word = 0; word < 10; word++) {
+        yield `word ${word} `
+        await sleep(1500)
+      }
+    }
+    expect(await pass(record(source, { log, runId, owner, onError() {} }))).toMatchObject({ outcome: 'done' })
+    expect(database.runs.get(runId)?.entries.at(-1)).toMatchObject({ last: 11, end: { outcome: 'done' } })
+    await pass(log.close())
   })
 })
