@@ -46,6 +46,8 @@ export class Answer {
   #flat: number | undefined
   /** The text before, as long as each began with the one before it. */
   #before: string | undefined = ''
+  /** How many texts did so. */
+  #grown = 0
   #usage: Usage | undefined
   #finishReason: FinishReason | undefined
 
@@ -118,8 +120,8 @@ export class Answer {
   /** Warns of sources that repeat the whole text so far each time, as some clients do (BAML). */
   #compare(piece: string, before: string): void {
     const isGrown = piece.length > before.length && piece.startsWith(before)
-    this.#before = isGrown && this.events < 3 ? piece : undefined
-    if (!isGrown || this.events < 3) return
+    this.#before = isGrown && ++this.#grown < 4 ? piece : undefined
+    if (this.#grown < 4) return
     warnOnce(
       'grown',
       'each text that the source yields repeats the one before it, and so does the page: yield what is new in each, text.slice(before.length)',
