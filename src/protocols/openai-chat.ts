@@ -178,7 +178,8 @@ function createEncoder(runId: string, model: string, wanted: boolean): Encoder {
         created,
         model,
         choices: [{ index: 0, message, logprobs: null, finish_reason: reason }],
-        ...(usage && { usage: toUsage(usage) }),
+        // Always, as OpenAI's own bodies have it: clients read its fields, or refuse a body without them.
+        usage: toUsage(usage),
       }
     },
   }
@@ -214,7 +215,7 @@ function toUsage({
   totalTokens,
   cachedInputTokens,
   reasoningTokens,
-}: Usage): object {
+}: Usage = {}): object {
   return {
     prompt_tokens: inputTokens,
     completion_tokens: outputTokens,

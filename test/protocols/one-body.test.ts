@@ -108,6 +108,10 @@ describe('openaiChat()', () => {
     })
   })
 
+  it('has counts of nothing where the source has none', async () => {
+    expect((await complete(['Hello'])).usage).toEqual({ prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 })
+  })
+
   it('has no text where there are calls alone, and says when one is not whole', async () => {
     const call = { type: 'tool-call', index: 0, name: 'weather', input: '', done: true }
     const whole = (await complete([call])).choices[0]
