@@ -357,10 +357,13 @@ describe('bytes and responses are read by what they are', () => {
     await vi.waitFor(() => expect(body.destroyed).toBe(true))
   })
 
-  it('leaving cancels the body at once', async () => {
+  it.each([
+    ['NDJSON', ndjson.slice(0, 60)],
+    ['an event stream', 'data: {"response":"Hello"}\n\n'],
+  ])('leaving cancels a body of %s at once, also while it is silent', async (_, begin) => {
     let cancelled = false
     const body = new ReadableStream({
-      start: (controller) => controller.enqueue(new TextEncoder().encode(ndjson.slice(0, 60))),
+      start: (controller) => controller.enqueue(new TextEncoder().encode(begin)),
       cancel: () => {
         cancelled = true
       },
@@ -503,6 +506,14 @@ describe('what holds, gives or pushes a stream', () => {
       { type: 'usage', usage: { inputTokens: 2, outputTokens: 3 } },
       { type: 'finish', reason: 'length' },
     ])
+  })
+
+  it('the whole answer beside a stream may only repeat it, and stays here', async () => {
+    const response = Promise.resolve({ response: { candidates: [], text: 'sk-secret' } })
+    const genkits = { role: 'model', index: 0, content: [{ text: 'Hello' }] }
+    const { outcome, body } = await relayed((() => ({ stream: of(genkits), response })) as unknown as Source)
+    expect(outcome).toBe('done')
+    expect(body).not.toContain('sk-secret')
   })
 
   it('the whole answer beside a stream may fail, and its own words stay here', async () => {
