@@ -1,4 +1,4 @@
-/** What do the events of Mistral's conversations and agents say? */
+/** What do the events of Mistral's conversations, agents and transcriptions say? */
 import { isObject } from '../errors.js'
 import { readContent } from './content.js'
 import type { ChunkShape, Reading } from './reading-state.js'
@@ -7,6 +7,8 @@ interface ConversationEvent {
   type: string
   id?: string
   content?: unknown
+  /** In a transcription. */
+  text?: string
   toolCallId?: string
   tool_call_id?: string
   name?: string
@@ -16,7 +18,8 @@ interface ConversationEvent {
   usage?: Record<string, number>
 }
 
-const TYPE = /^(conversation\.response|message\.output|function\.call|tool\.execution|agent\.handoff)\.\w+$/
+const TYPE =
+  /^(conversation\.response|message\.output|function\.call|tool\.execution|agent\.handoff|transcription(\.text)?)\.\w+$/
 
 /** The event itself: the SDK's objects hold it in `data`; over an event stream it comes alone, in snake case. */
 function eventOf(chunk: object): Record<string, unknown> {
@@ -24,7 +27,10 @@ function eventOf(chunk: object): Record<string, unknown> {
   return (isObject(data) && (data as { type?: unknown }).type === event ? data : chunk) as Record<string, unknown>
 }
 
-/** The stream of `beta.conversations` and `beta.agents`. The answer is complete at `conversation.response.done`. */
+/**
+ * The stream of `beta.conversations`, `beta.agents` and `audio.transcriptions`. The answer is complete at
+ * `conversation.response.done` or `transcription.done`.
+ */
 export const mistralConversations: ChunkShape = {
   hasEnd: () => true,
 
@@ -56,11 +62,14 @@ export const mistralConversations: ChunkShape = {
       case 'conversation.response.error':
         reading.error(event)
         break
-      case 'conversation.response.done': {
-        const { usage = {} } = event
-        reading.counts(usage)
+      case 'transcription.text.delta':
+        reading.text(event.text)
+        break
+      case 'conversation.response.done':
+      case 'transcription.done':
+        if (!reading.isTold('text')) reading.text(event.text)
+        reading.counts(event.usage)
         reading.end('stop')
-      }
     }
   },
 }

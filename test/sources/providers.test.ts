@@ -399,6 +399,37 @@ describe('the events of Mistral’s conversations', () => {
   })
 })
 
+describe('the events of Mistral’s transcriptions', () => {
+  const event = (type: string, fields: object) => ({ event: type, data: { type, ...fields } })
+  const pieces = [
+    event('transcription.language', { audioLanguage: 'en' }),
+    event('transcription.text.delta', { text: 'Hello ' }),
+    event('transcription.text.delta', { text: 'there.' }),
+    event('transcription.segment', { text: 'Hello there.', start: 0, end: 1 }),
+  ]
+  const done = event('transcription.done', {
+    text: 'Hello there.',
+    usage: { promptTokens: 3, completionTokens: 2, totalTokens: 5 },
+  })
+
+  it.each([
+    ['in pieces', [...pieces, done]],
+    ['whole', [done]],
+    ['over an event stream', [...pieces, done].map(({ data }) => data)],
+  ])('are read: %s', (_, chunks) => {
+    expect(read(chunks)).toMatchObject({
+      text: 'Hello there.',
+      usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 },
+      finish: 'stop',
+      isComplete: true,
+    })
+  })
+
+  it('are not complete without the last', () => {
+    expect(read(pieces)).toMatchObject({ text: 'Hello there.', isComplete: false })
+  })
+})
+
 describe('the events of Bedrock’s InvokeModelWithResponseStream', () => {
   const bytes = (event: object | string) => ({
     chunk: { bytes: new TextEncoder().encode(typeof event === 'string' ? event : JSON.stringify(event)) },
