@@ -30,6 +30,7 @@ import { ollama } from './ollama.js'
 import { openaiAgents } from './openai-agents.js'
 import { openaiChat } from './openai-chat.js'
 import { openaiResponses } from './openai-responses.js'
+import { openaiSessions } from './openai-sessions.js'
 import { opencode } from './opencode.js'
 import type { ChunkShape, Reading } from './reading-state.js'
 import { assistants } from './refused-assistants.js'
@@ -51,6 +52,7 @@ const TYPES: readonly ChunkShape[] = [
   anthropic,
   openaiResponses,
   openaiAgents,
+  openaiSessions,
   claudeAgent,
   mastra,
   langchain,

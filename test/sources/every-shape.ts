@@ -318,6 +318,28 @@ export const shapes: Record<string, Shape> = {
     chunks: responses(),
     failure: { type: 'response.failed', response: { error: failed('error'), instructions: S('failed') } },
   },
+  'OpenAI, a session of hosted agents': {
+    chunks: [
+      { type: 'agent.session.created', event_id: 'e', session: { instructions: S('instructions') } },
+      { type: 'agent.session.turn.created', event_id: 'e', turn: { input: S('input') } },
+      {
+        type: 'agent.session.turn.item.added',
+        event_id: 'e',
+        item: { type: 'message', role: 'user', content: [{ text: S('user') }] },
+      },
+      { type: 'agent.session.turn.output_text.delta', event_id: 'e', item_id: 'i', output_index: 0, delta: 'Hello ' },
+      { type: 'agent.output.command_execution_output.delta', event_id: 'e', delta: S('command') },
+      {
+        type: 'agent.session.turn.item.done',
+        event_id: 'e',
+        item: { type: 'mcp_call', id: 'm', name: 'search', arguments: CALL, output: S('mcp'), error: S('mcp.error') },
+      },
+      { type: 'agent.session.turn.output_text.delta', event_id: 'e', item_id: 'i', output_index: 0, delta: 'there.' },
+      { type: 'agent.session.turn.completed', event_id: 'e', turn: { output: S('output') } },
+      { type: 'agent.session.idle', event_id: 'e', session: { instructions: S('idle') } },
+    ],
+    failure: { type: 'agent.session.turn.failed', event_id: 'e', turn: { error: failed('error') } },
+  },
   'OpenAI Realtime': {
     isWire: true,
     chunks: [

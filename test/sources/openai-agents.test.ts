@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { toFailure } from '../../src/failure.js'
+import { Reading } from '../../src/sources/read-chunk.js'
+import { read } from './read.js'
 import { readAll } from './read-all.js'
 
 /** The SDK's events are instances of classes. */
@@ -181,5 +184,88 @@ describe('a run of OpenAI Agents', () => {
       }),
     ]
     expect(readAll(silent).parts).toEqual([])
+  })
+})
+
+describe('a session of OpenAI’s hosted agents', () => {
+  const event = (type: string, fields: object = {}) => ({
+    type: `agent.session.${type}`,
+    event_id: 'e',
+    session_id: 's',
+    ...fields,
+  })
+  const at = { item_id: 'i', output_index: 0, turn_id: 't' }
+  const message = {
+    type: 'message',
+    id: 'i',
+    role: 'assistant',
+    content: [{ type: 'output_text', text: 'Hello there.' }],
+  }
+  const call = { type: 'function_call', id: 'f', call_id: 'call_1', name: 'weather', arguments: { city: 'Oslo' } }
+  const usage = { input_tokens: 3, output_tokens: 2, total_tokens: 5 }
+  const begun = [
+    event('created', { session: { id: 's', instructions: 'SECRET' } }),
+    event('turn.created', { turn: { id: 't', input: 'SECRET' } }),
+    event('turn.item.added', {
+      output_index: null,
+      item: { type: 'message', role: 'user', content: [{ text: 'SECRET' }] },
+    }),
+    event('turn.reasoning_summary_text.delta', { ...at, summary_index: 0, delta: 'Hm' }),
+    event('turn.item.added', { ...at, item: { ...message, content: [] } }),
+    event('turn.output_text.delta', { ...at, delta: 'Hello ' }),
+    { type: 'agent.output.command_execution_output.delta', event_id: 'e', delta: 'SECRET' },
+    event('turn.output_text.delta', { ...at, delta: 'there.' }),
+    event('turn.output_text.done', { ...at, text: 'Hello there.' }),
+    event('turn.item.done', { ...at, item: message }),
+  ]
+  const completed = event('turn.completed', { turn: { status: 'completed' }, usage })
+  const idle = event('idle', { session: { id: 's', instructions: 'SECRET' } })
+
+  it('is read, complete when its turn is, and left when it is idle', () => {
+    const reading = new Reading()
+    const told = read([...begun, completed, idle], reading)
+    expect(told).toMatchObject({
+      text: 'Hello there.',
+      reasoning: 'Hm',
+      usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 },
+      finish: 'stop',
+      isComplete: true,
+      rest: [],
+    })
+    expect(reading.isOver).toBe(true)
+    expect(JSON.stringify(told)).not.toContain('SECRET')
+  })
+
+  it.each<[string, object[]]>([
+    ['ends', []],
+    ['is cancelled', [event('turn.cancelled'), idle]],
+    ['begins another turn', [completed, event('turn.created')]],
+  ])('is not complete where it %s', (_, rest) => {
+    expect(read([...begun, ...rest]).isComplete).toBe(false)
+  })
+
+  it.each([
+    event('turn.failed', { turn: { error: { code: 'rate_limit_exceeded', message: 'SECRET' } } }),
+    event('failed', { session: { error: { code: 'rate_limit_exceeded', message: 'SECRET' } } }),
+    { type: 'error', event_id: 'e', session_id: 's', error: { code: 'rate_limit_exceeded', message: 'SECRET' } },
+  ])('has failed where it says so: %o', (failure) => {
+    expect(toFailure(read([...begun, failure]).error)).toMatchObject({ code: 'rate-limit' })
+  })
+
+  it('has calls, which wait for the client until they are answered', () => {
+    const asked = [...begun, event('turn.item.done', { ...at, output_index: 1, item: call })]
+    const right = { id: 'call_1', name: 'weather', input: '{"city":"Oslo"}', done: true }
+    expect(read([...asked, event('requires_action')])).toMatchObject({
+      calls: [right],
+      finish: 'tool-calls',
+      isComplete: true,
+    })
+    const output = { type: 'function_call_output', call_id: 'call_1', output: 'rain' }
+    const answered = event('turn.item.added', { output_index: null, item: output })
+    expect(read([...asked, answered, completed])).toMatchObject({
+      calls: [right],
+      rest: [{ type: 'tool-result', id: 'call_1', output: 'rain' }],
+      finish: 'stop',
+    })
   })
 })
