@@ -5,14 +5,15 @@ import type { ChunkShape, Reading } from './reading-state.js'
 interface SessionEvent {
   type: string
   item?: { type?: string }
-  turn?: { error?: unknown }
+  turn_id?: string | null
+  turn?: { error?: unknown; subagent_id?: string | null }
   session?: { error?: unknown }
   usage?: object | null
 }
 
 /**
  * OpenAI's hosted agents, whose stream goes on after an answer: it is over when the session is idle. The events of a
- * turn are those of a response. What commands print and what the user said stays on the server.
+ * turn are those of a response. What commands print, and what the user and subagents say, stays on the server.
  */
 export const openaiSessions: ChunkShape = {
   hasResults: true,
@@ -22,7 +23,11 @@ export const openaiSessions: ChunkShape = {
   is: (chunk) => /^agent\.(session|output)\./.test((chunk as SessionEvent).type) && 'event_id' in chunk,
 
   read(event: SessionEvent, reading: Reading) {
-    const { type, item, turn, session, usage } = event
+    const { type, item, turn, turn_id: id, session, usage } = event
+    reading.kept.subagents ??= new Set()
+    const subagents = reading.kept.subagents as Set<unknown>
+    if (turn?.subagent_id) subagents.add(id)
+    if (subagents.has(id)) return
     if (usage) reading.counts(usage)
     switch (type.replace('agent.session.', '')) {
       case 'turn.created':
@@ -42,7 +47,8 @@ export const openaiSessions: ChunkShape = {
         reading.end('tool_calls')
         break
       case 'idle':
-        reading.isOver = true
+        // It is idle before its turn, too.
+        reading.isOver = reading.proof !== 'missing'
         break
       default: {
         // What a caller answered comes whole, as an item that was added.

@@ -204,6 +204,8 @@ describe('a session of OpenAI’s hosted agents', () => {
   const call = { type: 'function_call', id: 'f', call_id: 'call_1', name: 'weather', arguments: { city: 'Oslo' } }
   const usage = { input_tokens: 3, output_tokens: 2, total_tokens: 5 }
   const begun = [
+    // A session is idle before its turn, too.
+    event('idle', { session: { id: 's' } }),
     event('created', { session: { id: 's', instructions: 'SECRET' } }),
     event('turn.created', { turn: { id: 't', input: 'SECRET' } }),
     event('turn.item.added', {
@@ -234,6 +236,9 @@ describe('a session of OpenAI’s hosted agents', () => {
     })
     expect(reading.isOver).toBe(true)
     expect(JSON.stringify(told)).not.toContain('SECRET')
+    const first = new Reading()
+    read(begun.slice(0, 1), first)
+    expect(first.isOver).toBe(false)
   })
 
   it.each<[string, object[]]>([
@@ -250,6 +255,17 @@ describe('a session of OpenAI’s hosted agents', () => {
     { type: 'error', event_id: 'e', session_id: 's', error: { code: 'rate_limit_exceeded', message: 'SECRET' } },
   ])('has failed where it says so: %o', (failure) => {
     expect(toFailure(read([...begun, failure]).error)).toMatchObject({ code: 'rate-limit' })
+  })
+
+  it('is what its first agent says: the turns of subagents stay here', () => {
+    const theirs = { turn_id: 'sub', item_id: 'x', output_index: 0 }
+    const told = read([
+      ...begun,
+      event('turn.created', { turn_id: 'sub', turn: { id: 'sub', subagent_id: 'a' } }),
+      event('turn.output_text.delta', { ...theirs, delta: 'SECRET' }),
+      event('turn.completed', { turn_id: 'sub', turn: { id: 'sub', subagent_id: 'a' }, usage: { input_tokens: 99 } }),
+    ])
+    expect(told).toMatchObject({ text: 'Hello there.', usage: {}, isComplete: false })
   })
 
   it('has calls, which wait for the client until they are answered', () => {
