@@ -82,6 +82,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   #state: 'waiting' | 'open' | 'blocked' | 'ending' | 'ended' | 'closed' = 'waiting'
   readonly done: AwaitedPromise<Summary>
   readonly scope = captureScope()
+  readonly startedAt = performance.now()
   readonly #sink: Sink
   readonly #options: RelayToOptions & Pick<ResumeOptions, 'after' | 'empty'>
   readonly #runId: string
@@ -102,7 +103,6 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
   /** What comes before the buffer, if some of it is large. It is never joined, since that would copy it. */
   #queue: string[] | undefined
   #isScheduled = false
-  readonly #started = performance.now()
   #status: number | undefined
   /** How the connection went, for `onClose`: known when it ends, reported when it is closed. */
   #connection: Connection | undefined
@@ -622,7 +622,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
 
   /** Records how the connection went, for `onClose`. It may be closed already. */
   #noteConnection({ outcome, events, firstEventMs, runId }: Summary): void {
-    const durationMs = performance.now() - this.#started
+    const durationMs = performance.now() - this.startedAt
     this.#connection = { outcome, events, ...(firstEventMs !== undefined && { firstEventMs }), durationMs, runId }
     if (this.#state === 'closed') this.#tellClosed()
   }
@@ -642,7 +642,7 @@ class Relay implements ReaderOutlet, RelayHandle, DeadlineOwner {
     if (!connection || this.#isCloseReported) return
     this.#isCloseReported = true
     if (this.#status !== undefined) connection.status = this.#status
-    connection.durationMs = performance.now() - this.#started
+    connection.durationMs = performance.now() - this.startedAt
     // After `onEnd`: a run that ends with its connection calls it in this tick.
     callAtTickEnd(() => runIn(this.scope, () => reportClose(this.#options, connection, this.scope)))
   }

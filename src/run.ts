@@ -39,6 +39,8 @@ export interface Outlet {
   readonly sent: boolean
   /** The context of the request that began the run: the source and all hooks run there. */
   readonly scope: Scope
+  /** When the run began, by `performance.now()`: a time of the run's own would be memory of every open stream. */
+  readonly startedAt: number
 }
 
 /** How a run ended, for its outlet. */
@@ -83,7 +85,6 @@ export class Run implements Feeder {
   readonly #options: RelayOptions
   readonly #outlet: Outlet
   readonly #context: Context
-  readonly #started = performance.now()
   /** Made at the start, since making it calls the protocol. */
   #answer: Answer | undefined
   /** Resolves what `waitUntil` was given. */
@@ -317,7 +318,7 @@ export class Run implements Feeder {
 
   #write(frames: string): boolean {
     if (this.isOver) return false
-    if (this.#firstEventMs === undefined) this.#firstEventMs = performance.now() - this.#started
+    if (this.#firstEventMs === undefined) this.#firstEventMs = performance.now() - this.#outlet.startedAt
     // Counted here, once for all: some encoders make several events of one part.
     const count = countFrames(frames)
     ;(this.#answer as Answer).events += count
@@ -381,7 +382,7 @@ export class Run implements Feeder {
   ): void {
     if (this.isOver) return
     this.#state = 'over'
-    const durationMs = performance.now() - this.#started
+    const durationMs = performance.now() - this.#outlet.startedAt
     for (const unlisten of this.#unlisten ?? []) unlisten()
     if (outcome !== 'done') {
       this.#context.abort(outcome)

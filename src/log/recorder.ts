@@ -62,6 +62,7 @@ export class Recorder extends LiveRun implements Outlet, QueueOwner, AudienceOwn
   readonly #queue: WriteQueue
   readonly #audience: Audience
   readonly headers: Readonly<Record<string, string>>
+  readonly startedAt = performance.now()
   /** Resolves to the run's summary once its end is stored, or cannot be. */
   readonly done: Promise<Summary>
   readonly #run: Run
