@@ -82,7 +82,7 @@ const MALFORMED = /^AI_(TypeValidation|InvalidResponseData|EmptyResponseBody|No\
 const TIMEOUT = /time.?d?.?out|deadline/i
 /** Messages of SDKs that look for the end of the answer, when it is missing. */
 const CUT =
-  /missing finish_reason|ended without|did not (receive done|produce a final response)|incomplete json segment/i
+  /missing finish_reason|stream ended before|ended without|did not (receive done|produce a final response)|incomplete json segment/i
 const RATE_LIMIT = /rate.?limit|throttl|too.?many.?requests|(insufficient|service).?quota|resource.?exhausted/i
 const OVERLOAD = /overload|unavailable/i
 /** gRPC clients have a number as the code, and its name at the beginning of the message: `14 UNAVAILABLE: …`. */

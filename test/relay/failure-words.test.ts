@@ -52,6 +52,11 @@ describe('what clients throw that say their provider’s status elsewhere', () =
       { code: 'upstream-failure', retryable: true },
     ],
     [
+      'the sessions of OpenAI’s hosted agents, cut',
+      error('Error', 'Session event stream ended before the turn reached idle or failed'),
+      { code: 'truncated', retryable: true },
+    ],
+    [
       'HTTP/2 (the SDKs of AWS)',
       error('Error', SECRET, { code: 'ERR_HTTP2_STREAM_ERROR' }),
       { code: 'upstream-failure', retryable: true },
