@@ -180,7 +180,8 @@ export async function replayUpstream(replay: Replay = {}): Promise<ReplayUpstrea
   let waiting: ((request: ReplayRequest) => void)[] = []
   let standard = checked(replay)
 
-  const server = createServer(async (req, res) => {
+  // Longer than any client keeps a connection: else, on a busy machine, it is closed while the next request is sent.
+  const server = createServer({ keepAliveTimeout: 600_000 }, async (req, res) => {
     // A client that left while it sent its request gets no answer.
     const body = await buffer(req).catch(() => undefined)
     if (body === undefined) return

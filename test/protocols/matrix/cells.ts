@@ -131,7 +131,8 @@ export interface Matrix {
 export async function startMatrix(): Promise<Matrix> {
   const asked = new Map<string, { source: Source; options: RelayOptions; settle(summary: Promise<Summary>): void }>()
   const upstreams = new Map<Row['replay'], Promise<ReplayUpstream>>()
-  const server = createServer((req, res) => {
+  // Longer than any client keeps a connection: else, on a busy machine, it is closed while the next request is sent.
+  const server = createServer({ keepAliveTimeout: 600_000 }, (req, res) => {
     const ask = asked.get(req.url?.split('/')[1] ?? '')
     if (ask) ask.settle(relay(req, res, ask.source, ask.options))
     else res.writeHead(404).end()
