@@ -50,9 +50,7 @@ const EVENTS = new Set([
   'ping',
 ])
 
-/**
- * Anthropic messages. An answer is complete at its `stop_reason`, since some gateways send no `message_stop` after it.
- */
+/** Anthropic messages. The answer is complete at `message_stop`. */
 export const anthropic: ChunkShape = {
   is: (chunk) => EVENTS.has((chunk as MessagesEvent).type),
 
@@ -101,8 +99,7 @@ export const anthropic: ChunkShape = {
       case 'message_delta':
         readBegun(reading)
         readCounts(event.usage, reading)
-        // A reason without an answer is none of its end.
-        if (delta?.stop_reason) reading[reading.isBlank ? 'finish' : 'end'](delta.stop_reason)
+        if (delta?.stop_reason) reading.finish(delta.stop_reason)
         break
       case 'message_stop':
         readCounts(event.usage, reading)

@@ -355,7 +355,7 @@ describe('the proof', () => {
       ],
       complete,
     ],
-    ['a reason of Anthropic’s, and no message_stop', [begun, say('Hi'), ...ended.slice(0, 1)], complete],
+    ['a reason of Anthropic’s, and no message_stop', [begun, say('Hi'), ...ended.slice(0, 1)], cut],
     [
       'a message_delta of Anthropic’s without a reason is none',
       [begun, say('Hi'), { type: 'message_delta', delta: { stop_reason: null }, usage: { output_tokens: 5 } }],
