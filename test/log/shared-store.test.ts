@@ -369,6 +369,17 @@ describe('a run that a store has forgotten while it goes on', () => {
   })
 })
 
+/** A first event, then one for each letter that is large enough to be stored at once; ends after `until`. */
+async function* large(letters: string, until?: Promise<void>) {
+  yield 'first'
+  for (const letter of letters) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    yield letter.repeat(20_000)
+  }
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  await until
+}
+
 describe('a store that answers a later call first, and then forgets the run', () => {
   it.each(['while the run goes on', 'after its end'])('%s is given again all that it had, in order', async (when) => {
     const database = new Database()
@@ -390,17 +401,12 @@ describe('a store that answers a later call first, and then forgets the run', ()
     const owner = 'ann'
     let say!: () => void
     const isSaid = new Promise<void>((resolve) => (say = resolve))
-    async function* source() {
-      yield 'first'
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      // Each is stored at once.
-      for (const letter of 'ab') {
-        yield letter.repeat(20_000)
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-      if (when === 'while the run goes on') await isSaid
-    }
-    const run = record(source, { log, runId, owner, onError: () => {} })
+    const run = record(large('ab', when === 'while the run goes on' ? isSaid : undefined), {
+      log,
+      runId,
+      owner,
+      onError: () => {},
+    })
     const last = () => database.runs.get(runId)?.last
     await expect.poll(last).toBe(when === 'after its end' ? 4 : 3)
     // The answers of what came after it are there.
@@ -440,17 +446,12 @@ describe('a store that forgets a run, and once more while it is given that again
     const owner = 'ann'
     let say!: () => void
     const isSaid = new Promise<void>((resolve) => (say = resolve))
-    async function* source() {
-      yield 'first'
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      // Each is stored at once.
-      for (const letter of 'abc') {
-        yield letter.repeat(17_000)
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-      if (when === 'while the run goes on') await isSaid
-    }
-    const run = record(source, { log, runId, owner, onError: () => {} })
+    const run = record(large('abc', when === 'while the run goes on' ? isSaid : undefined), {
+      log,
+      runId,
+      owner,
+      onError: () => {},
+    })
     const last = () => database.runs.get(runId)?.last
     if (when === 'after its end') await run
     await expect.poll(last).toBe(when === 'after its end' ? 5 : 4)
